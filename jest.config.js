@@ -1,0 +1,35 @@
+/**
+ * Three projects: `unit` (beside the sources), `integration` (real nats-server, real QEMU, over several services)
+ * and `conformance`. Sources are compiled by swc; types are checked by `tsc -b` before jest starts.
+ */
+const transform = {
+  '^.+\\.ts$': [
+    '@swc/jest',
+    { jsc: { target: 'es2022', parser: { syntax: 'typescript' } }, module: { type: 'commonjs' } },
+  ],
+};
+const moduleNameMapper = {
+  '^@virtbus/shared$': '<rootDir>/libs/shared/src/index.ts',
+  '^@virtbus/shared/bus$': '<rootDir>/libs/shared/src/bus/index.ts',
+  '^@virtbus/shared/log$': '<rootDir>/libs/shared/src/log.ts',
+  '^@virtbus/shared/config$': '<rootDir>/libs/shared/src/config/index.ts',
+  '^@virtbus/(domain-xml|driver-runtime|testkit)$': '<rootDir>/libs/$1/src/index.ts',
+};
+const project = (displayName, testMatch) => ({
+  displayName,
+  rootDir: __dirname,
+  testEnvironment: 'node',
+  transform,
+  moduleNameMapper,
+  testMatch: testMatch.map((glob) => `<rootDir>/${glob}`),
+  modulePathIgnorePatterns: ['/dist/'],
+});
+
+module.exports = {
+  maxWorkers: 2,
+  projects: [
+    project('unit', ['{libs,services}/*/src/**/*.test.ts', '{cli,tools,bench}/src/**/*.test.ts']),
+    project('integration', ['test/src/integration/**/*.test.ts']),
+    project('conformance', ['test/src/conformance/**/*.test.ts']),
+  ],
+};
