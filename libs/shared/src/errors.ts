@@ -1,0 +1,180 @@
+/**
+ * The error table: every failure that may cross the bus, with libvirt's error number and the words a user reads.
+ *
+ * Callers branch on `code`, people read `message`, a libvirt client gets `number`. No code is renamed or reused.
+ * What is not in this table is a defect: it is logged whole and answered as `INTERNAL_ERROR`.
+ */
+
+/** When trying the same call again can help: `later` (something is busy or away), `never` (the request must change). */
+export type Retry = 'never' | 'later';
+
+interface Entry<D> {
+  /** libvirt's virErrorNumber. */
+  readonly number: number;
+  readonly retry: Retry;
+  readonly text: (details: D) => string;
+}
+
+const entry = <D>(number: number, retry: Retry, text: (details: D) => string): Entry<D> => ({ number, retry, text });
+
+/** A failure whose whole story is one sentence. */
+export interface Told {
+  detail: string;
+}
+
+/** Where in a document the fault lies; `line` counts from 1. */
+export interface InDocument extends Told {
+  element?: string | undefined;
+  attribute?: string | undefined;
+  line?: number | undefined;
+}
+
+const told =
+  (phrase: string) =>
+  ({ detail }: Told): string =>
+    `${phrase}: ${detail}`;
+
+const inDocument =
+  (phrase: string) =>
+  ({ detail, line }: InDocument): string =>
+    `${phrase}: ${line === undefined ? '' : `line ${line}: `}${detail}`;
+
+export const errorTable = {
+  // The request
+  INVALID_ARG: entry(8, 'never', told('invalid argument')),
+  XML_ERROR: entry(27, 'never', inDocument('XML error')),
+  XML_DETAIL: entry(35, 'never', inDocument('XML document is not well formed')),
+  XML_INVALID_SCHEMA: entry(92, 'never', inDocument('XML document failed to validate against schema')),
+  CONFIG_UNSUPPORTED: entry(67, 'never', inDocument('unsupported configuration')),
+  OS_TYPE: entry(16, 'never', inDocument('unknown OS type')),
+  ARGUMENT_UNSUPPORTED: entry(74, 'never', told('argument unsupported')),
+  OVERFLOW: entry(82, 'never', told('numerical overflow')),
+
+  // The domain and its state
+  DOMAIN_NOT_FOUND: entry(
+    42,
+    'never',
+    ({ domain }: { domain: string }) => `Domain not found: no domain with matching name or uuid '${domain}'`,
+  ),
+  DOMAIN_EXISTS: entry(9, 'never', told('operation failed')),
+  DOMAIN_BUSY: entry(
+    68,
+    'later',
+    ({ job }: { job: string }) =>
+      `Timed out during operation: cannot acquire state change lock (held by monitor=${job})`,
+  ),
+  OPERATION_INVALID: entry(55, 'never', told('Requested operation is not valid')),
+  OPERATION_FAILED: entry(9, 'never', told('operation failed')),
+  OPERATION_TIMEOUT: entry(68, 'later', told('Timed out during operation')),
+  OPERATION_ABORTED: entry(78, 'never', told('operation aborted')),
+  OPERATION_UNSUPPORTED: entry(84, 'never', told('Operation not supported')),
+  OPERATION_DENIED: entry(29, 'never', told('operation forbidden')),
+  DEVICE_MISSING: entry(99, 'never', told('device not found')),
+  NO_DOMAIN_METADATA: entry(80, 'never', told('metadata not found')),
+  RESOURCE_BUSY: entry(87, 'later', told('resource busy')),
+  CPU_INCOMPATIBLE: entry(91, 'never', told('the CPU is incompatible with host CPU')),
+
+  // The guest agent
+  AGENT_UNRESPONSIVE: entry(86, 'later', told('Guest agent is not responding')),
+  AGENT_COMMAND_TIMEOUT: entry(112, 'later', told('guest agent command timed out')),
+  AGENT_COMMAND_FAILED: entry(113, 'never', told('guest agent command failed')),
+
+  // The fleet
+  HOST_NOT_FOUND: entry(
+    4,
+    'never',
+    ({ host }: { host: string }) => `unknown host: no host named '${host}'; 'virtbus hosts' lists those that are known`,
+  ),
+  HOST_OFFLINE: entry(
+    39,
+    'later',
+    ({ host, service }: { host: string; service: string }) =>
+      `host offline: nobody answers for ${service} on host '${host}'; start its driver there and try again`,
+  ),
+  NO_SUITABLE_HOST: entry(9, 'later', told('operation failed: no suitable host')),
+  SERVICE_OFFLINE: entry(
+    39,
+    'later',
+    ({ service }: { service: string }) => `no ${service} service answers on the bus; is virtbus running there?`,
+  ),
+  UNSUPPORTED_BY_DRIVER: entry(
+    3,
+    'never',
+    ({ driver, operation }: { driver: string; operation: string }) =>
+      `this function is not supported by the connection driver: ${driver} cannot ${operation}`,
+  ),
+  EPOCH_STALE: entry(
+    55,
+    'never',
+    ({ domain, mine, asked }: { domain: string; mine: number; asked: number }) =>
+      `Requested operation is not valid: domain '${domain}' is at epoch ${mine} here, the caller speaks of epoch ${asked}`,
+  ),
+  ACCESS_DENIED: entry(88, 'never', told('access denied')),
+  AUTH_FAILED: entry(45, 'never', told('authentication failed')),
+  RPC: entry(39, 'later', told('Cannot communicate over the bus')),
+  MESSAGE_TOO_LARGE: entry(39, 'never', told('message too large')),
+
+  // The machine
+  SYSTEM_ERROR: entry(38, 'never', told('system error')),
+  INTERNAL_ERROR: entry(1, 'never', told('internal error')),
+} as const satisfies Record<string, Entry<never>>;
+
+export type ErrorCode = keyof typeof errorTable;
+export type ErrorDetails<C extends ErrorCode> = Parameters<(typeof errorTable)[C]['text']>[0];
+
+/** The wire form of a failure: the body of an answer that carries the `Nats-Service-Error` headers. */
+export interface ErrorBody {
+  code: ErrorCode;
+  message: string;
+  details: Record<string, unknown>;
+}
+
+/** A failure out of the table. `cause` stays in the log of the process that threw it. */
+export class VirtError<C extends ErrorCode = ErrorCode> extends Error {
+  override readonly name = 'VirtError';
+  readonly code: C;
+  readonly details: ErrorDetails<C>;
+
+  constructor(code: C, details: ErrorDetails<C>, options?: { cause?: unknown }) {
+    super((errorTable[code].text as (d: ErrorDetails<C>) => string)(details), options);
+    this.code = code;
+    this.details = details;
+  }
+
+  /** libvirt's error number. */
+  get number(): number {
+    return errorTable[this.code].number;
+  }
+
+  get retry(): Retry {
+    return errorTable[this.code].retry;
+  }
+
+  toBody(): ErrorBody {
+    return { code: this.code, message: this.message, details: { ...(this.details as object) } };
+  }
+
+  /** The other end of `toBody`. An unknown code (a newer peer's) becomes `INTERNAL_ERROR` with the peer's words. */
+  static fromBody(body: { code?: unknown; message?: unknown; details?: unknown }): VirtError {
+    const message = typeof body.message === 'string' ? body.message : 'the peer gave no reason';
+    if (typeof body.code === 'string' && Object.hasOwn(errorTable, body.code)) {
+      const code = body.code as ErrorCode;
+      const error = new VirtError(code, (body.details ?? {}) as ErrorDetails<ErrorCode>);
+      error.message = message;
+      return error;
+    }
+    return new VirtError('INTERNAL_ERROR', { detail: message });
+  }
+
+  /** Any thrown value as an error of the table; what is not one is a defect and keeps its cause for the log. */
+  static from(thrown: unknown): VirtError {
+    if (thrown instanceof VirtError) return thrown;
+    const detail = thrown instanceof Error ? thrown.message : String(thrown);
+    return new VirtError('INTERNAL_ERROR', { detail }, { cause: thrown });
+  }
+}
+
+/** Was this thrown by design, with the given code? */
+export function isVirtError<C extends ErrorCode>(thrown: unknown, code?: C): thrown is VirtError<C> {
+  return thrown instanceof VirtError && (code === undefined || thrown.code === code);
+}

@@ -1,0 +1,63 @@
+/** What an event carries, and the classes of events with their types (libvirt's event ids behind them). */
+import { z } from 'zod';
+import { DomainSummary } from './domain';
+import { HostName } from './ids';
+
+/**
+ * Classes of domain events: the token after the uuid in the subject. Each names its types, the token after that.
+ * `number` is libvirt's event id.
+ */
+export const domainEventClasses = {
+  lifecycle: {
+    number: 0,
+    types: ['defined', 'undefined', 'started', 'suspended', 'resumed', 'stopped', 'shutdown', 'pmsuspended', 'crashed'],
+  },
+  reboot: { number: 1, types: ['reboot'] },
+  rtc: { number: 2, types: ['change'] },
+  watchdog: { number: 3, types: ['fired'] },
+  'io-error': { number: 6, types: ['pause', 'report', 'ignore'] },
+  graphics: { number: 5, types: ['connect', 'initialize', 'disconnect'] },
+  control: { number: 7, types: ['error'] },
+  'block-job': { number: 16, types: ['completed', 'failed', 'canceled', 'ready'] },
+  tray: { number: 10, types: ['open', 'close'] },
+  balloon: { number: 13, types: ['change'] },
+  device: { number: 19, types: ['added', 'removed', 'removal-failed', 'updated'] },
+  agent: { number: 18, types: ['connected', 'disconnected'] },
+  metadata: { number: 23, types: ['title', 'description', 'element'] },
+  config: { number: null, types: ['autostart', 'memory', 'vcpus', 'device', 'managed-save'] },
+  job: { number: 21, types: ['completed', 'failed', 'cancelled'] },
+  taint: { number: null, types: ['custom-monitor', 'custom-argv'] },
+} as const satisfies Record<string, { number: number | null; types: readonly string[] }>;
+
+export type EventClass = keyof typeof domainEventClasses;
+export type EventType<C extends EventClass = EventClass> = { [K in C]: (typeof domainEventClasses)[K]['types'][number] }[C];
+
+/** One thing that happened to one domain. Stored in the stream as JSON, so that stock tools can read the log. */
+export const DomainEvent = z
+  .object({
+    id: z.string().describe('unique; also the Nats-Msg-Id it is deduplicated by'),
+    class: z.string(),
+    type: z.string(),
+    detail: z.string().optional().describe("libvirt's detail of a lifecycle event"),
+    time: z.iso.datetime().describe('when it happened on the host, UTC'),
+    host: HostName,
+    commandId: z.string().optional().describe('id of the command that caused it'),
+    traceparent: z.string().optional(),
+    domain: DomainSummary.describe('the domain right after the event; its revision orders the events of a domain'),
+    data: z.record(z.string(), z.unknown()).optional().describe('what else belongs to this class of event'),
+  })
+  .describe('an event of a domain');
+export type DomainEvent = z.infer<typeof DomainEvent>;
+
+/** How a queued command ended. */
+export const CommandOutcome = z
+  .object({
+    commandId: z.string(),
+    operation: z.string(),
+    domain: z.string().optional(),
+    time: z.iso.datetime(),
+    response: z.unknown().optional(),
+    error: z.object({ code: z.string(), message: z.string(), details: z.record(z.string(), z.unknown()) }).optional(),
+  })
+  .describe('outcome of a queued command');
+export type CommandOutcome = z.infer<typeof CommandOutcome>;

@@ -1,0 +1,5 @@
+export * from './domain';
+export * from './domain-state';
+export * from './event';
+export * from './host';
+export * from './ids';
