@@ -168,7 +168,7 @@ export class VirtError<C extends ErrorCode = ErrorCode> extends Error {
 
   /** Any thrown value as an error of the table; what is not one is a defect and keeps its cause for the log. */
   static from(thrown: unknown): VirtError {
-    if (thrown instanceof VirtError) return thrown;
+    if (isVirtError(thrown)) return thrown;
     const detail = thrown instanceof Error ? thrown.message : String(thrown);
     return new VirtError('INTERNAL_ERROR', { detail }, { cause: thrown });
   }

@@ -93,7 +93,17 @@ export type StatsGroup = z.infer<typeof StatsGroup>;
 export const JobInfo = z
   .object({
     type: z.enum(['none', 'bounded', 'unbounded', 'completed', 'failed', 'cancelled']),
-    operation: z.enum(['none', 'start', 'save', 'restore', 'migration-in', 'migration-out', 'snapshot', 'dump', 'backup']),
+    operation: z.enum([
+      'none',
+      'start',
+      'save',
+      'restore',
+      'migration-in',
+      'migration-out',
+      'snapshot',
+      'dump',
+      'backup',
+    ]),
     commandId: z.string().optional(),
     elapsedMs: z.number().nonnegative(),
     total: z.number().nonnegative().optional(),

@@ -30,7 +30,9 @@ export const domainEventClasses = {
 } as const satisfies Record<string, { number: number | null; types: readonly string[] }>;
 
 export type EventClass = keyof typeof domainEventClasses;
-export type EventType<C extends EventClass = EventClass> = { [K in C]: (typeof domainEventClasses)[K]['types'][number] }[C];
+export type EventType<C extends EventClass = EventClass> = {
+  [K in C]: (typeof domainEventClasses)[K]['types'][number];
+}[C];
 
 /** One thing that happened to one domain. Stored in the stream as JSON, so that stock tools can read the log. */
 export const DomainEvent = z

@@ -1,0 +1,95 @@
+/**
+ * What our services ask a driver on its host, beside the domain operations that are passed on as they came
+ * (`servedBy: 'home-host'`). Not for users: only the service role may publish `virtbus.v1.host.>`.
+ */
+import { z } from 'zod';
+import { DomainStats, DomainSummary, Inventory, StatsGroup, Uuid } from '../model';
+import { changed } from './domain-commands';
+
+/** A private operation of a driver: its subject is `virtbus.v1.host.<host>.<driver>.<operation>`. */
+export interface DriverContract<Req extends z.ZodType = z.ZodType, Res extends z.ZodType = z.ZodType> {
+  readonly operation: string;
+  readonly request: Req;
+  readonly response: Res;
+  readonly timeoutMs: number;
+  readonly doc: string;
+}
+
+const driverContract = <Req extends z.ZodType, Res extends z.ZodType>(
+  spec: DriverContract<Req, Res>,
+): DriverContract<Req, Res> => Object.freeze(spec);
+
+const settled = {
+  xml: z.string().describe('the document, with its uuid in it'),
+  epoch: z.number().int().nonnegative(),
+  validate: z.boolean().default(false),
+};
+
+export const driverInventory = driverContract({
+  operation: 'inventory',
+  request: z.object({}),
+  response: Inventory,
+  timeoutMs: 5_000,
+  doc: 'All that lives on the host.',
+});
+
+export const driverDefine = driverContract({
+  operation: 'define',
+  request: z.object(settled),
+  response: changed.extend({ warnings: z.array(z.string()) }),
+  timeoutMs: 30_000,
+  doc: 'Keep this definition; answered once it is on disk.',
+});
+
+export const driverCreate = driverContract({
+  operation: 'create',
+  request: z.object({ ...settled, paused: z.boolean() }),
+  response: changed.extend({ warnings: z.array(z.string()) }),
+  timeoutMs: 60_000,
+  doc: 'Start this document as a transient domain.',
+});
+
+export const driverRename = driverContract({
+  operation: 'rename',
+  request: z.object({ name: z.string() }),
+  response: changed,
+  timeoutMs: 30_000,
+  doc: 'Give an inactive domain another name; the caller holds the claim on the name.',
+});
+
+export const driverInspectSave = driverContract({
+  operation: 'inspect-save',
+  request: z.object({ path: z.string() }),
+  response: z.object({ uuid: Uuid, name: z.string(), xml: z.string() }),
+  timeoutMs: 10_000,
+  doc: 'What a save image holds, so that its name can be claimed before it is restored.',
+});
+
+export const driverRestore = driverContract({
+  operation: 'restore',
+  request: z.object({
+    path: z.string(),
+    epoch: z.number().int().nonnegative(),
+    xml: z.string().optional(),
+    paused: z.boolean().optional(),
+  }),
+  response: changed,
+  timeoutMs: 600_000,
+  doc: 'Bring the guest in a save image back.',
+});
+
+export const driverStats = driverContract({
+  operation: 'stats-all',
+  request: z.object({ groups: z.array(StatsGroup).optional(), domains: z.array(Uuid).optional() }),
+  response: z.object({ stats: z.array(DomainStats) }),
+  timeoutMs: 5_000,
+  doc: 'Statistics of many domains of this host.',
+});
+
+export const driverGet = driverContract({
+  operation: 'get',
+  request: z.object({}),
+  response: z.object({ domain: DomainSummary }),
+  timeoutMs: 5_000,
+  doc: 'One domain as the host knows it.',
+});

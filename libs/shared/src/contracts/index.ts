@@ -1,0 +1,21 @@
+import * as commands from './domain-commands';
+import * as devices from './domain-devices';
+import * as queries from './domain-queries';
+import * as hosts from './host';
+import type { Contract } from './contract';
+
+export * from './contract';
+export * from './domain-commands';
+export * from './domain-devices';
+export * from './domain-queries';
+export * from './driver';
+export * from './host';
+export * from './subjects';
+
+const isContract = (value: unknown): value is Contract =>
+  typeof value === 'object' && value !== null && 'operation' in value && 'servedBy' in value;
+
+/** Every public operation, in the order of its declaration. */
+export const contracts: readonly Contract[] = [queries, commands, devices, hosts].flatMap((module) =>
+  Object.values(module).filter(isContract),
+);

@@ -1,0 +1,73 @@
+/**
+ * Every subject of the bus, made in one place: `virtbus.v1.<kind>.<entity>[.<id>].<operation>`.
+ * Ids are single tokens; a domain's name is encoded (`encodeToken`).
+ */
+import { encodeToken } from '../model/ids';
+import type { Contract } from './contract';
+
+export const root = 'virtbus.v1';
+
+/** Where a client publishes a call. `target` is the uuid or name of a domain, or a host's name. */
+export function callSubject(c: Contract, target?: string): string {
+  return `${root}.${c.kind}.${tail(c, target)}`;
+}
+
+/** Where the same command is queued, to be applied later and once. */
+export function queueSubject(c: Contract, target?: string): string {
+  return `${root}.queue.${tail(c, target)}`;
+}
+
+/** The subject that a service listens on: any target. */
+export function endpointSubject(c: Contract): string {
+  return `${root}.${c.kind}.${c.on === 'one' ? `${c.entity}.*.${c.operation}` : `${c.entity}.${c.operation}`}`;
+}
+
+function tail(c: Contract, target: string | undefined): string {
+  if (c.on === 'all') return `${c.entity}.${c.operation}`;
+  if (!target) throw new TypeError(`${c.name} needs a target`);
+  return `${c.entity}.${encodeToken(target)}.${c.operation}`;
+}
+
+/** Where our services ask one driver on one host. The domain is named in a header, the body is the request. */
+export function driverSubject(host: string, driver: string, operation: string): string {
+  return `${root}.host.${host}.${driver}.${operation}`;
+}
+
+/**
+ * Where an event is published and stored. The host is the last token, so that the server itself can hold a host to
+ * events of its own (design §7); subscribers to all hosts end their filter in `*`.
+ */
+export function eventSubject(e: { uuid: string; class: string; type: string; host: string }): string {
+  return `${root}.event.domain.${e.uuid}.${e.class}.${e.type}.${e.host}`;
+}
+
+/** A filter over events; what is left out matches all. */
+export function eventFilter(f: { uuid?: string; class?: string; type?: string; host?: string } = {}): string {
+  return `${root}.event.domain.${f.uuid ?? '*'}.${f.class ?? '*'}.${f.type ?? '*'}.${f.host ?? '*'}`;
+}
+
+/** Where the outcome of a queued command is told. */
+export function outcomeSubject(commandId: string, ended: 'completed' | 'failed'): string {
+  return `${root}.event.command.${encodeToken(commandId)}.${ended}`;
+}
+
+export function statSubject(host: string): string {
+  return `${root}.stat.host.${host}`;
+}
+
+/** The two directions of a byte stream (a console): `in` to the host, `out` from it. */
+export function streamSubject(host: string, session: string, direction: 'in' | 'out'): string {
+  return `${root}.stream.${host}.${session}.${direction}`;
+}
+
+/**
+ * Where a body that is larger than one message can be fetched, part by part. Only its owner (a host, or `service`) may
+ * listen there; a client serves its own large requests on its inbox instead.
+ */
+export function bodySubject(owner: string, token: string): string {
+  return `${root}.body.${owner}.${token}`;
+}
+
+/** The JetStream names: few, and never one per host or domain. */
+export const streams = { events: 'VIRTBUS_EVENTS', queue: 'VIRTBUS_QUEUE' } as const;
+export const buckets = { domains: 'virtbus_domains', names: 'virtbus_names', hosts: 'virtbus_hosts' } as const;
