@@ -1,0 +1,137 @@
+/**
+ * Reads an XML document that nobody vouches for into a small tree that remembers lines.
+ *
+ * What makes XML dangerous is refused before it costs anything: a DOCTYPE (so no entities, no external files),
+ * size, depth, the number of elements and of attributes. Inside `<metadata>` comments, CDATA and mixed text are kept
+ * as `nodes`, because that element belongs to the user; everywhere else they mean nothing and are dropped.
+ */
+import { VirtError } from '@virtbus/shared';
+import { SaxesParser } from 'saxes';
+
+export interface XmlElement {
+  /** Name as written, with a known namespace's prefix made canonical (`qemu:commandline`). */
+  readonly name: string;
+  readonly attributes: Record<string, string>;
+  readonly children: XmlElement[];
+  /** All character data directly inside, unless the element is part of `<metadata>`. */
+  text: string;
+  /** Counts from 1. */
+  readonly line: number;
+  /** Only inside `<metadata>`: elements, text, comments and CDATA in their order. */
+  readonly nodes?: XmlNode[];
+}
+
+export type XmlNode =
+  | { readonly kind: 'element'; readonly element: XmlElement }
+  | { readonly kind: 'text' | 'comment' | 'cdata'; readonly text: string };
+
+/** What a document may at most be; generous for any guest, small for an attacker. */
+export interface XmlLimits {
+  /** In UTF-16 code units. */
+  readonly size: number;
+  readonly depth: number;
+  readonly elements: number;
+  /** Of one element. */
+  readonly attributes: number;
+}
+
+export const documentLimits: XmlLimits = { size: 4 << 20, depth: 128, elements: 100_000, attributes: 64 };
+
+/** Namespaces whose elements we know, by the prefix that libvirt writes for them. */
+const knownNamespaces: ReadonlyMap<string, string> = new Map([
+  ['http://libvirt.org/schemas/domain/qemu/1.0', 'qemu'],
+  ['http://libvirt.org/schemas/domain/lxc/1.0', 'lxc'],
+  ['http://libvirt.org/schemas/domain/xen/1.0', 'xen'],
+  ['http://libvirt.org/schemas/domain/bhyve/1.0', 'bhyve'],
+]);
+
+const refuse = (detail: string, line?: number): VirtError<'XML_DETAIL'> => new VirtError('XML_DETAIL', { detail, line });
+
+/** The root element of `source`. Throws XML_DETAIL for anything that is not one well-formed, bounded document. */
+export function readXml(source: string, limits: XmlLimits = documentLimits): XmlElement {
+  refuseNonXml(source, limits);
+  const parser = new SaxesParser();
+  const open: XmlElement[] = [];
+  let root: XmlElement | undefined;
+  let elements = 0;
+  let attributes = 0;
+  let verbatim = 0;
+  let line = 1;
+  const prefixes = new Map<string, string>();
+
+  const fail = (detail: string): never => {
+    throw refuse(detail, parser.line);
+  };
+  parser.on('doctype', () => fail('a DOCTYPE is not allowed: documents may declare no entities and no DTD'));
+  parser.on('error', (error) => fail(error.message.replace(/^\d+:\d+: /, '').replace(/\.$/, '')));
+  parser.on('opentagstart', () => {
+    line = parser.line;
+    attributes = 0;
+  });
+  parser.on('opentag', (tag) => {
+    if (++elements > limits.elements) fail(`more than ${limits.elements} elements`);
+    if (open.length >= limits.depth) fail(`elements are nested deeper than ${limits.depth} levels`);
+    learnPrefixes(tag.attributes, prefixes);
+    const parent = open[open.length - 1];
+    if (verbatim > 0 || (tag.name === 'metadata' && open.length === 1)) verbatim += 1;
+    const element: XmlElement = {
+      name: verbatim > 0 ? tag.name : canonicalName(tag.name, prefixes),
+      attributes: tag.attributes,
+      children: [],
+      text: '',
+      line,
+      ...(verbatim > 0 ? { nodes: [] } : {}),
+    };
+    if (parent === undefined) root = element;
+    else if (parent.nodes) parent.nodes.push({ kind: 'element', element });
+    else parent.children.push(element);
+    open.push(element);
+  });
+  parser.on('attribute', () => {
+    if (++attributes > limits.attributes) fail(`an element has more than ${limits.attributes} attributes`);
+  });
+  parser.on('text', (text) => {
+    const element = open[open.length - 1];
+    if (element?.nodes) element.nodes.push({ kind: 'text', text });
+    else if (element) element.text += text;
+  });
+  parser.on('cdata', (text) => {
+    const element = open[open.length - 1];
+    if (element?.nodes) element.nodes.push({ kind: 'cdata', text });
+    else if (element) element.text += text;
+  });
+  parser.on('comment', (text) => open[open.length - 1]?.nodes?.push({ kind: 'comment', text }));
+  parser.on('closetag', () => {
+    open.pop();
+    if (verbatim > 0) verbatim -= 1;
+  });
+  parser.write(source).close();
+  if (root === undefined) throw refuse('the document has no root element');
+  return root;
+}
+
+function refuseNonXml(source: string, limits: XmlLimits): void {
+  if (source.length > limits.size)
+    throw refuse(`the document has ${source.length} characters, more than the ${limits.size} allowed`);
+  const nul = source.indexOf('\0');
+  if (nul >= 0) throw refuse('a NUL character is not allowed', source.slice(0, nul).split('\n').length);
+  const start = /\S/.exec(source)?.[0];
+  if (start === undefined) throw refuse('the document is empty');
+  if (start === '{' || start === '[') throw refuse('XML is expected here, but this looks like JSON', 1);
+  if (start !== '<' && start !== '\uFEFF') throw refuse("XML is expected here: a document starts with '<'", 1);
+}
+
+function learnPrefixes(attributes: Record<string, string>, prefixes: Map<string, string>): void {
+  for (const name in attributes) {
+    if (!name.startsWith('xmlns:')) continue;
+    const canonical = knownNamespaces.get(attributes[name] ?? '');
+    if (canonical !== undefined) prefixes.set(name.slice(6), canonical);
+  }
+}
+
+function canonicalName(name: string, prefixes: Map<string, string>): string {
+  const colon = name.indexOf(':');
+  if (colon < 0) return name;
+  const canonical = prefixes.get(name.slice(0, colon));
+  return canonical === undefined ? name : `${canonical}:${name.slice(colon + 1)}`;
+}
