@@ -1,0 +1,183 @@
+/** The client against a peer that speaks from a script: order, late answers, silence, nonsense. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { QmpClient } from './client';
+import { MonitorBroken, MonitorClosed, MonitorTimeout, QmpError } from './errors';
+
+const greeting = { QMP: { version: { qemu: { major: 7, minor: 2, micro: 22 }, package: '' }, capabilities: ['oob'] } };
+const timestamp = { seconds: 5, microseconds: 6 };
+
+type Request = { execute: string; id: number; arguments?: unknown };
+
+/** A peer whose answer to each command is what `reply` writes. */
+class Peer {
+  readonly folder = mkdtempSync(join(tmpdir(), 'qmp-'));
+  readonly path = join(this.folder, 'qmp.sock');
+  readonly requests: Request[] = [];
+  socket!: Socket;
+  private readonly server: Server;
+
+  constructor(reply: (request: Request, peer: Peer) => void) {
+    this.server = createServer((socket) => {
+      this.socket = socket;
+      this.send(greeting);
+      let text = '';
+      socket.on('error', () => undefined);
+      socket.on('data', (chunk) => {
+        text += chunk.toString();
+        const lines = text.split('\n');
+        text = lines.pop()!;
+        for (const request of lines.map((line) => JSON.parse(line) as Request)) {
+          this.requests.push(request);
+          if (request.execute === 'qmp_capabilities') this.send({ return: {}, id: request.id });
+          else reply(request, this);
+        }
+      });
+    }).listen(this.path);
+  }
+
+  send(...messages: object[]): void {
+    this.socket.write(messages.map((message) => `${JSON.stringify(message)}\r\n`).join(''));
+  }
+
+  [Symbol.dispose](): void {
+    this.socket?.destroy();
+    this.server.close();
+    rmSync(this.folder, { recursive: true });
+  }
+}
+
+test('an answer resolves its own command, in whatever order answers come', async () => {
+  const asked: number[] = [];
+  using peer = new Peer((request, self) => {
+    asked.push(request.id);
+    if (asked.length === 2) self.send({ return: 'second', id: asked[1] }, { return: 'first', id: asked[0] });
+  });
+  const client = await QmpClient.connect(peer.path);
+  expect(client.greeting.capabilities).toEqual(['oob']);
+  await expect(Promise.all([client.executeRaw('a'), client.executeRaw('b')])).resolves.toEqual(['first', 'second']);
+  client.close();
+});
+
+test('an error answer keeps its class and its words', async () => {
+  using peer = new Peer((request, self) =>
+    self.send({ error: { class: 'DeviceNotFound', desc: "Device 'x' not found" }, id: request.id }),
+  );
+  const client = await QmpClient.connect(peer.path);
+  const error = await client.execute('device_del', { id: 'x' }).catch((e: unknown) => e);
+  expect(error).toBeInstanceOf(QmpError);
+  expect(error).toMatchObject({ errorClass: 'DeviceNotFound', command: 'device_del', desc: "Device 'x' not found" });
+  expect(String(error)).toContain("unable to execute QEMU command 'device_del': Device 'x' not found");
+  client.close();
+});
+
+test('a command that times out poisons no later one: its late answer is dropped', async () => {
+  let late = 0;
+  using peer = new Peer((request, self) => {
+    if (request.execute === 'slow') late = request.id;
+    else self.send({ return: 'late', id: late }, { return: 'fresh', id: request.id });
+  });
+  const client = await QmpClient.connect(peer.path);
+  await expect(client.executeRaw('slow', undefined, { timeoutMs: 20 })).rejects.toBeInstanceOf(MonitorTimeout);
+  await expect(client.executeRaw('quick')).resolves.toBe('fresh');
+  expect(client.failure).toBeUndefined();
+  client.close();
+});
+
+test('a peer that owes many answers is sent no more commands', async () => {
+  using peer = new Peer(() => undefined);
+  const client = await QmpClient.connect(peer.path);
+  const all = Array.from({ length: 64 }, () =>
+    client.executeRaw('x', undefined, { timeoutMs: 10 }).catch(() => 'timeout'),
+  );
+  await Promise.all(all);
+  await expect(client.executeRaw('more')).rejects.toThrow('64 commands unanswered');
+  expect(peer.requests.filter((request) => request.execute === 'more')).toEqual([]);
+  client.close();
+});
+
+test('an abort signal ends the wait with its own reason', async () => {
+  using peer = new Peer(() => undefined);
+  const client = await QmpClient.connect(peer.path);
+  const abort = new AbortController();
+  const answer = client.execute('query-status', undefined, { signal: abort.signal });
+  abort.abort(new Error('job cancelled'));
+  await expect(answer).rejects.toThrow('job cancelled');
+  client.close();
+});
+
+test('events before the first listener are held, and each comes before the answer that follows it', async () => {
+  const seen: string[] = [];
+  using peer = new Peer((request, self) =>
+    self.send({ event: 'STOP', timestamp }, { return: {}, id: request.id }, { event: 'RESUME', timestamp }),
+  );
+  const client = await QmpClient.connect(peer.path);
+  await client.execute('stop');
+  client.on('event', (event) => seen.push(event.event));
+  const answered = client.execute('stop').then(() => seen.push('answer'));
+  await answered;
+  await client.execute('stop');
+  expect(seen.slice(0, 5)).toEqual(['STOP', 'RESUME', 'STOP', 'RESUME', 'answer']);
+  client.close();
+});
+
+test('nextEvent gives the first event that fits, with its timestamp', async () => {
+  using peer = new Peer((_request, self) =>
+    self.send(
+      { event: 'DEVICE_DELETED', data: { path: '/machine/x' }, timestamp },
+      { event: 'DEVICE_DELETED', data: { path: '/machine/y', device: 'net0' }, timestamp },
+    ),
+  );
+  const client = await QmpClient.connect(peer.path);
+  const deleted = client.nextEvent('DEVICE_DELETED', (data) => data.device === 'net0', { timeoutMs: 2000 });
+  client.execute('device_del', { id: 'net0' }).catch(() => undefined);
+  await expect(deleted).resolves.toMatchObject({ data: { device: 'net0' }, timestamp });
+  client.close();
+});
+
+test.each([
+  ['a line that is not JSON', (self: Peer) => self.socket.write('Segmentation fault\n')],
+  ['an answer to a question nobody asked', (self: Peer) => self.send({ return: {}, id: 4711 })],
+  ['an error without an id', (self: Peer) => self.send({ error: { class: 'GenericError', desc: 'JSON parse error' } })],
+])('%s breaks the monitor, once, and keeps the socket', async (_name, speak) => {
+  using peer = new Peer((_request, self) => void speak(self));
+  const client = await QmpClient.connect(peer.path);
+  const broken: unknown[] = [];
+  client.on('controlError', (error) => broken.push(error));
+  await expect(client.execute('query-status')).rejects.toBeInstanceOf(MonitorBroken);
+  await expect(client.execute('query-status')).rejects.toBeInstanceOf(MonitorBroken);
+  speak(peer);
+  expect(broken).toHaveLength(1);
+  expect(peer.socket.destroyed).toBe(false);
+  client.close();
+});
+
+test('end of file fails what waits and what comes after, and says so once', async () => {
+  using peer = new Peer((_request, self) => self.socket.end());
+  const client = await QmpClient.connect(peer.path);
+  let closes = 0;
+  client.on('close', () => closes++);
+  await expect(client.execute('query-status')).rejects.toThrow('End of file from qemu monitor');
+  await expect(client.execute('query-status')).rejects.toBeInstanceOf(MonitorClosed);
+  client.close();
+  expect(closes).toBe(1);
+});
+
+test('nothing listening is told at once', async () => {
+  await expect(QmpClient.connect('/nonexistent/monitor.sock')).rejects.toBeInstanceOf(MonitorClosed);
+});
+
+test('a listener that throws does not end the conversation', async () => {
+  using peer = new Peer((request, self) => self.send({ event: 'STOP', timestamp }, { return: 1, id: request.id }));
+  const client = await QmpClient.connect(peer.path);
+  const loud = jest.spyOn(globalThis, 'queueMicrotask').mockImplementation(() => undefined);
+  client.on('event', () => {
+    throw new Error('defect in a listener');
+  });
+  await expect(client.executeRaw('x')).resolves.toBe(1);
+  expect(loud).toHaveBeenCalled();
+  loud.mockRestore();
+  client.close();
+});
