@@ -17,7 +17,10 @@ export function createLog({ service, level = 'info', host }: LogOptions): Log {
       base: { service, ...(host ? { host } : {}), pid: process.pid },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      redact: { paths: ['*.password', '*.passwd', '*.nkey', '*.token', '*.secret', 'xml', '*.xml'], censor: '[hidden]' },
+      redact: {
+        paths: ['*.password', '*.passwd', '*.nkey', '*.token', '*.secret', 'xml', '*.xml'],
+        censor: '[hidden]',
+      },
     },
     pino.destination({ fd: 2, sync: true }),
   );

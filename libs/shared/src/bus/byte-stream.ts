@@ -1,0 +1,131 @@
+/**
+ * A stream of bytes in both directions over core NATS: consoles.
+ *
+ * `stream.<host>.<session>.out` carries the host's bytes, `.in` the client's. Every message with bytes is numbered and
+ * acknowledged by the other side; a sender that is `window` messages ahead waits. Each side sends a sign of life, and
+ * ends the stream when it hears none: a client that was killed does not hold a console for ever.
+ */
+import { headers, type Msg, type Subscription } from 'nats';
+import { streamSubject } from '../contracts/subjects';
+import type { Bus } from './connection';
+
+const kind = 'Virtbus-Stream';
+const number = 'Virtbus-Number';
+const window = 64;
+const chunk = 32_768;
+const beatMs = 5_000;
+const silenceMs = 20_000;
+
+export interface ByteStream {
+  /** Send bytes; resolves when there is room for more. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** End the stream; the reason reaches the other side. */
+  end(reason?: string): void;
+  /** The reason it ended for, once it has. */
+  readonly ended: Promise<string>;
+}
+
+export interface ByteStreamOptions {
+  bus: Bus;
+  /** The subject to send to, and the one to listen on. `*` as host in the latter is the client's, who learns it later. */
+  sendTo: () => string;
+  listenOn: string;
+  onBytes: (bytes: Uint8Array) => void;
+}
+
+/** The host's end of a session. */
+export function hostStream(bus: Bus, host: string, session: string, onBytes: (b: Uint8Array) => void): ByteStream {
+  return openStream({
+    bus,
+    sendTo: () => streamSubject(host, session, 'out'),
+    listenOn: streamSubject(host, session, 'in'),
+    onBytes,
+  });
+}
+
+/**
+ * The client's end: call it before the `console` command, so that no byte is missed; the host is known from its first
+ * message or from the command's answer (`input`).
+ */
+export function clientStream(
+  bus: Bus,
+  session: string,
+  onBytes: (b: Uint8Array) => void,
+): ByteStream & { connect(input: string): void } {
+  let input: string | undefined;
+  const stream = openStream({
+    bus,
+    sendTo: () => input ?? '',
+    listenOn: streamSubject('*', session, 'out'),
+    onBytes,
+    onMessage: (subject) => (input ??= subject.replace(/\.out$/, '.in')),
+  });
+  return Object.assign(stream, { connect: (subject: string) => void (input = subject) });
+}
+
+function openStream(o: ByteStreamOptions & { onMessage?: (subject: string) => void }): ByteStream {
+  const { nc } = o.bus;
+  let sent = 0;
+  let acknowledged = 0;
+  let expected = 1;
+  let heard = Date.now();
+  let over = false;
+  let room: (() => void)[] = [];
+  let finish!: (reason: string) => void;
+  const ended = new Promise<string>((resolve) => (finish = resolve));
+
+  const send = (what: string, n?: number, bytes?: Uint8Array): void => {
+    const to = o.sendTo();
+    if (!to || nc.isClosed()) return;
+    const h = headers();
+    h.set(kind, what);
+    if (n !== undefined) h.set(number, String(n));
+    nc.publish(to, bytes, { headers: h });
+  };
+  const close = (reason: string, tell: boolean): void => {
+    if (over) return;
+    over = true;
+    if (tell) send(`end ${reason}`);
+    clearInterval(beat);
+    sub.unsubscribe();
+    for (const go of room) go();
+    finish(reason);
+  };
+  const receive = (message: Msg): void => {
+    heard = Date.now();
+    o.onMessage?.(message.subject);
+    const what = message.headers?.get(kind) ?? 'bytes';
+    const n = Number(message.headers?.get(number));
+    if (what === 'ack') {
+      acknowledged = Math.max(acknowledged, n);
+      const waiting = room;
+      room = [];
+      for (const go of waiting) go();
+    } else if (what === 'bytes') {
+      // Core NATS keeps order and loses only with the connection: a gap means that bytes are gone for good.
+      if (Number.isFinite(n) && n !== expected) return close('bytes were lost with the connection', true);
+      expected++;
+      if (Number.isFinite(n)) send('ack', n);
+      o.onBytes(message.data);
+    } else if (what.startsWith('end')) close(what.slice(4) || 'ended by the other side', false);
+  };
+  const sub: Subscription = nc.subscribe(o.listenOn, {
+    callback: (error, message) => (error ? close(error.message, false) : receive(message)),
+  });
+  const beat = setInterval(() => {
+    if (Date.now() - heard > silenceMs) close('the other side is silent', true);
+    else send('beat');
+  }, beatMs);
+  beat.unref();
+
+  return {
+    ended,
+    end: (reason = 'closed') => close(reason, true),
+    write: async (bytes) => {
+      for (let at = 0; at < bytes.length && !over; at += chunk) {
+        while (!over && sent - acknowledged >= window) await new Promise<void>((resolve) => room.push(resolve));
+        if (!over) send('bytes', ++sent, bytes.subarray(at, at + chunk));
+      }
+    },
+  };
+}

@@ -1,0 +1,152 @@
+/** Calling an operation, and telling the ways a call can fail apart. */
+import { ErrorCode as NatsCode, type Msg, type MsgHdrs } from 'nats';
+import { z } from 'zod';
+import {
+  callSubject,
+  driverSubject,
+  queueSubject,
+  type Contract,
+  type DriverContract,
+  type RequestInput,
+  type Response,
+} from '../contracts';
+import { VirtError } from '../errors';
+import { decode, encode, type Format } from './codec';
+import { newId, type Bus } from './connection';
+import { header, writeContext, type CallContext } from './headers';
+
+export interface CallOptions {
+  /** The domain (uuid or name) or host the call is about. */
+  target?: string | undefined;
+  /** The command's id: choose it to be able to repeat the call safely. Made up for a command that has none. */
+  id?: string | undefined;
+  timeoutMs?: number | undefined;
+  traceparent?: string | undefined;
+  format?: Format | undefined;
+}
+
+/** Time that an answer may take on its way after the server has let the deadline pass, milliseconds. */
+const graceMs = 500;
+
+/** Ask for an operation and wait for its answer. Throws `VirtError`. */
+export async function call<C extends Contract>(
+  bus: Bus,
+  c: C,
+  request: RequestInput<C>,
+  options: CallOptions = {},
+): Promise<Response<C>> {
+  const body = encode(checkRequest(c, request), options.format ?? 'msgpack');
+  const context: CallContext = {
+    timeoutMs: options.timeoutMs ?? c.timeoutMs,
+    id: options.id ?? (c.kind === 'cmd' ? newId() : undefined),
+    traceparent: options.traceparent,
+  };
+  const answer = await exchange(bus, callSubject(c, options.target), body, context, () => {
+    return new VirtError('SERVICE_OFFLINE', { service: c.entity });
+  });
+  return decode(answer.body) as Response<C>;
+}
+
+/** Ask a driver on its host: for our services. */
+export async function callDriver<Req extends z.ZodType, Res extends z.ZodType>(
+  bus: Bus,
+  at: { host: string; driver: string },
+  c: DriverContract<Req, Res>,
+  request: z.input<Req>,
+  context: Partial<CallContext> = {},
+): Promise<z.output<Res>> {
+  const answer = await exchange(
+    bus,
+    driverSubject(at.host, at.driver, c.operation),
+    encode(request, 'msgpack'),
+    { timeoutMs: c.timeoutMs, ...context },
+    () => new VirtError('HOST_OFFLINE', { host: at.host, service: `driver-${at.driver}` }),
+  );
+  return decode(answer.body) as z.output<Res>;
+}
+
+/** Keep a command until it can be applied. Resolves once the stream has it. */
+export async function enqueue<C extends Contract>(
+  bus: Bus,
+  c: C,
+  request: RequestInput<C>,
+  options: CallOptions = {},
+): Promise<{ commandId: string; duplicate: boolean }> {
+  if (!c.queue) throw new VirtError('INVALID_ARG', { detail: `${c.name} cannot be queued` });
+  const id = options.id ?? newId();
+  const body = encode(checkRequest(c, request), options.format ?? 'msgpack');
+  const h = writeContext({ timeoutMs: options.timeoutMs ?? c.timeoutMs, id, traceparent: options.traceparent });
+  try {
+    const ack = await bus.js.publish(queueSubject(c, options.target), bus.bodies.outgoing(body, h), {
+      headers: h,
+      msgID: id,
+    });
+    return { commandId: id, duplicate: ack.duplicate };
+  } catch (cause) {
+    throw transportError(cause, options.timeoutMs ?? c.timeoutMs, () => {
+      return new VirtError('SERVICE_OFFLINE', { service: 'queue' });
+    });
+  }
+}
+
+export interface Answer {
+  body: Uint8Array;
+  headers: MsgHdrs | undefined;
+}
+
+/**
+ * One request and its answer, as bytes. An answer that carries an error is thrown as the `VirtError` it tells.
+ * @param absent the error when nobody listens on the subject
+ */
+export async function exchange(
+  bus: Bus,
+  subject: string,
+  body: Uint8Array,
+  context: CallContext,
+  absent: () => VirtError,
+): Promise<Answer> {
+  const h = writeContext(context);
+  let message: Msg;
+  try {
+    message = await bus.nc.request(subject, bus.bodies.outgoing(body, h), {
+      timeout: context.timeoutMs + graceMs,
+      headers: h,
+    });
+  } catch (cause) {
+    throw transportError(cause, context.timeoutMs, absent);
+  }
+  if (message.headers?.has(header.error)) throw VirtError.fromBody(decode(message.data) as object);
+  return {
+    body: await bus.bodies.incoming(message.data, message.headers, context.timeoutMs),
+    headers: message.headers,
+  };
+}
+
+/** The schema's own words about what is wrong with a request, before it leaves. */
+function checkRequest<C extends Contract>(c: C, request: RequestInput<C>): unknown {
+  return parseRequest(c.name, c.request, request);
+}
+
+/** Parse a request against its schema; the error names each field and what it should have been. */
+export function parseRequest<S extends z.ZodType>(name: string, schema: S, request: unknown): z.output<S> {
+  const parsed = schema.safeParse(request);
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map((issue) => {
+    const where = issue.path.map(String).join('.');
+    return where ? `${where}: ${issue.message}` : issue.message;
+  });
+  throw new VirtError('INVALID_ARG', { detail: `${name}: ${faults.join('; ')}` });
+}
+
+function transportError(cause: unknown, timeoutMs: number, absent: () => VirtError): VirtError {
+  if (cause instanceof VirtError) return cause;
+  const { code, message } = cause as { code?: string; message?: string };
+  if (code === NatsCode.NoResponders) return absent();
+  if (code === NatsCode.Timeout) {
+    return new VirtError('OPERATION_TIMEOUT', { detail: `no answer within ${timeoutMs} ms` }, { cause });
+  }
+  if (code === NatsCode.PermissionsViolation) {
+    return new VirtError('ACCESS_DENIED', { detail: `these credentials may not do this (${message})` }, { cause });
+  }
+  return new VirtError('RPC', { detail: message ?? String(cause) }, { cause });
+}

@@ -1,0 +1,12 @@
+export * from './byte-stream';
+export * from './call';
+export * from './codec';
+export * from './connection';
+export * from './endpoints';
+export { header, writeContext, type CallContext } from './headers';
+export * from './jetstream';
+export * from './journal';
+export * from './kv';
+export * from './publisher';
+export * from './serve';
+export * from './tail';

@@ -1,0 +1,100 @@
+/** Typed access to a key-value bucket; every write is a compare-and-set. */
+import { type KV, type KvEntry } from 'nats';
+import type { z } from 'zod';
+import { decode, encode } from './codec';
+import type { Bus } from './connection';
+
+export interface Entry<T> {
+  key: string;
+  value: T;
+  /** What the next write must name. */
+  revision: number;
+}
+
+/** A change in a bucket; `value` is absent when the key was deleted. */
+export interface Change<T> {
+  key: string;
+  value: T | undefined;
+  revision: number;
+}
+
+/** Another writer was first. */
+export class Conflict extends Error {
+  override readonly name = 'Conflict';
+}
+
+export class Table<T> {
+  private constructor(
+    private readonly kv: KV,
+    private readonly schema: z.ZodType<T>,
+  ) {}
+
+  static async open<T>(bus: Bus, bucket: string, schema: z.ZodType<T>): Promise<Table<T>> {
+    return new Table(await bus.js.views.kv(bucket, { bindOnly: true }), schema);
+  }
+
+  async get(key: string): Promise<Entry<T> | undefined> {
+    const entry = await this.kv.get(key);
+    const value = entry ? this.read(entry) : undefined;
+    return entry && value !== undefined ? { key, value, revision: entry.revision } : undefined;
+  }
+
+  /** Throws `Conflict` when the key is there. */
+  async create(key: string, value: T): Promise<number> {
+    return this.guarded(key, () => this.kv.create(key, encode(value, 'json')));
+  }
+
+  /** Throws `Conflict` when the key is no longer at `revision`. */
+  async update(key: string, value: T, revision: number): Promise<number> {
+    return this.guarded(key, () => this.kv.update(key, encode(value, 'json'), revision));
+  }
+
+  /** Deletes only the revision that was read; a key that has moved on stays. */
+  async delete(key: string, revision: number): Promise<void> {
+    await this.guarded(key, () => this.kv.delete(key, { previousSeq: revision }));
+  }
+
+  /** All keys now, then every change. Ends when the connection closes or the bucket goes. */
+  async watch(): Promise<AsyncIterable<Change<T>> & { stop(): void }> {
+    const watcher = await this.kv.watch();
+    const read = (entry: KvEntry): Change<T> => ({
+      key: entry.key,
+      value: this.read(entry),
+      revision: entry.revision,
+    });
+    return {
+      stop: () => watcher.stop(),
+      [Symbol.asyncIterator]: async function* () {
+        for await (const entry of watcher) yield read(entry);
+      },
+    };
+  }
+
+  async entries(): Promise<Entry<T>[]> {
+    const found: Entry<T>[] = [];
+    const keys = await this.kv.keys();
+    for await (const key of keys) {
+      const entry = await this.get(key);
+      if (entry) found.push(entry);
+    }
+    return found;
+  }
+
+  /** A value that this version cannot read is treated as absent: the hosts are the truth, and will write it again. */
+  private read(entry: KvEntry): T | undefined {
+    if (entry.operation !== 'PUT') return undefined;
+    const parsed = this.schema.safeParse(decode(entry.value));
+    return parsed.success ? parsed.data : undefined;
+  }
+
+  private async guarded<R>(key: string, write: () => Promise<R>): Promise<R> {
+    try {
+      return await write();
+    } catch (cause) {
+      // 10071: wrong last sequence (JetStream API error codes).
+      const code = (cause as { api_error?: { err_code?: number } }).api_error?.err_code;
+      if (code === 10071) throw new Conflict(`${key} was written by somebody else`, { cause });
+      throw cause;
+    }
+  }
+}

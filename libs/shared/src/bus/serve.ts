@@ -1,0 +1,128 @@
+/**
+ * Serving operations through the NATS micro framework: `nats micro ls`, `info` and `stats` show them.
+ *
+ * Around each handler: the body is fetched and parsed, the deadline is kept even when the handler hangs, every failure
+ * becomes an error answer, and what is not in the error table is logged whole.
+ */
+import { headers, type Service, type ServiceMsg } from 'nats';
+import { decodeToken } from '../model';
+import { VirtError } from '../errors';
+import type { Log } from '../log';
+import { decode, encode, formatOf, type Format } from './codec';
+import { newId, type Bus } from './connection';
+import { header, readContext, type CallContext } from './headers';
+
+export interface Call extends CallContext {
+  /** The command's id; one was made up when the caller gave none. */
+  id: string;
+  /** The token of the subject that names what the call is about, decoded: a uuid, a name, a host. */
+  target: string | undefined;
+  /** Aborted when the deadline passes. */
+  signal: AbortSignal;
+  log: Log;
+  /** How the caller wants its answer. */
+  format: Format;
+  /** The body as it came. */
+  body: Uint8Array;
+}
+
+/** An answer that is encoded already: what a service passes on. */
+export class Encoded {
+  constructor(readonly body: Uint8Array) {}
+}
+
+/** The value it returns is the answer; what it throws is the error. */
+export type Handler = (request: () => unknown, call: Call) => unknown;
+
+export interface Endpoint {
+  /** Shown by micro: letters, digits, - and _. */
+  name: string;
+  subject: string;
+  /** Which token of the subject names the target, from 0. */
+  targetToken?: number | undefined;
+  timeoutMs: number;
+  doc: string;
+  handler: Handler;
+}
+
+export interface ServiceOptions {
+  name: string;
+  version: string;
+  description: string;
+  /** Copies in one queue group share the work; each call reaches one of them. */
+  queue: string;
+  metadata?: Record<string, string>;
+}
+
+export async function serve(bus: Bus, options: ServiceOptions, endpoints: Endpoint[], log: Log): Promise<Service> {
+  const service = await bus.nc.services.add(options);
+  for (const endpoint of endpoints) {
+    service.addEndpoint(endpoint.name, {
+      subject: endpoint.subject,
+      queue: options.queue,
+      metadata: { doc: endpoint.doc.slice(0, 200) },
+      handler: (error, message) => {
+        if (error) log.error({ err: error, endpoint: endpoint.name }, 'endpoint failed');
+        else void answer(bus, endpoint, message, log);
+      },
+    });
+  }
+  return service;
+}
+
+async function answer(bus: Bus, endpoint: Endpoint, message: ServiceMsg, log: Log): Promise<void> {
+  const context = readContext(message.headers, endpoint.timeoutMs);
+  const id = context.id ?? newId();
+  const callLog = log.child({
+    call: id,
+    operation: endpoint.name,
+    ...(context.domain ? { domain: context.domain } : {}),
+  });
+  const deadline = new AbortController();
+  let format: Format = formatOf(message.data);
+  const h = headers();
+  h.set(header.id, id);
+  let timer: NodeJS.Timeout | undefined;
+  let body: Uint8Array;
+  try {
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        const detail = `${endpoint.name} was not done within ${context.timeoutMs} ms`;
+        const error = new VirtError('OPERATION_TIMEOUT', { detail });
+        deadline.abort(error);
+        reject(error);
+      }, context.timeoutMs);
+    });
+    const result = await Promise.race([run(), late]);
+    body = result instanceof Encoded ? result.body : encode(result, format);
+    message.respond(bus.bodies.outgoing(body, h), { headers: h });
+  } catch (thrown) {
+    respondError(message, VirtError.from(thrown), format, callLog, h);
+  } finally {
+    clearTimeout(timer);
+  }
+
+  async function run(): Promise<unknown> {
+    const whole = await bus.bodies.incoming(message.data, message.headers, context.timeoutMs);
+    format = formatOf(whole);
+    const token = endpoint.targetToken === undefined ? undefined : message.subject.split('.')[endpoint.targetToken];
+    const target = token === undefined ? undefined : decodeToken(token);
+    const call: Call = { ...context, id, target, signal: deadline.signal, log: callLog, format, body: whole };
+    return endpoint.handler(() => decode(whole), call);
+  }
+}
+
+function respondError(
+  message: ServiceMsg,
+  error: VirtError,
+  format: Format,
+  log: Log,
+  h: ReturnType<typeof headers>,
+): void {
+  if (error.code === 'INTERNAL_ERROR')
+    log.error({ err: error.cause ?? error }, 'call failed for no reason of the table');
+  else log.debug({ code: error.code, reason: error.message }, 'call refused');
+  h.set(header.error, error.message.replace(/\s+/g, ' '));
+  h.set(header.errorCode, String(error.number));
+  message.respond(encode(error.toBody(), format), { headers: h });
+}

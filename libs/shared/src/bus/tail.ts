@@ -1,0 +1,129 @@
+/**
+ * Reading the event log: from a sequence, a time, the beginning or now, and on and on.
+ *
+ * Survives what the server does meanwhile. After a loss of the connection it goes on where it was; when the stream
+ * itself was lost and made anew, it says so (`reset`) and begins again at the new stream's start.
+ */
+import { DeliverPolicy, type ConsumerMessages, type OrderedConsumerOptions } from 'nats';
+import { eventFilter, streams } from '../contracts/subjects';
+import { VirtError } from '../errors';
+import type { DomainEvent } from '../model';
+import { decode } from './codec';
+import type { Bus } from './connection';
+import { isMissing } from './jetstream';
+
+export type Since = 'new' | 'all' | { sequence: number } | { time: Date };
+
+export interface Logged {
+  event: DomainEvent;
+  subject: string;
+  /** Position in the stream, from 1. */
+  sequence: number;
+  /** No more are stored after this one at the moment it was sent. */
+  last: boolean;
+}
+
+export interface TailOptions {
+  filter?: string | undefined;
+  since: Since;
+  signal?: AbortSignal | undefined;
+  /** End once everything stored has been read, instead of following. */
+  once?: boolean | undefined;
+  /** The stream was made anew: what was read before is history that is gone. */
+  onReset?: (() => void) | undefined;
+}
+
+const pauseMs = 500;
+
+export async function* tail(bus: Bus, options: TailOptions): AsyncGenerator<Logged> {
+  const filter = options.filter ?? eventFilter();
+  let next: number | undefined;
+  let since = options.since;
+  if (since === 'new') {
+    next = (await lastSequence(bus)) + 1;
+    since = { sequence: next };
+  }
+  while (!options.signal?.aborted) {
+    let end: number;
+    try {
+      end = await lastSequence(bus);
+    } catch (error) {
+      if (options.once) throw VirtError.from(error);
+      await pause(options.signal);
+      continue;
+    }
+    if (next !== undefined && next > end + 1) {
+      options.onReset?.();
+      next = 1;
+    }
+    if (options.once && (end === 0 || (next !== undefined && next > end))) return;
+    const from = next === undefined ? since : { sequence: next };
+    const messages = await open(bus, filter, from, options.once ?? false).catch(() => undefined);
+    if (messages === 'nothing') return;
+    if (!messages) {
+      await pause(options.signal);
+      continue;
+    }
+    const stop = (): void => messages.stop();
+    options.signal?.addEventListener('abort', stop);
+    void watchConsumer(messages);
+    try {
+      for await (const message of messages) {
+        next = message.seq + 1;
+        if (!message.subject.includes('.event.domain.')) continue;
+        const event = decode(message.data) as DomainEvent;
+        yield { event, subject: message.subject, sequence: message.seq, last: message.info.pending === 0 };
+        if (options.once && (message.info.pending === 0 || next > end)) return;
+      }
+    } catch {
+      // The consumer is gone with its server or stream; the loop opens another where this one ended.
+    } finally {
+      options.signal?.removeEventListener('abort', stop);
+      messages.stop();
+    }
+    if (options.once) return;
+    await pause(options.signal);
+  }
+}
+
+/** The last sequence of the events stream, 0 when it is empty or not there. */
+export async function lastSequence(bus: Bus): Promise<number> {
+  try {
+    const jsm = await bus.jsm();
+    return (await jsm.streams.info(streams.events)).state.last_seq;
+  } catch (error) {
+    if (isMissing(error)) return 0;
+    throw error;
+  }
+}
+
+async function open(bus: Bus, filter: string, since: Since, once: boolean): Promise<ConsumerMessages | 'nothing'> {
+  const options: Partial<OrderedConsumerOptions> = { filterSubjects: filter };
+  if (since === 'all') options.deliver_policy = DeliverPolicy.All;
+  else if (since === 'new') options.deliver_policy = DeliverPolicy.New;
+  else if ('sequence' in since) {
+    options.deliver_policy = DeliverPolicy.StartSequence;
+    options.opt_start_seq = Math.max(1, since.sequence);
+  } else {
+    options.deliver_policy = DeliverPolicy.StartTime;
+    options.opt_start_time = since.time.toISOString();
+  }
+  const consumer = await bus.js.consumers.get(streams.events, options);
+  if (once && (await consumer.info()).num_pending === 0) return 'nothing';
+  return consumer.consume({ max_messages: 500, idle_heartbeat: 5_000 });
+}
+
+/** A consumer whose stream was deleted waits for ever: end it, so that the loop above can look again. */
+async function watchConsumer(messages: ConsumerMessages): Promise<void> {
+  const status = await messages.status();
+  for await (const { type } of status) {
+    if (type === 'stream_not_found' || type === 'consumer_deleted' || type === 'consumer_not_found') messages.stop();
+  }
+}
+
+function pause(signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, pauseMs);
+    signal?.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
+  });
+}

@@ -1,0 +1,50 @@
+/** The settings that every service shares: how to reach the bus, how much to log. */
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { BusOptions } from '../bus/connection';
+import { setting, type Values } from './load';
+
+/** Where virtbus keeps what must outlive its processes: root's in the system's place, a user's in the user's. */
+export function defaultStateDir(env: NodeJS.ProcessEnv = process.env): string {
+  if (process.getuid?.() === 0) return '/var/lib/virtbus';
+  return join(env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'virtbus');
+}
+
+const optional = z.string().optional();
+
+export const busSettings = {
+  natsUrl: setting('VIRTBUS_NATS_URL', optional, 'server(s) of the bus, comma separated'),
+  context: setting('VIRTBUS_CONTEXT', optional, 'file with credentials as npm start writes them'),
+  natsUser: setting('VIRTBUS_NATS_USER', optional, 'user'),
+  natsPassword: setting('VIRTBUS_NATS_PASSWORD', optional, 'password'),
+  natsToken: setting('VIRTBUS_NATS_TOKEN', optional, 'token'),
+  natsCreds: setting('VIRTBUS_NATS_CREDS', optional, 'NATS credentials file'),
+  natsInboxPrefix: setting('VIRTBUS_NATS_INBOX_PREFIX', optional, 'prefix of the inboxes this user may use'),
+  logLevel: setting(
+    'VIRTBUS_LOG_LEVEL',
+    z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+    'least level that is logged',
+  ),
+};
+
+export const stateDirSetting = setting(
+  'VIRTBUS_STATE_DIR',
+  z.string().default(() => defaultStateDir()),
+  'folder for what must outlive the processes',
+);
+
+/** The bus options that these settings mean. */
+export function busOptions(values: Values<typeof busSettings>, name: string, owner?: string): BusOptions {
+  return {
+    name,
+    owner,
+    url: values.natsUrl,
+    context: values.context,
+    user: values.natsUser,
+    password: values.natsPassword,
+    token: values.natsToken,
+    creds: values.natsCreds,
+    inboxPrefix: values.natsInboxPrefix,
+  };
+}
