@@ -12,6 +12,7 @@ const moduleNameMapper = {
   '^@virtbus/shared$': '<rootDir>/libs/shared/src/index.ts',
   '^@virtbus/shared/bus$': '<rootDir>/libs/shared/src/bus/index.ts',
   '^@virtbus/shared/log$': '<rootDir>/libs/shared/src/log.ts',
+  '^@virtbus/shared/auth$': '<rootDir>/libs/shared/src/auth/index.ts',
   '^@virtbus/shared/config$': '<rootDir>/libs/shared/src/config/index.ts',
   '^@virtbus/(domain-xml|driver-runtime|testkit)$': '<rootDir>/libs/$1/src/index.ts',
 };

@@ -1,6 +1,6 @@
 /** Calling an operation, and telling the ways a call can fail apart. */
 import { ErrorCode as NatsCode, type Msg, type MsgHdrs } from 'nats';
-import { z } from 'zod';
+import { type z } from 'zod';
 import {
   callSubject,
   driverSubject,

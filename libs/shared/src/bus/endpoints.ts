@@ -10,7 +10,7 @@ import {
 } from '../contracts';
 import { VirtError, type ErrorCode, type ErrorDetails } from '../errors';
 import { parseRequest } from './call';
-import { Encoded, type Call, type Endpoint } from './serve';
+import { type Encoded, type Call, type Endpoint } from './serve';
 
 /** Throws an error that the contract declares: a new failure starts in the contract. */
 export type Fail<C extends Contract> = <E extends C['errors'][number]>(

@@ -63,6 +63,9 @@ export async function serve(bus: Bus, options: ServiceOptions, endpoints: Endpoi
       metadata: { doc: endpoint.doc.slice(0, 200) },
       handler: (error, message) => {
         if (error) log.error({ err: error, endpoint: endpoint.name }, 'endpoint failed');
+        // A delivery of JetStream's has no inbox to answer to: nobody may turn a stored message into a command.
+        else if (!message.reply?.startsWith('_INBOX'))
+          log.warn({ subject: message.subject }, 'call without an inbox refused');
         else void answer(bus, endpoint, message, log);
       },
     });

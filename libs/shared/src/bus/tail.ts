@@ -4,7 +4,7 @@
  * Survives what the server does meanwhile. After a loss of the connection it goes on where it was; when the stream
  * itself was lost and made anew, it says so (`reset`) and begins again at the new stream's start.
  */
-import { DeliverPolicy, type ConsumerMessages, type OrderedConsumerOptions } from 'nats';
+import { ConsumerEvents, DeliverPolicy, type ConsumerMessages, type OrderedConsumerOptions } from 'nats';
 import { eventFilter, streams } from '../contracts/subjects';
 import { VirtError } from '../errors';
 import type { DomainEvent } from '../model';
@@ -34,6 +34,11 @@ export interface TailOptions {
 }
 
 const pauseMs = 500;
+const gone = new Set<string>([
+  ConsumerEvents.StreamNotFound,
+  ConsumerEvents.ConsumerDeleted,
+  ConsumerEvents.ConsumerNotFound,
+]);
 
 export async function* tail(bus: Bus, options: TailOptions): AsyncGenerator<Logged> {
   const filter = options.filter ?? eventFilter();
@@ -117,7 +122,7 @@ async function open(bus: Bus, filter: string, since: Since, once: boolean): Prom
 async function watchConsumer(messages: ConsumerMessages): Promise<void> {
   const status = await messages.status();
   for await (const { type } of status) {
-    if (type === 'stream_not_found' || type === 'consumer_deleted' || type === 'consumer_not_found') messages.stop();
+    if (gone.has(type)) messages.stop();
   }
 }
 
