@@ -114,6 +114,11 @@ export class QmpClient extends EventEmitter<QmpClientEvents> {
     return this.firstFailure;
   }
 
+  /** True after the end of the socket: QEMU is gone, or we closed. */
+  get isClosed(): boolean {
+    return this.closed;
+  }
+
   /**
    * Sends a command and waits for its answer.
    * @throws QmpError QEMU refused it; MonitorClosed, MonitorBroken, MonitorTimeout; the signal's reason.

@@ -1,0 +1,47 @@
+/**
+ * The log file of one guest: what its QEMU writes to stdout and stderr, across starts.
+ *
+ * QEMU writes to the inherited descriptor itself, also while we are down. The file is therefore bounded when a guest
+ * starts: a large one becomes `<name>.old`.
+ */
+import { open, rename, stat, type FileHandle } from 'node:fs/promises';
+
+/** A log larger than this (bytes) is put aside at the next start. */
+export const MAX_LOG_BYTES = 2 * 1024 * 1024;
+const TAIL_BYTES = 4096;
+
+export class GuestLog implements AsyncDisposable {
+  private constructor(
+    private readonly file: FileHandle,
+    private readonly start: number,
+  ) {}
+
+  /** Opens the log for appending, readable by its owner only, and writes `header` as its first line. */
+  static async open(path: string, header: string, maxBytes = MAX_LOG_BYTES): Promise<GuestLog> {
+    const size = await stat(path).then(
+      (found) => found.size,
+      () => 0,
+    );
+    if (size > maxBytes) await rename(path, `${path}.old`);
+    const file = await open(path, 'a+', 0o600);
+    await file.appendFile(`${header}\n`);
+    return new GuestLog(file, (await file.stat()).size);
+  }
+
+  /** To be inherited by the child. */
+  get fd(): number {
+    return this.file.fd;
+  }
+
+  /** The end of what has been written since it was opened, at most 4 KiB, trimmed. */
+  async tail(): Promise<string> {
+    const { size } = await this.file.stat();
+    const from = Math.max(this.start, size - TAIL_BYTES);
+    const { buffer, bytesRead } = await this.file.read(Buffer.alloc(Math.max(0, size - from)), 0, null, from);
+    return buffer.toString('utf8', 0, bytesRead).trim();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.file.close();
+  }
+}
