@@ -2,7 +2,7 @@
  * The configuration of an embedded nats-server: loopback only, JetStream, one nkey a user, and the credentials of each
  * user as a context file.
  */
-import { nkeys } from 'nats';
+import { createUser, fromSeed } from 'nkeys.js';
 import type { ContextFile } from '../bus/connection';
 import { inboxPrefix, permissionsOf, type UserRole } from './roles';
 
@@ -15,13 +15,13 @@ export interface User {
 }
 
 export function newUser(role: UserRole): User {
-  const pair = nkeys.createUser();
+  const pair = createUser();
   return { role, publicKey: pair.getPublicKey(), seed: new TextDecoder().decode(pair.getSeed()) };
 }
 
 /** A user from the seed in its context file. */
 export function userOf(role: UserRole, seed: string): User {
-  return { role, publicKey: nkeys.fromSeed(new TextEncoder().encode(seed)).getPublicKey(), seed };
+  return { role, publicKey: fromSeed(new TextEncoder().encode(seed)).getPublicKey(), seed };
 }
 
 /** `admin`, `host-h1`: the name of the user's context file. */

@@ -10,7 +10,7 @@ import {
   type RequestInput,
   type Response,
 } from '../contracts';
-import { VirtError } from '../errors';
+import { isVirtError, VirtError } from '../errors';
 import { decode, encode, type Format } from './codec';
 import { newId, type Bus } from './connection';
 import { header, writeContext, type CallContext } from './headers';
@@ -139,7 +139,7 @@ export function parseRequest<S extends z.ZodType>(name: string, schema: S, reque
 }
 
 function transportError(cause: unknown, timeoutMs: number, absent: () => VirtError): VirtError {
-  if (cause instanceof VirtError) return cause;
+  if (isVirtError(cause)) return cause;
   const { code, message } = cause as { code?: string; message?: string };
   if (code === NatsCode.NoResponders) return absent();
   if (code === NatsCode.Timeout) {
