@@ -33,12 +33,13 @@ export class BareGuest implements AsyncDisposable {
     readonly directory: string,
     readonly process: GuestProcess,
     readonly qmp: QmpClient,
+    readonly lastWords: () => Promise<string>,
   ) {}
 
   static async start(extraArgs: readonly string[] = [], options: Partial<LaunchOptions> = {}): Promise<BareGuest> {
     const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'guest-'));
-    const { process, qmp } = await launch({ ...bareGuestOptions(directory, extraArgs), ...options });
-    return new BareGuest(directory, process, qmp);
+    const { process, qmp, lastWords } = await launch({ ...bareGuestOptions(directory, extraArgs), ...options });
+    return new BareGuest(directory, process, qmp, lastWords);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

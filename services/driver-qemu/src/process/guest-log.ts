@@ -12,6 +12,7 @@ const TAIL_BYTES = 4096;
 
 export class GuestLog implements AsyncDisposable {
   private constructor(
+    private readonly path: string,
     private readonly file: FileHandle,
     private readonly start: number,
   ) {}
@@ -25,7 +26,7 @@ export class GuestLog implements AsyncDisposable {
     if (size > maxBytes) await rename(path, `${path}.old`);
     const file = await open(path, 'a+', 0o600);
     await file.appendFile(`${header}\n`);
-    return new GuestLog(file, (await file.stat()).size);
+    return new GuestLog(path, file, (await file.stat()).size);
   }
 
   /** To be inherited by the child. */
@@ -33,11 +34,12 @@ export class GuestLog implements AsyncDisposable {
     return this.file.fd;
   }
 
-  /** The end of what has been written since it was opened, at most 4 KiB, trimmed. */
+  /** The end of what QEMU has written since, at most 4 KiB, trimmed. Works after this log is closed. */
   async tail(): Promise<string> {
-    const { size } = await this.file.stat();
+    await using file = await open(this.path);
+    const { size } = await file.stat();
     const from = Math.max(this.start, size - TAIL_BYTES);
-    const { buffer, bytesRead } = await this.file.read(Buffer.alloc(Math.max(0, size - from)), 0, null, from);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(Math.max(0, size - from)), 0, null, from);
     return buffer.toString('utf8', 0, bytesRead).trim();
   }
 

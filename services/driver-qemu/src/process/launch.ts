@@ -43,6 +43,8 @@ export interface LaunchOptions {
 export interface Launched {
   process: GuestProcess;
   qmp: QmpClient;
+  /** What QEMU has written to its log since this launch: its end, at most 4 KiB. */
+  lastWords: () => Promise<string>;
 }
 
 /** QEMU did not come up. The message ends with what QEMU wrote. */
@@ -63,7 +65,7 @@ export async function launch(options: LaunchOptions): Promise<Launched> {
       timeoutMs: options.timeoutMs ?? 30_000,
       ...(options.signal && { signal: options.signal }),
     });
-    return { process: { identity: identify(child.pid)!, exited }, qmp };
+    return { process: { identity: identify(child.pid)!, exited }, qmp, lastWords: () => log.tail() };
   } catch (error) {
     await rm(options.monitorPath, { force: true });
     if (error instanceof LaunchError) throw error;

@@ -78,7 +78,10 @@ export class QmpClient extends EventEmitter<QmpClientEvents> {
       queueMicrotask(() => this.releaseHeld());
     });
     socket.on('data', (chunk: Buffer) => this.receive(chunk));
-    socket.on('error', (error) => this.end(new MonitorClosed(`qemu monitor: ${error.message}`)));
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      const hungUp = error.code === 'ECONNRESET' || error.code === 'EPIPE';
+      this.end(hungUp ? new MonitorClosed() : new MonitorClosed(`qemu monitor: ${error.message}`));
+    });
     socket.on('close', () => this.end(new MonitorClosed()));
   }
 
