@@ -5,7 +5,7 @@
  * their stream and have the server deliver it anywhere; services therefore refuse a command that has no inbox to
  * answer to (`bus/serve.ts`), which a consumer's delivery never has.
  */
-import { contracts, endpointSubject, root, streams } from '../contracts';
+import { contracts, endpointSubject, root, streams, syncSubject } from '../contracts';
 
 export type UserRole =
   { role: 'admin' } | { role: 'operator' } | { role: 'reader' } | { role: 'service' } | { role: 'host'; host: string };
@@ -64,7 +64,7 @@ export function permissionsOf(user: UserRole): Permissions {
       return {
         publish: {
           allow: [`${root}.>`, '$JS.>', '$KV.>', '$SRV.>'],
-          deny: [`${root}.event.>`, `${root}.stat.>`, `${root}.host.>`],
+          deny: [`${root}.event.>`, `${root}.stat.>`, `${root}.host.>`, syncSubject],
         },
         subscribe: { allow: [inbox, `${root}.>`, '$KV.>', '$SRV.>'] },
       };
@@ -74,6 +74,7 @@ export function permissionsOf(user: UserRole): Permissions {
           allow: [
             `${root}.host.>`,
             `${root}.event.command.>`,
+            syncSubject,
             `${root}.body.>`,
             '$JS.>',
             '$KV.>',

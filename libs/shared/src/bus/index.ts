@@ -10,3 +10,4 @@ export * from './kv';
 export * from './publisher';
 export * from './serve';
 export * from './tail';
+export * from './work-queue';

@@ -59,6 +59,17 @@ export async function ensureJetStream(bus: Bus, options: JetStreamOptions = {}):
   return { created };
 }
 
+/**
+ * When each stream and bucket was made, as one text: another text means that JetStream was wiped, wholly or in part.
+ * Throws what `isMissing` knows when one of them is not there.
+ */
+export async function jetStreamBirth(bus: Bus): Promise<string> {
+  const jsm = await bus.jsm();
+  const names = [...Object.values(streams), ...Object.values(buckets).map((bucket) => `KV_${bucket}`)];
+  const infos = await Promise.all(names.map((name) => jsm.streams.info(name)));
+  return infos.map(({ created }) => created).join(' ');
+}
+
 /** Does the server say that a stream, a bucket or a message is not there? */
 export function isMissing(error: unknown): boolean {
   const { code, api_error } = error as { code?: string; api_error?: { code?: number } };

@@ -18,6 +18,9 @@ export interface Change<T> {
   revision: number;
 }
 
+/** A sweep whose server is gone ends after this, milliseconds. */
+const sweepMs = 10_000;
+
 /** Another writer was first. */
 export class Conflict extends Error {
   override readonly name = 'Conflict';
@@ -70,14 +73,21 @@ export class Table<T> {
     };
   }
 
+  /** Everything in the bucket, in one sweep of its stream. */
   async entries(): Promise<Entry<T>[]> {
-    const found: Entry<T>[] = [];
-    const keys = await this.kv.keys();
-    for await (const key of keys) {
-      const entry = await this.get(key);
-      if (entry) found.push(entry);
+    const found = new Map<string, Entry<T>>();
+    const history = await this.kv.history();
+    const late = setTimeout(() => history.stop(new Error('the bucket was not read in time')), sweepMs);
+    try {
+      for await (const entry of history) {
+        const value = this.read(entry);
+        if (value === undefined) found.delete(entry.key);
+        else found.set(entry.key, { key: entry.key, value, revision: entry.revision });
+      }
+    } finally {
+      clearTimeout(late);
     }
-    return found;
+    return [...found.values()];
   }
 
   /** A value that this version cannot read is treated as absent: the hosts are the truth, and will write it again. */

@@ -102,6 +102,18 @@ export async function lastSequence(bus: Bus): Promise<number> {
   }
 }
 
+/** The last event the stream holds of a domain. */
+export async function lastEvent(bus: Bus, uuid: string): Promise<DomainEvent | undefined> {
+  try {
+    const jsm = await bus.jsm();
+    const message = await jsm.streams.getMessage(streams.events, { last_by_subj: eventFilter({ uuid }) });
+    return decode(message.data) as DomainEvent;
+  } catch (error) {
+    if (isMissing(error) || (error as Error).message.includes('no message found')) return undefined;
+    throw error;
+  }
+}
+
 async function open(bus: Bus, filter: string, since: Since, once: boolean): Promise<ConsumerMessages | 'nothing'> {
   const options: Partial<OrderedConsumerOptions> = { filterSubjects: filter };
   if (since === 'all') options.deliver_policy = DeliverPolicy.All;

@@ -51,6 +51,9 @@ export function outcomeSubject(commandId: string, ended: 'completed' | 'failed')
   return `${root}.event.command.${encodeToken(commandId)}.${ended}`;
 }
 
+/** Where copies of the domain service tell one another what a host has just answered. Not for users. */
+export const syncSubject = `${root}.sync.domain`;
+
 export function statSubject(host: string): string {
   return `${root}.stat.host.${host}`;
 }
