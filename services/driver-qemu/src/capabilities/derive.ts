@@ -1,0 +1,97 @@
+/**
+ * Turns one probing conversation (two, when KVM works) into the `QemuCapabilities` of a binary.
+ */
+import {
+  type AcceleratorCapabilities,
+  type CpuModel,
+  type HostCpu,
+  type MachineType,
+  type QemuCapabilities,
+} from '@virtbus/domain-xml';
+import { type CpuDefinition, type CpuModel as QmpCpuModel, type MachineType as QmpMachine } from '../qmp';
+import { gatherFacts, orNone, type QmpPeer } from './facts';
+import { deriveFlags } from './flags';
+import { hypervFeaturesOf } from './hyperv';
+
+/**
+ * @param peer a QEMU started with `-machine none,accel=kvm:tcg`.
+ * @param tcgPeer gives one started with `accel=tcg`; asked for only if the first runs with KVM.
+ */
+export async function deriveCapabilities(
+  emulator: string,
+  peer: QmpPeer,
+  tcgPeer: () => Promise<QmpPeer>,
+): Promise<QemuCapabilities> {
+  const facts = await gatherFacts(peer);
+  const first = await describeAccelerator(peer, facts.kvm ? 'host' : 'max');
+  const flags = deriveFlags(facts);
+  const hypervFeatures = facts.kvm ? await hypervFeaturesOf(peer) : undefined;
+  const accelerators: QemuCapabilities['accelerators'] = !facts.kvm
+    ? { tcg: first }
+    : { kvm: first, ...(flags.has('tcg') && { tcg: await describeAccelerator(await tcgPeer(), 'max') }) };
+  return {
+    emulator,
+    version: facts.version,
+    package: facts.package,
+    arch: facts.arch,
+    flags,
+    accelerators,
+    ...(hypervFeatures && { hypervFeatures }),
+  };
+}
+
+async function describeAccelerator(peer: QmpPeer, hostModel: string): Promise<AcceleratorCapabilities> {
+  // "none" has no processor and no memory: it serves probing, not guests.
+  const machines = (await peer.execute('query-machines', undefined))
+    .filter(({ name }) => name !== 'none')
+    .map(machineType);
+  const cpus = (await peer.execute('query-cpu-definitions', undefined)).map(cpuModel);
+  const hostCpu = await expandHostCpu(peer, hostModel);
+  return { machines, cpus, ...(hostCpu && { hostCpu }) };
+}
+
+function machineType(machine: QmpMachine): MachineType {
+  return {
+    name: machine.name,
+    ...(machine.alias !== undefined && { alias: machine.alias }),
+    maxCpus: machine['cpu-max'],
+    ...(machine['default-cpu-type'] !== undefined && { defaultCpu: machine['default-cpu-type'] }),
+    ...(machine['default-ram-id'] !== undefined && { defaultRamId: machine['default-ram-id'] }),
+    hotplugCpus: machine['hotpluggable-cpus'],
+    numaMemSupported: machine['numa-mem-supported'],
+    isDefault: machine['is-default'] === true,
+    deprecated: machine.deprecated,
+    ...(machine.acpi !== undefined && { acpi: machine.acpi }),
+  };
+}
+
+/** A model that is not usable on this host lists what blocks it; `type` blocks nothing by itself. */
+function cpuModel(definition: CpuDefinition): CpuModel {
+  const blockers = definition['unavailable-features'];
+  return {
+    name: definition.name,
+    typename: definition.typename,
+    ...(blockers && { usable: blockers.length === 0 }),
+    blockers: blockers ?? [],
+    deprecated: definition.deprecated === true,
+  };
+}
+
+/**
+ * The host's CPU as QEMU sees it: everything it could show to a guest, each boolean marked with whether it survives a
+ * migration (that is, whether it stays on when only migratable features are asked for).
+ */
+async function expandHostCpu(peer: QmpPeer, name: string): Promise<HostCpu | undefined> {
+  const expand = (model: QmpCpuModel): Promise<{ model: QmpCpuModel } | undefined> =>
+    orNone(peer.execute('query-cpu-model-expansion', { type: 'static', model }));
+  const migratable = await expand({ name });
+  const all = await expand({ name, props: { migratable: false } });
+  if (!migratable) return undefined;
+  const { name: model, props } = (all ?? migratable).model;
+  const kept = migratable.model.props ?? {};
+  const properties = Object.entries(props ?? {}).flatMap(([property, value]) => {
+    if (typeof value !== 'boolean' && typeof value !== 'number' && typeof value !== 'string') return [];
+    return [{ name: property, value, ...(all && value === true && { migratable: kept[property] === true }) }];
+  });
+  return { model, migratability: all !== undefined, properties };
+}
