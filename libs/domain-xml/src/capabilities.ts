@@ -105,7 +105,11 @@ export function defaultMachine(caps: QemuCapabilities, domainType: string): Mach
 }
 
 /** A copy with flags added and taken away. */
-export function withFlags(caps: QemuCapabilities, add: Iterable<string>, remove: Iterable<string> = []): QemuCapabilities {
+export function withFlags(
+  caps: QemuCapabilities,
+  add: Iterable<string>,
+  remove: Iterable<string> = [],
+): QemuCapabilities {
   const flags = new Set([...caps.flags, ...add]);
   for (const flag of remove) flags.delete(flag);
   return { ...caps, flags };
@@ -116,7 +120,12 @@ export function withoutMachineAliases(caps: QemuCapabilities): QemuCapabilities 
   const strip = (one: AcceleratorCapabilities): AcceleratorCapabilities => ({
     ...one,
     machines: one.machines.flatMap(({ alias, ...machine }) =>
-      alias === undefined ? [machine] : [{ ...machine, name: alias }, { ...machine, isDefault: false }],
+      alias === undefined
+        ? [machine]
+        : [
+            { ...machine, name: alias },
+            { ...machine, isDefault: false },
+          ],
     ),
   });
   const accelerators = Object.fromEntries(

@@ -45,7 +45,8 @@ const knownNamespaces: ReadonlyMap<string, string> = new Map([
   ['http://libvirt.org/schemas/domain/bhyve/1.0', 'bhyve'],
 ]);
 
-const refuse = (detail: string, line?: number): VirtError<'XML_DETAIL'> => new VirtError('XML_DETAIL', { detail, line });
+const refuse = (detail: string, line?: number): VirtError<'XML_DETAIL'> =>
+  new VirtError('XML_DETAIL', { detail, line });
 
 /** The root element of `source`. Throws XML_DETAIL for anything that is not one well-formed, bounded document. */
 export function readXml(source: string, limits: XmlLimits = documentLimits): XmlElement {

@@ -1,0 +1,74 @@
+/**
+ * Collects what is wrong with a document, so that independent faults are told together.
+ *
+ * The first fault decides the error code; the text lists them all, each with its line where one is known.
+ */
+import { VirtError, type InDocument } from '@virtbus/shared';
+
+/** The codes of the error table that a document can earn. */
+export type FaultCode =
+  | 'XML_ERROR'
+  | 'XML_DETAIL'
+  | 'CONFIG_UNSUPPORTED'
+  | 'OS_TYPE'
+  | 'INTERNAL_ERROR'
+  | 'INVALID_ARG'
+  | 'OPERATION_FAILED'
+  | 'OPERATION_UNSUPPORTED'
+  | 'OVERFLOW';
+
+export interface Fault extends InDocument {
+  readonly code: FaultCode;
+}
+
+/** More than this many say nothing new; the rest is counted. */
+const told = 20;
+
+export class Faults {
+  readonly #list: Fault[] = [];
+
+  add(code: FaultCode, detail: string, where: Omit<InDocument, 'detail'> = {}): void {
+    this.#list.push({ code, detail, ...where });
+  }
+
+  get any(): boolean {
+    return this.#list.length > 0;
+  }
+
+  /** Throws one VirtError for everything collected; does nothing when all is well. */
+  throwIfAny(): void {
+    const [first, ...others] = this.#list;
+    if (first === undefined) return;
+    const { code, ...where } = first;
+    const rest = others.slice(0, told - 1).map((fault) => at(fault.line) + fault.detail);
+    if (others.length >= told) rest.push(`and ${others.length - told + 1} more faults`);
+    throw new VirtError(code, { ...where, detail: [first.detail, ...new Set(rest)].join('; ') });
+  }
+}
+
+const at = (line: number | undefined): string => (line === undefined ? '' : `line ${line}: `);
+
+/** Throws at once: for a fault after which going on makes no sense. */
+export function fail(code: FaultCode, detail: string, where: Omit<InDocument, 'detail'> = {}): never {
+  throw new VirtError(code, { ...where, detail });
+}
+
+const lines = new WeakMap<object, number>();
+
+/** Remembers where in its document a part of a model was read. */
+export function rememberLine(model: object, line: number | undefined): void {
+  if (line !== undefined) lines.set(model, line);
+}
+
+/** The line where this part of a model was read, if it came from a document. */
+export const lineOf = (model: object | undefined): number | undefined => (model ? lines.get(model) : undefined);
+
+/** A deep copy of a model that still knows its lines. */
+export function copyModel<T>(value: T): T {
+  if (Array.isArray(value)) return value.map((item: unknown) => copyModel(item)) as T;
+  if (typeof value !== 'object' || value === null) return value;
+  const copy: Record<string, unknown> = {};
+  for (const key in value) copy[key] = copyModel(value[key]);
+  rememberLine(copy, lines.get(value));
+  return copy as T;
+}
