@@ -1,0 +1,330 @@
+/**
+ * One domain on this host: its record, its documents, its guest when it runs, and the jobs on it.
+ *
+ * Everything that happens to the domain passes here, in order: the event goes to the journal, then the record to disk,
+ * both within one turn of the event loop, so that a crash leaves either nothing of it or an event that the next start
+ * finds. `Actor` decides nothing; the operations in `ops/` do.
+ */
+import { rmSync } from 'node:fs';
+import { formatDomain, parseDomain, type Domain } from '@virtbus/domain-xml';
+import {
+  errorTable,
+  isActive,
+  VirtError,
+  type DomainEvent,
+  type DomainState,
+  type DomainSummary,
+  type EventClass,
+  type JobInfo,
+  type LifecycleDetail,
+  type LifecycleType,
+} from '@virtbus/shared';
+import { newId } from '@virtbus/shared/bus';
+import type { Log } from '@virtbus/shared/log';
+import type { Consoles } from './consoles';
+import { describe } from './document';
+import type { Guest, GuestFolders, GuestNews, SavedGuest } from './driver';
+import { Jobs } from './jobs';
+import { answersKept, type Answered, type DomainRecord } from './record';
+import { makeFolder, type Store } from './store';
+
+/** What an actor needs of the host it lives on. */
+export interface ActorHost {
+  readonly name: string;
+  readonly driver: string;
+  readonly store: Store;
+  readonly consoles: Consoles;
+  /** Put an event into the journal. */
+  journal(event: DomainEvent): void;
+  /** The domain is no more: transient and stopped, or undefined. */
+  gone(actor: Actor): void;
+  /** The answers it has given have changed: keep them, in its record or, when it has gone, in its tombstone. */
+  keepAnswers(actor: Actor): void;
+  /** Something a list shows has changed. */
+  changed(): void;
+}
+
+/** The command an effect belongs to. */
+export interface Cause {
+  id: string;
+  operation: string;
+  traceparent?: string | undefined;
+}
+
+export interface NewEvent {
+  class: EventClass;
+  type: string;
+  detail?: string | undefined;
+  data?: Record<string, unknown> | undefined;
+  /** The command that caused it: the one being applied when left out, none when `null`. */
+  cause?: Pick<Cause, 'id' | 'traceparent'> | null | undefined;
+}
+
+export class Actor<G extends Guest = Guest> {
+  readonly jobs = new Jobs();
+  guest: G | undefined;
+  config: Domain | undefined;
+  live: Domain | undefined;
+  /** Aborts a start in flight: `destroy` does. */
+  starting: AbortController | undefined;
+  /** Progress of the asynchronous job that runs, and of the last one that ended. */
+  job: JobInfo | undefined;
+  lastJob: JobInfo | undefined;
+  abortJob: AbortController | undefined;
+  managedSave = false;
+  /** The definition was changed while the guest runs. */
+  updated = false;
+  private current: Cause | undefined;
+  private readonly inFlight = new Map<string, Promise<unknown>>();
+
+  constructor(
+    readonly record: DomainRecord,
+    private readonly host: ActorHost,
+    readonly log: Log,
+  ) {}
+
+  get uuid(): string {
+    return this.record.uuid;
+  }
+
+  get active(): boolean {
+    return isActive(this.record.state);
+  }
+
+  get state(): DomainState {
+    return { state: this.record.state, reason: this.record.reason } as DomainState;
+  }
+
+  /** The document a CURRENT change or query is about. */
+  get document(): Domain {
+    const document = (this.active ? this.live : undefined) ?? this.config ?? this.live;
+    if (!document) throw new VirtError('INTERNAL_ERROR', { detail: `domain ${this.uuid} has no document` });
+    return document;
+  }
+
+  get folders(): GuestFolders {
+    const { store } = this.host;
+    return {
+      state: store.folderOf(this.uuid),
+      run: store.runFolderOf(this.uuid),
+      log: store.logOf(this.record.name, this.uuid),
+    };
+  }
+
+  summary(): DomainSummary {
+    const { record } = this;
+    return {
+      uuid: record.uuid,
+      name: record.name,
+      host: this.host.name,
+      driver: this.host.driver,
+      epoch: record.epoch,
+      revision: record.revision,
+      id: record.id,
+      state: record.state,
+      reason: record.reason,
+      persistent: record.persistent,
+      updated: this.updated,
+      autostart: record.autostart,
+      managedSave: this.managedSave,
+      ...describe(this.document),
+    };
+  }
+
+  /** Read the documents of an earlier process from disk. */
+  load(): void {
+    const { store } = this.host;
+    const config = store.loadDocument(this.uuid, 'config');
+    const live = store.loadDocument(this.uuid, 'live');
+    if (config !== undefined) this.config = parseDomain(config, { mode: 'inactive', unknown: 'warn' }).domain;
+    if (live !== undefined) this.live = parseDomain(live, { mode: 'live', unknown: 'warn' }).domain;
+  }
+
+  setConfig(domain: Domain): void {
+    this.config = domain;
+    this.updated = this.active;
+    const xml = formatDomain(domain, { view: 'inactive', secrets: true });
+    this.host.store.saveDocument(this.uuid, 'config', xml, true);
+  }
+
+  dropConfig(): void {
+    this.config = undefined;
+    this.updated = false;
+    this.host.store.dropDocument(this.uuid, 'config');
+  }
+
+  setLive(domain: Domain): void {
+    this.live = domain;
+    const xml = formatDomain(domain, { view: 'live', secrets: true });
+    this.host.store.saveDocument(this.uuid, 'live', xml, false);
+  }
+
+  /** The process is there: remember how to find it again. */
+  setSaved(saved: SavedGuest): void {
+    this.record.guest = saved;
+    this.persist();
+  }
+
+  /** Enter a state without telling anybody yet. */
+  enter(to: DomainState): void {
+    this.record.state = to.state;
+    this.record.reason = to.reason;
+    this.persist();
+  }
+
+  /** Something happened: the revision rises, the event is journaled, the record kept. */
+  emit(event: NewEvent): void {
+    const { record } = this;
+    const cause = event.cause === undefined ? this.current : event.cause;
+    record.revision++;
+    const told: DomainEvent = {
+      id: newId(),
+      class: event.class,
+      type: event.type,
+      ...(event.detail ? { detail: event.detail } : {}),
+      time: new Date().toISOString(),
+      host: this.host.name,
+      ...(cause ? { commandId: cause.id } : {}),
+      ...(cause?.traceparent ? { traceparent: cause.traceparent } : {}),
+      domain: this.summary(),
+      ...(event.data ? { data: event.data } : {}),
+    };
+    this.host.journal(told);
+    this.persist();
+    this.host.changed();
+    this.log.info(
+      { event: `${event.class}.${event.type}`, detail: event.detail, revision: record.revision, command: cause?.id },
+      'event',
+    );
+  }
+
+  lifecycle<T extends LifecycleType>(type: T, detail: LifecycleDetail<T>, cause?: NewEvent['cause']): void {
+    this.emit({ class: 'lifecycle', type, detail, cause });
+  }
+
+  persist(): void {
+    this.host.store.saveRecord(this.record);
+  }
+
+  /** What the guest tells of itself. */
+  readonly hear = (news: GuestNews): void => {
+    switch (news.kind) {
+      case 'live':
+        if (this.guest) this.setLive(this.guest.live);
+        return this.host.changed();
+      case 'event':
+        return this.emit({ ...news, cause: this.causeOf(news) });
+      case 'state': {
+        this.record.state = news.to.state;
+        this.record.reason = news.to.reason;
+        if (!news.event) return this.persist();
+        return this.emit({ class: 'lifecycle', ...news.event, cause: this.causeOf(news) });
+      }
+      case 'ended':
+        return this.end(news);
+    }
+  };
+
+  /** The guest's process is gone. While it was starting the start tells of it; there is no event then. */
+  private end(news: GuestNews & { kind: 'ended' }): void {
+    const cause = this.causeOf(news);
+    this.host.consoles.endOf(this.uuid);
+    this.shutOff(news.to);
+    if (this.starting) return;
+    this.emit({ class: 'lifecycle', type: 'stopped', detail: news.detail, cause });
+    if (!this.record.persistent) this.host.gone(this as unknown as Actor);
+  }
+
+  /** Back to a definition: nothing of the guest remains. */
+  shutOff(to: DomainState & { state: 'shutoff' }): void {
+    this.guest = undefined;
+    this.record.guest = undefined;
+    this.record.asked = undefined;
+    this.record.id = -1;
+    this.record.state = to.state;
+    this.record.reason = to.reason;
+    if (this.config) {
+      this.live = undefined;
+      this.host.store.dropDocument(this.uuid, 'live');
+    }
+    this.updated = false;
+    rmSync(this.folders.run, { recursive: true, force: true });
+    this.persist();
+  }
+
+  makeRunFolder(): void {
+    makeFolder(this.folders.run, 0o700);
+  }
+
+  /** The guest's power news are the effect of the command that asked it to shut down or reboot. */
+  private causeOf(news: Exclude<GuestNews, { kind: 'live' }>): NewEvent['cause'] {
+    const { asked } = this.record;
+    if (news.caused && this.current) return this.current;
+    const power =
+      news.kind === 'ended' ||
+      (news.kind === 'state' && news.to.state === 'shutdown') ||
+      (news.kind === 'event' && news.class === 'reboot');
+    if (!asked || !power) return null;
+    if (news.kind === 'event') this.record.asked = undefined;
+    return { id: asked };
+  }
+
+  /** Run a command once: the same id gets its first answer again, also from before a restart. */
+  once<T>(cause: Cause, run: () => Promise<T>): Promise<T> {
+    const known = this.record.answered.find((answer) => answer.id === cause.id);
+    if (known) return replay<T>(known, cause);
+    const flying = this.inFlight.get(cause.id);
+    if (flying) return flying as Promise<T>;
+    const answer = this.applyOnce(cause, run);
+    this.inFlight.set(cause.id, answer);
+    return answer.finally(() => this.inFlight.delete(cause.id));
+  }
+
+  private async applyOnce<T>(cause: Cause, run: () => Promise<T>): Promise<T> {
+    try {
+      const response = await run();
+      this.remember({ id: cause.id, operation: cause.operation, response });
+      return response;
+    } catch (thrown) {
+      const error = VirtError.from(thrown);
+      // A failure that time may mend is no final answer: the same id may be tried again.
+      if (errorTable[error.code].retry === 'never' && error.code !== 'INTERNAL_ERROR') {
+        this.remember({ id: cause.id, operation: cause.operation, error: error.toBody() });
+      }
+      throw error;
+    }
+  }
+
+  /** Is this command being applied right now? */
+  applies(id: string): boolean {
+    return this.inFlight.has(id);
+  }
+
+  remember(answer: Answered): void {
+    this.record.answered.push(answer);
+    if (this.record.answered.length > answersKept) this.record.answered.shift();
+    if (this.record.pending?.id === answer.id) this.record.pending = undefined;
+    this.host.keepAnswers(this as unknown as Actor);
+  }
+
+  /** While `work` runs, effects that it causes carry its command's id. */
+  async as<T>(cause: Cause, work: () => Promise<T>): Promise<T> {
+    this.current = cause;
+    this.record.pending = { id: cause.id, operation: cause.operation };
+    this.persist();
+    try {
+      return await work();
+    } finally {
+      if (this.current === cause) this.current = undefined;
+      this.record.pending = undefined;
+    }
+  }
+}
+
+function replay<T>(known: Answered, cause: Cause): Promise<T> {
+  if (known.operation !== cause.operation) {
+    const detail = `the command id ${known.id} was used for ${known.operation} before`;
+    return Promise.reject(new VirtError('INVALID_ARG', { detail }));
+  }
+  return known.error ? Promise.reject(VirtError.fromBody(known.error)) : Promise.resolve(known.response as T);
+}

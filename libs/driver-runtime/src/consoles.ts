@@ -1,0 +1,55 @@
+/** Console sessions: one a console at a time, streamed over the bus, ended with the guest. */
+import { openConsole, VirtError, streamSubject, type Response } from '@virtbus/shared';
+import { hostStream, type Bus, type ByteStream } from '@virtbus/shared/bus';
+import type { ConsoleChannel } from './driver';
+
+interface Session {
+  stream: ByteStream;
+  stop: () => void;
+}
+
+export class Consoles {
+  private readonly sessions = new Map<string, Session>();
+  private bus: Bus | undefined;
+
+  constructor(private readonly host: string) {}
+
+  connect(bus: Bus): void {
+    this.bus = bus;
+  }
+
+  open(ask: {
+    uuid: string;
+    channel: ConsoleChannel;
+    session: string;
+    force: boolean;
+    backlog: number;
+  }): Response<typeof openConsole> {
+    const { uuid, channel, session, force, backlog } = ask;
+    if (!this.bus) throw new VirtError('INTERNAL_ERROR', { detail: 'no bus to stream a console over' });
+    const key = `${uuid} ${channel.device}`;
+    const other = this.sessions.get(key);
+    if (other && !force) {
+      throw new VirtError('OPERATION_FAILED', { detail: `Active console session exists for ${channel.device}; use force to end it` });
+    }
+    other?.stream.end('another session has taken this console over');
+    const stream = hostStream(this.bus, this.host, session, (bytes) => void channel.write(bytes));
+    const recent = channel.backlog(backlog);
+    if (recent.length > 0) void stream.write(recent);
+    const stop = channel.onOutput((bytes) => void stream.write(bytes));
+    const mine: Session = { stream, stop };
+    this.sessions.set(key, mine);
+    void stream.ended.then(() => {
+      stop();
+      if (this.sessions.get(key) === mine) this.sessions.delete(key);
+    });
+    return { host: this.host, device: channel.device, input: streamSubject(this.host, session, 'in') };
+  }
+
+  /** The guest is gone, and its consoles with it. */
+  endOf(uuid: string): void {
+    for (const [key, { stream }] of this.sessions) {
+      if (key.startsWith(`${uuid} `)) stream.end('the domain has stopped');
+    }
+  }
+}

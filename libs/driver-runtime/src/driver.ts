@@ -1,0 +1,219 @@
+/**
+ * What a hypervisor must bring: a small core, and facets for what only some can do.
+ *
+ * A facet is there or it is not; no method exists only to refuse. `libs/driver-runtime` brings the rest: endpoints,
+ * per-domain jobs, the journal, adoption after a restart, heartbeats.
+ */
+import type { Device, Domain } from '@virtbus/domain-xml';
+import {
+  VirtError,
+  type DomainState,
+  type DomainStats,
+  type EventClass,
+  type LifecycleDetail,
+  type LifecycleType,
+  type ReasonOf,
+  type StatsGroup,
+} from '@virtbus/shared';
+import type { Log } from '@virtbus/shared/log';
+
+/** What a driver must remember of a running guest to find it again: plain JSON of its own. */
+export type SavedGuest = Record<string, unknown>;
+
+/** What a guest tells of itself, in the order it happened. */
+export type GuestNews =
+  /** Another state, with the lifecycle event that tells it to the world (`start` tells its own). */
+  | { kind: 'state'; to: DomainState; event?: LifecycleNews; caused?: boolean }
+  /** The guest is no more: its process is reaped or proven gone. */
+  | { kind: 'ended'; to: DomainState & { state: 'shutoff' }; detail: LifecycleDetail<'stopped'>; caused?: boolean }
+  | {
+      kind: 'event';
+      class: EventClass;
+      type: string;
+      detail?: string | undefined;
+      data?: Record<string, unknown> | undefined;
+      caused?: boolean;
+    }
+  /** The live document has changed. */
+  | { kind: 'live' };
+
+export interface LifecycleNews {
+  type: LifecycleType;
+  detail: LifecycleDetail;
+}
+
+/** `caused` marks news that answer a call of ours, and so carry its command's id. */
+export type GuestSink = (news: GuestNews) => void;
+
+/** Folders of one domain. */
+export interface GuestFolders {
+  /** Ours alone, kept for as long as the domain lives here. */
+  state: string;
+  /** For sockets; short, and open to the user that the guest runs as. Emptied when the guest has ended. */
+  run: string;
+  /** The log of the hypervisor process. */
+  log: string;
+}
+
+export interface StartSpec {
+  uuid: string;
+  /** libvirt's id for the running domain. */
+  id: number;
+  /** The definition to run; the driver makes the live document from it. */
+  domain: Domain;
+  folders: GuestFolders;
+  /** A save image to begin from instead of booting. */
+  restore?: { path: string } | undefined;
+  signal: AbortSignal;
+  sink: GuestSink;
+  /** Called as soon as there is a process, so that a crash of ours cannot lose it. */
+  onSpawned: (saved: SavedGuest) => void;
+  log: Log;
+}
+
+export interface ReattachSpec {
+  uuid: string;
+  id: number;
+  /** The live document as it was last kept. */
+  domain: Domain;
+  folders: GuestFolders;
+  /** What `onSpawned` or the guest last gave; absent when we died before that. */
+  saved: SavedGuest | undefined;
+  /** The state that was last kept. */
+  state: DomainState;
+  sink: GuestSink;
+  log: Log;
+}
+
+/** A running guest. Its driver keeps `live` and `saved` current. */
+export interface Guest {
+  readonly live: Domain;
+  readonly saved: SavedGuest;
+  /** Let it run. `reason` becomes that of the running state. */
+  resume(reason: ReasonOf<'running'>, signal?: AbortSignal): Promise<void>;
+  /** Pause it. `reason` becomes that of the paused state. */
+  suspend(reason: ReasonOf<'paused'>, signal?: AbortSignal): Promise<void>;
+  /**
+   * End it. Resolves when it is gone and `ended` was told. Without `graceful`, force is used in the end.
+   * @param to the shutoff reason and event detail that the end is told with
+   */
+  destroy(how: {
+    graceful: boolean;
+    reason: ReasonOf<'shutoff'>;
+    detail: LifecycleDetail<'stopped'>;
+    signal?: AbortSignal;
+  }): Promise<void>;
+  /** Let go of it without harm: our process is about to end. */
+  detach(): void;
+}
+
+/** What became of a guest that ran when our process ended. */
+export type Reattached<G extends Guest> =
+  { kind: 'alive'; guest: G; state: DomainState } | { kind: 'gone'; reason: ReasonOf<'shutoff'>; detail: LifecycleDetail<'stopped'> };
+
+export interface Driver<G extends Guest = Guest> {
+  readonly name: string;
+  readonly hypervisorVersion: string;
+  /** Domain types, best first. */
+  readonly virtTypes: readonly string[];
+  readonly arches: readonly string[];
+  readonly facets: Facets<G>;
+  /**
+   * What a new definition becomes here: defaults filled, checked, devices placed and named.
+   * @param before the definition it replaces, whose devices keep their places
+   */
+  prepare(domain: Domain, how: { validate: boolean; before?: Domain | undefined }): { domain: Domain; warnings: string[] };
+  /** Resolves with the guest ready but paused, or incoming from the save image; the caller lets it run. */
+  start(spec: StartSpec): Promise<G>;
+  /** Find a guest that was started by an earlier process of ours. Never harms it, also when it does not answer. */
+  reattach(spec: ReattachSpec): Promise<Reattached<G>>;
+  hostCapabilities(): { xml: string; document: unknown };
+  domainCapabilities(ask: {
+    virtType?: string | undefined;
+    arch?: string | undefined;
+    machine?: string | undefined;
+    emulator?: string | undefined;
+  }): { xml: string; document: unknown };
+}
+
+export type PowerMode = 'acpi' | 'agent';
+
+/** Progress of a job in bytes. */
+export interface Progress {
+  total: number;
+  processed: number;
+  remaining: number;
+}
+
+/** A console of a guest: one stream of bytes each way. */
+export interface ConsoleChannel {
+  readonly device: string;
+  /** The last output, at most `bytes`. */
+  backlog(bytes: number): Uint8Array;
+  /** Listen; returns how to stop. */
+  onOutput(listener: (bytes: Uint8Array) => void): () => void;
+  write(bytes: Uint8Array): Promise<void>;
+}
+
+export interface Facets<G extends Guest = Guest> {
+  readonly power?: {
+    shutdown(guest: G, modes: readonly PowerMode[], signal: AbortSignal): Promise<void>;
+    reboot(guest: G, modes: readonly PowerMode[], signal: AbortSignal): Promise<void>;
+    reset(guest: G, signal: AbortSignal): Promise<void>;
+  };
+  readonly balloon?: { set(guest: G, kib: number, signal: AbortSignal): Promise<void> };
+  readonly vcpus?: { set(guest: G, count: number, signal: AbortSignal): Promise<void> };
+  /** Each tells `live` when the document changed, and returns the device as it is now. */
+  readonly devices?: {
+    attach(guest: G, device: Device, signal: AbortSignal): Promise<Device>;
+    detach(guest: G, device: Device, signal: AbortSignal): Promise<Device>;
+    update(guest: G, device: Device, signal: AbortSignal): Promise<Device>;
+  };
+  readonly save?: {
+    /** Write the paused guest to a file; the guest stays as it is. */
+    save(
+      guest: G,
+      image: { path: string; domain: Domain; running: boolean },
+      how: { signal: AbortSignal; progress: (p: Progress) => void },
+    ): Promise<void>;
+    /** What a save image holds. */
+    inspect(path: string): Promise<{ xml: string; running: boolean }>;
+  };
+  readonly stats?: { collect(guest: G, groups: ReadonlySet<StatsGroup>, signal: AbortSignal): Promise<Partial<DomainStats>> };
+  readonly screenshot?: { take(guest: G, screen: number, signal: AbortSignal): Promise<{ mime: string; data: Buffer }> };
+  readonly keyboard?: {
+    sendKey(
+      guest: G,
+      keys: readonly (string | number)[],
+      how: { codeset: 'linux' | 'qcode'; holdMs: number; signal: AbortSignal },
+    ): Promise<void>;
+  };
+  readonly agent?: {
+    execute(
+      guest: G,
+      command: { execute: string; arguments?: Record<string, unknown> | undefined },
+      how: { timeoutMs: number; signal: AbortSignal },
+    ): Promise<unknown>;
+  };
+  readonly monitor?: {
+    execute(
+      guest: G,
+      command: { execute?: string | undefined; arguments?: Record<string, unknown> | undefined; hmp?: string | undefined },
+      signal: AbortSignal,
+    ): Promise<unknown>;
+  };
+  readonly console?: {
+    /** Throws `DEVICE_MISSING` when the guest has no such console. */
+    channel(guest: G, device: string | undefined): ConsoleChannel;
+  };
+}
+
+/** The one place where "this driver cannot" is said. */
+export function facet<G extends Guest, K extends keyof Facets<G> & string>(
+  driver: Driver<G>,
+  name: K,
+): NonNullable<Facets<G>[K]> {
+  const found = driver.facets[name];
+  if (!found) throw new VirtError('UNSUPPORTED_BY_DRIVER', { driver: driver.name, operation: name });
+  return found;
+}

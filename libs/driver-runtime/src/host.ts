@@ -1,0 +1,184 @@
+/**
+ * One driver on one host: its domains, its journal, and the counters that a heartbeat tells.
+ */
+import { readFileSync } from 'node:fs';
+import { isVirtError, VirtError, type DomainEvent, type Inventory } from '@virtbus/shared';
+import { Journal } from '@virtbus/shared/bus';
+import type { Log } from '@virtbus/shared/log';
+import { Actor, type ActorHost } from './actor';
+import { Consoles } from './consoles';
+import type { Driver, Guest } from './driver';
+import type { DomainRecord, HostRecord, Tombstone } from './record';
+import type { Store } from './store';
+
+export class DriverHost<G extends Guest = Guest> implements ActorHost {
+  readonly journalOnDisk: Journal;
+  /** Rises with each change that a list shows. */
+  inventory = 1;
+  /** Told of each new journal entry, and of each change. */
+  onJournal: () => void = () => undefined;
+  onChange: () => void = () => undefined;
+  private readonly actors = new Map<string, Actor<G>>();
+  private readonly tombstones = new Map<string, Tombstone>();
+  private readonly record: HostRecord;
+  /** This host has booted since the driver last ran. */
+  readonly freshBoot: boolean;
+  readonly consoles: Consoles;
+
+  constructor(
+    readonly name: string,
+    readonly implementation: Driver<G>,
+    readonly store: Store,
+    readonly log: Log,
+  ) {
+    this.consoles = new Consoles(name);
+    this.journalOnDisk = Journal.open(`${store.folder}/journal`);
+    this.record = store.loadHost();
+    const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    this.freshBoot = this.record.bootId !== bootId;
+    this.record.bootId = bootId;
+    store.saveHost(this.record);
+    for (const tombstone of store.tombstones()) this.tombstones.set(tombstone.uuid, tombstone);
+  }
+
+  get driver(): string {
+    return this.implementation.name;
+  }
+
+  get uuid(): string {
+    return this.record.uuid;
+  }
+
+  /**
+   * Every domain that an earlier process kept. The journal may know more than a record: events are written first.
+   */
+  load(): Actor<G>[] {
+    const { records, damaged } = this.store.load();
+    for (const { uuid, why } of damaged) {
+      this.log.error({ domain: uuid, why }, 'cannot read the record of a domain; its folder is left as it is');
+    }
+    const latest = new Map<string, DomainEvent>();
+    for (const { event } of this.journalOnDisk.pending) latest.set(event.domain.uuid, event);
+    for (const record of records) {
+      const event = latest.get(record.uuid);
+      if (event && event.domain.revision > record.revision) {
+        const { revision, state, reason, id, persistent, autostart, name } = event.domain;
+        Object.assign(record, { revision, state, reason, id, persistent, autostart, name });
+      }
+      const actor = new Actor<G>(record, this, this.log.child({ domain: record.uuid, name: record.name }));
+      try {
+        actor.load();
+        if (!actor.config && !actor.live) throw new VirtError('INTERNAL_ERROR', { detail: 'it has no document' });
+      } catch (error) {
+        this.log.error({ domain: record.uuid, err: error }, 'cannot read a domain; its folder is left as it is');
+        continue;
+      }
+      this.actors.set(record.uuid, actor);
+    }
+    return [...this.actors.values()];
+  }
+
+  all(): Actor<G>[] {
+    return [...this.actors.values()];
+  }
+
+  find(uuid: string): Actor<G> | undefined {
+    return this.actors.get(uuid);
+  }
+
+  get(uuid: string): Actor<G> {
+    const actor = this.actors.get(uuid);
+    if (!actor) throw new VirtError('DOMAIN_NOT_FOUND', { domain: uuid });
+    return actor;
+  }
+
+  byName(name: string): Actor<G> | undefined {
+    return this.all().find((actor) => actor.record.name === name);
+  }
+
+  buried(uuid: string): Tombstone | undefined {
+    return this.tombstones.get(uuid);
+  }
+
+  /** A domain comes to live here. Its revision goes on where a former life of the same uuid ended. */
+  add(fresh: Pick<DomainRecord, 'uuid' | 'name' | 'epoch' | 'persistent'>): Actor<G> {
+    const former = this.tombstones.get(fresh.uuid);
+    const record: DomainRecord = {
+      version: 1,
+      ...fresh,
+      revision: former?.revision ?? 0,
+      id: -1,
+      state: 'shutoff',
+      reason: 'unknown',
+      autostart: false,
+      answered: former?.answered ?? [],
+    };
+    const actor = new Actor<G>(record, this, this.log.child({ domain: record.uuid, name: record.name }));
+    this.store.makeFolderOf(record.uuid);
+    this.actors.set(record.uuid, actor);
+    return actor;
+  }
+
+  /** It has come to nothing: forget it as if it had never been. */
+  discard(actor: Actor<G>): void {
+    this.actors.delete(actor.uuid);
+    this.store.discard(actor.uuid);
+  }
+
+  /** A former life of the domain ends with its new definition on disk. */
+  settle(actor: Actor<G>): void {
+    this.tombstones.delete(actor.uuid);
+    this.store.exhume(actor.uuid);
+  }
+
+  gone(actor: Actor): void {
+    const { uuid, name, epoch, revision, answered } = actor.record;
+    const tombstone = { uuid, name, epoch, revision, answered, summary: actor.summary() };
+    this.actors.delete(uuid);
+    this.tombstones.set(uuid, tombstone);
+    this.store.bury(tombstone);
+    this.changed();
+  }
+
+  keepAnswers(actor: Actor): void {
+    const tombstone = this.tombstones.get(actor.uuid);
+    if (this.actors.has(actor.uuid)) actor.persist();
+    else if (tombstone) this.store.bury(tombstone);
+  }
+
+  journal(event: DomainEvent): void {
+    this.journalOnDisk.append(event);
+    this.onJournal();
+  }
+
+  changed(): void {
+    this.inventory++;
+    this.onChange();
+  }
+
+  nextId(): number {
+    this.record.lastId++;
+    this.store.saveHost(this.record);
+    return this.record.lastId;
+  }
+
+  contents(): Omit<Inventory, 'status'> {
+    return {
+      domains: this.all().map((actor) => actor.summary()),
+      gone: [...this.tombstones.values()].map(({ uuid, epoch, revision }) => ({ uuid, epoch, revision })),
+    };
+  }
+
+  /** The answer that a domain gave before it left, for a command that is sent again. */
+  answerOf(uuid: string, commandId: string): unknown {
+    const answer = this.tombstones.get(uuid)?.answered.find((one) => one.id === commandId);
+    if (!answer) throw new VirtError('DOMAIN_NOT_FOUND', { domain: uuid });
+    if (answer.error) throw VirtError.fromBody(answer.error);
+    return answer.response;
+  }
+}
+
+/** For logs: what went wrong, in the words a user gets. */
+export function reasonOf(thrown: unknown): string {
+  return isVirtError(thrown) ? thrown.message : String(thrown);
+}

@@ -1,0 +1,92 @@
+/** The definition itself: undefine, rename, autostart, metadata, and the documents. */
+import { domainToJson, formatDomain } from '@virtbus/domain-xml';
+import {
+  getDomainXml,
+  getDomainXmlWithSecrets,
+  getMetadata,
+  setAutostart,
+  setMetadata,
+  undefineDomain,
+  VirtError,
+  type Contract,
+} from '@virtbus/shared';
+import { existsSync, rmSync } from 'node:fs';
+import type { Actor } from '../actor';
+import { metadataOf, nvramOf, withMetadata } from '../document';
+import { affected } from './affect';
+import { change, look, type Context } from './op';
+import { dropManagedSave } from './start';
+
+export const undefine = change(undefineDomain, 'any', async ({ managedSave, nvram }, { host, actor }) => {
+  if (!actor.record.persistent) {
+    throw new VirtError('OPERATION_INVALID', { detail: 'cannot undefine transient domain' });
+  }
+  if (actor.managedSave && !managedSave) {
+    throw new VirtError('OPERATION_INVALID', {
+      detail: 'Refusing to undefine while domain managed save image exists; remove it first or ask for it too',
+    });
+  }
+  const nvramFile = actor.config && nvramOf(actor.config);
+  const hasNvram = nvramFile !== undefined && existsSync(nvramFile);
+  if (hasNvram && nvram === 'refuse' && !actor.active) {
+    throw new VirtError('OPERATION_INVALID', { detail: 'cannot undefine domain with nvram; keep or delete it' });
+  }
+  dropManagedSave(host, actor);
+  if (hasNvram && nvram === 'delete' && !actor.active) rmSync(nvramFile, { force: true });
+  actor.record.persistent = false;
+  actor.record.autostart = false;
+  if (actor.active) actor.dropConfig();
+  actor.lifecycle('undefined', 'removed');
+  const domain = actor.summary();
+  if (!actor.active) host.gone(actor);
+  return { domain };
+});
+
+export const autostart = change(setAutostart, 'any', async ({ enabled }, { actor }) => {
+  if (!actor.record.persistent) {
+    throw new VirtError('OPERATION_INVALID', { detail: 'cannot set autostart for transient domain' });
+  }
+  if (actor.record.autostart !== enabled) {
+    actor.record.autostart = enabled;
+    actor.emit({ class: 'config', type: 'autostart', data: { enabled } });
+  }
+  return { domain: actor.summary() };
+});
+
+async function documentOf(
+  request: { inactive: boolean; migratable: boolean; format: 'xml' | 'json' },
+  actor: Actor,
+  secrets: boolean,
+): Promise<{ xml?: string; document?: unknown }> {
+  const domain = request.inactive ? (actor.config ?? actor.document) : actor.document;
+  const view = request.inactive || !actor.active ? 'inactive' : 'live';
+  const how = { view, secrets, migratable: request.migratable } as const;
+  return request.format === 'json' ? { document: domainToJson(domain, how) } : { xml: formatDomain(domain, how) };
+}
+
+const document = <C extends Contract>(contract: C, secrets: boolean) =>
+  look(contract, 'any', (request: unknown, { actor }: Context) =>
+    documentOf(request as Parameters<typeof documentOf>[0], actor, secrets) as never,
+  );
+
+export const xml = document(getDomainXml, false);
+export const xmlWithSecrets = document(getDomainXmlWithSecrets, true);
+
+export const readMetadata = look(getMetadata, 'any', async ({ type, uri, affect }, { actor }) => {
+  const [side] = affected(actor, affect);
+  const value = metadataOf(side === 'live' ? actor.live! : actor.config!, type, uri);
+  if (value === undefined) {
+    const what = type === 'element' ? `element with namespace '${uri}'` : type;
+    throw new VirtError('NO_DOMAIN_METADATA', { detail: `the domain has no ${what}` });
+  }
+  return { value };
+});
+
+export const writeMetadata = change(setMetadata, 'any', async ({ affect, ...change }, { actor }) => {
+  for (const side of affected(actor, affect)) {
+    if (side === 'live') actor.setLive(withMetadata(actor.live!, change));
+    else actor.setConfig(withMetadata(actor.config!, change));
+  }
+  actor.emit({ class: 'metadata', type: change.type, data: change.uri ? { uri: change.uri } : {} });
+  return { domain: actor.summary() };
+});

@@ -1,0 +1,39 @@
+/** Devices, added, removed and changed: in the definition, in the running guest, or both. */
+import { addDevice, formatDevice, parseDevice, removeDevice, replaceDevice, type Device, type Domain } from '@virtbus/domain-xml';
+import { attachDevice, detachDevice, updateDevice, type Affect } from '@virtbus/shared';
+import { facet, type Facets } from '../driver';
+import { affected } from './affect';
+import { change, guestOf, type Context } from './op';
+
+type How = 'attach' | 'detach' | 'update';
+
+/** What each does to a definition. */
+const onConfig: Record<How, (domain: Domain, device: Device) => Domain> = {
+  attach: addDevice,
+  detach: removeDevice,
+  update: replaceDevice,
+};
+
+async function apply(how: How, { xml, affect }: { xml: string; affect: Affect }, context: Context) {
+  const { host, actor, call } = context;
+  const sides = affected(actor, affect);
+  const device = parseDevice(xml);
+  // The new definition is made and checked first: when it is refused, the guest has not been touched.
+  const config = sides.includes('config')
+    ? host.implementation.prepare(onConfig[how](actor.config!, device), { validate: false, before: actor.config }).domain
+    : undefined;
+  let now: Device | undefined;
+  if (sides.includes('live')) {
+    const facility: NonNullable<Facets['devices']> = facet(host.implementation, 'devices');
+    now = await facility[how](guestOf(actor), device, call.signal);
+  }
+  if (config) {
+    actor.setConfig(config);
+    actor.emit({ class: 'config', type: 'device', data: { change: how } });
+  }
+  return { domain: actor.summary(), ...(now ? { device: formatDevice(now) } : {}) };
+}
+
+export const attach = change(attachDevice, 'any', (request, context) => apply('attach', request, context));
+export const detach = change(detachDevice, 'any', (request, context) => apply('detach', request, context));
+export const update = change(updateDevice, 'any', (request, context) => apply('update', request, context));

@@ -1,0 +1,16 @@
+/** Every domain operation that a driver serves; a contract without an entry here fails at start. */
+import * as definition from './definition';
+import * as devices from './devices';
+import * as inside from './inside';
+import * as lifecycle from './lifecycle';
+import type { Op } from './op';
+import * as resources from './resources';
+import * as save from './save';
+import * as start from './start';
+import * as stats from './stats';
+
+const isOp = (value: unknown): value is Op => typeof value === 'object' && value !== null && 'contract' in value;
+
+export const ops: readonly Op[] = [definition, devices, inside, lifecycle, resources, save, start, stats].flatMap((family) =>
+  Object.values(family).filter(isOp),
+);

@@ -1,0 +1,86 @@
+/** An operation on a domain as its driver serves it: what it needs, which job it takes, what it does. */
+import { VirtError, type Contract, type Request, type Response } from '@virtbus/shared';
+import type { Call } from '@virtbus/shared/bus';
+import type { Actor, Cause } from '../actor';
+import type { Guest } from '../driver';
+import type { DriverHost } from '../host';
+import type { AsyncJob, NormalJob } from '../jobs';
+
+/** What state a call is legal in (libvirt's API × state table). */
+export type Needs = 'any' | 'active' | 'running' | 'inactive' | 'persistent';
+
+export interface Context<G extends Guest = Guest> {
+  host: DriverHost<G>;
+  actor: Actor<G>;
+  call: Call;
+}
+
+export interface Op<C extends Contract = Contract, G extends Guest = Guest> {
+  contract: C;
+  needs: Needs;
+  /** `none` for what must never wait: queries, and `destroy`. */
+  job: NormalJob | 'agent' | { async: AsyncJob } | 'none';
+  /** `once`: the same command id is applied once. Commands that only open something or look are not kept. */
+  once: boolean;
+  run(request: Request<C>, context: Context<G>): Promise<Response<C>>;
+}
+
+/** Binds the types of a contract to its operation. */
+export function op<C extends Contract>(spec: Op<C>): Op {
+  return spec as unknown as Op;
+}
+
+/** A command that changes the domain: applied once, under a modify job. */
+export function change<C extends Contract>(
+  contract: C,
+  needs: Needs,
+  run: Op<C>['run'],
+  job: Op['job'] = 'modify',
+): Op {
+  return op({ contract, needs, job, once: true, run });
+}
+
+/** A query: takes no job. */
+export function look<C extends Contract>(contract: C, needs: Needs, run: Op<C>['run']): Op {
+  return op({ contract, needs, job: 'none', once: false, run });
+}
+
+/** The guest of an active domain. */
+export function guestOf<G extends Guest>(actor: Actor<G>): G {
+  if (!actor.guest) throw notRunning();
+  return actor.guest;
+}
+
+export const notRunning = (): VirtError => new VirtError('OPERATION_INVALID', { detail: 'domain is not running' });
+
+export function checkNeeds(actor: Actor, needs: Needs): void {
+  const { state } = actor.record;
+  if (needs === 'active' && !actor.active) throw notRunning();
+  if (needs === 'running' && state !== 'running') throw notRunning();
+  if (needs === 'inactive' && actor.active) {
+    throw new VirtError('OPERATION_INVALID', { detail: 'domain is already running' });
+  }
+  if (needs === 'persistent' && !actor.record.persistent) {
+    throw new VirtError('OPERATION_INVALID', { detail: 'cannot do this to a transient domain' });
+  }
+}
+
+/** Serve one call: jobs, legality, once per id. */
+export async function perform(operation: Op, request: unknown, context: Context): Promise<unknown> {
+  const { actor, call } = context;
+  const cause: Cause = { id: call.id, operation: operation.contract.operation, traceparent: call.traceparent };
+  const work = async (): Promise<unknown> => {
+    using _job = await take(operation, actor, call.signal);
+    checkNeeds(actor, operation.needs);
+    const run = (): Promise<unknown> => operation.run(request as never, context) as Promise<unknown>;
+    return operation.once ? actor.as(cause, run) : run();
+  };
+  return operation.once ? actor.once(cause, work) : work();
+}
+
+async function take({ job, contract }: Op, actor: Actor, signal: AbortSignal): Promise<Disposable> {
+  if (job === 'none') return { [Symbol.dispose]: () => undefined };
+  if (job === 'agent') return actor.jobs.agent(contract.operation, signal);
+  if (typeof job === 'object') return actor.jobs.async(job.async, contract.operation, signal);
+  return actor.jobs.normal(job, contract.operation, signal);
+}

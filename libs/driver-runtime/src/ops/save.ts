@@ -1,0 +1,110 @@
+/** Saving a guest's memory to a file and ending it. */
+import { rmSync } from 'node:fs';
+import { parseDomain } from '@virtbus/domain-xml';
+import {
+  abortJob,
+  getJob,
+  isVirtError,
+  managedSave,
+  removeManagedSave,
+  saveDomain,
+  VirtError,
+  type JobInfo,
+} from '@virtbus/shared';
+import { facet } from '../driver';
+import { change, guestOf, look, op, type Context } from './op';
+import { dropManagedSave } from './start';
+
+const none: JobInfo = { type: 'none', operation: 'none', elapsedMs: 0 };
+
+export const save = change(
+  saveDomain,
+  'active',
+  async ({ path, xml, paused }, context) => {
+    await saveTo(context, path, { xml, paused });
+    return { domain: context.actor.summary() };
+  },
+  { async: 'save' },
+);
+
+export const saveManaged = change(
+  managedSave,
+  'active',
+  async ({ paused }, context) => {
+    const { host, actor } = context;
+    if (!actor.record.persistent) {
+      throw new VirtError('OPERATION_INVALID', { detail: 'cannot do managed save for transient domain' });
+    }
+    await saveTo(context, host.store.managedSaveOf(actor.uuid), { paused }, () => (actor.managedSave = true));
+    return { domain: actor.summary() };
+  },
+  { async: 'save' },
+);
+
+export const dropManaged = change(removeManagedSave, 'any', async (_request, { host, actor }) => {
+  dropManagedSave(host, actor);
+  actor.emit({ class: 'config', type: 'managed-save', data: { exists: false } });
+  return { domain: actor.summary() };
+});
+
+/**
+ * Pause, write, end. When the writing fails the guest runs on as before and no file is left.
+ */
+async function saveTo(
+  { host, actor, call }: Context,
+  path: string,
+  how: { xml?: string | undefined; paused?: boolean | undefined },
+  written: () => void = () => undefined,
+): Promise<void> {
+  const facility = facet(host.implementation, 'save');
+  const guest = guestOf(actor);
+  const wasRunning = actor.record.state === 'running';
+  const domain = how.xml ? parseDomain(how.xml, { mode: 'inactive', unknown: 'refuse' }).domain : (actor.live ?? actor.document);
+  if (domain.uuid !== actor.uuid) throw new VirtError('INVALID_ARG', { detail: 'the document given is of another domain' });
+  const abort = new AbortController();
+  const signal = AbortSignal.any([call.signal, abort.signal]);
+  const began = Date.now();
+  const job: JobInfo = { type: 'unbounded', operation: 'save', commandId: call.id, elapsedMs: 0 };
+  actor.job = job;
+  actor.abortJob = abort;
+  try {
+    if (wasRunning) await guest.suspend('save', signal);
+    await facility.save(
+      guest,
+      { path, domain, running: how.paused === undefined ? wasRunning : !how.paused },
+      { signal, progress: (p) => Object.assign(job, p, { elapsedMs: Date.now() - began }) },
+    );
+    actor.lastJob = { ...job, type: 'completed', elapsedMs: Date.now() - began };
+  } catch (thrown) {
+    actor.lastJob = { ...job, type: signal.aborted ? 'cancelled' : 'failed', elapsedMs: Date.now() - began };
+    rmSync(path, { force: true });
+    if (wasRunning && actor.guest) {
+      await guest.resume('save-canceled').catch((err: unknown) => actor.log.error({ err }, 'cannot resume after a failed save'));
+    }
+    throw abort.signal.aborted && isVirtError(abort.signal.reason) ? abort.signal.reason : thrown;
+  } finally {
+    actor.job = undefined;
+    actor.abortJob = undefined;
+  }
+  written();
+  await guest.destroy({ graceful: false, reason: 'saved', detail: 'saved' });
+}
+
+export const job = look(getJob, 'any', async ({ completed }, { actor }) => ({
+  job: (completed ? actor.lastJob : actor.job) ?? none,
+}));
+
+export const abort = op({
+  contract: abortJob,
+  needs: 'active',
+  job: 'abort',
+  once: true,
+  run: async (_request, { actor }) => {
+    if (actor.starting) {
+      throw new VirtError('OPERATION_INVALID', { detail: 'cannot abort VM start; use destroy instead' });
+    }
+    if (!actor.abortJob) throw new VirtError('OPERATION_INVALID', { detail: 'no job is active on the domain' });
+    actor.abortJob.abort(new VirtError('OPERATION_ABORTED', { detail: `${actor.job?.operation ?? 'the job'} was aborted` }));
+    return {};
+  },
+});

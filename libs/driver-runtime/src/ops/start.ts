@@ -1,0 +1,124 @@
+/**
+ * Bringing a domain to life: boot, or restore from a save image.
+ *
+ * On failure nothing of the guest is left, the domain is shutoff(failed), and there is no lifecycle event: a domain that
+ * did not start has no life to tell of.
+ */
+import { rmSync } from 'node:fs';
+import { parseDomain, type Domain } from '@virtbus/domain-xml';
+import { isVirtError, startDomain, VirtError } from '@virtbus/shared';
+import type { Actor } from '../actor';
+import { facet, type Guest } from '../driver';
+import type { DriverHost } from '../host';
+import { reasonOf } from '../host';
+import { checkMemory } from '../memory';
+import { change } from './op';
+
+export interface BootSpec {
+  domain: Domain;
+  paused: boolean;
+  restore?: { path: string } | undefined;
+  signal: AbortSignal;
+}
+
+export const start = change(
+  startDomain,
+  'inactive',
+  async ({ paused, forceBoot }, { host, actor, call }) => {
+    const image = host.store.managedSaveOf(actor.uuid);
+    if (forceBoot) dropManagedSave(host, actor);
+    if (actor.managedSave) await restoreFrom(host, actor, { path: image, paused: paused || undefined, signal: call.signal });
+    else await boot(host, actor, { domain: actor.document, paused, signal: call.signal });
+    dropManagedSave(host, actor);
+    return { domain: actor.summary() };
+  },
+  { async: 'start' },
+);
+
+export function dropManagedSave(host: DriverHost, actor: Actor): void {
+  if (!actor.managedSave) return;
+  rmSync(host.store.managedSaveOf(actor.uuid), { force: true });
+  actor.managedSave = false;
+  host.changed();
+}
+
+/** Start from a save image; whether it runs then is as it was when saved, unless the caller says otherwise. */
+export async function restoreFrom(
+  host: DriverHost,
+  actor: Actor,
+  how: { path: string; paused?: boolean | undefined; xml?: string | undefined; signal: AbortSignal },
+): Promise<void> {
+  const image = await facet(host.implementation, 'save').inspect(how.path);
+  const { domain } = parseDomain(how.xml ?? image.xml, { mode: 'inactive', unknown: 'warn' });
+  if (domain.uuid !== actor.uuid) {
+    throw new VirtError('OPERATION_FAILED', { detail: `${how.path} holds another domain: '${domain.name}' ${domain.uuid}` });
+  }
+  await boot(host, actor, {
+    domain,
+    paused: how.paused ?? !image.running,
+    restore: { path: how.path },
+    signal: how.signal,
+  });
+}
+
+export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Promise<void> {
+  checkMemory(spec.domain);
+  const starting = new AbortController();
+  const stop = (): void => starting.abort(spec.signal.reason);
+  spec.signal.addEventListener('abort', stop, { once: true });
+  actor.starting = starting;
+  actor.record.id = host.nextId();
+  actor.record.asked = undefined;
+  actor.live = spec.domain;
+  actor.enter({ state: 'paused', reason: 'starting-up' });
+  let guest: Guest | undefined;
+  try {
+    actor.makeRunFolder();
+    guest = await host.implementation.start({
+      uuid: actor.uuid,
+      id: actor.record.id,
+      domain: spec.domain,
+      folders: actor.folders,
+      restore: spec.restore,
+      signal: starting.signal,
+      sink: actor.hear,
+      onSpawned: (saved) => actor.setSaved(saved),
+      log: actor.log,
+    });
+    starting.signal.throwIfAborted();
+    actor.guest = guest;
+    actor.setSaved(guest.saved);
+    actor.setLive(guest.live);
+    await letRun(actor, guest, spec, starting.signal);
+  } catch (thrown) {
+    await guest
+      ?.destroy({ graceful: false, reason: 'failed', detail: 'failed' })
+      .catch((error: unknown) => actor.log.error({ err: error }, 'a guest that failed to start cannot be ended'));
+    actor.shutOff({ state: 'shutoff', reason: 'failed' });
+    host.changed();
+    actor.log.warn({ reason: reasonOf(thrown) }, 'start failed');
+    throw starting.signal.aborted && isVirtError(starting.signal.reason) ? starting.signal.reason : thrown;
+  } finally {
+    actor.starting = undefined;
+    spec.signal.removeEventListener('abort', stop);
+  }
+}
+
+/**
+ * libvirt's order of events: a boot tells RESUMED before STARTED (or SUSPENDED after it when it stays paused), a
+ * restore STARTED first.
+ */
+async function letRun(actor: Actor, guest: Guest, spec: BootSpec, signal: AbortSignal): Promise<void> {
+  const restored = spec.restore !== undefined;
+  if (spec.paused) {
+    actor.enter({ state: 'paused', reason: restored ? 'from-snapshot' : 'user' });
+    actor.lifecycle('started', restored ? 'restored' : 'booted');
+    actor.lifecycle('suspended', restored ? 'restored' : 'paused');
+  } else if (restored) {
+    actor.lifecycle('started', 'restored');
+    await guest.resume('restored', signal);
+  } else {
+    await guest.resume('booted', signal);
+    actor.lifecycle('started', 'booted');
+  }
+}

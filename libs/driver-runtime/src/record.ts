@@ -1,0 +1,53 @@
+/** What is kept of each domain and of the host itself, as JSON. */
+import type { DomainState, DomainSummary, ErrorBody } from '@virtbus/shared';
+import type { SavedGuest } from './driver';
+
+export interface DomainRecord {
+  version: 1;
+  uuid: string;
+  name: string;
+  epoch: number;
+  revision: number;
+  /** -1 when inactive. */
+  id: number;
+  state: DomainState['state'];
+  reason: string;
+  persistent: boolean;
+  autostart: boolean;
+  /** There from spawn to end of the guest's process. */
+  guest?: SavedGuest | undefined;
+  /** The command that is being applied: after a crash its effect is found out, not guessed. */
+  pending?: { id: string; operation: string } | undefined;
+  /** The command that asked the guest to shut down or reboot: what the guest then does is its effect. */
+  asked?: string | undefined;
+  /** Answers by command id, oldest first. */
+  answered: Answered[];
+  tainted?: string[] | undefined;
+}
+
+export interface Answered {
+  id: string;
+  operation: string;
+  response?: unknown;
+  error?: ErrorBody | undefined;
+}
+
+/** Answers kept a domain. */
+export const answersKept = 64;
+
+export interface Tombstone {
+  uuid: string;
+  name: string;
+  epoch: number;
+  revision: number;
+  answered: Answered[];
+  /** The domain at its end. */
+  summary: DomainSummary;
+}
+
+export interface HostRecord {
+  uuid: string;
+  lastId: number;
+  /** `/proc/sys/kernel/random/boot_id` at the last start: autostart is for a new boot only. */
+  bootId: string;
+}

@@ -1,0 +1,190 @@
+/**
+ * How a domain comes to live on this host: define, create, restore, rename. The caller (the domain service) holds the
+ * claim on the name and gives the epoch; this host has the last word on what it can run.
+ */
+import { parseDomain, type Domain } from '@virtbus/domain-xml';
+import {
+  driverCreate,
+  driverDefine,
+  driverRename,
+  driverRestore,
+  VirtError,
+  type DomainSummary,
+} from '@virtbus/shared';
+import type { z } from 'zod';
+import type { Call } from '@virtbus/shared/bus';
+import type { Actor, Cause } from './actor';
+import { facet } from './driver';
+import type { DriverHost } from './host';
+import { boot, restoreFrom } from './ops/start';
+
+type Defined = { domain: DomainSummary; warnings: string[] };
+
+const causeOf = (call: Call, operation: string): Cause => ({ id: call.id, operation, traceparent: call.traceparent });
+
+export async function define(host: DriverHost, ask: z.output<typeof driverDefine.request>, call: Call): Promise<Defined> {
+  const domain = parse(ask.xml);
+  const known = earlierAnswer<Defined>(host, domain.uuid, call.id);
+  if (known) return known;
+  const existing = host.find(domain.uuid);
+  const cause = causeOf(call, 'define');
+  // For a new domain all that follows happens in one turn of the event loop: nobody sees half of it.
+  if (!existing) return firstDefinition(host, domain, ask, cause);
+  return existing.once(cause, async () => {
+    using _job = await existing.jobs.normal('modify', 'define', call.signal);
+    checkIdentity(host, domain, existing);
+    checkEpoch(existing, ask.epoch);
+    const { domain: prepared, warnings } = host.implementation.prepare(domain, {
+      validate: ask.validate,
+      before: existing.config ?? existing.live,
+    });
+    existing.record.persistent = true;
+    existing.setConfig(prepared);
+    existing.lifecycle('defined', 'updated', cause);
+    return { domain: existing.summary(), warnings };
+  });
+}
+
+function firstDefinition(
+  host: DriverHost,
+  domain: Identified,
+  ask: z.output<typeof driverDefine.request>,
+  cause: Cause,
+): Promise<Defined> {
+  checkIdentity(host, domain, undefined);
+  const { domain: prepared, warnings } = host.implementation.prepare(domain, { validate: ask.validate });
+  const actor = host.add({ uuid: domain.uuid, name: domain.name, epoch: ask.epoch, persistent: true });
+  try {
+    actor.setConfig(prepared);
+    actor.persist();
+  } catch (thrown) {
+    host.discard(actor);
+    throw thrown;
+  }
+  host.settle(actor);
+  return actor.once(cause, async () => {
+    actor.lifecycle('defined', 'added', cause);
+    return { domain: actor.summary(), warnings };
+  });
+}
+
+export async function create(host: DriverHost, ask: z.output<typeof driverCreate.request>, call: Call): Promise<Defined> {
+  const domain = parse(ask.xml);
+  const known = earlierAnswer<Defined>(host, domain.uuid, call.id);
+  if (known) return known;
+  const existing = host.find(domain.uuid);
+  checkIdentity(host, domain, existing);
+  const cause = causeOf(call, 'create');
+  const replayed = existing?.record.answered.some((answer) => answer.id === call.id) || existing?.applies(call.id);
+  if (existing?.active && !replayed) {
+    throw new VirtError('OPERATION_INVALID', { detail: `domain '${domain.name}' is already active` });
+  }
+  const prepared = replayed
+    ? { domain, warnings: [] }
+    : host.implementation.prepare(domain, { validate: ask.validate, before: existing?.config });
+  const actor = existing ?? arrive(host, { ...prepared.domain, uuid: domain.uuid }, ask.epoch);
+  return actor.once(cause, async () => {
+    using _job = await actor.jobs.async('start', 'create', call.signal);
+    try {
+      await actor.as(cause, () =>
+        boot(host, actor, { domain: prepared.domain, paused: ask.paused, signal: call.signal }),
+      );
+    } catch (thrown) {
+      if (!existing) host.discard(actor);
+      throw thrown;
+    }
+    host.settle(actor);
+    return { domain: actor.summary(), warnings: prepared.warnings };
+  });
+}
+
+export async function restore(
+  host: DriverHost,
+  ask: z.output<typeof driverRestore.request>,
+  call: Call,
+): Promise<{ domain: DomainSummary }> {
+  const image = await facet(host.implementation, 'save').inspect(ask.path);
+  const domain = parse(ask.xml ?? image.xml);
+  const existing = host.find(domain.uuid);
+  checkIdentity(host, domain, existing);
+  const cause = causeOf(call, 'restore');
+  const replayed = existing?.record.answered.some((answer) => answer.id === call.id) || existing?.applies(call.id);
+  if (existing?.active && !replayed) {
+    throw new VirtError('OPERATION_INVALID', { detail: `domain '${domain.name}' is already active` });
+  }
+  const actor = existing ?? arrive(host, domain, ask.epoch);
+  return actor.once(cause, async () => {
+    using _job = await actor.jobs.async('restore', 'restore', call.signal);
+    try {
+      await actor.as(cause, () => restoreFrom(host, actor, { ...ask, signal: call.signal }));
+    } catch (thrown) {
+      if (!existing) host.discard(actor);
+      throw thrown;
+    }
+    host.settle(actor);
+    return { domain: actor.summary() };
+  });
+}
+
+export async function rename(
+  host: DriverHost,
+  actor: Actor,
+  { name }: z.output<typeof driverRename.request>,
+  call: Call,
+): Promise<{ domain: DomainSummary }> {
+  const cause = causeOf(call, 'rename');
+  return actor.once(cause, async () => {
+    using _job = await actor.jobs.normal('modify', 'rename', call.signal);
+    if (!actor.record.persistent) throw new VirtError('OPERATION_INVALID', { detail: 'cannot rename a transient domain' });
+    if (actor.active) throw new VirtError('OPERATION_INVALID', { detail: 'cannot rename active domain' });
+    if (actor.managedSave) {
+      throw new VirtError('OPERATION_INVALID', { detail: 'cannot rename domain with a managed saved state' });
+    }
+    const other = host.byName(name);
+    if (other && other !== actor) throw nameTaken(name, other.uuid);
+    if (name === actor.record.name) return { domain: actor.summary() };
+    actor.lifecycle('undefined', 'renamed', cause);
+    actor.record.name = name;
+    actor.setConfig({ ...actor.config!, name });
+    actor.lifecycle('defined', 'renamed', cause);
+    return { domain: actor.summary() };
+  });
+}
+
+type Identified = Domain & { uuid: string };
+
+function parse(xml: string): Identified {
+  const { domain } = parseDomain(xml, { mode: 'inactive', unknown: 'refuse' });
+  if (!domain.uuid) throw new VirtError('XML_ERROR', { detail: 'the document has no uuid', element: 'uuid' });
+  return domain as Identified;
+}
+
+/** A transient domain arrives: it has a live document only. */
+function arrive(host: DriverHost, domain: Identified, epoch: number): Actor {
+  const actor = host.add({ uuid: domain.uuid, name: domain.name, epoch, persistent: false });
+  actor.live = domain;
+  return actor;
+}
+
+function checkIdentity(host: DriverHost, domain: Identified, existing: Actor | undefined): void {
+  if (existing && existing.record.name !== domain.name) {
+    const detail = `domain '${existing.record.name}' is already defined with uuid ${domain.uuid}`;
+    throw new VirtError('DOMAIN_EXISTS', { detail });
+  }
+  const other = host.byName(domain.name);
+  if (other && other !== existing) throw nameTaken(domain.name, other.uuid);
+}
+
+const nameTaken = (name: string, uuid: string): VirtError =>
+  new VirtError('DOMAIN_EXISTS', { detail: `domain '${name}' already exists with uuid ${uuid}` });
+
+export function checkEpoch(actor: Actor, asked: number | undefined): void {
+  if (asked === undefined || asked === actor.record.epoch) return;
+  throw new VirtError('EPOCH_STALE', { domain: actor.record.name, mine: actor.record.epoch, asked });
+}
+
+/** The answer of a domain that has left meanwhile, when this very command was answered before. */
+function earlierAnswer<T>(host: DriverHost, uuid: string, commandId: string): T | undefined {
+  const before = host.buried(uuid)?.answered.some((answer) => answer.id === commandId);
+  return before && !host.find(uuid) ? (host.answerOf(uuid, commandId) as T) : undefined;
+}

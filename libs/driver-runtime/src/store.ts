@@ -1,0 +1,163 @@
+/**
+ * What a driver keeps on its own disk, one folder a domain: the record (JSON), the definition and the live document
+ * (XML). Every file is replaced whole, so a crash leaves the old one or the new one.
+ *
+ *   <state>/domains/<uuid>/record.json  config.xml  live.xml  managed.save
+ *   <state>/gone/<uuid>.json            tombstones: what has left this host, with the answers it gave
+ *   <state>/host.json                   the host's uuid, the last id given, the boot it was seen in
+ *   <state>/journal/                    events that the bus has not acknowledged
+ */
+import { randomUUID } from 'node:crypto';
+import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { VirtError } from '@virtbus/shared';
+import type { DomainRecord, HostRecord, Tombstone } from './record';
+
+/** How long the answers of a domain that has gone are kept, milliseconds. */
+const tombstoneMs = 86_400_000;
+
+export class Store {
+  constructor(
+    readonly folder: string,
+    readonly runFolder: string,
+  ) {
+    for (const path of [join(folder, 'domains'), join(folder, 'gone'), join(folder, 'log')]) {
+      makeFolder(path, 0o700);
+    }
+    // The user that guests run as must reach its own sockets below, but list nothing.
+    makeFolder(runFolder, 0o711);
+  }
+
+  folderOf(uuid: string): string {
+    return join(this.folder, 'domains', uuid);
+  }
+
+  makeFolderOf(uuid: string): void {
+    makeFolder(this.folderOf(uuid), 0o700);
+  }
+
+  runFolderOf(uuid: string): string {
+    // Socket paths are limited to 107 bytes (unix(7)): the first part of the uuid and its end are enough.
+    return join(this.runFolder, `${uuid.slice(0, 8)}${uuid.slice(-12)}`);
+  }
+
+  logOf(name: string, uuid: string): string {
+    return join(this.folder, 'log', `${name.replaceAll(/[^A-Za-z0-9._-]/g, '_').slice(0, 64)}-${uuid.slice(0, 8)}.log`);
+  }
+
+  managedSaveOf(uuid: string): string {
+    return join(this.folderOf(uuid), 'managed.save');
+  }
+
+  /** Every domain that lives here. A folder without a readable record is named in `damaged` and left as it is. */
+  load(): { records: DomainRecord[]; damaged: { uuid: string; why: string }[] } {
+    const records: DomainRecord[] = [];
+    const damaged: { uuid: string; why: string }[] = [];
+    for (const uuid of readdirSync(join(this.folder, 'domains'))) {
+      try {
+        records.push(JSON.parse(readFileSync(join(this.folderOf(uuid), 'record.json'), 'utf8')) as DomainRecord);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT' && readdirSync(this.folderOf(uuid)).length === 0) {
+          rmSync(this.folderOf(uuid), { recursive: true });
+        } else damaged.push({ uuid, why: (error as Error).message });
+      }
+    }
+    return { records, damaged };
+  }
+
+  saveRecord(record: DomainRecord): void {
+    replaceFile(join(this.folderOf(record.uuid), 'record.json'), JSON.stringify(record), false);
+  }
+
+  /** @param durable wait for the disk: a definition survives a power cut, a running guest does not. */
+  saveDocument(uuid: string, which: 'config' | 'live', xml: string, durable: boolean): void {
+    replaceFile(join(this.folderOf(uuid), `${which}.xml`), xml, durable);
+  }
+
+  loadDocument(uuid: string, which: 'config' | 'live'): string | undefined {
+    return readIfThere(join(this.folderOf(uuid), `${which}.xml`));
+  }
+
+  dropDocument(uuid: string, which: 'config' | 'live'): void {
+    rmSync(join(this.folderOf(uuid), `${which}.xml`), { force: true });
+  }
+
+  /** The domain has left this host. */
+  bury(tombstone: Tombstone): void {
+    replaceFile(join(this.folder, 'gone', `${tombstone.uuid}.json`), JSON.stringify(tombstone), false);
+    rmSync(this.folderOf(tombstone.uuid), { recursive: true, force: true });
+    rmSync(this.runFolderOf(tombstone.uuid), { recursive: true, force: true });
+  }
+
+  /** Leave nothing of a domain that never came to be. */
+  discard(uuid: string): void {
+    rmSync(this.folderOf(uuid), { recursive: true, force: true });
+    rmSync(this.runFolderOf(uuid), { recursive: true, force: true });
+  }
+
+  /** It is back. */
+  exhume(uuid: string): void {
+    rmSync(join(this.folder, 'gone', `${uuid}.json`), { force: true });
+  }
+
+  tombstones(): Tombstone[] {
+    return readdirSync(join(this.folder, 'gone')).flatMap((name) => {
+      const path = join(this.folder, 'gone', name);
+      if (!name.endsWith('.json')) return [];
+      if (Date.now() - statSync(path).mtimeMs > tombstoneMs) {
+        rmSync(path, { force: true });
+        return [];
+      }
+      return [JSON.parse(readFileSync(path, 'utf8')) as Tombstone];
+    });
+  }
+
+  loadHost(): HostRecord {
+    const text = readIfThere(join(this.folder, 'host.json'));
+    return text ? (JSON.parse(text) as HostRecord) : { uuid: randomUUID(), lastId: 0, bootId: '' };
+  }
+
+  saveHost(host: HostRecord): void {
+    replaceFile(join(this.folder, 'host.json'), JSON.stringify(host), false);
+  }
+}
+
+export function makeFolder(path: string, mode: number): void {
+  try {
+    mkdirSync(path, { recursive: true, mode });
+  } catch (cause) {
+    throw unwritable(path, cause);
+  }
+}
+
+/** Write beside, then rename over. */
+export function replaceFile(path: string, content: string, durable: boolean): void {
+  try {
+    const fd = openSync(`${path}.new`, 'w', 0o600);
+    try {
+      writeSync(fd, content);
+      if (durable) fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(`${path}.new`, path);
+  } catch (cause) {
+    rmSync(`${path}.new`, { force: true });
+    throw unwritable(path, cause);
+  }
+}
+
+function unwritable(path: string, cause: unknown): VirtError {
+  const code = (cause as NodeJS.ErrnoException).code;
+  const why = code === 'ENOSPC' ? 'no space left on the device' : code === 'EACCES' ? 'permission denied' : String(cause);
+  return new VirtError('SYSTEM_ERROR', { detail: `cannot write ${path}: ${why}` }, { cause });
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
