@@ -1,0 +1,281 @@
+/**
+ * One running QEMU guest: its monitor, its process, its state.
+ *
+ * QEMU's events are the truth about the state; our own calls only set the reason that the next event is told with.
+ * A monitor that is lost while the process lives is opened again, for as long as it takes; the guest is never harmed
+ * for not answering.
+ */
+import type { Domain } from '@virtbus/domain-xml';
+import type { Guest, GuestFolders, GuestNews, GuestSink, SavedGuest } from '@virtbus/driver-runtime';
+import {
+  resumedDetail,
+  suspendedDetail,
+  VirtError,
+  type DomainState,
+  type LifecycleDetail,
+  type ReasonOf,
+} from '@virtbus/shared';
+import type { Log } from '@virtbus/shared/log';
+import { join } from 'node:path';
+import { monitorFailure } from './monitor-failure';
+import { terminate, type GuestProcess, type ProcessIdentity } from './process';
+import type { PtyConsole } from './pty-console';
+import { QmpClient, type CommandArgs, type CommandName, type CommandResult, type QmpEvent } from './qmp';
+import { newsOf } from './qmp-news';
+
+/** What is kept on disk to find the guest again. */
+export interface SavedQemu extends SavedGuest {
+  process: ProcessIdentity;
+  /** Files whose owner was changed for the guest, with the owner they had. */
+  owners: { path: string; uid: number; gid: number }[];
+}
+
+const reconnectMs = 1_000;
+
+export interface GuestParts {
+  live: Domain;
+  folders: GuestFolders;
+  saved: SavedQemu;
+  process: GuestProcess;
+  qmp: QmpClient | undefined;
+  sink: GuestSink;
+  log: Log;
+  /** Called once when the process is gone, before the end is told. */
+  cleanUp: (guest: QemuGuest) => Promise<void>;
+}
+
+interface Ending {
+  reason: ReasonOf<'shutoff'>;
+  detail: LifecycleDetail<'stopped'>;
+  caused: boolean;
+}
+
+export class QemuGuest implements Guest {
+  live: Domain;
+  readonly saved: SavedQemu;
+  readonly consoles = new Map<string, PtyConsole>();
+  state: DomainState = { state: 'paused', reason: 'starting-up' };
+  /** Reset and run on when QEMU tells of the shutdown: a reboot through the power button. */
+  rebootOnShutdown = false;
+  readonly folders: GuestFolders;
+  readonly log: Log;
+  /** Resolves when the end has been told. */
+  readonly ended: Promise<void>;
+  private process: GuestProcess;
+  private qmp: QmpClient | undefined;
+  private expected: { paused?: ReasonOf<'paused'>; running?: ReasonOf<'running'> } = {};
+  private ending: Ending | undefined;
+  private detached = false;
+  private pauseReason: ReasonOf<'paused'> | undefined;
+
+  constructor(private readonly parts: GuestParts) {
+    this.live = parts.live;
+    this.saved = parts.saved;
+    this.folders = parts.folders;
+    this.log = parts.log;
+    this.process = parts.process;
+    this.ended = this.process.exited.then(() => this.finish());
+    if (parts.qmp) this.use(parts.qmp);
+    else void this.reconnect();
+  }
+
+  get pid(): number {
+    return this.saved.process.pid;
+  }
+
+  get monitorPath(): string {
+    return monitorPath(this.folders);
+  }
+
+  /** Ask QEMU; what goes wrong comes back in the words of the error table. */
+  async ask<N extends CommandName>(
+    command: N,
+    args?: CommandArgs<N>,
+    signal?: AbortSignal,
+    timeoutMs?: number,
+  ): Promise<CommandResult<N>> {
+    return (await this.askRaw(command, args as object | undefined, signal, timeoutMs)) as CommandResult<N>;
+  }
+
+  async askRaw(command: string, args?: object, signal?: AbortSignal, timeoutMs?: number): Promise<unknown> {
+    try {
+      return await this.monitor.executeRaw(command, args, {
+        ...(signal ? { signal } : {}),
+        ...(timeoutMs ? { timeoutMs } : {}),
+      });
+    } catch (error) {
+      throw monitorFailure(error, command, this.live.name);
+    }
+  }
+
+  /** The monitor itself, for what needs more than one command. */
+  get monitor(): QmpClient {
+    if (this.qmp) return this.qmp;
+    throw new VirtError('OPERATION_TIMEOUT', { detail: `QEMU of '${this.live.name}' does not answer on its monitor` });
+  }
+
+  async resume(reason: ReasonOf<'running'>, signal?: AbortSignal): Promise<void> {
+    this.expected.running = reason;
+    await this.ask('cont', undefined, signal);
+    // RESUME came before the answer; when it did not, the guest was running already.
+    if (this.state.state !== 'running') await this.refreshState(signal);
+  }
+
+  async suspend(reason: ReasonOf<'paused'>, signal?: AbortSignal): Promise<void> {
+    this.expected.paused = reason;
+    await this.ask('stop', undefined, signal);
+    if (this.state.state !== 'paused') await this.refreshState(signal);
+  }
+
+  async destroy(how: {
+    graceful: boolean;
+    reason: ReasonOf<'shutoff'>;
+    detail: LifecycleDetail<'stopped'>;
+  }): Promise<void> {
+    const before = this.ending;
+    this.ending = { reason: how.reason, detail: how.detail, caused: true };
+    try {
+      await terminate(this.process, { graceful: how.graceful, escalateAfterMs: 2_000 });
+    } catch (error) {
+      this.ending = before;
+      throw new VirtError('OPERATION_FAILED', { detail: (error as Error).message }, { cause: error });
+    }
+    await this.ended;
+  }
+
+  detach(): void {
+    this.detached = true;
+    for (const console of this.consoles.values()) console.close();
+    this.qmp?.close();
+  }
+
+  /** The document has changed. */
+  tellLive(): void {
+    this.parts.sink({ kind: 'live' });
+  }
+
+  tell(news: GuestNews): void {
+    if (news.kind === 'state') this.state = news.to;
+    this.parts.sink(news);
+  }
+
+  /** Ask QEMU how it is and tell it when that is news; for when an event may have been missed. */
+  async refreshState(signal?: AbortSignal): Promise<void> {
+    const { status } = await this.ask('query-status', undefined, signal);
+    if (status === 'running' && this.state.state !== 'running') this.becomeRunning();
+    else if (status === 'shutdown') this.powerOff('host', false);
+    else if (status !== 'running' && this.state.state === 'running') this.becomePaused();
+  }
+
+  /** The next pause is for this reason: an event that comes before STOP says so. */
+  expectPause(reason: ReasonOf<'paused'>): void {
+    this.pauseReason = reason;
+  }
+
+  becomeRunning(): void {
+    if (this.state.state === 'running') return;
+    const expected = this.expected.running;
+    const reason = expected ?? 'unpaused';
+    this.expected = {};
+    this.tell({
+      kind: 'state',
+      to: { state: 'running', reason },
+      event: { type: 'resumed', detail: resumedDetail(reason) },
+      caused: expected !== undefined,
+    });
+  }
+
+  becomePaused(): void {
+    if (this.state.state !== 'running') return;
+    const expected = this.expected.paused;
+    const reason = expected ?? this.pauseReason ?? 'unknown';
+    this.expected = {};
+    this.pauseReason = undefined;
+    this.tell({
+      kind: 'state',
+      to: { state: 'paused', reason },
+      event: { type: 'suspended', detail: suspendedDetail(reason) },
+      caused: expected !== undefined,
+    });
+  }
+
+  /** The guest has powered off (QEMU waits, `-no-shutdown`): do what its definition says. */
+  powerOff(by: LifecycleDetail<'shutdown'>, panicked: boolean): void {
+    if (this.ending) return;
+    if (this.rebootOnShutdown) {
+      this.rebootOnShutdown = false;
+      void this.restart();
+      return;
+    }
+    const action = panicked ? this.live.on_crash : this.live.on_poweroff;
+    if (!panicked && action === 'restart') {
+      void this.restart();
+      return;
+    }
+    this.ending = panicked
+      ? { reason: 'crashed', detail: 'crashed', caused: false }
+      : { reason: 'shutdown', detail: 'shutdown', caused: false };
+    if (!panicked) {
+      const event = { type: 'shutdown', detail: by } as const;
+      this.tell({ kind: 'state', to: { state: 'shutdown', reason: 'unknown' }, event });
+    }
+    terminate(this.process).catch((err: unknown) => this.log.error({ err }, 'QEMU does not end'));
+  }
+
+  /** Reset and run on in the same process. */
+  async restart(): Promise<void> {
+    try {
+      await this.monitor.execute('system_reset');
+      await this.monitor.execute('cont');
+      this.tell({ kind: 'event', class: 'reboot', type: 'reboot' });
+    } catch (err) {
+      this.log.error({ err }, 'cannot restart the guest after its shutdown');
+    }
+  }
+
+  /** Begin to hear a monitor's events. */
+  private use(qmp: QmpClient): void {
+    this.qmp = qmp;
+    qmp.on('event', (event: QmpEvent) => newsOf(this, event));
+    qmp.on('controlError', (error) => {
+      this.log.error({ err: error }, 'the monitor is broken; the guest runs on');
+      this.tell({ kind: 'event', class: 'control', type: 'error', detail: error.message });
+    });
+    qmp.on('close', () => {
+      if (this.qmp === qmp) this.qmp = undefined;
+      if (!this.detached) void this.reconnect();
+    });
+  }
+
+  /** QEMU ends its monitor a moment before it is gone: only a process that stays is worth another try. */
+  private async reconnect(): Promise<void> {
+    const gone = this.process.exited.then(() => true);
+    for (;;) {
+      const over = await Promise.race([gone, new Promise<false>((go) => setTimeout(() => go(false), reconnectMs).unref())]);
+      if (over || this.detached || this.qmp) return;
+      try {
+        const qmp = await QmpClient.connect(this.monitorPath, { timeoutMs: 5_000 });
+        this.use(qmp);
+        this.log.info('monitor is back');
+        await this.refreshState();
+        return;
+      } catch {
+        this.log.debug('the monitor does not answer yet');
+      }
+    }
+  }
+
+  private async finish(): Promise<void> {
+    if (this.detached) return;
+    for (const console of this.consoles.values()) console.close();
+    this.qmp?.close();
+    const ending: Ending = this.ending ?? { reason: 'crashed', detail: 'failed', caused: false };
+    await this.parts.cleanUp(this).catch((err: unknown) => this.log.error({ err }, 'cannot clean up after the guest'));
+    const { reason, detail, caused } = ending;
+    this.parts.sink({ kind: 'ended', to: { state: 'shutoff', reason }, detail, caused });
+  }
+}
+
+export function monitorPath(folders: GuestFolders): string {
+  return join(folders.run, 'monitor.sock');
+}
