@@ -133,6 +133,7 @@ flock 9
 inputs=$(inputs_now)
 if [ "${1:-}" = --refresh ] || ! up_to_date; then
   echo 'tiny-guest: building (about 30 MB of Debian packages)' >&2
+  rm -rf "$out"/build.* # of a build that was killed
   work=$(mktemp -d "$out/build.XXXXXX")
   trap 'rm -rf "$work"' EXIT
   build

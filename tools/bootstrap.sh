@@ -1,0 +1,135 @@
+#!/usr/bin/env bash
+# Makes a Debian machine with Node 20 ready for `npm start`, `npm run demo` and `npm test`: installs what is missing from
+# the system, then the dependencies, then builds. Says one line per thing it does and nothing when there is none.
+#
+#   tools/bootstrap.sh --for start|demo|test
+#
+# What cannot be done is named with the command that does it (exit code 1). Installing needs root or sudo; everything
+# else does not. With VIRTBUS_NATS_URL set, `start` uses that server and needs no nats-server of its own.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # nats-server and ip live there, and users often have it not
+
+say() { echo "bootstrap: $*"; }
+die() {
+  say "$*" >&2
+  exit 1
+}
+
+case "${1:-} ${2:-}" in
+  '--for start' | '--for demo' | '--for test') purpose=$2 ;;
+  *) die 'usage: tools/bootstrap.sh --for start|demo|test' ;;
+esac
+
+check_node() {
+  command -v node >/dev/null || die 'Node.js is missing; install Node 20.19 or newer (https://nodejs.org/en/download)'
+  node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' ||
+    die "Node.js $(node -p process.versions.node) is too old; install 20.19 or newer (https://nodejs.org/en/download)"
+}
+
+# Fills `missing` with the Debian packages of the programs that are not there.
+find_missing() {
+  missing=()
+  local program package
+  while read -r program package; do
+    [ "$program" = nats-server ] && [ "$purpose" = start ] && [ -n "${VIRTBUS_NATS_URL:-}" ] && continue
+    command -v "$program" >/dev/null || missing+=("$package")
+  done <<'PROGRAMS'
+nats-server nats-server
+qemu-system-x86_64 qemu-system-x86
+qemu-img qemu-utils
+ip iproute2
+PROGRAMS
+}
+
+# Runs a command as root: directly, or through sudo, which may ask for a password only where somebody can answer.
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif [ -t 0 ]; then
+    sudo "$@"
+  else
+    sudo -n "$@"
+  fi
+}
+
+# The distribution would run the new nats-server at once, open to everyone; we start our own. Its unit is kept from
+# starting while it is installed, and is left disabled.
+nats_unit=/etc/systemd/system/nats-server.service
+with_nats_service_off() {
+  if [[ " ${missing[*]} " != *' nats-server '* ]] || [ ! -d /run/systemd/system ] || [ -e "$nats_unit" ]; then
+    "$@"
+    return
+  fi
+  local result=0
+  as_root ln -s /dev/null "$nats_unit"
+  "$@" || result=$?
+  as_root rm -f "$nats_unit"
+  as_root systemctl --quiet disable nats-server 2>/dev/null || true
+  return $result
+}
+
+install_packages() {
+  local log=$1 env=(env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300)
+  as_root "${env[@]}" update >"$log" 2>&1 || say 'apt-get update had trouble; going on with the lists there are' >&2
+  with_nats_service_off as_root "${env[@]}" install -y --no-install-recommends "${missing[@]}" >>"$log" 2>&1 </dev/null
+}
+
+install_missing() {
+  find_missing
+  [ ${#missing[@]} -gt 0 ] || return 0
+  local by_hand="apt-get update && apt-get install --no-install-recommends ${missing[*]}"
+  command -v apt-get >/dev/null || die "missing: ${missing[*]} (names of Debian's packages); install them with your system's package manager"
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || die "missing: ${missing[*]}; as root run: $by_hand"
+  fi
+  say "installing ${missing[*]}"
+  if ! install_packages .cache/bootstrap-apt.log; then
+    grep -m3 '^E: ' .cache/bootstrap-apt.log >&2 || tail -n 3 .cache/bootstrap-apt.log >&2
+    die "could not install ${missing[*]}; as root run: $by_hand"
+  fi
+  hash -r
+  find_missing
+  [ ${#missing[@]} = 0 ] || die "still missing after the installation: ${missing[*]}; as root run: $by_hand"
+}
+
+# QEMU drops to this user when the host service runs as root. It owns nothing and cannot log in.
+add_qemu_user() {
+  [ "$(id -u)" = 0 ] || return 0
+  if ! id virtbus-qemu >/dev/null 2>&1; then
+    say 'adding the system user virtbus-qemu, which guests run as'
+    useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin virtbus-qemu ||
+      die 'could not add the user; as root run: useradd --system --user-group --no-create-home virtbus-qemu'
+  fi
+  if getent group kvm >/dev/null && ! id -nG virtbus-qemu | grep -qw kvm; then
+    usermod --append --groups kvm virtbus-qemu || die 'as root run: usermod --append --groups kvm virtbus-qemu'
+  fi
+}
+
+install_dependencies() {
+  local installed=node_modules/.package-lock.json # written by npm when it is done
+  [ -e "$installed" ] && ! [ package-lock.json -nt "$installed" ] && return
+  say 'installing dependencies (npm ci)'
+  npm ci --no-audit --no-fund --loglevel=error >.cache/bootstrap-npm.log 2>&1 </dev/null || {
+    tail -n 15 .cache/bootstrap-npm.log >&2
+    die 'could not install the dependencies; run: npm ci'
+  }
+  touch "$installed"
+}
+
+build() {
+  [ -d tools/dist ] || say 'building'
+  node node_modules/typescript/bin/tsc -b || die 'the build failed; run: npx tsc -b'
+}
+
+check_node
+mkdir -p .cache
+exec 9>.cache/bootstrap.lock
+flock -n 9 || {
+  say 'another one is at work in this folder; waiting for it'
+  flock 9
+}
+install_missing
+add_qemu_user
+install_dependencies
+build
