@@ -9,9 +9,12 @@ import {
   type QemuCapabilities,
 } from '@virtbus/domain-xml';
 import { type CpuDefinition, type CpuModel as QmpCpuModel, type MachineType as QmpMachine } from '../qmp';
-import { gatherFacts, orNone, type QmpPeer } from './facts';
+import { ask, gatherFacts, orNone, type QmpPeer } from './facts';
 import { deriveFlags } from './flags';
 import { hypervFeaturesOf } from './hyperv';
+
+/** QEMU's names of targets that libvirt calls otherwise. */
+const libvirtArch: Readonly<Record<string, string>> = { i386: 'i686', arm: 'armv7l', or1k: 'or32' };
 
 /**
  * @param peer a QEMU started with `-machine none,accel=kvm:tcg`.
@@ -33,7 +36,7 @@ export async function deriveCapabilities(
     emulator,
     version: facts.version,
     package: facts.package,
-    arch: facts.arch,
+    arch: libvirtArch[facts.arch] ?? facts.arch,
     flags,
     accelerators,
     ...(hypervFeatures && { hypervFeatures }),
@@ -42,10 +45,8 @@ export async function deriveCapabilities(
 
 async function describeAccelerator(peer: QmpPeer, hostModel: string): Promise<AcceleratorCapabilities> {
   // "none" has no processor and no memory: it serves probing, not guests.
-  const machines = (await peer.execute('query-machines', undefined))
-    .filter(({ name }) => name !== 'none')
-    .map(machineType);
-  const cpus = (await peer.execute('query-cpu-definitions', undefined)).map(cpuModel);
+  const machines = (await ask(peer, 'query-machines')).filter(({ name }) => name !== 'none').map(machineType);
+  const cpus = (await ask(peer, 'query-cpu-definitions')).map(cpuModel);
   const hostCpu = await expandHostCpu(peer, hostModel);
   return { machines, cpus, ...(hostCpu && { hostCpu }) };
 }
@@ -83,7 +84,7 @@ function cpuModel(definition: CpuDefinition): CpuModel {
  */
 async function expandHostCpu(peer: QmpPeer, name: string): Promise<HostCpu | undefined> {
   const expand = (model: QmpCpuModel): Promise<{ model: QmpCpuModel } | undefined> =>
-    orNone(peer.execute('query-cpu-model-expansion', { type: 'static', model }));
+    orNone(ask(peer, 'query-cpu-model-expansion', { type: 'static', model }));
   const migratable = await expand({ name });
   const all = await expand({ name, props: { migratable: false } });
   if (!migratable) return undefined;

@@ -9,9 +9,7 @@ import { QmpSchema } from './schema';
 
 /** Answers QMP commands; a refusal is a QmpError. */
 export interface QmpPeer {
-  execute<Name extends CommandName>(command: Name, args: CommandArgs<Name>): Promise<CommandResult<Name>>;
-  /** Commands that are missing from some builds. */
-  executeRaw(command: string): Promise<unknown>;
+  executeRaw(command: string, args?: object): Promise<unknown>;
 }
 
 export interface QemuFacts {
@@ -32,6 +30,14 @@ export interface QemuFacts {
   readonly sgx: boolean;
 }
 
+export function ask<Name extends CommandName>(
+  peer: QmpPeer,
+  command: Name,
+  args?: CommandArgs<Name>,
+): Promise<CommandResult<Name>> {
+  return peer.executeRaw(command, args) as Promise<CommandResult<Name>>;
+}
+
 /** Undefined instead of QEMU's refusal. */
 export async function orNone<Result>(answer: Promise<Result>): Promise<Result | undefined> {
   try {
@@ -43,7 +49,7 @@ export async function orNone<Result>(answer: Promise<Result>): Promise<Result | 
 }
 
 export async function gatherFacts(peer: QmpPeer): Promise<QemuFacts> {
-  const version = await peer.execute('query-version', undefined);
+  const version = await ask(peer, 'query-version');
   const { major, minor, micro } = version.qemu;
   const properties = new Map<string, ReadonlyMap<string, ObjectProperty>>();
   const learn = async (
@@ -51,26 +57,26 @@ export async function gatherFacts(peer: QmpPeer): Promise<QemuFacts> {
     rules: Record<string, readonly [string, string]>,
   ): Promise<void> => {
     for (const typename of new Set(Object.values(rules).map(([type]) => type))) {
-      const found = await orNone(peer.execute(command, { typename }));
+      const found = await orNone(ask(peer, command, { typename }));
       if (found) properties.set(typename, new Map(found.map((property) => [property.name, property])));
     }
   };
   await learn('device-list-properties', devicePropertyFlags);
   await learn('qom-list-properties', objectPropertyFlags);
-  const options = await peer.execute('query-command-line-options', undefined);
+  const options = await ask(peer, 'query-command-line-options');
   return {
     version: major * 1_000_000 + minor * 1000 + micro,
     package: version.package,
-    arch: (await peer.execute('query-target', undefined)).arch,
-    kvm: (await peer.execute('query-kvm', undefined)).enabled,
-    schema: new QmpSchema(await peer.execute('query-qmp-schema', undefined)),
-    types: new Set((await peer.execute('qom-list-types', undefined)).map((type) => type.name)),
+    arch: (await ask(peer, 'query-target')).arch,
+    kvm: (await ask(peer, 'query-kvm')).enabled,
+    schema: new QmpSchema(await ask(peer, 'query-qmp-schema')),
+    types: new Set((await ask(peer, 'qom-list-types')).map((type) => type.name)),
     properties,
     options: new Map(options.map((each) => [each.option, new Set(each.parameters.map((one) => one.name))])),
-    migration: new Set((await peer.execute('query-migrate-capabilities', undefined)).map((one) => one.capability)),
+    migration: new Set((await ask(peer, 'query-migrate-capabilities')).map((one) => one.capability)),
     tpm: new Set([
-      ...((await orNone(peer.execute('query-tpm-models', undefined))) ?? []),
-      ...((await orNone(peer.execute('query-tpm-types', undefined))) ?? []),
+      ...((await orNone(ask(peer, 'query-tpm-models'))) ?? []),
+      ...((await orNone(ask(peer, 'query-tpm-types'))) ?? []),
     ]),
     sev: (await orNone(peer.executeRaw('query-sev-capabilities'))) !== undefined,
     sgx: (await orNone(peer.executeRaw('query-sgx-capabilities'))) !== undefined,

@@ -68,7 +68,7 @@ test('an error answer keeps its class and its words', async () => {
   const client = await QmpClient.connect(peer.path);
   const error = await client.execute('device_del', { id: 'x' }).catch((e: unknown) => e);
   expect(error).toBeInstanceOf(QmpError);
-  expect(error).toMatchObject({ errorClass: 'DeviceNotFound', command: 'device_del', desc: "Device 'x' not found" });
+  expect(error).toMatchObject({ class: 'DeviceNotFound', command: 'device_del', desc: "Device 'x' not found" });
   expect(String(error)).toContain("unable to execute QEMU command 'device_del': Device 'x' not found");
   client.close();
 });

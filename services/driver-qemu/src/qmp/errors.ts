@@ -5,13 +5,16 @@
  * the command had no effect: after a time-out or a lost monitor the caller has to look before it repeats.
  */
 
-/** QEMU answered a command with an error: `errorClass` and `desc` are its own words. */
+/** QEMU answered a command with an error: `class` and `desc` are its own words. */
 export class QmpError extends Error {
   override readonly name = 'QmpError';
 
+  /** `GenericError`, `CommandNotFound`, `DeviceNotFound` … */
+  readonly class: string;
+
   constructor(
     readonly command: string,
-    readonly errorClass: string,
+    errorClass: string,
     readonly desc: string,
   ) {
     super(
@@ -19,6 +22,7 @@ export class QmpError extends Error {
         ? `The command ${command} has not been found`
         : `unable to execute QEMU command '${command}': ${desc}`,
     );
+    this.class = errorClass;
   }
 }
 
