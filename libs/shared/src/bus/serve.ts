@@ -17,6 +17,8 @@ export interface Call extends CallContext {
   id: string;
   /** The token of the subject that names what the call is about, decoded: a uuid, a name, a host. */
   target: string | undefined;
+  /** When the caller stops waiting, on the clock of `performance.now()`. */
+  deadline: number;
   /** Aborted when the deadline passes. */
   signal: AbortSignal;
   log: Log;
@@ -76,6 +78,7 @@ export async function serve(bus: Bus, options: ServiceOptions, endpoints: Endpoi
 async function answer(bus: Bus, endpoint: Endpoint, message: ServiceMsg, log: Log): Promise<void> {
   const context = readContext(message.headers, endpoint.timeoutMs);
   const id = context.id ?? newId();
+  const due = performance.now() + context.timeoutMs;
   const callLog = log.child({
     call: id,
     operation: endpoint.name,
@@ -110,7 +113,8 @@ async function answer(bus: Bus, endpoint: Endpoint, message: ServiceMsg, log: Lo
     format = formatOf(whole);
     const token = endpoint.targetToken === undefined ? undefined : message.subject.split('.')[endpoint.targetToken];
     const target = token === undefined ? undefined : decodeToken(token);
-    const call: Call = { ...context, id, target, signal: deadline.signal, log: callLog, format, body: whole };
+    const { signal } = deadline;
+    const call: Call = { ...context, id, target, deadline: due, signal, log: callLog, format, body: whole };
     return endpoint.handler(() => decode(whole), call);
   }
 }
