@@ -106,12 +106,26 @@ add_qemu_user() {
   fi
 }
 
+# npm ci refuses a lock file without the packages that only other platforms need, and npm leaves them out when it wrote
+# the file where they were not to be had. True when its complaint (file $1) names nothing but those: packages that the
+# lock file itself demands as parts of another one.
+lacks_other_platforms_only() {
+  grep -q 'npm error code EUSAGE' "$1" && ! grep -q 'npm error Invalid:' "$1" || return 1
+  local name version
+  while IFS=' ' read -r name version; do
+    grep -qF "\"$name\": \"$version" package-lock.json || return 1
+  done < <(sed -n 's/^npm error Missing: \(.*\)@\([^@]*\) from lock file$/\1 \2/p' "$1")
+}
+
 install_dependencies() {
   local installed=node_modules/.package-lock.json # written by npm when it is done
+  local log=.cache/bootstrap-npm.log options=(--no-audit --no-fund --loglevel=error)
   [ -e "$installed" ] && ! [ package-lock.json -nt "$installed" ] && return
   say 'installing dependencies (npm ci)'
-  npm ci --no-audit --no-fund --loglevel=error >.cache/bootstrap-npm.log 2>&1 </dev/null || {
-    tail -n 15 .cache/bootstrap-npm.log >&2
+  npm ci "${options[@]}" >"$log" 2>&1 </dev/null || {
+    lacks_other_platforms_only "$log" && npm install --no-save "${options[@]}" >"$log" 2>&1 </dev/null
+  } || {
+    grep '^npm error' "$log" | head -n 8 >&2
     die 'could not install the dependencies; run: npm ci'
   }
   touch "$installed"
