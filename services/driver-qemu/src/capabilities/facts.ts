@@ -35,7 +35,7 @@ export function ask<Name extends CommandName>(
   command: Name,
   args?: CommandArgs<Name>,
 ): Promise<CommandResult<Name>> {
-  return peer.executeRaw(command, args) as Promise<CommandResult<Name>>;
+  return peer.executeRaw(command, args);
 }
 
 /** Undefined instead of QEMU's refusal. */

@@ -33,6 +33,9 @@ export async function hypervFeaturesOf(peer: QmpPeer): Promise<string[] | undefi
   if (!properties) return undefined;
   const offered = ([, property]: [string, string]): boolean =>
     ![undefined, false].includes(properties[property] as false);
-  const found = Object.entries(enlightenments).filter(offered);
-  return found.length === 0 ? undefined : found.map(([name]) => name);
+  // Without Hyper-V support in KVM only the number and the string are left.
+  if (!Object.values(enlightenments).some((property) => properties[property] === true)) return undefined;
+  return Object.entries(enlightenments)
+    .filter(offered)
+    .map(([name]) => name);
 }
