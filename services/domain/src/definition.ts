@@ -1,0 +1,78 @@
+/** Reading a definition as far as the fleet needs it: identity, what host it fits, and the document with its uuid in it. */
+import { createHash } from 'node:crypto';
+import { formatDomain, parseDomain, type Domain } from '@virtbus/domain-xml';
+import { VirtError } from '@virtbus/shared';
+
+export interface Definition {
+  uuid: string;
+  /** The document named no uuid; this one comes from the command's id. */
+  derived: boolean;
+  name: string;
+  /** Domain type: kvm, qemu, lxc, … */
+  virtType: string;
+  arch: string | undefined;
+  memoryKiB: number;
+  /** Canonical, with the uuid in it. */
+  xml: string;
+  warnings: string[];
+}
+
+/** Names longer than this do not fit into a file's name, bytes. */
+const maxNameBytes = 240;
+
+/**
+ * Throws the parser's errors, which name element and line; `INVALID_ARG` without a document or with two.
+ * @param commandId the uuid is made from when the document names none, so that a repeated command names the same domain
+ */
+export function readDefinition(
+  { xml, document }: { xml?: string | undefined; document?: Record<string, unknown> | undefined },
+  commandId: string,
+): Definition {
+  if ((xml === undefined) === (document === undefined)) {
+    throw new VirtError('INVALID_ARG', { detail: 'give the definition either as `xml` or as `document`' });
+  }
+  const { domain, warnings } = parseDomain(xml!, { mode: 'inactive', unknown: 'refuse' });
+  checkName(domain.name);
+  const uuid = domain.uuid ?? uuidFrom(commandId);
+  return {
+    uuid,
+    derived: domain.uuid === undefined,
+    name: domain.name,
+    virtType: domain.type,
+    arch: domain.os.type?.arch,
+    memoryKiB: domain.memory.kib,
+    xml: canonical({ ...domain, uuid }),
+    warnings: warnings.map(({ detail }) => detail),
+  };
+}
+
+const canonical = (domain: Domain): string => formatDomain(domain, { view: 'inactive', secrets: true });
+
+/** Throws `XML_ERROR` for a name that libvirt or a file system would refuse. */
+export function checkName(name: string): void {
+  const fault =
+    name.trim() === ''
+      ? 'is empty'
+      : name === '.' || name === '..'
+        ? 'is a directory'
+        : name.includes('/')
+          ? "contains '/'"
+            /[\u0000-\u001f\u007f]/.test(name)
+            ? 'contains control characters'
+            : Buffer.byteLength(name) > maxNameBytes
+              ? `is longer than ${maxNameBytes} bytes`
+              : undefined;
+  if (fault)
+    throw new VirtError('XML_ERROR', {
+      detail: `the name ${JSON.stringify(name.slice(0, 80))} ${fault}`,
+      element: 'name',
+    });
+}
+
+/** A version 5 uuid (RFC 9562) of the command's id: the same id always names the same domain. */
+export function uuidFrom(commandId: string): string {
+  const bytes = createHash('sha1').update(`virtbus:command:${commandId}`).digest().subarray(0, 16);
+  bytes[6] = (bytes[6]! & 0x0f) | 0x50;
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}

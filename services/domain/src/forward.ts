@@ -1,0 +1,60 @@
+/**
+ * Passing operations on to the host that does the work: the body unread, the answer as it came.
+ */
+import { driverSubject, isVirtError, VirtError, type Contract } from '@virtbus/shared';
+import { decode, Encoded, exchange, passOn, type Call, type Endpoint } from '@virtbus/shared/bus';
+import { locate, onBehalf, registered, type Fleet, type Home } from './fleet';
+import type { At } from './hosts';
+
+/** An operation on one domain, done by the driver at its home. */
+export function toHome(fleet: Fleet, c: Contract): Endpoint {
+  return passOn(c, async (call) => {
+    const target = call.target!;
+    const home = await locate(fleet, target);
+    let body: Uint8Array;
+    try {
+      body = await ask(fleet, c, call, home, home);
+    } catch (error) {
+      const elsewhere = await movedTo(fleet, home, error);
+      if (elsewhere) body = await ask(fleet, c, call, elsewhere, elsewhere);
+      else if (home.left && isVirtError(error)) throw new VirtError('DOMAIN_NOT_FOUND', { domain: target });
+      else throw error;
+    }
+    if (c.kind === 'cmd') await fleet.knowledge.answered((decode(body) as { domain?: unknown }).domain);
+    return new Encoded(body);
+  });
+}
+
+/** A query about a host, done by one of its drivers: the one the body names, else the first. */
+export function toHost(fleet: Fleet, c: Contract): Endpoint {
+  return passOn(c, async (call) => {
+    const { driver } = decode(call.body) as { driver?: unknown };
+    const drivers = fleet.hosts.driversOf(call.target!);
+    const at = driver === undefined ? drivers[0]! : drivers.find((status) => status.driver === driver);
+    if (!at) {
+      const has = drivers.map((status) => status.driver).join(', ');
+      throw new VirtError('INVALID_ARG', {
+        detail: `host '${call.target}' has no driver '${String(driver)}' (it has ${has})`,
+      });
+    }
+    return new Encoded(await ask(fleet, c, call, at));
+  });
+}
+
+async function ask({ bus }: Fleet, c: Contract, call: Call, at: At, home?: Home): Promise<Uint8Array> {
+  const subject = driverSubject(at.host, at.driver, c.operation);
+  // What has left is at no epoch; its host only looks its answers up.
+  const context = onBehalf(call, home && { uuid: home.uuid, ...(home.left ? {} : { epoch: home.epoch }) });
+  const { body } = await exchange(bus, subject, call.body, context, () => {
+    return new VirtError('HOST_OFFLINE', { host: at.host, service: `driver-${at.driver}` });
+  });
+  return body;
+}
+
+/** Another home than the one that refused us, if the registry knows one: the domain moved under our eyes. */
+async function movedTo(fleet: Fleet, from: Home, refusal: unknown): Promise<Home | undefined> {
+  if (!isVirtError(refusal, 'DOMAIN_NOT_FOUND') && !isVirtError(refusal, 'EPOCH_STALE')) return undefined;
+  const now = await registered(fleet, from.uuid).catch(() => undefined);
+  const same = now?.host === from.host && now.driver === from.driver && now.epoch === from.epoch;
+  return same ? undefined : now;
+}

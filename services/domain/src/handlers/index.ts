@@ -1,0 +1,46 @@
+/** Every public operation as an endpoint: served here, or passed on to a host. */
+import {
+  contracts,
+  createDomain,
+  defineDomain,
+  getDomain,
+  listDomains,
+  listHosts,
+  renameDomain,
+  restoreDomain,
+  statsOfDomains,
+  type Contract,
+} from '@virtbus/shared';
+import type { Endpoint } from '@virtbus/shared/bus';
+import type { Fleet } from '../fleet';
+import { toHome, toHost } from '../forward';
+import { createEndpoint, defineEndpoint } from './define';
+import { hostsEndpoint } from './hosts';
+import { getEndpoint, listEndpoint } from './list';
+import { renameEndpoint } from './rename';
+import { restoreEndpoint } from './restore';
+import { statsEndpoint } from './stats';
+
+const own = new Map<Contract, (fleet: Fleet) => Endpoint>([
+  [listDomains, listEndpoint],
+  [getDomain, getEndpoint],
+  [statsOfDomains, statsEndpoint],
+  [listHosts, hostsEndpoint],
+  [defineDomain, defineEndpoint],
+  [createDomain, createEndpoint],
+  [renameDomain, renameEndpoint],
+  [restoreDomain, restoreEndpoint],
+] as [Contract, (fleet: Fleet) => Endpoint][]);
+
+/** By contract; a contract that nobody serves is a defect that shows at once. */
+export function endpointsOf(fleet: Fleet): Map<Contract, Endpoint> {
+  return new Map(
+    contracts.map((c) => {
+      if (c.servedBy === 'home-host') return [c, toHome(fleet, c)];
+      if (c.servedBy === 'host') return [c, toHost(fleet, c)];
+      const make = own.get(c);
+      if (!make) throw new TypeError(`nobody serves ${c.name}`);
+      return [c, make(fleet)];
+    }),
+  );
+}

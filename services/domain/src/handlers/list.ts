@@ -1,0 +1,67 @@
+/** The list of domains and one domain of it, out of the projection: no host is asked. */
+import { getDomain, isActive, listDomains, type DomainSummary, type Request } from '@virtbus/shared';
+import { endpoint, type Endpoint } from '@virtbus/shared/bus';
+import { onBehalf, summaryOf, type Fleet } from '../fleet';
+import { positionOf } from '../projection';
+import { matcher } from './glob';
+
+type Filter = Request<typeof listDomains>;
+
+export function listEndpoint({ projection, hosts }: Fleet): Endpoint {
+  return endpoint(listDomains, async (filter) => ({
+    ...page(projection.domains, filter),
+    asOf: projection.asOf,
+    offline: hosts
+      .list()
+      .filter(({ online }) => !online)
+      .map(({ host }) => host),
+  }));
+}
+
+export function getEndpoint(fleet: Fleet): Endpoint {
+  return endpoint(getDomain, async (_request, call) => {
+    const domain = await summaryOf(fleet, call.target!, onBehalf(call).timeoutMs);
+    return { domain, asOf: fleet.projection.asOf, online: fleet.hosts.isOnline(domain) };
+  });
+}
+
+/** One page of what matches, and how many match in all. */
+export function page(
+  sorted: readonly DomainSummary[],
+  filter: Filter,
+): { domains: DomainSummary[]; next?: string; total: number } {
+  const matches = predicate(filter);
+  const from = filter.after === undefined ? 0 : after(sorted, filter.after);
+  const domains: DomainSummary[] = [];
+  let [total, more] = [0, false];
+  sorted.forEach((domain, index) => {
+    if (!matches(domain)) return;
+    total++;
+    if (index < from) return;
+    if (domains.length < filter.limit) domains.push(domain);
+    else more = true;
+  });
+  const last = domains.at(-1);
+  return { domains, total, ...(more && last ? { next: `${last.uuid} ${last.name}` } : {}) };
+}
+
+/** The cursor names the last domain of the page before; it need not be there any more. */
+function after(sorted: readonly DomainSummary[], cursor: string): number {
+  const at = { uuid: cursor.slice(0, 36), name: cursor.slice(37) };
+  const position = positionOf(sorted, at);
+  return sorted[position]?.uuid === at.uuid ? position + 1 : position;
+}
+
+function predicate(filter: Filter): (domain: DomainSummary) => boolean {
+  const states = filter.states && new Set<string>(filter.states);
+  const named = filter.name === undefined ? undefined : matcher(filter.name);
+  return (domain) =>
+    (!states || states.has(domain.state)) &&
+    (filter.active === undefined || isActive(domain.state) === filter.active) &&
+    (filter.persistent === undefined || domain.persistent === filter.persistent) &&
+    (filter.autostart === undefined || domain.autostart === filter.autostart) &&
+    (filter.managedSave === undefined || domain.managedSave === filter.managedSave) &&
+    (filter.host === undefined || domain.host === filter.host) &&
+    (filter.driver === undefined || domain.driver === filter.driver) &&
+    (!named || named(domain.name));
+}

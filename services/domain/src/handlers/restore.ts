@@ -1,0 +1,51 @@
+/** Restore: look into the save image for the identity of its domain, claim that, have the host bring the guest back. */
+import { driverInspectSave, driverRestore, isVirtError, restoreDomain, VirtError } from '@virtbus/shared';
+import { callDriver, endpoint, type Call, type Endpoint } from '@virtbus/shared/bus';
+import { hostAsker, onBehalf, type Fleet } from '../fleet';
+import type { At } from '../hosts';
+
+export function restoreEndpoint(fleet: Fleet): Endpoint {
+  return endpoint(restoreDomain, async ({ host, path, xml, paused }, call, fail) => {
+    const { at, uuid, name } = await inspect(fleet, host, path, call);
+    const want = { uuid, name, commandId: call.id, forMs: call.timeoutMs + 60_000 };
+    const claim = await fleet.claims.domain(want, async () => at);
+    try {
+      if (claim.at.host !== at.host) {
+        throw fail('OPERATION_FAILED', {
+          detail: `domain '${name}' lives on host '${claim.at.host}'; restore it there, not on '${at.host}'`,
+        });
+      }
+      const request = { path, epoch: claim.epoch, xml, paused };
+      const { domain } = await callDriver(fleet.bus, claim.at, driverRestore, request, onBehalf(call, { uuid }));
+      await claim.settle();
+      await fleet.knowledge.answered(domain);
+      return { domain };
+    } catch (error) {
+      const lost = !isVirtError(error) || isVirtError(error, 'OPERATION_TIMEOUT') || isVirtError(error, 'RPC');
+      if (!lost && (await hostAsker(fleet.bus)(claim.at, uuid)) === 'absent') await claim.undo();
+      throw error;
+    }
+  });
+}
+
+/** The first driver of the host that can read the image. */
+async function inspect(
+  fleet: Fleet,
+  host: string,
+  path: string,
+  call: Call,
+): Promise<{ at: At; uuid: string; name: string }> {
+  const drivers = fleet.hosts.driversOf(host);
+  if (!drivers.some(({ online }) => online)) {
+    throw new VirtError('HOST_OFFLINE', { host, service: `driver-${drivers[0]!.driver}` });
+  }
+  let refusal: unknown;
+  for (const at of drivers.filter(({ online }) => online)) {
+    try {
+      return { at, ...(await callDriver(fleet.bus, at, driverInspectSave, { path }, onBehalf(call))) };
+    } catch (error) {
+      if (refusal === undefined || !isVirtError(error, 'UNSUPPORTED_BY_DRIVER')) refusal = error;
+    }
+  }
+  throw refusal;
+}

@@ -1,0 +1,77 @@
+/**
+ * The hosts as their heartbeats tell them, one row a driver. A row that was heard once stays: an offline host is listed
+ * with its last known status. Time is this process's own; hosts' clocks are not compared.
+ */
+import { VirtError, type HostStatus } from '@virtbus/shared';
+
+/** A host is online while its last heartbeat is younger than this, milliseconds (heartbeats come every two seconds). */
+export const onlineMs = 7_000;
+
+export interface At {
+  host: string;
+  driver: string;
+}
+
+/** What a heartbeat tells beyond its figures. */
+export type Heard = 'new' | 'returned' | 'restarted' | 'steady';
+
+interface Row {
+  status: HostStatus;
+  /** Of the last heartbeat; -Infinity when it is only remembered. */
+  heardAt: number;
+}
+
+export const hostKey = ({ host, driver }: At): string => `${host}.${driver}`;
+
+export class Hosts {
+  private readonly rows = new Map<string, Row>();
+
+  constructor(private readonly now: () => number = () => performance.now()) {}
+
+  /** A heartbeat came in, or an inventory with its status. */
+  hear(status: HostStatus): Heard {
+    const key = hostKey(status);
+    const row = this.rows.get(key);
+    const heard = !row
+      ? 'new'
+      : row.status.startedAt !== status.startedAt
+        ? 'restarted'
+        : this.isFresh(row)
+          ? 'steady'
+          : 'returned';
+    this.rows.set(key, { status, heardAt: this.now() });
+    return heard;
+  }
+
+  /** A status from the registry: that the host exists, not that it is there. */
+  remember(status: HostStatus): void {
+    const key = hostKey(status);
+    if (!this.rows.has(key)) this.rows.set(key, { status, heardAt: -Infinity });
+  }
+
+  list(): (HostStatus & { online: boolean })[] {
+    return [...this.rows.values()]
+      .map((row) => ({ ...row.status, online: this.isFresh(row) }))
+      .sort((a, b) => (hostKey(a) < hostKey(b) ? -1 : 1));
+  }
+
+  isOnline(at: At): boolean {
+    const row = this.rows.get(hostKey(at));
+    return row !== undefined && this.isFresh(row);
+  }
+
+  knows(host: string): boolean {
+    return this.list().some((status) => status.host === host);
+  }
+
+  /** Drivers of one host, those online first. Throws `HOST_NOT_FOUND`. */
+  driversOf(host: string): (HostStatus & { online: boolean })[] {
+    const found = this.list().filter((status) => status.host === host);
+    if (found.length === 0) throw new VirtError('HOST_NOT_FOUND', { host });
+    return found.sort((a, b) => Number(b.online) - Number(a.online));
+  }
+
+  private isFresh(row: Row): boolean {
+    return this.now() - row.heardAt < onlineMs;
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * Watches over JetStream itself: a stream or bucket that is missing is made again, and one that was made anew, by whoever,
+ * has the registry rebuilt from the hosts. The service runs on meanwhile with what it knows.
+ */
+import { isMissing, jetStreamBirth, type Bus } from '@virtbus/shared/bus';
+import type { Log } from '@virtbus/shared/log';
+import type { Registry } from './registry/registry';
+
+/** Between two looks, milliseconds. */
+const everyMs = 3_000;
+
+export class Keeper {
+  private birth: string | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private looking: Promise<void> | undefined;
+
+  constructor(
+    private readonly bus: Bus,
+    private readonly registry: Registry,
+    private readonly onWiped: () => Promise<void>,
+    private readonly log: Log,
+  ) {}
+
+  /** Make what is missing, and keep looking. Throws when JetStream cannot be reached. */
+  async begin(): Promise<void> {
+    await this.registry.ensure();
+    this.birth = await jetStreamBirth(this.bus);
+    if (this.timer) return;
+    this.bus.onReconnect(() => void this.look());
+    this.timer = setInterval(() => void this.look(), everyMs);
+    this.timer.unref();
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+  }
+
+  private look(): Promise<void> {
+    this.looking ??= this.check()
+      .catch((err: unknown) => this.log.debug({ err }, 'JetStream does not answer'))
+      .finally(() => (this.looking = undefined));
+    return this.looking;
+  }
+
+  private async check(): Promise<void> {
+    if (this.bus.nc.isClosed()) return;
+    let birth: string;
+    try {
+      birth = await jetStreamBirth(this.bus);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      await this.registry.ensure();
+      birth = await jetStreamBirth(this.bus);
+    }
+    if (birth === this.birth) return;
+    this.log.warn('JetStream was wiped: rebuilding the registry from the hosts');
+    await this.registry.ensure();
+    await this.onWiped();
+    // Only now: a rebuild that failed is tried again.
+    this.birth = birth;
+  }
+}

@@ -1,0 +1,54 @@
+/** What the registry's buckets hold: where each domain lives and which names are taken. State is not kept here. */
+import { DriverName, HostName, Uuid, type DomainSummary } from '@virtbus/shared';
+import { z } from 'zod';
+
+/** Key: the uuid. */
+export const DomainEntry = z.object({
+  uuid: Uuid,
+  name: z.string(),
+  host: HostName,
+  driver: DriverName,
+  epoch: z.number().int().nonnegative(),
+  pending: z
+    .object({ commandId: z.string(), until: z.number().describe('milliseconds since 1970') })
+    .optional()
+    .describe('the host has not answered yet; after `until` it counts only if the host has the domain'),
+});
+export type DomainEntry = z.infer<typeof DomainEntry>;
+
+/** Key: the name as a token (`encodeToken`). */
+export const NameEntry = z.object({
+  uuid: Uuid,
+  until: z.number().describe('milliseconds since 1970; until then the claim holds without a domain behind it'),
+});
+export type NameEntry = z.infer<typeof NameEntry>;
+
+export function entryOf({ uuid, name, host, driver, epoch }: DomainSummary): DomainEntry {
+  return { uuid, name, host, driver, epoch };
+}
+
+/** What is told of a domain of which nothing but its entry is known. Any word of its host replaces it. */
+export function placeholder({ uuid, name, host, driver, epoch }: DomainEntry): DomainSummary {
+  return {
+    uuid,
+    name,
+    host,
+    driver,
+    epoch,
+    revision: 0,
+    id: -1,
+    state: 'nostate',
+    reason: 'unknown',
+    persistent: true,
+    updated: false,
+    autostart: false,
+    managedSave: false,
+    memoryKiB: 0,
+    maxMemoryKiB: 0,
+    vcpus: 0,
+    maxVcpus: 0,
+    osType: 'unknown',
+    arch: 'unknown',
+    virtType: 'unknown',
+  };
+}
