@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { QmpClient } from '../qmp';
 import { BareGuest, bareGuestOptions } from './bare-guest';
 import { GuestLog } from './guest-log';
+import { type ProcessIdentity } from './identity';
 import { FIRST_INHERITED_FD, LaunchError, launch } from './launch';
 import { withMonitorListener } from './monitor-listener';
 
@@ -49,6 +50,14 @@ test('a guest gets the descriptors it is to inherit, at known numbers', async ()
   const link = `/proc/${guest.process.identity.pid}/fd/${FIRST_INHERITED_FD}`;
   expect(readFileSync(link, 'utf8')).toBe('x');
   await given.close();
+});
+
+test('a guest started through a wrapper script is known by the program that it has become', async () => {
+  const emulator = script('exec qemu-system-x86_64 "$@"');
+  const spawned: ProcessIdentity[] = [];
+  await using guest = await BareGuest.start([], { emulator, onSpawned: (identity) => spawned.push(identity) });
+  expect(guest.process.identity.exe).toContain('qemu-system');
+  expect(spawned).toMatchObject([{ pid: guest.process.identity.pid, startTime: guest.process.identity.startTime }]);
 });
 
 test('a guest that dies at once is explained by its own words', async () => {

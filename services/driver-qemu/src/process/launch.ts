@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { MonitorClosed, QmpClient } from '../qmp';
 import { GuestLog } from './guest-log';
 import { exitOf, type ExitStatus, type GuestProcess } from './guest-process';
-import { identify } from './identity';
+import { identify, type ProcessIdentity } from './identity';
 import { withMonitorListener } from './monitor-listener';
 
 /** The descriptor of the listening monitor socket in QEMU: `-chardev socket,id=charmonitor,fd=3,server=on,wait=off`. */
@@ -38,6 +38,8 @@ export interface LaunchOptions {
   /** Until the machine is built; default 30 s. */
   timeoutMs?: number;
   signal?: AbortSignal;
+  /** Called right after the spawn, long before QEMU answers. `exe` is still the wrapper's where the emulator is a script. */
+  onSpawned?: (identity: ProcessIdentity) => void;
 }
 
 export interface Launched {
@@ -60,11 +62,14 @@ export async function launch(options: LaunchOptions): Promise<Launched> {
     start(options, log.fd, fd),
   );
   try {
+    const identity = child.pid === undefined ? undefined : identify(child.pid);
+    if (identity) options.onSpawned?.(identity);
     if (child.pid === undefined) throw new LaunchError(`cannot run ${options.emulator}: ${(await spawnError).message}`);
     const qmp = await QmpClient.connect(options.monitorPath, {
       timeoutMs: options.timeoutMs ?? 30_000,
       ...(options.signal && { signal: options.signal }),
     });
+    // Anew: an emulator that is a wrapper script has become QEMU since.
     return { process: { identity: identify(child.pid)!, exited }, qmp, lastWords: () => log.tail() };
   } catch (error) {
     await rm(options.monitorPath, { force: true });
