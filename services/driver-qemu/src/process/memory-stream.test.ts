@@ -1,5 +1,4 @@
 /** Save and restore of a real guest's memory; and what happens when they go wrong. */
-import { execFileSync } from 'node:child_process';
 import {
   createReadStream,
   mkdirSync,
@@ -72,23 +71,12 @@ asRoot('a guest under another user is saved and restored through its own directo
   await expect(guest.qmp.execute('query-status')).resolves.toMatchObject({ status: 'paused' });
 });
 
-asRoot('a full disk is named as the reason, and the guest runs on', async () => {
-  const disk = join(folder, 'disk');
-  mkdirSync(disk);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', disk]);
-  try {
-    await using guest = await BareGuest.start();
-    {
-      await using file = await open(join(disk, 'saved'), 'w');
-      await expect(saveMemory(guest.qmp, file, { socketPath: socketOf(guest) })).rejects.toMatchObject({
-        code: 'ENOSPC',
-      });
-    }
-    await guest.qmp.execute('cont');
-    await expect(guest.qmp.execute('query-status')).resolves.toMatchObject({ running: true });
-  } finally {
-    execFileSync('umount', [disk]);
-  }
+test('a full disk is named as the reason, and the guest runs on', async () => {
+  await using guest = await BareGuest.start();
+  await using full = await open('/dev/full', 'w');
+  await expect(saveMemory(guest.qmp, full, { socketPath: socketOf(guest) })).rejects.toMatchObject({ code: 'ENOSPC' });
+  await guest.qmp.execute('cont');
+  await expect(guest.qmp.execute('query-status')).resolves.toMatchObject({ running: true });
 });
 
 test('an aborted save leaves a guest that can go on and be saved again', async () => {
