@@ -1,0 +1,199 @@
+/**
+ * The platform on one machine, as processes: what `npm start` and `npm run demo` bring up.
+ *
+ * State lies below the state folder: `nats/` (JetStream and the server's configuration), `credentials/` (one context
+ * file a role, mode 0600), `hosts/` (the drivers').
+ */
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join, resolve } from 'node:path';
+import { VirtError } from '@virtbus/shared';
+import { contextOf, newUser, serverConfig, userName, userOf, type User, type UserRole } from '@virtbus/shared/auth';
+import { connectBus } from '@virtbus/shared/bus';
+import { busOptions, busSettings, loadConfig, stateDirSetting } from '@virtbus/shared/config';
+import { setting } from '@virtbus/shared/config';
+import { HostName } from '@virtbus/shared';
+import { hostname } from 'node:os';
+import { z } from 'zod';
+import { Child } from './child';
+
+const root = resolve(__dirname, '../..');
+
+const settings = {
+  ...busSettings,
+  stateDir: stateDirSetting,
+  host: setting(
+    'VIRTBUS_HOST',
+    HostName.default(
+      () =>
+        hostname()
+          .split('.')[0]!
+          .replaceAll(/[^A-Za-z0-9_-]/g, '-') || 'localhost',
+    ),
+    'name of this host',
+  ),
+  natsPort: setting(
+    'VIRTBUS_NATS_PORT',
+    z.coerce.number().int().min(1).max(65535).default(4222),
+    'port of the embedded nats-server',
+  ),
+};
+
+export interface PlatformOptions {
+  env: NodeJS.ProcessEnv;
+  /** A line about each thing that comes up. */
+  report: (line: string) => void;
+}
+
+export interface Platform {
+  stateDir: string;
+  /** Environment for the CLI and for clients of this platform. */
+  env: Record<string, string>;
+  welcome(): string;
+  /** Resolves with a reason when one of the processes has ended by itself. */
+  failed: Promise<string>;
+  stop(): Promise<void>;
+}
+
+export async function startPlatform({ env, report }: PlatformOptions): Promise<Platform> {
+  const values = loadConfig(settings, { env, argv: [] });
+  const { stateDir, host } = values;
+  makeFolder(stateDir, 0o711);
+  const children: Child[] = [];
+  const stop = async (): Promise<void> => {
+    for (const child of [...children].reverse()) await child.stop();
+  };
+  try {
+    const own = values.natsUrl === undefined;
+    const url = own ? `nats://127.0.0.1:${values.natsPort}` : values.natsUrl!;
+    const credentials = own ? prepareCredentials(stateDir, host, url) : undefined;
+    if (credentials) {
+      await portMustBeFree(values.natsPort);
+      children.push(startNats(stateDir, values.natsPort, credentials, env));
+    }
+    const as = (role: string): Record<string, string> =>
+      credentials ? { VIRTBUS_CONTEXT: credentials.file(role) } : {};
+    await answers(async () => {
+      const options = {
+        ...busOptions(values, 'npm start'),
+        ...(credentials ? { context: credentials.file('service') } : {}),
+      };
+      await (await connectBus(options)).close();
+    });
+    report(own ? `nats-server   ${url} (JetStream, loopback only)` : `NATS          ${url}`);
+    const common = { ...env, VIRTBUS_STATE_DIR: stateDir };
+    const domain = Child.start('domain', [join(root, 'services/domain')], { ...common, ...as('service') }, stateDir);
+    children.push(domain);
+    const driver = Child.start(
+      'driver-qemu',
+      [join(root, 'services/driver-qemu')],
+      { ...common, VIRTBUS_HOST: host, ...as(`host-${host}`) },
+      stateDir,
+    );
+    children.push(driver);
+    await Promise.all([domain.ready('domain service ready'), driver.ready('driver ready')]);
+    report('domain        commands, queries, the registry of the fleet');
+    report(`driver-qemu   host '${host}'`);
+    return {
+      stateDir,
+      env: { VIRTBUS_STATE_DIR: stateDir, ...as('admin') },
+      welcome: () => welcome(stateDir),
+      failed: Promise.race(children.map((child) => child.ended)),
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function welcome(stateDir: string): string {
+  return [
+    '',
+    'virtbus is up. In another shell:',
+    '',
+    '  npx virtbus hosts            the hosts of the fleet',
+    '  npx virtbus list --all       their domains',
+    '  npx virtbus events --follow  what happens',
+    '',
+    `Logs and state: ${stateDir}. Ctrl-C stops our processes and leaves the guests running.`,
+  ].join('\n');
+}
+
+interface Credentials {
+  users: User[];
+  file(name: string): string;
+}
+
+/** One user a role; seeds of an earlier start are kept, so that credentials that were handed out stay good. */
+function prepareCredentials(stateDir: string, host: string, url: string): Credentials {
+  const folder = join(stateDir, 'credentials');
+  makeFolder(folder, 0o700);
+  const roles: UserRole[] = [
+    { role: 'admin' },
+    { role: 'operator' },
+    { role: 'reader' },
+    { role: 'service' },
+    { role: 'host', host },
+  ];
+  const file = (name: string): string => join(folder, `${name}.json`);
+  const users = roles.map((role) => {
+    const path = file(userName(role));
+    const user = existsSync(path) ? userOf(role, seedIn(path)) : newUser(role);
+    writeFileSync(path, `${JSON.stringify(contextOf(user, url), null, 2)}\n`, { mode: 0o600 });
+    chmodSync(path, 0o600);
+    return user;
+  });
+  return { users, file };
+}
+
+function seedIn(path: string): string {
+  return (JSON.parse(readFileSync(path, 'utf8')) as { nkey: string }).nkey;
+}
+
+function startNats(stateDir: string, port: number, { users }: Credentials, env: NodeJS.ProcessEnv): Child {
+  const folder = join(stateDir, 'nats');
+  makeFolder(folder, 0o700);
+  const config = join(folder, 'nats-server.conf');
+  writeFileSync(config, serverConfig({ port, storeDir: folder, users }), { mode: 0o600 });
+  return Child.start('nats-server', ['-c', config], env, stateDir, 'nats-server');
+}
+
+function makeFolder(path: string, mode: number): void {
+  try {
+    mkdirSync(path, { recursive: true, mode });
+    chmodSync(path, mode);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new VirtError('SYSTEM_ERROR', {
+      detail: `cannot use the folder ${path}: ${why}; set VIRTBUS_STATE_DIR to another`,
+    });
+  }
+}
+
+async function portMustBeFree(port: number): Promise<void> {
+  await new Promise<void>((resolvePort, reject) => {
+    const probe = createServer();
+    probe.once('error', () =>
+      reject(
+        new VirtError('RESOURCE_BUSY', {
+          detail: `port ${port} is taken; is virtbus running already? Set VIRTBUS_NATS_PORT to another, or VIRTBUS_NATS_URL to use the NATS that is there`,
+        }),
+      ),
+    );
+    probe.listen({ port, host: '127.0.0.1', exclusive: true }, () => probe.close(() => resolvePort()));
+  });
+}
+
+/** Try until it works, or for ten seconds. */
+async function answers(attempt: () => Promise<void>): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((again) => setTimeout(again, 100));
+    }
+  }
+}

@@ -1,0 +1,39 @@
+/** Which subjects each role may use, from the same table that the server's configuration is made of. */
+import { permissionsOf, type UserRole } from '@virtbus/shared/auth';
+
+const roles: [UserRole, string][] = [
+  [{ role: 'reader' }, 'asks queries, reads the event log; changes nothing'],
+  [{ role: 'operator' }, 'a reader who also gives commands'],
+  [{ role: 'admin' }, 'everything a person may do, raw monitor commands and stream administration included'],
+  [{ role: 'service' }, 'the domain service and its like'],
+  [{ role: 'host', host: 'HOST' }, 'a driver: speaks and listens as its own host and no other'],
+];
+
+export function rolesPage(): string {
+  const list = (subjects: readonly string[]): string[] => subjects.map((subject) => `- \`${subject}\``);
+  return [
+    '# Roles',
+    '',
+    'Made from the permission table by `npm run docs`. The NATS server enforces it.',
+    '',
+    ...roles.flatMap(([role, what]) => {
+      const { publish, subscribe, responses } = permissionsOf(role);
+      return [
+        `## ${role.role}`,
+        '',
+        `${what[0]!.toUpperCase()}${what.slice(1)}.`,
+        '',
+        'May publish:',
+        '',
+        ...list(publish.allow),
+        ...(responses ? ['- answers to what it was asked'] : []),
+        '',
+        ...(publish.deny ? ['but not:', '', ...list(publish.deny), ''] : []),
+        'May subscribe to:',
+        '',
+        ...list(subscribe.allow),
+        '',
+      ];
+    }),
+  ].join('\n');
+}
