@@ -15,7 +15,7 @@ export * from './subjects';
 const isContract = (value: unknown): value is Contract =>
   typeof value === 'object' && value !== null && 'operation' in value && 'servedBy' in value;
 
-/** Every public operation, in the order of its declaration. */
-export const contracts: readonly Contract[] = [queries, commands, devices, hosts].flatMap((module) =>
-  Object.values(module).filter(isContract),
-);
+/** Every public operation, by name. */
+export const contracts: readonly Contract[] = [queries, commands, devices, hosts]
+  .flatMap((module) => Object.values(module).filter(isContract))
+  .sort((a, b) => a.name.localeCompare(b.name));
