@@ -1,13 +1,14 @@
 /** Save and restore of a real guest's memory; and what happens when they go wrong. */
+import { randomBytes } from 'node:crypto';
 import {
+  chownSync,
   createReadStream,
-  mkdirSync,
   mkdtempSync,
+  readdirSync,
   rmSync,
   statSync,
-  chownSync,
-  readdirSync,
   truncateSync,
+  writeFileSync,
 } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -24,6 +25,13 @@ beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'memory-'))));
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const socketOf = (guest: BareGuest): string => join(guest.directory, 'stream.sock');
+
+/** A guest with so much in its memory that a save cannot be over before its first block is written. */
+function largeGuest(): Promise<BareGuest> {
+  const contents = join(folder, 'contents');
+  writeFileSync(contents, randomBytes(16 << 20));
+  return BareGuest.start(['-device', `loader,file=${contents},addr=0x1000000,force-raw=on`]);
+}
 
 async function savedGuest(path: string, options: Parameters<typeof BareGuest.start>[1] = {}): Promise<number> {
   await using guest = await BareGuest.start([], options);
@@ -80,7 +88,7 @@ test('a full disk is named as the reason, and the guest runs on', async () => {
 });
 
 test('an aborted save leaves a guest that can go on and be saved again', async () => {
-  await using guest = await BareGuest.start();
+  await using guest = await largeGuest();
   await using file = await open(join(folder, 'saved'), 'w');
   const abort = new AbortController();
   const saving = saveMemory(guest.qmp, file, {
@@ -95,7 +103,7 @@ test('an aborted save leaves a guest that can go on and be saved again', async (
 });
 
 test('a guest that dies while it is saved is told as such', async () => {
-  await using guest = await BareGuest.start();
+  await using guest = await largeGuest();
   await using file = await open(join(folder, 'saved'), 'w');
   const saving = saveMemory(guest.qmp, file, {
     socketPath: socketOf(guest),

@@ -69,7 +69,11 @@ async function settle(
     signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
   });
   try {
-    const status = await Promise.race([end, writing.then(() => end), aborted]);
+    // A stream that ends, well or by a hang-up, is QEMU's to explain; a file that cannot be written is not.
+    const written = writing.catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ECONNRESET') throw error;
+    });
+    const status = await Promise.race([end, written.then(() => end), aborted]);
     if (status === 'completed') return await writing;
     const { 'error-desc': reason } = await qmp.execute('query-migrate');
     // A failed write breaks QEMU's side too; ours knows why.
