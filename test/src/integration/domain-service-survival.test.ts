@@ -1,0 +1,195 @@
+/** What the domain service must live through: copies killed, hosts away, the bus gone, JetStream wiped. */
+import {
+  defineDomain,
+  getDomain,
+  isVirtError,
+  listDomains,
+  outcomeSubject,
+  queueSubject,
+  startDomain,
+  streams,
+  buckets,
+  type CommandOutcome,
+} from '@virtbus/shared';
+import { call, decode, enqueue, newId } from '@virtbus/shared/bus';
+import { eventually, Stack } from './domain-service-stack';
+
+const xml = (name: string, rest = ''): string =>
+  `<domain type='qemu'><name>${name}</name>${rest}<memory unit='MiB'>128</memory><vcpu>1</vcpu>` +
+  `<os><type arch='x86_64' machine='q35'>hvm</type></os></domain>`;
+
+let stack: Stack;
+afterEach(() => stack?.stop());
+
+const list = () => call(stack.bus, listDomains, {}, { timeoutMs: 2_000 });
+const names = async () => (await list()).domains.map(({ name }) => name);
+
+async function outcome(id: string): Promise<CommandOutcome> {
+  const jsm = await stack.bus.jsm();
+  return eventually(async () => {
+    for (const ended of ['completed', 'failed'] as const) {
+      const found = await jsm.streams
+        .getMessage(streams.events, { last_by_subj: outcomeSubject(id, ended) })
+        .catch(() => undefined);
+      if (found) return decode(found.data) as CommandOutcome;
+    }
+    return undefined;
+  }, `the outcome of ${id}`);
+}
+
+async function wipe(): Promise<void> {
+  const jsm = await stack.bus.jsm();
+  for (const name of [...Object.values(streams), ...Object.values(buckets).map((bucket) => `KV_${bucket}`)]) {
+    await jsm.streams.delete(name);
+  }
+}
+
+/** What the registry says, read with a client of its own. */
+async function registered(bucket: string): Promise<string[]> {
+  const kv = await stack.bus.js.views.kv(bucket, { bindOnly: true });
+  const keys: string[] = [];
+  for await (const key of await kv.keys()) keys.push(key);
+  return keys.sort();
+}
+
+test('a copy that is stopped with SIGTERM drains and exits with 0, and the others go on', async () => {
+  stack = await Stack.start({ copies: 2 });
+  const calls = Array.from({ length: 50 }, (_, n) => call(stack.bus, defineDomain, { xml: xml(`d${n}`) }));
+  const exit = stack.copies[0]!.end('SIGTERM');
+  const answers = await Promise.allSettled(calls);
+  expect(answers.filter(({ status }) => status === 'rejected')).toEqual([]);
+  expect(await exit).toBe(0);
+  expect((await list()).total).toBe(50);
+}, 60_000);
+
+test('a copy without a bus waits for it, and one with refused credentials says so and exits with 1', async () => {
+  stack = await Stack.start({ copies: 0, hosts: [] });
+  await stack.stopServer();
+  const copy = stack.addCopy();
+  await eventually(() => stack.copies[0]!.logged('NATS cannot be reached; trying again').length > 0);
+  await stack.startServer();
+  await copy;
+  expect(await stack.copies[0]!.end('SIGINT')).toBe(0);
+}, 60_000);
+
+test('a restarted service knows the domains of hosts that are away, by their last event', async () => {
+  stack = await Stack.start({ hosts: ['h1', 'h2'] });
+  await call(stack.bus, defineDomain, { xml: xml('here'), host: 'h1' });
+  await call(stack.bus, defineDomain, { xml: xml('away'), host: 'h2' });
+  await call(stack.bus, startDomain, {}, { target: 'away' });
+  await eventually(() => stack.hosts[1]!.status.journal === 0);
+  await stack.hosts[1]!.stop();
+  await stack.copies[0]!.end('SIGKILL');
+  await stack.addCopy();
+  expect(await names()).toEqual(['away', 'here']);
+  const { domain, online } = await call(stack.bus, getDomain, {}, { target: 'away' });
+  expect({ online, state: domain.state, host: domain.host }).toEqual({ online: false, state: 'running', host: 'h2' });
+  expect((await list()).offline).toEqual(['h2']);
+  const refused = await call(stack.bus, startDomain, {}, { target: 'away' }).catch((error: unknown) => error);
+  expect(isVirtError(refused, 'HOST_OFFLINE')).toBe(true);
+}, 60_000);
+
+test('a wiped JetStream is filled again from the hosts and from what is known of those that are away', async () => {
+  stack = await Stack.start({ copies: 2, hosts: ['h1', 'h2'] });
+  for (let n = 0; n < 20; n++) await call(stack.bus, defineDomain, { xml: xml(`d${n}`), host: n % 2 ? 'h1' : 'h2' });
+  const before = await registered(buckets.domains);
+  await stack.hosts[1]!.stop();
+  await wipe();
+  await eventually(async () => {
+    const [domains, claimed] = [await registered(buckets.domains), await registered(buckets.names)];
+    return domains.length === 20 && claimed.length === 20 && domains;
+  }, 'the registry to be filled again');
+  expect(await registered(buckets.domains)).toEqual(before);
+  expect((await list()).total).toBe(20);
+  await call(stack.bus, startDomain, {}, { target: 'd1' });
+  const { asOf } = await eventually(async () => {
+    const answer = await list();
+    return answer.asOf > 0 && answer.domains.some(({ name, state }) => name === 'd1' && state === 'running') && answer;
+  });
+  expect(asOf).toBeLessThan(20);
+  await expect(call(stack.bus, defineDomain, { xml: xml('d3') })).rejects.toThrow('already exists');
+}, 60_000);
+
+test('the bus comes back with an empty store after an outage, and nothing is lost', async () => {
+  stack = await Stack.start({ copies: 2 });
+  const { domain } = await call(stack.bus, defineDomain, { xml: xml('outlives') });
+  await stack.stopServer();
+  stack.hosts[0]!.happen(domain.uuid, { state: 'running', reason: 'booted', id: 7 }, 'started', 'booted');
+  await new Promise((done) => setTimeout(done, 1_500));
+  await stack.startServer('another-store');
+  await eventually(async () => {
+    const { domain: now, asOf } = await call(stack.bus, getDomain, {}, { target: 'outlives', timeoutMs: 1_000 });
+    return now.state === 'running' && asOf > 0;
+  }, 'the event of the outage');
+  await eventually(async () => (await registered(buckets.names)).includes('outlives'), 'the name');
+  await call(stack.bus, defineDomain, { xml: xml('afterwards') });
+  expect(await names()).toEqual(['afterwards', 'outlives']);
+}, 60_000);
+
+test('a domain that a host always had is taken in, and its name is taken', async () => {
+  stack = await Stack.start();
+  const uuid = '8a9d7f3c-40b6-4f5e-8a30-8f1c5b2f9d01';
+  stack.hosts[0]!.plant({ uuid, name: 'planted', state: 'running', reason: 'booted' });
+  await eventually(async () => (await names()).includes('planted'));
+  await eventually(async () => (await registered(buckets.names)).includes('planted'));
+  await expect(call(stack.bus, defineDomain, { xml: xml('planted') })).rejects.toThrow(
+    `already exists with uuid ${uuid}`,
+  );
+}, 60_000);
+
+test('of two hosts that claim one domain the first keeps it under the same epoch, the higher epoch wins', async () => {
+  stack = await Stack.start({ hosts: ['h1', 'h2', 'h3'] });
+  const { domain } = await call(stack.bus, defineDomain, { xml: xml('torn'), host: 'h1' });
+  stack.hosts[1]!.plant({ uuid: domain.uuid, name: 'torn', epoch: 1, revision: 9 });
+  await eventually(() =>
+    stack.copies[0]!.lines.some(({ msg }) => String(msg).startsWith('two hosts claim the same domain')),
+  );
+  expect((await call(stack.bus, getDomain, {}, { target: 'torn' })).domain.host).toBe('h1');
+  stack.hosts[2]!.plant({ uuid: domain.uuid, name: 'torn', epoch: 2 });
+  await eventually(async () => (await call(stack.bus, getDomain, {}, { target: 'torn' })).domain.host === 'h3');
+  expect(stack.hosts[0]!.domains.has(domain.uuid)).toBe(true);
+}, 60_000);
+
+test('a queued command waits for its host, is applied once, and its outcome is told once', async () => {
+  stack = await Stack.start({ copies: 2 });
+  await call(stack.bus, defineDomain, { xml: xml('later') });
+  const id = newId();
+  await stack.copies[0]!.end('SIGKILL');
+  await stack.copies[1]!.end('SIGKILL');
+  await enqueue(stack.bus, startDomain, {}, { target: 'later', id });
+  expect((await enqueue(stack.bus, startDomain, {}, { target: 'later', id })).duplicate).toBe(true);
+  await stack.stopServer();
+  await stack.startServer();
+  await Promise.all([stack.addCopy(), stack.addCopy()]);
+  const told = await outcome(id);
+  expect(told).toMatchObject({ commandId: id, operation: 'domain.start', domain: 'later' });
+  expect(told.response).toMatchObject({ domain: { state: 'running' } });
+  expect(stack.hosts[0]!.applied.filter((one) => one.id === id)).toHaveLength(1);
+  const jsm = await stack.bus.jsm();
+  await eventually(async () => (await jsm.streams.info(streams.queue)).state.messages === 0);
+}, 60_000);
+
+test('a queued command for a host that is away is applied when the host is there', async () => {
+  stack = await Stack.start();
+  const { domain } = await call(stack.bus, defineDomain, { xml: xml('patient') });
+  const summary = { ...domain };
+  await stack.hosts[0]!.stop();
+  const id = newId();
+  await enqueue(stack.bus, startDomain, {}, { target: 'patient', id });
+  await eventually(() => stack.copies[0]!.logged('queued command waits').length > 0);
+  const back = await stack.addHost('h1');
+  back.plant(summary);
+  expect(await outcome(id)).toMatchObject({ response: { domain: { state: 'running' } } });
+}, 60_000);
+
+test('a queued command that can never be done ends as failed', async () => {
+  stack = await Stack.start();
+  const id = newId();
+  await enqueue(stack.bus, startDomain, {}, { target: 'nobody', id });
+  expect(await outcome(id)).toMatchObject({ error: { code: 'DOMAIN_NOT_FOUND' } });
+  const odd = newId();
+  const { nc } = stack.bus;
+  await stack.bus.js.publish(queueSubject(startDomain, 'x').replace(/start$/, 'frobnicate'), '{}', { msgID: odd });
+  expect(await outcome(odd)).toMatchObject({ error: { code: 'INVALID_ARG' } });
+  expect(nc.isClosed()).toBe(false);
+}, 60_000);
