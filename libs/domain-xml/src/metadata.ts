@@ -37,8 +37,11 @@ function namespaceOf({ name, attributes }: XmlElement): string | undefined {
 }
 
 function qualified(value: string, uri: string, key: string | undefined): XmlElement {
-  if (!key) throw new VirtError('INVALID_ARG', { detail: 'an element of <metadata> needs a key, the prefix of its name' });
-  const [node, ...others] = (readXml(`<metadata>${value}</metadata>`).nodes ?? []).filter(({ kind }) => kind === 'element');
+  if (!key)
+    throw new VirtError('INVALID_ARG', { detail: 'an element of <metadata> needs a key, the prefix of its name' });
+  const [node, ...others] = (readXml(`<metadata>${value}</metadata>`).nodes ?? []).filter(
+    ({ kind }) => kind === 'element',
+  );
   if (node?.kind !== 'element' || others.length > 0) {
     throw new VirtError('INVALID_ARG', { detail: 'the value must be one XML element' });
   }

@@ -13,7 +13,6 @@ import {
   string,
   yesNo,
   onOff,
-  uint,
   int,
   on,
   type Model,

@@ -12,7 +12,6 @@ import {
   onOff,
   uint,
   ulong,
-  positive,
   pattern,
   type ModelOf,
 } from '../schema';

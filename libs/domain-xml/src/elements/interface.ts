@@ -15,7 +15,6 @@ import {
   mac,
   uuid,
   on,
-  hex,
   type ModelOf,
 } from '../schema';
 import { romInfo, virtioOptions } from './device-info';

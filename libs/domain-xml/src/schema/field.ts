@@ -120,7 +120,7 @@ export function element<F extends Fields>(
   fields: F,
   options: ElementOptions<Model<F>> = {},
 ): Element<Model<F>> {
-  return { name, fields, options: options as ElementOptions<never> };
+  return { name, fields, options };
 }
 
 export interface Variants {

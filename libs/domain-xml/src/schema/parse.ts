@@ -125,8 +125,7 @@ class Reader implements ReadContext {
 
   #child(model: Loose, entry: Entry, child: XmlElement): void {
     const { key, field } = entry;
-    if (field.kind === 'many')
-      (model[key] ??= [] as unknown[]) && (model[key] as unknown[]).push(this.#sub(field, child, model));
+    if (field.kind === 'many') ((model[key] ??= []) as unknown[]).push(this.#sub(field, child, model));
     else if (field.kind === 'leaves') {
       const value = this.#value(field, child.text, child, undefined);
       if (value !== undefined) ((model[key] ??= []) as unknown[]).push(value);

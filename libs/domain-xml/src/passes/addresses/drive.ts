@@ -1,0 +1,107 @@
+/** Places on IDE, SATA, SCSI and floppy buses, and the controllers that they need. */
+import type { QemuCapabilities } from '../../capabilities';
+import type { ControllerType } from '../../elements/controller';
+import type { DriveAddress } from '../../elements/device-info';
+import type { Disk } from '../../elements/disk';
+import type { Domain } from '../../elements/domain';
+import { fail, lineOf } from '../../schema';
+import { diskIndex, ensureController } from '../controllers';
+
+/** Gives numbers to controllers that have none: the lowest free one of their type. */
+export function numberControllers({ devices }: Domain): void {
+  const ofType = (type: ControllerType) => devices.controllers.filter((one) => one.type === type);
+  for (const controller of devices.controllers) {
+    if (controller.index !== undefined) continue;
+    // The slow companions of a USB 2 controller share its number.
+    const master = /^ich9-uhci/.test(controller.model ?? '')
+      ? ofType('usb')
+          .filter((one) => one.model === 'ich9-ehci1' && one.index !== undefined)
+          .at(-1)
+      : undefined;
+    const taken = new Set(ofType(controller.type).map((one) => one.index));
+    let index = master?.index ?? 0;
+    if (!master) while (taken.has(index)) index += 1;
+    controller.index = index;
+  }
+}
+
+/** `wide`: sixteen SCSI units a bus, as QEMU has them, rather than eight. */
+export function fillDriveAddresses({ devices }: Domain, wide: boolean): void {
+  for (const disk of devices.disks) {
+    if (disk.address !== undefined) continue;
+    const index = diskIndex(disk.target.dev ?? '');
+    const place = placeOf(disk, index, wide);
+    if (place) disk.address = { type: 'drive', target: 0, ...place };
+  }
+}
+
+function placeOf(
+  disk: Disk,
+  index: number | undefined,
+  wide: boolean,
+): Omit<DriveAddress, 'type' | 'target'> | undefined {
+  const { bus } = disk.target;
+  if (bus !== 'ide' && bus !== 'sata' && bus !== 'scsi' && bus !== 'fdc') return undefined;
+  if (index === undefined)
+    fail('XML_ERROR', `Unknown disk name '${disk.target.dev}' and no address specified`, {
+      element: 'disk',
+      line: lineOf(disk),
+    });
+  switch (bus) {
+    case 'ide':
+      return { controller: Math.floor(index / 4), bus: Math.floor((index % 4) / 2), unit: index % 2 };
+    case 'sata':
+      return { controller: Math.floor(index / 6), bus: 0, unit: index % 6 };
+    case 'fdc':
+      return { controller: Math.floor(index / 2), bus: 0, unit: index % 2 };
+    case 'scsi': {
+      const units = wide ? 15 : 7;
+      const unit = index % units;
+      // Unit 7 is the controller itself.
+      return { controller: Math.floor(index / units), bus: 0, unit: wide && unit >= 7 ? unit + 1 : unit };
+    }
+  }
+}
+
+/** Adds the controllers that disks, channels and smartcards hang on. */
+export function addImplicitControllers(domain: Domain, caps: QemuCapabilities | undefined): void {
+  const { devices } = domain;
+  for (const type of ['fdc', 'ide', 'sata', 'scsi'] as const) {
+    let highest = -1;
+    for (const { target, address } of devices.disks) {
+      if (target.bus === type && address?.type === 'drive') highest = Math.max(highest, address.controller);
+    }
+    for (let index = 0; index <= highest; index++)
+      ensureController(domain, type, index, type === 'scsi' ? scsiModel(domain, caps) : undefined);
+  }
+  addVirtioSerial(domain);
+  let ccids = -1;
+  for (const { address } of devices.smartcards)
+    ccids = Math.max(ccids, address?.type === 'ccid' ? address.controller : 0);
+  for (let index = 0; index <= ccids; index++) ensureController(domain, 'ccid', index);
+  let hostScsi = -1;
+  for (const { type, address } of devices.hostdevs)
+    if (type === 'scsi') hostScsi = Math.max(hostScsi, address?.type === 'drive' ? address.controller : -1);
+  for (let index = 0; index <= hostScsi; index++) ensureController(domain, 'scsi', index, scsiModel(domain, caps));
+}
+
+/** The SCSI controller that is used when the document does not choose. */
+export function scsiModel(domain: Domain, caps: QemuCapabilities | undefined): string | undefined {
+  if (caps === undefined) return undefined;
+  const inUse = domain.devices.controllers.find((one) => one.type === 'scsi' && one.model !== undefined)?.model;
+  if (inUse !== undefined) return inUse;
+  if (caps.flags.has('lsi') && /^(x86_64|i686)$/.test(caps.arch)) return 'lsilogic';
+  if (caps.flags.has('virtio-scsi-pci') || caps.flags.has('virtio-scsi-ccw')) return 'virtio-scsi';
+  return caps.flags.has('lsi') ? 'lsilogic' : undefined;
+}
+
+function addVirtioSerial(domain: Domain): void {
+  let highest = -1;
+  for (const { target, address } of domain.devices.channels)
+    if (target?.type === 'virtio')
+      highest = Math.max(highest, address?.type === 'virtio-serial' ? address.controller : 0);
+  for (const { target, address } of domain.devices.consoles)
+    if (target?.type === 'virtio')
+      highest = Math.max(highest, address?.type === 'virtio-serial' ? address.controller : 0);
+  for (let index = 0; index <= highest; index++) ensureController(domain, 'virtio-serial', index);
+}

@@ -1,0 +1,144 @@
+/** Defaults of the QEMU driver for single devices: models, buses, backends. */
+import type { QemuCapabilities } from '../../capabilities';
+import type { Domain } from '../../elements/domain';
+import { fail, lineOf } from '../../schema';
+import { scsiModel } from '../addresses/drive';
+import { isArmVirt, isPseries, isRiscvVirt, isS390Ccw, isX86 } from '../machine';
+import type { PrepareOptions } from '../options';
+
+export function fillQemuDevices(domain: Domain, caps: QemuCapabilities, _options: PrepareOptions): void {
+  fillControllers(domain, caps);
+  fillDisks(domain);
+  fillCards(domain, caps);
+  fillSerials(domain);
+  fillInputs(domain);
+  fillVideos(domain, caps);
+  fillRest(domain);
+}
+
+function fillControllers(domain: Domain, caps: QemuCapabilities): void {
+  for (const controller of domain.devices.controllers) {
+    if (controller.type === 'scsi' && (controller.model === undefined || controller.model === 'auto')) {
+      const model = scsiModel(domain, caps);
+      if (model !== undefined) controller.model = model;
+    }
+    if (controller.type === 'usb' && controller.model === undefined)
+      controller.model = usbModel(domain, caps, lineOf(controller));
+  }
+}
+
+function usbModel(domain: Domain, caps: QemuCapabilities, line: number | undefined): string {
+  if (isX86(domain) && caps.flags.has('piix3-usb-uhci')) return 'piix3-uhci';
+  if (isPseries(domain) && caps.flags.has('pci-ohci')) return 'pci-ohci';
+  if ((isArmVirt(domain) || isRiscvVirt(domain)) && caps.flags.has('qemu-xhci')) return 'qemu-xhci';
+  if (!isX86(domain) && caps.flags.has('nec-usb-xhci')) return 'nec-xhci';
+  return fail('CONFIG_UNSUPPORTED', 'no model provided for USB controller', { element: 'controller', line });
+}
+
+function fillDisks({ devices }: Domain): void {
+  for (const disk of devices.disks) {
+    if (disk.type === 'vhostuser' || disk.type === 'vhostvdpa') {
+      disk.driver = { ...disk.driver, name: disk.driver?.name ?? 'qemu', type: disk.driver?.type ?? 'raw' };
+      continue;
+    }
+    disk.driver = { ...disk.driver, name: disk.driver?.name ?? 'qemu', type: disk.driver?.type ?? 'raw' };
+  }
+}
+
+function fillCards(domain: Domain, caps: QemuCapabilities): void {
+  for (const card of domain.devices.interfaces) {
+    if (card.model?.type !== undefined || card.type === 'hostdev') continue;
+    card.model = { type: card.type === 'vdpa' ? 'virtio' : cardModel(domain, caps) };
+  }
+}
+
+function cardModel(domain: Domain, caps: QemuCapabilities): string {
+  if (!isX86(domain)) return 'virtio';
+  return caps.flags.has('rtl8139') || caps.flags.size > 0 ? 'rtl8139' : 'virtio';
+}
+
+const serialModels: Readonly<Record<string, 'isa-serial' | 'pci-serial' | 'usb-serial' | 'isa-debugcon'>> = {
+  'isa-serial': 'isa-serial',
+  'pci-serial': 'pci-serial',
+  'usb-serial': 'usb-serial',
+  'isa-debug': 'isa-debugcon',
+};
+
+function fillSerials(domain: Domain): void {
+  for (const serial of domain.devices.serials) {
+    const target = (serial.target ??= {});
+    if (target.type === undefined || target.type === 'none') {
+      if (serial.address?.type === 'usb') target.type = 'usb-serial';
+      else if (serial.address?.type === 'pci') target.type = 'pci-serial';
+      else if (serial.address?.type === 'spapr-vio' || isPseries(domain)) target.type = 'spapr-vio-serial';
+      else if (isX86(domain)) target.type = 'isa-serial';
+      else if (isS390Ccw(domain)) target.type = 'sclp-serial';
+      else target.type = 'system-serial';
+    }
+    const model =
+      serialModels[target.type] ??
+      { 'spapr-vio-serial': 'spapr-vty' as const, 'sclp-serial': 'sclpconsole' as const }[target.type as string];
+    if (target.model?.name === undefined && model) target.model = { name: model };
+    if (target.model?.name === undefined && target.type === 'system-serial')
+      target.model = { name: isArmVirt(domain) ? 'pl011' : '16550a' };
+  }
+}
+
+function fillInputs(domain: Domain): void {
+  const { inputs } = domain.devices;
+  const hasPs2 = isX86(domain) && domain.features.ps2?.state !== false;
+  for (const input of inputs) {
+    if (input.bus !== undefined) continue;
+    if (input.type === 'passthrough') input.bus = 'virtio';
+    else if (input.type === 'evdev') input.bus = 'none';
+    else input.bus = input.type === 'tablet' || !hasPs2 ? 'usb' : 'ps2';
+  }
+  if (!hasPs2) return;
+  for (const type of ['mouse', 'keyboard'] as const)
+    if (!inputs.some((one) => one.type === type && one.bus === 'ps2')) inputs.push({ type, bus: 'ps2' });
+}
+
+function fillVideos(domain: Domain, caps: QemuCapabilities): void {
+  const { videos, graphics } = domain.devices;
+  if (videos.length === 0 && graphics.some((one) => one.type !== 'egl-headless'))
+    videos.push({ model: { type: 'default', primary: true } });
+  for (const video of videos) {
+    const model = (video.model ??= { type: 'default' });
+    if (model.type === 'default') model.type = videoType(domain, caps);
+    if (model.type === 'none') continue;
+    model.heads ??= 1;
+    const memory = { vga: 16384, cirrus: 16384, vmvga: 16384, bochs: 16384 }[model.type as string];
+    if (memory !== undefined) model.vram ??= memory;
+    if (model.type === 'qxl') {
+      model.ram ??= 65536;
+      model.vram ??= 65536;
+      model.vgamem ??= 16384;
+    }
+  }
+}
+
+function videoType(domain: Domain, caps: QemuCapabilities): 'cirrus' | 'vga' | 'virtio' {
+  if (isArmVirt(domain) || isRiscvVirt(domain) || isS390Ccw(domain)) return 'virtio';
+  if (isPseries(domain)) return 'vga';
+  return caps.flags.has('cirrus-vga') ? 'cirrus' : 'vga';
+}
+
+function fillRest(domain: Domain): void {
+  const { devices } = domain;
+  for (const hostdev of devices.hostdevs) {
+    if (hostdev.mode !== 'subsystem') continue;
+    hostdev.managed ??= false;
+    if (hostdev.type === 'pci') hostdev.driver ??= { name: 'vfio' };
+  }
+  for (const tpm of devices.tpms) {
+    tpm.model ??= isPseries(domain) ? 'tpm-spapr' : 'tpm-tis';
+    if (tpm.backend.type === 'emulator') tpm.backend.version ??= '2.0';
+  }
+  for (const filesystem of devices.filesystems) filesystem.accessmode ??= 'passthrough';
+  for (const panic of devices.panics) if (isX86(domain)) panic.model ??= 'isa';
+  for (const shmem of devices.shmems) {
+    shmem.model ??= { type: shmem.server ? 'ivshmem-doorbell' : 'ivshmem-plain' };
+    shmem.size ??= 4;
+  }
+  if (devices.vsock) devices.vsock.model ??= 'virtio';
+}

@@ -1,0 +1,115 @@
+/** Defaults of the QEMU driver that concern the domain as a whole: emulator, machine, CPU, features, built-in devices. */
+import { defaultMachine, findMachine, supportsDomainType, type QemuCapabilities } from '../../capabilities';
+import type { Domain } from '../../elements/domain';
+import { fail, lineOf } from '../../schema';
+import { ensureController, findController } from '../controllers';
+import { isArmVirt, isI440fx, isPseries, isQ35, isRiscvVirt, isS390Ccw, isX86 } from '../machine';
+import type { PrepareOptions } from '../options';
+export { fillQemuDevices } from './qemu-devices';
+
+export function fillQemu(domain: Domain, caps: QemuCapabilities, options: PrepareOptions): void {
+  fillOs(domain, caps);
+  addBuiltInDevices(domain, caps, options);
+  fillCpu(domain, caps);
+  fillFeatures(domain);
+  addAudio(domain);
+}
+
+function fillOs(domain: Domain, caps: QemuCapabilities): void {
+  const { os, devices } = domain;
+  const where = { element: 'os', line: lineOf(os) };
+  if (os.type?.name === undefined) fail('XML_ERROR', 'an os <type> must be specified', where);
+  if (os.type.name !== 'hvm') fail('OS_TYPE', `unexpected OS type ${os.type.name}; expected 'hvm'`, where);
+  const emulator = (devices.emulator ??= caps.emulator);
+  os.type.arch ??= caps.arch;
+  // A 64-bit x86 binary runs 32-bit guests as well.
+  if (os.type.arch !== caps.arch && !(os.type.arch === 'i686' && caps.arch === 'x86_64'))
+    fail('CONFIG_UNSUPPORTED', `Emulator '${emulator}' does not support arch '${os.type.arch}'`, where);
+  if (!supportsDomainType(caps, domain.type))
+    fail('CONFIG_UNSUPPORTED', `Emulator '${emulator}' does not support virt type '${domain.type}'`, {
+      element: 'domain',
+      line: lineOf(domain),
+    });
+  const asked = os.type.machine;
+  const machine = asked === undefined ? defaultMachine(caps, domain.type) : findMachine(caps, domain.type, asked);
+  if (machine) os.type.machine = machine.name;
+  else if (asked !== undefined && caps.accelerators[domain.type === 'kvm' ? 'kvm' : 'tcg'])
+    fail('CONFIG_UNSUPPORTED', `Emulator '${emulator}' does not support machine type '${asked}'`, where);
+}
+
+/** Controllers and devices that the machine has in any case. */
+function addBuiltInDevices(domain: Domain, caps: QemuCapabilities, options: PrepareOptions): void {
+  const { devices } = domain;
+  let usb: string | undefined | false = undefined;
+  let pciRoot: 'pci-root' | 'pcie-root' | undefined;
+  if (isQ35(domain)) {
+    pciRoot = 'pcie-root';
+    usb = caps.flags.has('qemu-xhci')
+      ? 'qemu-xhci'
+      : caps.flags.has('nec-usb-xhci')
+        ? 'nec-xhci'
+        : caps.flags.has('ich9-usb-ehci1')
+          ? 'ich9-ehci1'
+          : false;
+  } else if (isI440fx(domain)) pciRoot = 'pci-root';
+  else if (isArmVirt(domain) || isRiscvVirt(domain)) {
+    usb = false;
+    pciRoot = 'pcie-root';
+  } else if (isPseries(domain)) pciRoot = 'pci-root';
+  else if (isS390Ccw(domain)) {
+    usb = false;
+    pciRoot = 'pci-root';
+  } else usb = false;
+  if (usb !== false && !devices.controllers.some((one) => one.type === 'usb')) ensureController(domain, 'usb', 0, usb);
+  if (isQ35(domain)) ensureController(domain, 'sata', 0);
+  if (pciRoot) {
+    const root = findController(domain, 'pci', 0);
+    if (root && root.model !== undefined && root.model !== pciRoot)
+      fail(
+        'XML_ERROR',
+        `The PCI controller with index='0' must be model='${pciRoot}' for this machine type, but model='${root.model}' was found instead`,
+        { element: 'controller', line: lineOf(root) },
+      );
+    ensureController(domain, 'pci', 0, pciRoot);
+  }
+  if (!devices.memballoon && (pciRoot || isS390Ccw(domain))) devices.memballoon = { model: 'virtio' };
+  if (isQ35(domain) && !devices.watchdogs.some((one) => one.model === 'itco'))
+    devices.watchdogs.push({ model: 'itco', action: devices.watchdogs[0]?.action ?? 'reset' });
+  void options;
+}
+
+function fillCpu(domain: Domain, caps: QemuCapabilities): void {
+  const { cpu } = domain;
+  if (cpu && (cpu.mode ?? 'custom') !== 'custom') {
+    cpu.check ??= cpu.mode === 'host-model' ? 'partial' : 'none';
+    if (cpu.mode !== 'host-model' && caps.flags.has('cpu-migratable')) cpu.migratable ??= true;
+    return;
+  }
+  if (cpu?.model?.name !== undefined) {
+    cpu.mode = 'custom';
+    cpu.check ??= domain.type === 'qemu' ? 'none' : 'partial';
+    return;
+  }
+  const machine = findMachine(caps, domain.type, domain.os.type?.machine ?? '');
+  const model = machine?.defaultCpu?.replace(/-[^-]*-cpu$/, '');
+  if (model === undefined) return;
+  domain.cpu = {
+    ...(cpu ?? { features: [] }),
+    mode: 'custom',
+    match: 'exact',
+    check: 'none',
+    model: { fallback: 'forbid', name: model },
+  };
+}
+
+function fillFeatures({ features }: Domain): void {
+  if (features.hyperv) features.hyperv.mode ??= 'custom';
+}
+
+function addAudio({ devices }: Domain): void {
+  if (devices.audios.length > 0) return;
+  const type = devices.graphics
+    .map((one) => one.type)
+    .find((one) => one === 'spice' || one === 'sdl' || one === 'vnc' || one === 'dbus');
+  devices.audios.push({ id: 1, type: type === 'spice' || type === 'sdl' || type === 'dbus' ? type : 'none' });
+}

@@ -1,0 +1,12 @@
+/** What the passes need to know that stands neither in the document nor in the capabilities. */
+
+export interface PrepareOptions {
+  /** Gives a UUID to a domain that has none. */
+  readonly newUuid?: () => string;
+  /** Gives a MAC address to an interface that has none. */
+  readonly newMac?: () => string;
+  /** The domain is being defined for the first time: defaults may follow the newest rules. */
+  readonly newDefinition?: boolean;
+  /** The guest will run under a manager with root's rights. */
+  readonly privileged?: boolean;
+}

@@ -1,0 +1,59 @@
+/**
+ * What happens to a document between reading and keeping it: defaults, checks, controllers and addresses, aliases.
+ *
+ * Each pass takes a model and gives a new one; `prepareDomain` is all of them, in order, over one copy.
+ */
+import type { QemuCapabilities } from '../capabilities';
+import type { Domain } from '../elements/domain';
+import { copyModel, Faults } from '../schema';
+import { assignAll } from './addresses/assign';
+import { checkAll } from './check/check';
+import { arrange, fillBoot, fillCommon, fillConsole, fillMemory, fillPorts, fillVideo } from './defaults/common';
+import { fillQemu, fillQemuDevices } from './defaults/qemu';
+import { addImplicitControllers, fillDriveAddresses, numberControllers } from './addresses/drive';
+import type { PrepareOptions } from './options';
+
+/** Fills in what the document leaves open; with capabilities as QEMU's driver of libvirt does. */
+export function fillDefaults(domain: Domain, caps: QemuCapabilities | undefined, options: PrepareOptions = {}): Domain {
+  const copy = copyModel(domain);
+  fillInPlace(copy, caps, options);
+  return copy;
+}
+
+function fillInPlace(domain: Domain, caps: QemuCapabilities | undefined, options: PrepareOptions): void {
+  const faults = new Faults();
+  arrange(domain);
+  fillCommon(domain, options);
+  fillMemory(domain, faults);
+  fillConsole(domain);
+  fillPorts(domain);
+  faults.throwIfAny();
+  numberControllers(domain);
+  if (caps) fillQemu(domain, caps, options);
+  fillVideo(domain);
+  if (caps) fillQemuDevices(domain, caps, options);
+  fillDriveAddresses(domain, caps !== undefined);
+  addImplicitControllers(domain, caps);
+  fillBoot(domain);
+}
+
+/** Refuses what this QEMU cannot do or what contradicts itself. */
+export function checkDomain(domain: Domain, caps: QemuCapabilities | undefined, options: PrepareOptions = {}): void {
+  checkAll(domain, caps, options);
+}
+
+/** Gives a place on a bus to every device that has none, adding controllers where they are missing. */
+export function assignAddresses(domain: Domain, caps: QemuCapabilities): Domain {
+  const copy = copyModel(domain);
+  assignAll(copy, caps);
+  return copy;
+}
+
+/** All that `define` does after reading. Throws one VirtError for what is wrong. */
+export function prepareDomain(domain: Domain, caps: QemuCapabilities, options: PrepareOptions = {}): Domain {
+  const copy = copyModel(domain);
+  fillInPlace(copy, caps, options);
+  assignAll(copy, caps);
+  checkAll(copy, caps, options);
+  return copy;
+}

@@ -1,0 +1,27 @@
+/** Which kits we can run, and running all that lie in a folder. */
+import { domainXmlQemu } from './domain-xml-qemu';
+import { genericDomainXml } from './generic-domain-xml';
+import { Kit, type Runner, type Score } from './kit';
+
+const runners: Readonly<Record<string, Runner>> = {
+  'domain-xml-qemu': domainXmlQemu,
+  'generic-domain-xml': genericDomainXml,
+};
+
+export interface Outcome {
+  readonly scores: readonly Score[];
+  /** Kits that lie there and that we have no runner for. */
+  readonly withoutRunner: readonly string[];
+}
+
+export function runKits(folder: string, only?: string): Outcome {
+  const scores: Score[] = [];
+  const withoutRunner: string[] = [];
+  for (const kit of Kit.all(folder)) {
+    if (only !== undefined && kit.name !== only) continue;
+    const run = runners[kit.name];
+    if (run === undefined) withoutRunner.push(kit.name);
+    else scores.push(...run(kit));
+  }
+  return { scores, withoutRunner };
+}
