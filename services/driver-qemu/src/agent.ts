@@ -62,7 +62,9 @@ async function synchronize(socket: Socket, limit: AbortSignal): Promise<void> {
     }
   } catch (error) {
     if (limit.aborted || !silence.aborted) throw error;
-    throw new VirtError('AGENT_UNRESPONSIVE', { detail: 'QEMU guest agent does not answer; is it running in the guest?' });
+    throw new VirtError('AGENT_UNRESPONSIVE', {
+      detail: 'QEMU guest agent does not answer; is it running in the guest?',
+    });
   }
 }
 

@@ -5,7 +5,7 @@
  * A monitor that is lost while the process lives is opened again, for as long as it takes; the guest is never harmed
  * for not answering.
  */
-import type { Domain } from '@virtbus/domain-xml';
+import { deviceByAlias, removeDevice, type Domain } from '@virtbus/domain-xml';
 import type { Guest, GuestFolders, GuestNews, GuestSink, SavedGuest } from '@virtbus/driver-runtime';
 import {
   resumedDetail,
@@ -17,6 +17,7 @@ import {
 } from '@virtbus/shared';
 import type { Log } from '@virtbus/shared/log';
 import { join } from 'node:path';
+import { agentPort } from './agent-port';
 import { monitorFailure } from './monitor-failure';
 import { terminate, type GuestProcess, type ProcessIdentity } from './process';
 import type { PtyConsole } from './pty-console';
@@ -57,6 +58,8 @@ export class QemuGuest implements Guest {
   state: DomainState = { state: 'paused', reason: 'starting-up' };
   /** Reset and run on when QEMU tells of the shutdown: a reboot through the power button. */
   rebootOnShutdown = false;
+  /** The guest agent has its port open. */
+  agentConnected = false;
   readonly folders: GuestFolders;
   readonly log: Log;
   /** Resolves when the end has been told. */
@@ -66,6 +69,7 @@ export class QemuGuest implements Guest {
   private expected: { paused?: ReasonOf<'paused'>; running?: ReasonOf<'running'> } = {};
   private ending: Ending | undefined;
   private detached = false;
+  private readonly unplugging = new Map<string, () => void>();
   private pauseReason: ReasonOf<'paused'> | undefined;
 
   constructor(private readonly parts: GuestParts) {
@@ -215,7 +219,7 @@ export class QemuGuest implements Guest {
     this.ending = panicked
       ? { reason: 'crashed', detail: 'crashed', caused: false }
       : { reason: 'shutdown', detail: 'shutdown', caused: false };
-    if (!panicked) {
+    if (!panicked && this.state.state !== 'shutdown') {
       const event = { type: 'shutdown', detail: by } as const;
       this.tell({ kind: 'state', to: { state: 'shutdown', reason: 'unknown' }, event });
     }
@@ -231,6 +235,48 @@ export class QemuGuest implements Guest {
     } catch (err) {
       this.log.error({ err }, 'cannot restart the guest after its shutdown');
     }
+  }
+
+  /** A device has left the guest: whoever waits for it goes on, and the document loses it. */
+  deviceDeleted(alias: string): void {
+    const { live } = this;
+    const device = deviceByAlias(live, alias);
+    if (device) {
+      this.live = removeDevice(live, device);
+      this.tellLive();
+      this.tell({
+        kind: 'event',
+        class: 'device',
+        type: 'removed',
+        data: { alias },
+        caused: this.unplugging.has(alias),
+      });
+    }
+    this.unplugging.get(alias)?.();
+    this.unplugging.delete(alias);
+  }
+
+  /** Resolves when the device has left, or rejects with the signal. */
+  departure(alias: string, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.unplugging.set(alias, resolve);
+      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+    });
+  }
+
+  /** A port of a virtio-serial channel was opened or closed inside the guest. */
+  portChanged(alias: string, open: boolean): void {
+    const channel = this.live.devices.channels.find((one) => one.alias?.name === alias);
+    if (!channel) return;
+    const state = open ? 'connected' : 'disconnected';
+    const channels = this.live.devices.channels.map((one) =>
+      one === channel ? { ...one, target: { ...one.target, state } } : one,
+    ) as typeof this.live.devices.channels;
+    this.live = { ...this.live, devices: { ...this.live.devices, channels } };
+    this.tellLive();
+    if (channel.target?.name !== agentPort) return;
+    this.agentConnected = open;
+    this.tell({ kind: 'event', class: 'agent', type: state });
   }
 
   /** Begin to hear a monitor's events. */
@@ -251,7 +297,10 @@ export class QemuGuest implements Guest {
   private async reconnect(): Promise<void> {
     const gone = this.process.exited.then(() => true);
     for (;;) {
-      const over = await Promise.race([gone, new Promise<false>((go) => setTimeout(() => go(false), reconnectMs).unref())]);
+      const over = await Promise.race([
+        gone,
+        new Promise<false>((go) => setTimeout(() => go(false), reconnectMs).unref()),
+      ]);
       if (over || this.detached || this.qmp) return;
       try {
         const qmp = await QmpClient.connect(this.monitorPath, { timeoutMs: 5_000 });

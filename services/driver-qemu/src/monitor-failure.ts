@@ -5,7 +5,8 @@ import { MonitorClosed, MonitorTimeout, QmpError } from './qmp';
 export function monitorFailure(error: unknown, command: string, domain: string): VirtError {
   if (isVirtError(error)) return error;
   if (error instanceof QmpError) {
-    if (error.class === 'DeviceNotFound') return new VirtError('DEVICE_MISSING', { detail: error.desc }, { cause: error });
+    if (error.class === 'DeviceNotFound')
+      return new VirtError('DEVICE_MISSING', { detail: error.desc }, { cause: error });
     const detail =
       error.class === 'CommandNotFound'
         ? `The command ${command} has not been found`
@@ -17,7 +18,11 @@ export function monitorFailure(error: unknown, command: string, domain: string):
     return new VirtError('OPERATION_TIMEOUT', { detail }, { cause: error });
   }
   if (error instanceof MonitorClosed) {
-    return new VirtError('OPERATION_FAILED', { detail: `End of file from qemu monitor (vm='${domain}')` }, { cause: error });
+    return new VirtError(
+      'OPERATION_FAILED',
+      { detail: `End of file from qemu monitor (vm='${domain}')` },
+      { cause: error },
+    );
   }
   return VirtError.from(error);
 }

@@ -51,7 +51,7 @@ export function newsOf(guest: QemuGuest, event: QmpEvent): void {
 function details(guest: QemuGuest, event: QmpEvent): void {
   if (isEvent(event, 'BALLOON_CHANGE')) {
     const kib = Math.floor(event.data.actual / 1024);
-    guest.live = { ...guest.live, currentMemory: { ...guest.live.currentMemory, value: kib } };
+    guest.live = { ...guest.live, currentMemory: kib };
     guest.tellLive();
     return guest.tell({ kind: 'event', class: 'balloon', type: 'change', data: { actualKiB: kib } });
   }
@@ -71,7 +71,8 @@ function details(guest: QemuGuest, event: QmpEvent): void {
     return guest.tell({ kind: 'event', class: 'tray', type, data: { alias: event.data.id || event.data.device } });
   }
   if (isEvent(event, 'VSERPORT_CHANGE')) return guest.portChanged(event.data.id, event.data.open);
-  if (isEvent(event, 'VNC_CONNECTED') || isEvent(event, 'SPICE_CONNECTED')) return graphics(guest, 'connect', event.data);
+  if (isEvent(event, 'VNC_CONNECTED') || isEvent(event, 'SPICE_CONNECTED'))
+    return graphics(guest, 'connect', event.data);
   if (isEvent(event, 'VNC_INITIALIZED') || isEvent(event, 'SPICE_INITIALIZED')) {
     return graphics(guest, 'initialize', event.data);
   }

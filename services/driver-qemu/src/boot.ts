@@ -1,0 +1,148 @@
+/**
+ * From a definition to a QEMU that is built and paused: files lent, command line made, process launched, terminals
+ * opened. Whatever fails, nothing of it is left.
+ */
+import { open } from 'node:fs/promises';
+import { buildCommandLine, copyModel, type Domain, type QemuCapabilities } from '@virtbus/domain-xml';
+import { makeFolder, type StartSpec } from '@virtbus/driver-runtime';
+import { isVirtError, VirtError } from '@virtbus/shared';
+import { chownSync } from 'node:fs';
+import { checkBacking, neededFiles } from './files';
+import { monitorPath, QemuGuest, type SavedQemu } from './guest';
+import { makeLive } from './live';
+import { makeTaps, removeTaps } from './networks';
+import { prepareNvram } from './nvram';
+import {
+  FIRST_INHERITED_FD,
+  LaunchError,
+  MONITOR_FD,
+  launch,
+  restoreMemory,
+  skipTo,
+  terminate,
+  type Launched,
+} from './process';
+import { PtyConsole } from './pty-console';
+import { giveBack, lend, type Owned, type RunUser } from './run-user';
+import { readSaveImage } from './save-image';
+
+export interface BootHost {
+  capabilities: QemuCapabilities;
+  user: RunUser | undefined;
+  sandbox: boolean;
+}
+
+export async function bootGuest(spec: StartSpec, host: BootHost): Promise<QemuGuest> {
+  const { folders, signal, log } = spec;
+  let live = await makeLive(spec.domain, spec.id, folders);
+  const saved: SavedQemu = { process: { pid: 0, startTime: 0, exe: '' }, owners: [] };
+  let launched: Launched | undefined;
+  let image: Awaited<ReturnType<typeof open>> | undefined;
+  try {
+    makeFolder(folders.run, 0o700);
+    if (host.user) chownSync(folders.run, host.user.uid, host.user.gid);
+    prepareNvram(live, host.user);
+    saved.owners = await lendFiles(live, host.user);
+    live = await makeTaps(live, host.user);
+    if (spec.restore) image = await openAtStream(spec.restore.path);
+    const line = buildCommandLine(live, {
+      capabilities: host.capabilities,
+      folder: folders.run,
+      monitorFd: MONITOR_FD,
+      sandbox: host.sandbox,
+      incoming: spec.restore !== undefined,
+    });
+    launched = await launch({
+      emulator: host.capabilities.emulator,
+      args: line.args,
+      directory: folders.run,
+      monitorPath: monitorPath(folders),
+      logPath: folders.log,
+      ...(image ? { inherit: [image.fd] } : {}),
+      ...(host.user ? { user: host.user } : {}),
+      signal,
+      onSpawned: (identity) => {
+        saved.process = identity;
+        spec.onSpawned(saved);
+      },
+    });
+    const guest = new QemuGuest({ live, folders, saved, ...launched, sink: spec.sink, log, cleanUp });
+    if (image) {
+      const { lastWords } = launched;
+      await restoreMemory(launched.qmp, { inheritedFd: FIRST_INHERITED_FD }, { lastWords, signal });
+    }
+    await settle(guest, signal);
+    return guest;
+  } catch (thrown) {
+    if (launched) await endHalfBorn(launched);
+    giveBack(saved.owners, log);
+    await removeTaps(live, log);
+    signal.throwIfAborted();
+    throw startError(thrown);
+  } finally {
+    await image?.close();
+  }
+}
+
+/** The guest's files go back to their owners, its taps are removed. */
+export async function cleanUp(guest: QemuGuest): Promise<void> {
+  giveBack(guest.saved.owners, guest.log);
+  await removeTaps(guest.live, guest.log);
+}
+
+async function lendFiles(live: Domain, user: RunUser | undefined): Promise<Owned[]> {
+  const owners: Owned[] = [];
+  for (const disk of live.devices.disks) await checkBacking(disk);
+  for (const { path, need } of neededFiles(live)) {
+    const owner = lend(path, user, need);
+    if (owner) owners.push(owner);
+  }
+  return owners;
+}
+
+/** What only a running QEMU can tell: the names of terminals. They are held open from now on. */
+async function settle(guest: QemuGuest, signal: AbortSignal): Promise<void> {
+  const chardevs = await guest.ask('query-chardev', undefined, signal);
+  const terminals = new Map(
+    chardevs.flatMap(({ label, filename }) =>
+      filename.startsWith('pty:') ? [[label, filename.slice(4)] as const] : [],
+    ),
+  );
+  const live = copyModel(guest.live);
+  for (const device of [...live.devices.serials, ...live.devices.consoles, ...live.devices.channels]) {
+    const alias = device.alias?.name ?? '';
+    const path = terminals.get(`char${alias}`);
+    if (device.type !== 'pty' || path === undefined) continue;
+    device.sources = [{ seclabels: [], ...device.sources[0], path }];
+    if (!guest.consoles.has(alias)) guest.consoles.set(alias, await PtyConsole.open(alias, path));
+  }
+  guest.live = live;
+  const { on_reboot, on_poweroff } = live;
+  if (on_reboot === 'destroy' && on_poweroff !== 'restart')
+    await guest.ask('set-action', { reboot: 'shutdown' }, signal);
+  const { currentMemory, memory, devices } = live;
+  const balloon = (devices.memballoon?.model ?? 'none') !== 'none';
+  if (balloon && currentMemory !== undefined && currentMemory < memory.kib) {
+    await guest.ask('balloon', { value: currentMemory * 1024 }, signal);
+  }
+}
+
+/** The image's own position stands at QEMU's stream, which the child inherits. */
+async function openAtStream(path: string): Promise<Awaited<ReturnType<typeof open>>> {
+  const { streamStart } = await readSaveImage(path);
+  const file = await open(path, 'r');
+  await skipTo(file, streamStart);
+  return file;
+}
+
+async function endHalfBorn({ process, qmp }: Launched): Promise<void> {
+  await terminate(process, { escalateAfterMs: 500 });
+  qmp.close();
+}
+
+function startError(thrown: unknown): VirtError {
+  if (isVirtError(thrown)) return thrown;
+  if (thrown instanceof LaunchError)
+    return new VirtError('OPERATION_FAILED', { detail: thrown.message }, { cause: thrown });
+  return new VirtError('OPERATION_FAILED', { detail: (thrown as Error).message }, { cause: thrown });
+}

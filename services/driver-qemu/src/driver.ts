@@ -1,0 +1,201 @@
+/** The QEMU driver: which binaries this host has, which one a domain runs on, and the facets that QEMU can do. */
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
+import { basename, delimiter, join } from 'node:path';
+import { prepareDomain, supportsDomainType, type Domain, type QemuCapabilities } from '@virtbus/domain-xml';
+import type { Driver, Facets, ReattachSpec, StartSpec } from '@virtbus/driver-runtime';
+import { VirtError } from '@virtbus/shared';
+import type { Log } from '@virtbus/shared/log';
+import { bootGuest } from './boot';
+import {
+  CapabilityStore,
+  domainCapabilities,
+  domainCapabilitiesXml,
+  hostCapabilities,
+  hostCapabilitiesXml,
+  readHostInfo,
+  UnusableEmulator,
+  type HostInfo,
+} from './capabilities';
+import { agent } from './facets/agent';
+import { balloon } from './facets/balloon';
+import { console } from './facets/console';
+import { devices } from './facets/devices';
+import { keyboard } from './facets/keyboard';
+import { monitor } from './facets/monitor';
+import { power } from './facets/power';
+import { saveFacet } from './facets/save';
+import { screenshot } from './facets/screenshot';
+import { stats } from './facets/stats';
+import { vcpus } from './facets/vcpus';
+import type { QemuGuest } from './guest';
+import { reattachGuest } from './reattach';
+import type { RunUser } from './run-user';
+
+export interface QemuDriverOptions {
+  /** Folder for the cache of capabilities. */
+  cache: string;
+  /** Binaries to use; those on the path when left out. */
+  emulators?: readonly string[] | undefined;
+  user: RunUser | undefined;
+  sandbox: boolean;
+  log: Log;
+}
+
+type DomainCapabilitiesAsk = Parameters<Driver['domainCapabilities']>[0];
+
+export class QemuDriver implements Driver<QemuGuest> {
+  readonly name = 'qemu';
+  readonly facets: Facets<QemuGuest>;
+
+  private constructor(
+    private readonly emulators: readonly QemuCapabilities[],
+    private readonly info: HostInfo,
+    private readonly options: QemuDriverOptions,
+  ) {
+    this.facets = {
+      agent,
+      balloon,
+      console,
+      devices,
+      keyboard,
+      monitor,
+      power,
+      save: saveFacet(options.user),
+      screenshot,
+      stats,
+      vcpus,
+    };
+  }
+
+  /** Probe the binaries of this host. Throws when there is none that works. */
+  static async open(options: QemuDriverOptions): Promise<QemuDriver> {
+    const store = new CapabilityStore(options.cache);
+    const usable: QemuCapabilities[] = [];
+    for (const path of options.emulators ?? onPath()) {
+      try {
+        const { capabilities, kvm } = await store.of(path);
+        options.log.info({ emulator: path, version: capabilities.version, kvm: kvm.reason }, 'emulator probed');
+        usable.push(capabilities);
+      } catch (error) {
+        if (!(error instanceof UnusableEmulator)) throw error;
+        options.log.warn({ emulator: path, reason: error.message }, 'emulator not usable');
+      }
+    }
+    if (usable.length > 0) return new QemuDriver(usable, await readHostInfo(), options);
+    throw new VirtError('INTERNAL_ERROR', {
+      detail: "no usable QEMU on this host; install one with 'apt-get install qemu-system-x86'",
+    });
+  }
+
+  get hypervisorVersion(): string {
+    const { version } = this.emulators[0]!;
+    return [Math.floor(version / 1_000_000), Math.floor(version / 1_000) % 1_000, version % 1_000].join('.');
+  }
+
+  get virtTypes(): readonly string[] {
+    return ['kvm', 'qemu'].filter((type) => this.emulators.some((one) => supportsDomainType(one, type)));
+  }
+
+  get arches(): readonly string[] {
+    return this.emulators.map(({ arch }) => arch);
+  }
+
+  prepare(
+    domain: Domain,
+    _how: { validate: boolean; before?: Domain | undefined },
+  ): { domain: Domain; warnings: string[] } {
+    return prepareDomain(domain, this.capabilitiesFor(domain));
+  }
+
+  start(spec: StartSpec): Promise<QemuGuest> {
+    const { user, sandbox } = this.options;
+    return bootGuest(spec, { capabilities: this.capabilitiesFor(spec.domain), user, sandbox });
+  }
+
+  reattach(spec: ReattachSpec) {
+    return reattachGuest(spec);
+  }
+
+  hostCapabilities(): { xml: string; document: unknown } {
+    const document = hostCapabilities(this.info, this.emulators);
+    return { document, xml: hostCapabilitiesXml(document) };
+  }
+
+  domainCapabilities(ask: DomainCapabilitiesAsk): { xml: string; document: unknown } {
+    const capabilities = this.choose(ask);
+    const domainType = ask.virtType ?? this.virtTypes.find((type) => supportsDomainType(capabilities, type)) ?? 'qemu';
+    const document = domainCapabilities(capabilities, { domainType, ...(ask.machine ? { machine: ask.machine } : {}) });
+    if (!document) {
+      const detail = `${capabilities.emulator} has no machine '${ask.machine}' for domains of type '${domainType}'`;
+      throw new VirtError('INVALID_ARG', { detail });
+    }
+    return { document, xml: domainCapabilitiesXml(document) };
+  }
+
+  /** The binary of a definition: the one it names, else the first for its architecture and type. */
+  private capabilitiesFor(domain: Domain): QemuCapabilities {
+    return this.choose({
+      emulator: domain.devices.emulator,
+      arch: domain.os.type?.arch,
+      virtType: domain.type,
+    });
+  }
+
+  private choose(ask: {
+    emulator?: string | undefined;
+    arch?: string | undefined;
+    virtType?: string | undefined;
+  }): QemuCapabilities {
+    const wrong = (detail: string): VirtError => new VirtError('CONFIG_UNSUPPORTED', { detail });
+    if (ask.emulator) {
+      const found = this.emulators.find(({ emulator }) => emulator === ask.emulator);
+      if (found) return found;
+      const why = existsSync(ask.emulator) ? 'is not one that this host uses' : 'does not exist';
+      const known = this.emulators.map(({ emulator }) => emulator).join(', ');
+      throw wrong(`the emulator '${ask.emulator}' ${why}; this host has: ${known}`);
+    }
+    const found = this.emulators.find(
+      (one) =>
+        (ask.arch === undefined || one.arch === ask.arch) &&
+        (ask.virtType === undefined || supportsDomainType(one, ask.virtType)),
+    );
+    if (found) return found;
+    const have = this.emulators.map(({ arch }) => arch).join(', ');
+    throw wrong(
+      `could not find an emulator for a domain of type '${ask.virtType}' and architecture '${ask.arch ?? 'any'}'; this host has type ${this.virtTypes.join(', ')} on ${have}`,
+    );
+  }
+}
+
+/** Every `qemu-system-*` that the path offers, this machine's own architecture first. */
+function onPath(): string[] {
+  const own = process.arch === 'x64' ? 'x86_64' : process.arch === 'arm64' ? 'aarch64' : process.arch;
+  const found = new Map<string, string>();
+  for (const folder of (process.env.PATH ?? '').split(delimiter).filter(Boolean)) {
+    for (const name of listed(folder)) {
+      if (/^qemu-system-[a-z0-9_]+$/.test(name) && !found.has(name)) found.set(name, join(folder, name));
+    }
+  }
+  return [...found.values()].filter(executable).sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
+
+  function rank(path: string): number {
+    return basename(path) === `qemu-system-${own}` ? 0 : 1;
+  }
+}
+
+function listed(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function executable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

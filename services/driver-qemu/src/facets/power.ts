@@ -1,0 +1,53 @@
+/** Asking the guest: shut down, reboot; and the reset button. */
+import type { Facets, PowerMode } from '@virtbus/driver-runtime';
+import { isVirtError, VirtError } from '@virtbus/shared';
+import { askAgent } from '../agent';
+import type { QemuGuest } from '../guest';
+import { agentPath } from './agent';
+
+type Power = NonNullable<Facets<QemuGuest>['power']>;
+
+/** How long the agent may take to accept a shutdown, milliseconds; it answers by going away. */
+const agentMs = 5_000;
+
+/** libvirt's choice when the caller makes none: the agent if it is connected, then ACPI. */
+function modesOf(guest: QemuGuest, asked: readonly PowerMode[]): readonly PowerMode[] {
+  if (asked.length > 0) return asked;
+  return guest.agentConnected ? ['agent', 'acpi'] : ['acpi'];
+}
+
+async function ask(
+  guest: QemuGuest,
+  modes: readonly PowerMode[],
+  mode: 'powerdown' | 'reboot',
+  signal: AbortSignal,
+): Promise<void> {
+  const tried = modesOf(guest, modes);
+  for (const [index, how] of tried.entries()) {
+    try {
+      if (how === 'acpi') return await powerButton(guest, mode === 'reboot', signal);
+      const command = { execute: 'guest-shutdown', arguments: { mode } };
+      await askAgent(agentPath(guest), command, { timeoutMs: agentMs, signal, silent: true });
+      return;
+    } catch (error) {
+      if (index === tried.length - 1 || !isVirtError(error)) throw error;
+    }
+  }
+}
+
+async function powerButton(guest: QemuGuest, reboot: boolean, signal: AbortSignal): Promise<void> {
+  if (guest.live.features.acpi === undefined) {
+    throw new VirtError('ARGUMENT_UNSUPPORTED', { detail: 'the domain has no ACPI; ask its guest agent instead' });
+  }
+  // With on_reboot=destroy a reboot is a shutdown.
+  guest.rebootOnShutdown = reboot && guest.live.on_reboot !== 'destroy';
+  await guest.ask('system_powerdown', undefined, signal);
+}
+
+export const power: Power = {
+  shutdown: (guest, modes, signal) => ask(guest, modes, 'powerdown', signal),
+  reboot: (guest, modes, signal) => ask(guest, modes, 'reboot', signal),
+  reset: async (guest, signal) => {
+    await guest.ask('system_reset', undefined, signal);
+  },
+};

@@ -1,0 +1,50 @@
+/** Saving the guest's memory, and reading what a save image holds. */
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { formatDomain } from '@virtbus/domain-xml';
+import type { Facets } from '@virtbus/driver-runtime';
+import { isVirtError, VirtError } from '@virtbus/shared';
+import type { QemuGuest } from '../guest';
+import { saveMemory } from '../process';
+import type { RunUser } from '../run-user';
+import { finish, readSaveImage, writeHeader } from '../save-image';
+
+export function saveFacet(user: RunUser | undefined): NonNullable<Facets<QemuGuest>['save']> {
+  return {
+    save: async (guest, image, { signal, progress }) => {
+      const xml = formatDomain(image.domain, { view: 'live', secrets: true, migratable: true });
+      const total = guest.live.memory.kib * 1024;
+      try {
+        await using file = await open(image.path, 'wx', 0o600);
+        const start = await writeHeader(file, xml, image.running);
+        await saveMemory(guest.monitor, file, {
+          socketPath: join(guest.folders.run, 'save.sock'),
+          start,
+          ...(user ? { user } : {}),
+          signal,
+          onProgress: (processed) => progress({ total, processed, remaining: Math.max(0, total - processed) }),
+        });
+        await finish(file);
+      } catch (thrown) {
+        throw signal.aborted && isVirtError(signal.reason) ? signal.reason : saveError(thrown, image.path);
+      }
+    },
+    inspect: async (path) => {
+      const { xml, running } = await readSaveImage(path);
+      return { xml, running };
+    },
+  };
+}
+
+function saveError(thrown: unknown, path: string): VirtError {
+  if (isVirtError(thrown)) return thrown;
+  const { code, message } = thrown as NodeJS.ErrnoException;
+  const why: Record<string, string> = {
+    EEXIST: 'it exists already',
+    ENOSPC: 'no space left on the device',
+    EACCES: 'permission denied',
+    ENOENT: 'its folder does not exist',
+  };
+  const detail = `cannot save to ${path}: ${(code && why[code]) ?? message}`;
+  return new VirtError('OPERATION_FAILED', { detail }, { cause: thrown });
+}

@@ -1,0 +1,55 @@
+/**
+ * The live document: the definition as this one run has it, with what is chosen at start. Files and ports that are
+ * found out only after the launch (terminals) are filled in then.
+ */
+import { join } from 'node:path';
+import { createServer } from 'node:net';
+import { copyModel, type Domain } from '@virtbus/domain-xml';
+import { VirtError } from '@virtbus/shared';
+import type { GuestFolders } from '@virtbus/driver-runtime';
+
+const firstVncPort = 5900;
+const lastVncPort = 65535;
+
+/** A copy to run, with its id, its sockets and its ports. */
+export async function makeLive(definition: Domain, id: number, folders: GuestFolders): Promise<Domain> {
+  const live = copyModel(definition);
+  live.id = id;
+  for (const channel of [...live.devices.channels, ...live.devices.serials, ...live.devices.consoles]) {
+    if (channel.type !== 'unix') continue;
+    const [source] = channel.sources;
+    // A socket that we name: the definition leaves it out, the guest's own folder holds it.
+    if (!source?.path) {
+      const path = join(folders.run, `${channel.alias?.name ?? 'channel'}.sock`);
+      channel.sources = [{ seclabels: [], ...source, mode: source?.mode ?? 'bind', path }];
+    }
+  }
+  for (const graphics of live.devices.graphics) {
+    if (graphics.type !== 'vnc' || (graphics.port !== undefined && graphics.port > 0)) continue;
+    if (graphics.listens[0]?.type === 'socket') continue;
+    graphics.port = await freePort();
+  }
+  return live;
+}
+
+/** Ports given in this process, that their QEMU may not have bound yet. */
+const given = new Map<number, number>();
+const givenForMs = 30_000;
+
+async function freePort(): Promise<number> {
+  for (let port = firstVncPort; port <= lastVncPort; port++) {
+    if (Date.now() - (given.get(port) ?? 0) < givenForMs) continue;
+    if (!(await isFree(port))) continue;
+    given.set(port, Date.now());
+    return port;
+  }
+  throw new VirtError('OPERATION_FAILED', { detail: `no free port for VNC from ${firstVncPort} on` });
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once('error', () => resolve(false));
+    probe.listen({ port, host: '127.0.0.1', exclusive: true }, () => probe.close(() => resolve(true)));
+  });
+}

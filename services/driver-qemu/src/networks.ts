@@ -1,0 +1,78 @@
+/**
+ * Tap devices of a guest: made for it with the host's `ip` (iproute2), put on their bridge, removed with it.
+ */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { copyModel, type Domain, type Interface } from '@virtbus/domain-xml';
+import { VirtError } from '@virtbus/shared';
+import type { Log } from '@virtbus/shared/log';
+import type { RunUser } from './run-user';
+
+const run = promisify(execFile);
+/** Names like these are ours to give; others are the definition's. */
+const givenName = /^vnet\d+$/;
+
+/** A copy of the live document in which every interface on a tap names its device. */
+export async function makeTaps(live: Domain, user: RunUser | undefined): Promise<Domain> {
+  if (!live.devices.interfaces.some(onTap)) return live;
+  const made = copyModel(live);
+  const done: Interface[] = [];
+  try {
+    for (const each of made.devices.interfaces.filter(onTap)) {
+      await makeTap(each, user);
+      done.push(each);
+    }
+  } catch (error) {
+    for (const each of done) await remove(each.target!.dev!);
+    throw error;
+  }
+  return made;
+}
+
+export async function removeTaps(live: Domain, log: Log): Promise<void> {
+  for (const each of live.devices.interfaces.filter(onTap)) {
+    const name = each.target?.dev;
+    if (!name || !existsSync(`/sys/class/net/${name}`)) continue;
+    await remove(name).catch((err: unknown) => log.warn({ err, tap: name }, 'cannot remove a tap'));
+  }
+}
+
+const onTap = ({ type, target }: Interface): boolean =>
+  type === 'bridge' || (type === 'ethernet' && target?.managed !== false);
+
+async function makeTap(each: Interface, user: RunUser | undefined): Promise<void> {
+  const bridge = each.type === 'bridge' ? each.source?.bridge : undefined;
+  if (bridge !== undefined && !existsSync(`/sys/class/net/${bridge}/bridge`)) {
+    const detail = `Cannot get interface MTU on '${bridge}': there is no such bridge on this host`;
+    throw new VirtError('SYSTEM_ERROR', { detail });
+  }
+  const asked = each.target?.dev;
+  const name = asked !== undefined && !givenName.test(asked) ? asked : freeName();
+  await ip('tuntap', 'add', 'dev', name, 'mode', 'tap', ...(user ? ['user', String(user.uid)] : []));
+  each.target = { ...each.target, dev: name };
+  try {
+    // As libvirt: the tap's own address begins with fe, so that the bridge never takes it for its own.
+    if (each.mac?.address) await ip('link', 'set', 'dev', name, 'address', each.mac.address.replace(/^../, 'fe'));
+    if (bridge !== undefined) await ip('link', 'set', 'dev', name, 'master', bridge);
+    await ip('link', 'set', 'dev', name, 'up');
+  } catch (error) {
+    await remove(name);
+    throw error;
+  }
+}
+
+function freeName(): string {
+  for (let n = 0; ; n++) if (!existsSync(`/sys/class/net/vnet${n}`)) return `vnet${n}`;
+}
+
+const remove = (name: string): Promise<unknown> => ip('link', 'delete', 'dev', name);
+
+async function ip(...args: string[]): Promise<void> {
+  try {
+    await run('ip', args);
+  } catch (cause) {
+    const { stderr, message } = cause as { stderr?: string; message: string };
+    throw new VirtError('SYSTEM_ERROR', { detail: `ip ${args.join(' ')}: ${stderr?.trim() || message}` }, { cause });
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * Finding a guest again after our own restart: by its process's identity, then by what its monitor says it is.
+ */
+import type { Reattached, ReattachSpec } from '@virtbus/driver-runtime';
+import type { DomainState } from '@virtbus/shared';
+import { agentPort } from './agent-port';
+import { cleanUp } from './boot';
+import { monitorPath, QemuGuest, type SavedQemu } from './guest';
+import { adopt, isSame } from './process';
+import { PtyConsole } from './pty-console';
+import { QmpClient, type RunState } from './qmp';
+import { giveBack } from './run-user';
+
+/** A monitor that does not answer in this time belongs to a guest that hangs: it is adopted all the same. */
+const patienceMs = 5_000;
+
+export async function reattachGuest(spec: ReattachSpec): Promise<Reattached<QemuGuest>> {
+  const saved = spec.saved as SavedQemu | undefined;
+  if (!saved || !isSame(saved.process)) return gone(spec, saved);
+  const qmp = await QmpClient.connect(monitorPath(spec.folders), { timeoutMs: patienceMs }).catch(() => undefined);
+  if (!qmp && !isSame(saved.process)) return gone(spec, saved);
+  const guest = new QemuGuest({
+    live: spec.domain,
+    folders: spec.folders,
+    saved,
+    process: adopt(saved.process, qmp),
+    qmp,
+    sink: spec.sink,
+    log: spec.log,
+    cleanUp,
+  });
+  guest.state = spec.state;
+  await openConsoles(guest);
+  const agent = guest.live.devices.channels.find(({ target }) => target?.name === agentPort);
+  guest.agentConnected = agent?.target?.state === 'connected';
+  if (!qmp) {
+    spec.log.warn('the guest does not answer on its monitor; it is kept as it was last known');
+    return { kind: 'alive', guest, state: spec.state };
+  }
+  const { status } = await guest.ask('query-status', undefined, undefined, patienceMs);
+  const state = stateOf(status, spec.state);
+  if (status === 'shutdown') queueMicrotask(() => guest.powerOff('guest', false));
+  guest.state = state;
+  return { kind: 'alive', guest, state };
+}
+
+/** Nobody is left to ask why: what did not tell us that it shut down has crashed. */
+function gone(spec: ReattachSpec, saved: SavedQemu | undefined): Reattached<QemuGuest> {
+  giveBack(saved?.owners ?? [], spec.log);
+  return { kind: 'gone', reason: 'crashed', detail: 'failed' };
+}
+
+async function openConsoles(guest: QemuGuest): Promise<void> {
+  const { serials, consoles, channels } = guest.live.devices;
+  for (const device of [...serials, ...consoles, ...channels]) {
+    const alias = device.alias?.name;
+    const path = device.sources[0]?.path;
+    if (device.type !== 'pty' || !alias || !path || guest.consoles.has(alias)) continue;
+    const console = await PtyConsole.open(alias, path).catch(() => undefined);
+    if (console) guest.consoles.set(alias, console);
+  }
+}
+
+/** QEMU's run state as a domain state; where the kept state says more, it stays. */
+function stateOf(status: RunState, kept: DomainState): DomainState {
+  switch (status) {
+    case 'running':
+      return kept.state === 'running' ? kept : { state: 'running', reason: 'unpaused' };
+    case 'inmigrate':
+    case 'postmigrate':
+    case 'finish-migrate':
+      return { state: 'paused', reason: 'migration' };
+    case 'io-error':
+      return { state: 'paused', reason: 'ioerror' };
+    case 'save-vm':
+      return { state: 'paused', reason: 'save' };
+    case 'watchdog':
+      return { state: 'paused', reason: 'watchdog' };
+    case 'shutdown':
+      return kept;
+    case 'guest-panicked':
+      return { state: 'crashed', reason: 'panicked' };
+    case 'suspended':
+      return { state: 'pmsuspended', reason: 'unknown' };
+    case 'paused':
+    case 'prelaunch':
+      return kept.state === 'paused' ? kept : { state: 'paused', reason: 'user' };
+    default:
+      return kept.state === 'paused' ? kept : { state: 'paused', reason: 'unknown' };
+  }
+}
