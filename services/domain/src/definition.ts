@@ -48,25 +48,20 @@ export function readDefinition(
 
 const canonical = (domain: Domain): string => formatDomain(domain, { view: 'inactive', secrets: true });
 
+const nameFaults: readonly [fault: string, has: (name: string) => boolean][] = [
+  ['is empty', (name) => name.trim() === ''],
+  ['is a directory', (name) => name === '.' || name === '..'],
+  ["contains '/'", (name) => name.includes('/')],
+  ['contains control characters', (name) => /\p{Cc}/u.test(name)],
+  [`is longer than ${maxNameBytes} bytes`, (name) => Buffer.byteLength(name) > maxNameBytes],
+];
+
 /** Throws `XML_ERROR` for a name that libvirt or a file system would refuse. */
 export function checkName(name: string): void {
-  const fault =
-    name.trim() === ''
-      ? 'is empty'
-      : name === '.' || name === '..'
-        ? 'is a directory'
-        : name.includes('/')
-          ? "contains '/'"
-            /[\u0000-\u001f\u007f]/.test(name)
-            ? 'contains control characters'
-            : Buffer.byteLength(name) > maxNameBytes
-              ? `is longer than ${maxNameBytes} bytes`
-              : undefined;
-  if (fault)
-    throw new VirtError('XML_ERROR', {
-      detail: `the name ${JSON.stringify(name.slice(0, 80))} ${fault}`,
-      element: 'name',
-    });
+  const found = nameFaults.find(([, has]) => has(name));
+  if (!found) return;
+  const detail = `the name ${JSON.stringify(name.slice(0, 80))} ${found[0]}`;
+  throw new VirtError('XML_ERROR', { detail, element: 'name' });
 }
 
 /** A version 5 uuid (RFC 9562) of the command's id: the same id always names the same domain. */

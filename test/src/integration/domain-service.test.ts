@@ -144,8 +144,8 @@ test('bad definitions are refused in one line and claim nothing', async () => {
 });
 
 test('names that subjects cannot carry work like any other', async () => {
-  const name = 'Größe 1.0 *>';
-  await call(stack.bus, defineDomain, { xml: xml(name.replace('>', '&gt;')) });
+  const name = 'Größe 1.0 *';
+  await call(stack.bus, defineDomain, { xml: xml(name) });
   const { domain } = await call(stack.bus, startDomain, {}, { target: name });
   expect(domain).toMatchObject({ name, state: 'running' });
 });

@@ -49,7 +49,7 @@ export class Claims {
    * @param place chooses the host of a domain that is new
    */
   async domain(want: Want, place: () => Promise<At>): Promise<Claim> {
-    await this.standing(want);
+    await this.look(want);
     const undoName = await this.name(want);
     try {
       for (let attempt = 1; ; attempt++) {
@@ -89,9 +89,8 @@ export class Claims {
   }
 
   private async place(want: Want, choose: () => Promise<At>, undoName: () => Promise<void>): Promise<Claim> {
-    const entry = await this.standing(want);
-    if (entry) return this.claim(entry.value, entry.value.pending === undefined, undoName, async () => undefined);
-    const dead = await this.registry.domain(want.uuid);
+    const { standing, dead } = await this.look(want);
+    if (standing) return this.claim(standing, standing.pending === undefined, undoName, async () => undefined);
     const epoch = 1 + Math.max(0, dead?.value.epoch ?? 0, await this.lastEpoch(want.uuid));
     const { host, driver } = await choose();
     const { uuid, name, commandId, forMs } = want;
@@ -141,24 +140,25 @@ export class Claims {
   }
 
   /**
-   * The entry of a domain that exists or is about to. Throws `DOMAIN_EXISTS` when it has another name. A domain that its
-   * host told of but the registry lost is written again.
+   * The entry of a domain that exists or is about to; or the entry of one that is no more, which a new one replaces in the
+   * very revision that was judged. A domain that its host told of but the registry lost is written again.
+   * Throws `DOMAIN_EXISTS` when the domain has another name.
    */
-  private async standing({ uuid, name }: Pick<Want, 'uuid' | 'name'>): Promise<Entry<DomainEntry> | undefined> {
+  private async look({ uuid, name }: Want): Promise<{ standing?: DomainEntry; dead?: Entry<DomainEntry> }> {
     const entry = await this.registry.domain(uuid);
     const known = this.projection.get(uuid);
-    const has = known?.name ?? (entry && (await this.stands(entry.value)) ? entry.value.name : undefined);
-    if (has === undefined) return undefined;
+    if (entry && !known && !(await this.stands(entry.value))) return { dead: entry };
+    const has = known?.name ?? entry?.value.name;
+    if (has === undefined) return {};
     if (has !== name) {
       throw new VirtError('DOMAIN_EXISTS', { detail: `domain '${has}' is already defined with uuid ${uuid}` });
     }
-    if (entry && (!known || entry.value.epoch >= known.epoch)) return entry;
-    if (!known) return entry;
-    const value = entryOf(known);
-    const revision = await this.registry.on(({ domains }) =>
-      entry ? domains.update(uuid, value, entry.revision) : domains.create(uuid, value),
+    if (entry && (!known || entry.value.epoch >= known.epoch)) return { standing: entry.value };
+    const standing = entryOf(known!);
+    await this.registry.on(({ domains }) =>
+      entry ? domains.update(uuid, standing, entry.revision) : domains.create(uuid, standing),
     );
-    return { key: uuid, value, revision };
+    return { standing };
   }
 
   /** Is there, or may there be, a domain behind this entry? */
