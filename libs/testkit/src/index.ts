@@ -1,1 +1,17 @@
-export {};
+/** Help for tests on real processes: a nats-server, our services, a Linux guest, and waiting for states. */
+export { eventually, type EventuallyOptions } from './eventually';
+export { freePort, startNatsServer, type NatsServer, type NatsServerOptions } from './nats-server';
+export { descendants, isAlive, processEntry, type ProcessEntry } from './process-table';
+export { checkout, findProgram } from './programs';
+export { needsProgram, needsRoot, requirement, type Requirement } from './requirement';
+export {
+  startProcess,
+  startService,
+  type Exit,
+  type ProcessOptions,
+  type ServiceOptions,
+  type TestProcess,
+  type WaitOptions,
+} from './start-process';
+export { temporaryFolder, type TemporaryFolder } from './temporary-folder';
+export { tinyGuest, tinyGuestBooted, type TinyGuest } from './tiny-guest';

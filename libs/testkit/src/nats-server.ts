@@ -1,0 +1,142 @@
+/**
+ * A real nats-server with JetStream on a free port of the loopback, for one test.
+ *
+ * It can be ended in every way a server ends and started again on the same port and store, which is how tests learn what
+ * survives an outage.
+ */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type AddressInfo } from 'node:net';
+import { dirname, join } from 'node:path';
+import { eventually } from './eventually';
+import { findProgram } from './programs';
+import { startProcess, type TestProcess } from './start-process';
+import { temporaryFolder } from './temporary-folder';
+
+export interface NatsServerOptions {
+  /** Default: a free one. */
+  port?: number;
+  /** Where JetStream keeps its data; default: a temporary folder that goes with the server. */
+  storeDir?: string;
+  /** The text of an `authorization { … }` or `accounts { … }` block; default: everyone may do everything. */
+  authorization?: string;
+  /** Further lines of the configuration file, for instance `max_payload: 64KB`. */
+  config?: string;
+}
+
+export class NatsServer implements AsyncDisposable {
+  #process: TestProcess | undefined;
+
+  private constructor(
+    readonly port: number,
+    readonly storeDir: string,
+    private readonly configFile: string,
+    private readonly clean: () => void,
+  ) {}
+
+  static async start(options: NatsServerOptions = {}): Promise<NatsServer> {
+    const attempts = options.port === undefined ? 5 : 1; // a free port may be taken before the server has it
+    for (let attempt = 1; ; attempt += 1) {
+      const server = NatsServer.prepare(options.port ?? (await freePort()), options);
+      try {
+        await server.restart();
+        return server;
+      } catch (error) {
+        const taken = server.log.includes('address already in use');
+        await server[Symbol.asyncDispose]();
+        if (!taken || attempt === attempts) throw error;
+      }
+    }
+  }
+
+  private static prepare(port: number, options: NatsServerOptions): NatsServer {
+    const folder = temporaryFolder();
+    const storeDir = options.storeDir ?? folder.file('jetstream');
+    const configFile = folder.file('nats-server.conf');
+    writeFileSync(configFile, configuration(port, storeDir, options), { mode: 0o600 });
+    return new NatsServer(port, storeDir, configFile, () => folder[Symbol.dispose]());
+  }
+
+  get url(): string {
+    return `nats://127.0.0.1:${this.port}`;
+  }
+
+  /** The process, for its pid, its log, or a signal; undefined while the server is down. */
+  get process(): TestProcess | undefined {
+    return this.#process?.running ? this.#process : undefined;
+  }
+
+  /** Everything the latest process printed. */
+  get log(): string {
+    return this.#process?.log.text ?? '';
+  }
+
+  /** Ends it orderly. */
+  async stop(): Promise<void> {
+    await this.process?.stop('SIGTERM');
+  }
+
+  /** Ends it as a crash would: nothing is flushed. */
+  async kill9(): Promise<void> {
+    await this.process?.stop('SIGKILL');
+  }
+
+  /** Starts it on the same port and store, ending it first where it runs; settles when it accepts connections. */
+  async restart(): Promise<void> {
+    await this.stop();
+    const program = findProgram('nats-server');
+    if (!program) throw new Error('nats-server is not installed; run: tools/bootstrap.sh --for test');
+    const started = await startProcess([program, '-c', this.configFile], { cwd: dirname(this.configFile) });
+    this.#process = started;
+    await started.waitFor('Server is ready'); // a foreign server on the port would greet as well
+    await eventually(() => greets(this.port), true);
+  }
+
+  /** Takes all of JetStream's data away; a server that runs is ended before and started again after. */
+  async wipe(): Promise<void> {
+    const ran = this.process !== undefined;
+    await this.kill9();
+    rmSync(join(this.storeDir, 'jetstream'), { recursive: true, force: true });
+    if (ran) await this.restart();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    this.clean();
+  }
+}
+
+/** A nats-server that accepts connections; `await using` ends it. */
+export async function startNatsServer(options: NatsServerOptions = {}): Promise<NatsServer> {
+  return NatsServer.start(options);
+}
+
+/** A port of the loopback that nothing listened on a moment ago. */
+export async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve, reject) => probe.once('error', reject).listen(0, '127.0.0.1', resolve));
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
+
+function configuration(port: number, storeDir: string, { authorization = '', config = '' }: NatsServerOptions): string {
+  mkdirSync(storeDir, { recursive: true });
+  const jetstream = `jetstream { store_dir: ${JSON.stringify(storeDir)}, max_mem: 256MB, max_file: 2GB }`;
+  return ['server_name: test', `listen: "127.0.0.1:${port}"`, jetstream, authorization, config, ''].join('\n');
+}
+
+/** A nats-server speaks first: INFO. Anything else on the port, or nothing, is not it. */
+function greets(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1', timeout: 1_000 });
+    const answer = (yes: boolean): void => {
+      socket.destroy();
+      resolve(yes);
+    };
+    socket.once('data', (bytes) => answer(bytes.toString('latin1').startsWith('INFO ')));
+    socket
+      .once('error', () => answer(false))
+      .once('timeout', () => answer(false))
+      .once('end', () => answer(false));
+  });
+}

@@ -1,0 +1,45 @@
+/** What /proc tells about processes: enough to find the children of one and to know one again. */
+import { readdirSync, readFileSync } from 'node:fs';
+
+export interface ProcessEntry {
+  pid: number;
+  parent: number;
+  /** One letter: R, S, T (stopped), Z (ended, not yet collected), … */
+  state: string;
+  /** Clock ticks after boot: together with the pid it names one process for ever. */
+  startTime: number;
+  command: string;
+}
+
+/** The process with this pid, or undefined when there is none (a zombie is one still). */
+export function processEntry(pid: number): ProcessEntry | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const [state = '', parent, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+    return { pid, parent: Number(parent), state, startTime: Number(fields[17]), command };
+  } catch {
+    return undefined; // it ended while we looked
+  }
+}
+
+/** True while the process works or could: a zombie does not. */
+export function isAlive(pid: number): boolean {
+  const entry = processEntry(pid);
+  return entry !== undefined && entry.state !== 'Z';
+}
+
+/** Children of a process, their children and so on. */
+export function descendants(pid: number): ProcessEntry[] {
+  const all = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => processEntry(Number(name)) ?? []);
+  const below = (parent: number): ProcessEntry[] =>
+    all.filter((entry) => entry.parent === parent).flatMap((entry) => [entry, ...below(entry.pid)]);
+  return below(pid);
+}
+
+/** Those of the entries that still run as the same process. */
+export function survivors(entries: readonly ProcessEntry[]): ProcessEntry[] {
+  return entries.filter((entry) => isAlive(entry.pid) && processEntry(entry.pid)?.startTime === entry.startTime);
+}

@@ -1,0 +1,57 @@
+/**
+ * Tests that need something a machine may not have (root, a second QEMU, a peer to compare with) say so by name.
+ *
+ * Without it the test is skipped, never silently: the reason is printed, and kept for the summary of the whole run in the
+ * file that VIRTBUS_TEST_SKIPS names, one JSON object a line: `{test, needs}`.
+ */
+import { appendFileSync } from 'node:fs';
+import { findProgram } from './programs';
+
+export interface Requirement {
+  readonly name: string;
+  readonly met: boolean;
+  /** Declares a test that runs only where the requirement is met; `timeoutMs` as jest's. */
+  test(name: string, run: () => unknown, timeoutMs?: number): void;
+}
+
+/**
+ * What a test needs, and whether it is here. A probe that throws means no.
+ *
+ * @param name completes "needs …": `root`, `libvirtd`, `two QEMU versions`
+ */
+export function requirement(name: string, probe: () => boolean): Requirement {
+  const met = holds(probe);
+  return {
+    name,
+    met,
+    test(testName, run, timeoutMs) {
+      const body = async (): Promise<unknown> => run();
+      if (met) return test(testName, body, timeoutMs);
+      tellSkipped(testName, name);
+      test.skip(testName, body, timeoutMs);
+    },
+  };
+}
+
+/** An installed program as a requirement. */
+export function needsProgram(name: string): Requirement {
+  return requirement(name, () => findProgram(name) !== undefined);
+}
+
+export function needsRoot(): Requirement {
+  return requirement('root', () => process.getuid?.() === 0);
+}
+
+function holds(probe: () => boolean): boolean {
+  try {
+    return probe();
+  } catch {
+    return false;
+  }
+}
+
+function tellSkipped(testName: string, needs: string): void {
+  process.stderr.write(`skipped: ${testName}: needs ${needs}\n`);
+  const file = process.env['VIRTBUS_TEST_SKIPS'];
+  if (file) appendFileSync(file, `${JSON.stringify({ test: testName, needs })}\n`);
+}
