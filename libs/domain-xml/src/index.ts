@@ -6,3 +6,5 @@ export type { PrepareOptions } from './passes/options';
 export type { ParseOptions, Warning } from './schema/parse';
 export { copyModel, lineOf } from './schema/faults';
 export { readXml, type XmlElement } from './xml/reader';
+export * from './device';
+export * from './metadata';
