@@ -1,0 +1,17 @@
+/**
+ * What costs time to load is loaded when it is first needed: `virtbus --help` and completion touch none of it.
+ *
+ * Types come from plain imports, which cost nothing at run time.
+ */
+import { createRequire } from 'node:module';
+import type * as Xml from '@virtbus/domain-xml';
+import type * as Shared from '@virtbus/shared';
+import type * as BusModule from '@virtbus/shared/bus';
+import type * as Config from '@virtbus/shared/config';
+
+const load = createRequire(__filename);
+
+export const shared = (): typeof Shared => load('@virtbus/shared') as typeof Shared;
+export const busModule = (): typeof BusModule => load('@virtbus/shared/bus') as typeof BusModule;
+export const config = (): typeof Config => load('@virtbus/shared/config') as typeof Config;
+export const domainXml = (): typeof Xml => load('@virtbus/domain-xml') as typeof Xml;

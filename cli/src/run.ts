@@ -1,0 +1,50 @@
+/** One run of `virtbus`: from the words of a command line to an exit code. Never throws. */
+import { CommanderError } from 'commander';
+import { exitCodes, failureOf, formatFailure, type Failure } from './failure';
+import { Output, type Streams } from './output';
+import { buildProgram } from './program';
+
+/** @param words the command line without node and script */
+export async function run(words: readonly string[], streams: Streams, version: string): Promise<number> {
+  const program = buildProgram(version, (json) => new Output(streams, json));
+  const setUp = [program, ...program.commands];
+  for (const each of setUp) {
+    each.configureOutput({
+      writeOut: (text) => void streams.stdout.write(text),
+      writeErr: (text) => void streams.stderr.write(text),
+      outputError: () => undefined,
+      getOutHasColors: () => false,
+      getOutHelpWidth: () => streams.stdout.columns ?? 100,
+    });
+  }
+  try {
+    await program.parseAsync(spelledOut(words), { from: 'user' });
+    return exitCodes.ok.code;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError && thrown.exitCode === 0) return exitCodes.ok.code;
+    const failure = thrown instanceof CommanderError ? wrongLine(thrown) : failureOf(thrown);
+    if (failure.message) streams.stderr.write(`${formatFailure(failure, words.includes('--json'))}\n`);
+    if (streams.env.VIRTBUS_DEBUG) streams.stderr.write(`${describe(thrown)}\n`);
+    return exitCodes[failure.exit].code;
+  }
+}
+
+/** `help start` is `start --help`; nothing at all asks for help too. */
+function spelledOut(words: readonly string[]): string[] {
+  if (words.length === 0) return ['--help'];
+  return words[0] === 'help' ? [...words.slice(1, 2), '--help'] : [...words];
+}
+
+/** Commander's words in one line, with the way to help. */
+function wrongLine(error: CommanderError): Failure {
+  const message = error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
+  const hint = /Did you mean/.test(message) ? '' : "; see 'virtbus help'";
+  return { exit: 'usage', code: 'USAGE', message: `${message}${hint}` };
+}
+
+/** The whole story of a failure, for the one who looks for a defect. */
+function describe(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return String(thrown);
+  const cause = thrown.cause === undefined ? '' : `\ncaused by: ${describe(thrown.cause)}`;
+  return `${thrown.stack ?? thrown.message}${cause}`;
+}

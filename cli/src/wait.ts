@@ -1,0 +1,25 @@
+/** Waiting for what a command has begun: a domain's stop, told by the event log and never by a timer. */
+import type { DomainSummary } from '@virtbus/shared';
+import { busModule, shared } from './lazy';
+import type { Session } from './session';
+
+/**
+ * Runs `action` and waits until the domain has stopped. Looks at the event log from before the action on, so that no
+ * stop is missed however quick it is. Throws `OPERATION_TIMEOUT` after `seconds`.
+ */
+export async function untilStopped(
+  session: Session,
+  target: string,
+  seconds: number,
+  action: () => Promise<unknown>,
+): Promise<DomainSummary> {
+  const { domain, asOf } = await session.call('getDomain', {}, target);
+  await action();
+  const deadline = AbortSignal.timeout(Math.min(seconds * 1_000, 2 ** 31 - 1));
+  const { tail } = busModule();
+  const filter = shared().eventFilter({ uuid: domain.uuid, class: 'lifecycle', type: 'stopped' });
+  const log = tail(await session.bus(), { filter, since: { sequence: asOf + 1 }, signal: deadline });
+  for await (const { event } of log) return event.domain;
+  const detail = `domain '${domain.name}' has not stopped within ${seconds} s`;
+  throw new (shared().VirtError)('OPERATION_TIMEOUT', { detail });
+}
