@@ -2,6 +2,8 @@
 import { domain, type Domain } from './elements/domain';
 import { parseElement, type ParseOptions, type Warning } from './schema/parse';
 import { formatElement } from './schema/format';
+import { fromJson, jsonSchemaOf, toJson } from './schema/json';
+import type { JsonSchema } from './schema';
 import { readXml } from './xml/reader';
 
 export interface FormatOptions {
@@ -23,4 +25,19 @@ export function parseDomain(xml: string, options: ParseOptions): { domain: Domai
 /** Writes the document as libvirt does, byte for byte. */
 export function formatDomain(model: Domain, options: FormatOptions): string {
   return formatElement(domain, model, { secrets: false, migratable: false, ...options });
+}
+
+/** The domain as JSON: the model, without what the view hides and without empty lists. */
+export function domainToJson(model: Domain, options: FormatOptions): Record<string, unknown> {
+  return toJson(domain, model, { secrets: false, migratable: false, ...options });
+}
+
+/** The model of a JSON form; throws INVALID_ARG that names every wrong member. */
+export function domainFromJson(json: unknown): Domain {
+  return fromJson(domain, json) as Domain;
+}
+
+/** JSON Schema (2020-12) of the JSON form. */
+export function domainJsonSchema(): JsonSchema {
+  return jsonSchemaOf(domain, 'urn:virtbus:domain');
 }

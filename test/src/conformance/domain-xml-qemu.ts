@@ -51,7 +51,7 @@ export const domainXmlQemu: Runner = (kit) => {
 
 function capabilityReader(
   kit: Kit,
-): (one: Pick<Case, 'capabilities' | 'qemuVersion' | 'options'>) => QemuCapabilities | undefined {
+): (one: Partial<Pick<Case, 'capabilities' | 'qemuVersion' | 'options'>>) => QemuCapabilities | undefined {
   const read = new Map<string, QemuCapabilities>();
   return ({ capabilities, qemuVersion = 'latest', options }) => {
     if (capabilities === undefined) return undefined;

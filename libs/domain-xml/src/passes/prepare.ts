@@ -20,7 +20,8 @@ export function fillDefaults(domain: Domain, caps: QemuCapabilities | undefined,
   return copy;
 }
 
-function fillInPlace(domain: Domain, caps: QemuCapabilities | undefined, options: PrepareOptions): void {
+/** In place, for a domain of which some devices may have been filled in before. */
+export function fillInPlace(domain: Domain, caps: QemuCapabilities | undefined, options: PrepareOptions): void {
   const faults = new Faults();
   arrange(domain);
   fillCommon(domain, options);

@@ -74,7 +74,7 @@ export function readXml(source: string, limits: XmlLimits = documentLimits): Xml
     if (open.length >= limits.depth) fail(`elements are nested deeper than ${limits.depth} levels`);
     learnPrefixes(tag.attributes, prefixes);
     const parent = open[open.length - 1];
-    if (verbatim > 0 || (tag.name === 'metadata' && open.length === 1)) verbatim += 1;
+    if (verbatim > 0 || (tag.name === 'metadata' && open.length <= 1)) verbatim += 1;
     const element: XmlElement = {
       name: verbatim > 0 ? tag.name : canonicalName(tag.name, prefixes),
       attributes: tag.attributes,

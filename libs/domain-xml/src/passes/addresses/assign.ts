@@ -1,7 +1,8 @@
 /** Gives every device its place, bus by bus. */
 import type { QemuCapabilities } from '../../capabilities';
 import type { Domain } from '../../elements/domain';
-import { assignPci } from './pci';
+import { fail } from '../../schema';
+import { assignPci, plugPci } from './pci';
 import { assignUsb } from './usb';
 import { assignCcid, assignVirtioSerial } from './virtio-serial';
 
@@ -11,4 +12,19 @@ export function assignAll(domain: Domain, caps: QemuCapabilities): void {
   assignCcid(domain);
   assignPci(domain, caps);
   assignUsb(domain);
+}
+
+/** The same for a running guest: places only on buses that are there. */
+export function plugAddresses(domain: Domain, caps: QemuCapabilities): void {
+  const before = domain.devices.controllers.length;
+  const hubs = domain.devices.hubs.length;
+  assignVirtioSerial(domain);
+  assignCcid(domain);
+  plugPci(domain, caps);
+  assignUsb(domain);
+  if (domain.devices.controllers.length > before || domain.devices.hubs.length > hubs)
+    fail(
+      'OPERATION_FAILED',
+      'the device needs a controller that the running guest does not have; plug the controller first',
+    );
 }

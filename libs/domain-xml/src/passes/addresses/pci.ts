@@ -164,11 +164,25 @@ export function assignPci(domain: Domain, caps: QemuCapabilities): void {
   dry.run(false, !express && canGrow);
   if (express && highest === 0 && dry.buses.models.length > 1) dry.buses.next({ plug: 'pcie-device', hotplug: true });
   dry.buses.models.forEach((model, index) => ensureController(domain, 'pci', index, model));
-  const real = new Round(domain, new PciBuses(dry.buses.models, { ...options, mayGrow: false }));
+  place(domain, dry.buses.models, options);
+}
+
+/** Places on the buses that a running guest has. */
+export function plugPci(domain: Domain, _caps: QemuCapabilities): void {
+  if (!hasPcieRoot(domain) && !hasPciRoot(domain)) return;
+  const numbers = domain.devices.controllers.filter((one) => one.type === 'pci').map((one) => one.index ?? 0);
+  place(domain, busModels(domain, Math.max(0, ...numbers), hasPcieRoot(domain)), {
+    rootPort: 'pcie-root-port',
+    pcieToPci: false,
+  });
+}
+
+function place(domain: Domain, models: readonly string[], options: { rootPort: string; pcieToPci: boolean }): void {
+  const real = new Round(domain, new PciBuses(models, { ...options, mayGrow: false }));
   real.run(false, false);
-  for (const [device, place] of real.places) {
+  for (const [device, found] of real.places) {
     const given = device.address?.type === 'pci' ? device.address : undefined;
-    device.address = { ...given, type: 'pci', ...place };
+    device.address = { ...given, type: 'pci', ...found };
   }
   markMultifunction(domain, real.buses);
   fillPciControllers(domain);
