@@ -88,8 +88,7 @@ export class Queue {
       if (!found)
         throw new VirtError('INVALID_ARG', { detail: `no command that can be queued has subject '${subject}'` });
       const { contract, target } = found;
-      const body = await this.fleet.bus.bodies.incoming(message.body, undefined, context.timeoutMs);
-      const answer = await this.call(contract, target, message, body);
+      const answer = await this.call(contract, target, message);
       const response = answer instanceof Encoded ? decode(answer.body) : answer;
       return { ...told, time: new Date().toISOString(), response };
     } catch (thrown) {
@@ -105,12 +104,7 @@ export class Queue {
   }
 
   /** Run the endpoint's handler as `serve` would, with the deadline the caller set. */
-  private async call(
-    contract: Contract,
-    target: string | undefined,
-    { context }: Queued,
-    body: Uint8Array,
-  ): Promise<unknown> {
+  private async call(contract: Contract, target: string | undefined, { context, body }: Queued): Promise<unknown> {
     const deadline = new AbortController();
     let timer: NodeJS.Timeout | undefined;
     const call: Call = {

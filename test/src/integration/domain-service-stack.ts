@@ -1,167 +1,95 @@
 /**
- * A small fleet for tests of the domain service: a real nats-server, real copies of the service as processes, and hosts
- * that only keep a table of domains. A simulated host journals and publishes its events like a real one.
+ * A small fleet for tests of the domain service: a real nats-server with our roles, real copies of the service as
+ * processes, and hosts that only keep a table of domains. A simulated host journals and publishes like a real one.
  */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { writeFileSync } from 'node:fs';
 import { connectBus, type Bus } from '@virtbus/shared/bus';
-import { SimulatedHost } from './domain-service-host';
+import { authorization, contextOf, newUser, userName, type User } from '@virtbus/shared/auth';
+import {
+  eventually,
+  freePort,
+  startNatsServer,
+  startService,
+  temporaryFolder,
+  type NatsServer,
+  type TestProcess,
+} from '@virtbus/testkit';
+import { SimulatedHost, type HostOptions } from './domain-service-host';
 
-const root = resolve(__dirname, '../../..');
+const hostNames = ['h1', 'h2', 'h3'];
 
-export class Stack {
-  readonly folder = mkdtempSync(join(tmpdir(), 'virtbus-domain-'));
-  readonly copies: Copy[] = [];
+export class Stack implements AsyncDisposable {
+  readonly copies: TestProcess[] = [];
   readonly hosts: SimulatedHost[] = [];
-  bus!: Bus;
-  private port = 0;
-  private server: ChildProcess | undefined;
+  /** The connection of an admin. */
+  readonly bus: Bus;
 
-  get url(): string {
-    return `nats://127.0.0.1:${this.port}`;
+  private constructor(
+    readonly server: NatsServer,
+    private readonly folder: { file(...parts: string[]): string; [Symbol.dispose](): void },
+    bus: Bus,
+  ) {
+    this.bus = bus;
   }
 
   static async start({ copies = 1, hosts = ['h1'] }: { copies?: number; hosts?: string[] } = {}): Promise<Stack> {
-    const stack = new Stack();
+    const folder = temporaryFolder();
+    const users = [
+      newUser({ role: 'admin' }),
+      newUser({ role: 'service' }),
+      ...hostNames.map((host) => newUser({ role: 'host', host })),
+    ];
+    const port = await freePort();
+    const server = await startNatsServer({ port, authorization: authorization(users) });
+    for (const user of users) writeContext(folder.file(`${userName(user.role)}.json`), user, server.url);
+    const bus = await connectBus({ name: 'test', context: folder.file('admin.json') });
+    const stack = new Stack(server, folder, bus);
     try {
-      stack.port = await freePort();
-      await stack.startServer();
-      stack.bus = await connectBus({ name: 'test', url: stack.url, waitOnFirstConnect: true });
       for (const name of hosts) await stack.addHost(name);
       await Promise.all(Array.from({ length: copies }, () => stack.addCopy()));
       return stack;
     } catch (error) {
-      await stack.stop();
+      await stack[Symbol.asyncDispose]();
       throw error;
     }
   }
 
-  async addHost(name: string, options: ConstructorParameters<typeof SimulatedHost>[2] = {}): Promise<SimulatedHost> {
-    const bus = await connectBus({ name, owner: name, url: this.url, waitOnFirstConnect: true });
-    const host = new SimulatedHost(bus, name, options, join(this.folder, name));
+  context(user: string): string {
+    return this.folder.file(`${user}.json`);
+  }
+
+  async addHost(name: string, options: HostOptions = {}): Promise<SimulatedHost> {
+    const bus = await connectBus({ name, owner: name, context: this.context(`host-${name}`) });
+    const host = new SimulatedHost(bus, name, options, this.folder.file(name));
     this.hosts.push(host);
     await host.start();
     return host;
   }
 
-  async addCopy(): Promise<Copy> {
-    const copy = new Copy(this.url);
+  /** A copy of the service that is ready; with `wait: false` one that was only started. */
+  async addCopy({ user = 'service', wait = true } = {}): Promise<TestProcess> {
+    const env = { VIRTBUS_CONTEXT: this.context(user), VIRTBUS_LOG_LEVEL: 'debug' };
+    const copy = await startService('domain', { env });
     this.copies.push(copy);
-    await copy.ready();
+    if (wait) await copy.waitFor('domain service ready');
     return copy;
   }
 
-  async startServer(store = 'js'): Promise<void> {
-    const config = join(this.folder, 'nats.conf');
-    writeFileSync(
-      config,
-      `listen: "127.0.0.1:${this.port}"\njetstream { store_dir: ${JSON.stringify(join(this.folder, store))} }\n`,
-    );
-    this.server = spawn('nats-server', ['-c', config], { stdio: 'ignore' });
-    const probe = await connectBus({ name: 'probe', url: this.url, waitOnFirstConnect: true });
-    await probe.close();
-  }
-
-  async stopServer(): Promise<void> {
-    await ended(this.server, 'SIGKILL');
-  }
-
-  async stop(): Promise<void> {
-    await Promise.all(this.copies.map((copy) => copy.end('SIGKILL')));
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.copies.map((copy) => copy.stop('SIGKILL')));
     await Promise.all(this.hosts.map((host) => host.stop()));
-    await this.bus?.close();
-    await this.stopServer();
-    rmSync(this.folder, { recursive: true, force: true });
+    await this.bus.close();
+    await this.server[Symbol.asyncDispose]();
+    this.folder[Symbol.dispose]();
   }
 }
 
-/** One copy of the domain service. */
-export class Copy {
-  private readonly child: ChildProcess;
-  readonly lines: Record<string, unknown>[] = [];
-  private rest = '';
-
-  constructor(url: string) {
-    this.child = spawn(process.execPath, [join(root, 'services/domain')], {
-      env: { ...process.env, VIRTBUS_NATS_URL: url, VIRTBUS_LOG_LEVEL: 'debug' },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    this.child.stderr!.setEncoding('utf8').on('data', (text: string) => {
-      const lines = (this.rest + text).split('\n');
-      this.rest = lines.pop()!;
-      for (const line of lines) this.lines.push(parsed(line));
-    });
-  }
-
-  logged(message: string): Record<string, unknown>[] {
-    return this.lines.filter(({ msg }) => msg === message);
-  }
-
-  async ready(): Promise<void> {
-    await eventually(
-      () => this.logged('domain service ready').length > 0,
-      () => `ready; it said ${JSON.stringify(this.lines)}`,
-    );
-  }
-
-  /** Resolves with its exit code. */
-  async end(signal: NodeJS.Signals): Promise<number | null> {
-    await ended(this.child, signal);
-    return this.child.exitCode;
-  }
+export function writeContext(path: string, user: User, url: string): void {
+  writeFileSync(path, JSON.stringify(contextOf(user, url)), { mode: 0o600 });
 }
 
-function parsed(line: string): Record<string, unknown> {
-  try {
-    return JSON.parse(line) as Record<string, unknown>;
-  } catch {
-    return { msg: line };
-  }
-}
-
-/** Wait for a state of the world; the error tells what was waited for. */
-export async function eventually<T>(
-  look: () => T | Promise<T>,
-  wanted: string | (() => string) = 'it to become true',
-  timeoutMs = 20_000,
-): Promise<NonNullable<T>> {
-  const deadline = performance.now() + timeoutMs;
-  let trouble: unknown;
-  for (;;) {
-    try {
-      const found = await look();
-      if (found) return found;
-      trouble = undefined;
-    } catch (error) {
-      trouble = error;
-    }
-    if (performance.now() > deadline) {
-      const what = typeof wanted === 'string' ? wanted : wanted();
-      throw new Error(`waited ${timeoutMs} ms for ${what}`, { cause: trouble });
-    }
-    await new Promise((done) => setTimeout(done, 20));
-  }
-}
-
-async function ended(child: ChildProcess | undefined, signal: NodeJS.Signals): Promise<void> {
-  if (!child || child.exitCode !== null || child.signalCode !== null) return;
-  const exit = new Promise((done) => child.once('exit', done));
-  child.kill(signal);
-  await exit;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
-}
-
-/** Why these tests cannot run here, if so. */
-export function lacking(): string | undefined {
-  return spawnSync('nats-server', ['-v']).status === 0 ? undefined : 'nats-server';
+/** Wait for something to be true of the fleet, and give it. */
+export async function soon<T>(look: () => Promise<T> | T): Promise<NonNullable<Exclude<T, false>>> {
+  const found = await eventually(look, (value) => Boolean(value), { timeoutMs: 20_000 });
+  return found as NonNullable<Exclude<T, false>>;
 }

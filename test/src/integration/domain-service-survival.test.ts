@@ -12,21 +12,22 @@ import {
   type CommandOutcome,
 } from '@virtbus/shared';
 import { call, decode, enqueue, newId } from '@virtbus/shared/bus';
-import { eventually, Stack } from './domain-service-stack';
+import { newUser } from '@virtbus/shared/auth';
+import { soon, Stack, writeContext } from './domain-service-stack';
 
 const xml = (name: string, rest = ''): string =>
   `<domain type='qemu'><name>${name}</name>${rest}<memory unit='MiB'>128</memory><vcpu>1</vcpu>` +
   `<os><type arch='x86_64' machine='q35'>hvm</type></os></domain>`;
 
 let stack: Stack;
-afterEach(() => stack?.stop());
+afterEach(() => stack?.[Symbol.asyncDispose]());
 
 const list = () => call(stack.bus, listDomains, {}, { timeoutMs: 2_000 });
 const names = async () => (await list()).domains.map(({ name }) => name);
 
 async function outcome(id: string): Promise<CommandOutcome> {
   const jsm = await stack.bus.jsm();
-  return eventually(async () => {
+  return soon(async () => {
     for (const ended of ['completed', 'failed'] as const) {
       const found = await jsm.streams
         .getMessage(streams.events, { last_by_subj: outcomeSubject(id, ended) })
@@ -34,7 +35,7 @@ async function outcome(id: string): Promise<CommandOutcome> {
       if (found) return decode(found.data) as CommandOutcome;
     }
     return undefined;
-  }, `the outcome of ${id}`);
+  });
 }
 
 async function wipe(): Promise<void> {
@@ -55,21 +56,51 @@ async function registered(bucket: string): Promise<string[]> {
 test('a copy that is stopped with SIGTERM drains and exits with 0, and the others go on', async () => {
   stack = await Stack.start({ copies: 2 });
   const calls = Array.from({ length: 50 }, (_, n) => call(stack.bus, defineDomain, { xml: xml(`d${n}`) }));
-  const exit = stack.copies[0]!.end('SIGTERM');
+  const exit = stack.copies[0]!.stop('SIGTERM', 15_000);
   const answers = await Promise.allSettled(calls);
   expect(answers.filter(({ status }) => status === 'rejected')).toEqual([]);
-  expect(await exit).toBe(0);
+  expect(await exit).toEqual({ code: 0, signal: null });
   expect((await list()).total).toBe(50);
 }, 60_000);
 
-test('a copy without a bus waits for it, and one with refused credentials says so and exits with 1', async () => {
+test('a copy without a bus waits for it', async () => {
   stack = await Stack.start({ copies: 0, hosts: [] });
-  await stack.stopServer();
-  const copy = stack.addCopy();
-  await eventually(() => stack.copies[0]!.logged('NATS cannot be reached; trying again').length > 0);
-  await stack.startServer();
-  await copy;
-  expect(await stack.copies[0]!.end('SIGINT')).toBe(0);
+  await stack.server.stop();
+  const copy = await stack.addCopy({ wait: false });
+  await copy.waitFor('NATS cannot be reached; trying again');
+  await stack.server.restart();
+  await copy.waitFor('domain service ready');
+  expect(await copy.stop('SIGINT')).toEqual({ code: 0, signal: null });
+}, 60_000);
+
+test('a copy whose credentials are refused says so in one line and exits with 1', async () => {
+  stack = await Stack.start({ copies: 0, hosts: [] });
+  writeContext(stack.context('stranger'), newUser({ role: 'service' }), stack.server.url);
+  const copy = await stack.addCopy({ user: 'stranger', wait: false });
+  expect((await copy.exited).code).toBe(1);
+  const lines = copy.log.text.trim().split('\n');
+  expect(lines).toHaveLength(1);
+  expect(JSON.parse(lines[0]!)).toMatchObject({
+    level: 'fatal',
+    reason: expect.stringContaining('refuses these credentials') as string,
+  });
+}, 60_000);
+
+test('a claim whose maker died gives its name back after its time, unless the host has the domain', async () => {
+  stack = await Stack.start();
+  const [past, future] = [Date.now() - 1_000, Date.now() + 60_000];
+  const domains = await stack.bus.js.views.kv(buckets.domains, { bindOnly: true });
+  const claimed = await stack.bus.js.views.kv(buckets.names, { bindOnly: true });
+  const leave = async (name: string, uuid: string, until: number): Promise<void> => {
+    const pending = { commandId: 'dead', until };
+    await domains.put(uuid, JSON.stringify({ uuid, name, host: 'h1', driver: 'test', epoch: 1, pending }));
+    await claimed.put(name, JSON.stringify({ uuid, until }));
+  };
+  await leave('ghost', '11111111-1111-4111-8111-111111111111', past);
+  await leave('working', '22222222-2222-4222-8222-222222222222', future);
+  expect((await call(stack.bus, defineDomain, { xml: xml('ghost') })).domain.name).toBe('ghost');
+  await expect(call(stack.bus, defineDomain, { xml: xml('working') })).rejects.toThrow('already exists with uuid 2222');
+  expect(await names()).toEqual(['ghost']);
 }, 60_000);
 
 test('a restarted service knows the domains of hosts that are away, by their last event', async () => {
@@ -77,9 +108,9 @@ test('a restarted service knows the domains of hosts that are away, by their las
   await call(stack.bus, defineDomain, { xml: xml('here'), host: 'h1' });
   await call(stack.bus, defineDomain, { xml: xml('away'), host: 'h2' });
   await call(stack.bus, startDomain, {}, { target: 'away' });
-  await eventually(() => stack.hosts[1]!.status.journal === 0);
+  await soon(() => stack.hosts[1]!.status.journal === 0);
   await stack.hosts[1]!.stop();
-  await stack.copies[0]!.end('SIGKILL');
+  await stack.copies[0]!.stop('SIGKILL');
   await stack.addCopy();
   expect(await names()).toEqual(['away', 'here']);
   const { domain, online } = await call(stack.bus, getDomain, {}, { target: 'away' });
@@ -95,14 +126,14 @@ test('a wiped JetStream is filled again from the hosts and from what is known of
   const before = await registered(buckets.domains);
   await stack.hosts[1]!.stop();
   await wipe();
-  await eventually(async () => {
+  await soon(async () => {
     const [domains, claimed] = [await registered(buckets.domains), await registered(buckets.names)];
     return domains.length === 20 && claimed.length === 20 && domains;
-  }, 'the registry to be filled again');
+  });
   expect(await registered(buckets.domains)).toEqual(before);
   expect((await list()).total).toBe(20);
   await call(stack.bus, startDomain, {}, { target: 'd1' });
-  const { asOf } = await eventually(async () => {
+  const { asOf } = await soon(async () => {
     const answer = await list();
     return answer.asOf > 0 && answer.domains.some(({ name, state }) => name === 'd1' && state === 'running') && answer;
   });
@@ -113,15 +144,16 @@ test('a wiped JetStream is filled again from the hosts and from what is known of
 test('the bus comes back with an empty store after an outage, and nothing is lost', async () => {
   stack = await Stack.start({ copies: 2 });
   const { domain } = await call(stack.bus, defineDomain, { xml: xml('outlives') });
-  await stack.stopServer();
+  await stack.server.kill9();
   stack.hosts[0]!.happen(domain.uuid, { state: 'running', reason: 'booted', id: 7 }, 'started', 'booted');
-  await new Promise((done) => setTimeout(done, 1_500));
-  await stack.startServer('another-store');
-  await eventually(async () => {
+  await stack.copies[0]!.waitFor('disconnected from NATS');
+  await stack.server.wipe();
+  await stack.server.restart();
+  await soon(async () => {
     const { domain: now, asOf } = await call(stack.bus, getDomain, {}, { target: 'outlives', timeoutMs: 1_000 });
     return now.state === 'running' && asOf > 0;
-  }, 'the event of the outage');
-  await eventually(async () => (await registered(buckets.names)).includes('outlives'), 'the name');
+  });
+  await soon(async () => (await registered(buckets.names)).includes('outlives'));
   await call(stack.bus, defineDomain, { xml: xml('afterwards') });
   expect(await names()).toEqual(['afterwards', 'outlives']);
 }, 60_000);
@@ -130,8 +162,8 @@ test('a domain that a host always had is taken in, and its name is taken', async
   stack = await Stack.start();
   const uuid = '8a9d7f3c-40b6-4f5e-8a30-8f1c5b2f9d01';
   stack.hosts[0]!.plant({ uuid, name: 'planted', state: 'running', reason: 'booted' });
-  await eventually(async () => (await names()).includes('planted'));
-  await eventually(async () => (await registered(buckets.names)).includes('planted'));
+  await soon(async () => (await names()).includes('planted'));
+  await soon(async () => (await registered(buckets.names)).includes('planted'));
   await expect(call(stack.bus, defineDomain, { xml: xml('planted') })).rejects.toThrow(
     `already exists with uuid ${uuid}`,
   );
@@ -141,12 +173,10 @@ test('of two hosts that claim one domain the first keeps it under the same epoch
   stack = await Stack.start({ hosts: ['h1', 'h2', 'h3'] });
   const { domain } = await call(stack.bus, defineDomain, { xml: xml('torn'), host: 'h1' });
   stack.hosts[1]!.plant({ uuid: domain.uuid, name: 'torn', epoch: 1, revision: 9 });
-  await eventually(() =>
-    stack.copies[0]!.lines.some(({ msg }) => String(msg).startsWith('two hosts claim the same domain')),
-  );
+  await stack.copies[0]!.waitFor('two hosts claim the same domain');
   expect((await call(stack.bus, getDomain, {}, { target: 'torn' })).domain.host).toBe('h1');
   stack.hosts[2]!.plant({ uuid: domain.uuid, name: 'torn', epoch: 2 });
-  await eventually(async () => (await call(stack.bus, getDomain, {}, { target: 'torn' })).domain.host === 'h3');
+  await soon(async () => (await call(stack.bus, getDomain, {}, { target: 'torn' })).domain.host === 'h3');
   expect(stack.hosts[0]!.domains.has(domain.uuid)).toBe(true);
 }, 60_000);
 
@@ -154,19 +184,19 @@ test('a queued command waits for its host, is applied once, and its outcome is t
   stack = await Stack.start({ copies: 2 });
   await call(stack.bus, defineDomain, { xml: xml('later') });
   const id = newId();
-  await stack.copies[0]!.end('SIGKILL');
-  await stack.copies[1]!.end('SIGKILL');
+  await stack.copies[0]!.stop('SIGKILL');
+  await stack.copies[1]!.stop('SIGKILL');
   await enqueue(stack.bus, startDomain, {}, { target: 'later', id });
   expect((await enqueue(stack.bus, startDomain, {}, { target: 'later', id })).duplicate).toBe(true);
-  await stack.stopServer();
-  await stack.startServer();
+  await stack.server.kill9();
+  await stack.server.restart();
   await Promise.all([stack.addCopy(), stack.addCopy()]);
   const told = await outcome(id);
   expect(told).toMatchObject({ commandId: id, operation: 'domain.start', domain: 'later' });
   expect(told.response).toMatchObject({ domain: { state: 'running' } });
   expect(stack.hosts[0]!.applied.filter((one) => one.id === id)).toHaveLength(1);
   const jsm = await stack.bus.jsm();
-  await eventually(async () => (await jsm.streams.info(streams.queue)).state.messages === 0);
+  await soon(async () => (await jsm.streams.info(streams.queue)).state.messages === 0);
 }, 60_000);
 
 test('a queued command for a host that is away is applied when the host is there', async () => {
@@ -176,7 +206,7 @@ test('a queued command for a host that is away is applied when the host is there
   await stack.hosts[0]!.stop();
   const id = newId();
   await enqueue(stack.bus, startDomain, {}, { target: 'patient', id });
-  await eventually(() => stack.copies[0]!.logged('queued command waits').length > 0);
+  await stack.copies[0]!.waitFor('queued command waits');
   const back = await stack.addHost('h1');
   back.plant(summary);
   expect(await outcome(id)).toMatchObject({ response: { domain: { state: 'running' } } });

@@ -17,7 +17,7 @@ import {
   VirtError,
 } from '@virtbus/shared';
 import { call, newId } from '@virtbus/shared/bus';
-import { eventually, Stack } from './domain-service-stack';
+import { soon, Stack } from './domain-service-stack';
 
 const xml = (name: string, rest = ''): string =>
   `<domain type='qemu'><name>${name}</name>${rest}<memory unit='MiB'>128</memory><vcpu>1</vcpu>` +
@@ -33,13 +33,13 @@ let stack: Stack;
 beforeAll(async () => {
   stack = await Stack.start({ copies: 3, hosts: ['h1', 'h2'] });
 }, 60_000);
-afterAll(() => stack?.stop());
+afterAll(() => stack?.[Symbol.asyncDispose]());
 
 const names = async (): Promise<string[]> => (await call(stack.bus, listDomains, {})).domains.map(({ name }) => name);
 const allApplied = () => stack.hosts.flatMap((host) => host.applied);
 
 test('hosts are listed with what their heartbeats tell', async () => {
-  const { hosts } = await eventually(async () => {
+  const { hosts } = await soon(async () => {
     const answer = await call(stack.bus, listHosts, {});
     return answer.hosts.length === 2 && answer;
   });
@@ -156,7 +156,7 @@ test('a transient domain is forgotten when it stops, and its name is free again'
   expect(await names()).toContain('fleeting');
   const host = stack.hosts.find(({ name }) => name === domain.host)!;
   host.happen(domain.uuid, { state: 'shutoff', reason: 'shutdown', id: -1 }, 'stopped', 'shutdown');
-  await eventually(async () => !(await names()).includes('fleeting'));
+  await soon(async () => !(await names()).includes('fleeting'));
   expect((await call(stack.bus, createDomain, { xml: xml('fleeting') })).domain.uuid).not.toBe(domain.uuid);
 });
 
@@ -176,7 +176,7 @@ test('the undefine that was answered is answered again', async () => {
   const { domain } = await call(stack.bus, defineDomain, { xml: xml('twice') });
   const id = newId();
   const first = await call(stack.bus, undefineDomain, {}, { target: domain.uuid, id });
-  const again = await eventually(() => call(stack.bus, undefineDomain, {}, { target: domain.uuid, id }));
+  const again = await soon(() => call(stack.bus, undefineDomain, {}, { target: domain.uuid, id }));
   expect(again).toEqual(first);
 });
 

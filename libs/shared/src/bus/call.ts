@@ -75,9 +75,14 @@ export async function enqueue<C extends Contract>(
   if (!c.queue) throw new VirtError('INVALID_ARG', { detail: `${c.name} cannot be queued` });
   const id = options.id ?? newId();
   const body = encode(checkRequest(c, request), options.format ?? 'msgpack');
+  if (body.length > bus.bodies.limit) {
+    // A body in parts lives with its sender, who may be gone when the command's turn comes.
+    const detail = `${body.length} bytes; a queued command can have ${bus.bodies.limit}`;
+    throw new VirtError('MESSAGE_TOO_LARGE', { detail });
+  }
   const h = writeContext({ timeoutMs: options.timeoutMs ?? c.timeoutMs, id, traceparent: options.traceparent });
   try {
-    const ack = await bus.js.publish(queueSubject(c, options.target), bus.bodies.outgoing(body, h), {
+    const ack = await bus.js.publish(queueSubject(c, options.target), body, {
       headers: h,
       msgID: id,
     });

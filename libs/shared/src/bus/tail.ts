@@ -71,6 +71,7 @@ export async function* tail(bus: Bus, options: TailOptions): AsyncGenerator<Logg
     }
     const stop = (): void => messages.stop();
     options.signal?.addEventListener('abort', stop);
+    if (options.signal?.aborted) stop();
     void watchConsumer(messages);
     try {
       for await (const message of messages) {

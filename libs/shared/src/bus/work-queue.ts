@@ -50,6 +50,7 @@ export async function consumeQueue(bus: Bus, options: QueueOptions): Promise<voi
       const messages = await open(bus, options);
       const stop = (): void => messages.stop();
       signal.addEventListener('abort', stop);
+      if (signal.aborted) stop();
       void watchConsumer(messages);
       try {
         for await (const message of messages) {
