@@ -1,0 +1,71 @@
+/**
+ * Runs every test of the repository: `node tools/dist/run-tests.js [--project NAME]… [PATTERN…]`.
+ *
+ * Unit tests run two files at a time; those with guests and whole stacks run one after the other, because two cores
+ * emulate a single guest just so. Everything that tests write goes below one folder, which is removed at the end; a
+ * process that still refers to that folder was left behind by a test, and that is a failure. Logs of failed test files
+ * are kept in `.cache/test-logs`. The last line is `N passed, N failed, N skipped`.
+ */
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { runJest, type Outcome } from './test-run/jest-project';
+import { endLeftovers } from './test-run/leftovers';
+import { keepLogs } from './test-run/logs';
+import { skipReasons, summary } from './test-run/summary';
+
+const root = resolve(__dirname, '..', '..');
+const keptLogs = join(root, '.cache', 'test-logs');
+const projects: Record<string, string[]> = {
+  unit: ['--maxWorkers=2'],
+  integration: ['--runInBand'],
+  conformance: ['--maxWorkers=2'],
+};
+
+function chosen(): { names: string[]; patterns: string[] } {
+  const options = { project: { type: 'string', multiple: true, default: Object.keys(projects) } } as const;
+  const { values, positionals } = parseArgs({ allowPositionals: true, options });
+  const unknown = values.project.find((name) => !(name in projects));
+  if (unknown) throw new Error(`there is no project ${unknown}; choose from ${Object.keys(projects).join(', ')}`);
+  return { names: values.project, patterns: positionals };
+}
+
+/** Runs the projects and prints the report; true when all is well. */
+async function run(names: string[], patterns: string[]): Promise<boolean> {
+  // Short, since unix sockets live below it, and passable for a QEMU under another user.
+  const folder = mkdtempSync(join(tmpdir(), 'vbt-'));
+  chmodSync(folder, 0o711);
+  const logs = join(folder, 'logs');
+  const skips = join(folder, 'skips');
+  mkdirSync(logs);
+  rmSync(keptLogs, { recursive: true, force: true });
+  process.on('SIGINT', () => undefined); // reaches jest as well, which ends; then we clean up
+
+  const outcomes: Outcome[] = [];
+  const leftovers: string[] = [];
+  try {
+    for (const name of names) {
+      const options = [...(projects[name] ?? []), ...patterns];
+      const env = { TMPDIR: folder, VIRTBUS_TEST_LOGS: logs, VIRTBUS_TEST_SKIPS: skips };
+      outcomes.push(await runJest({ root, project: name, options, env, report: join(folder, `${name}.json`) }));
+      leftovers.push(...(await endLeftovers(folder)));
+    }
+    const kept = keepLogs(
+      logs,
+      keptLogs,
+      outcomes.flatMap((outcome) => outcome.failedFiles),
+    );
+    const result = summary({ outcomes, leftovers, reasons: skipReasons(skips) });
+    if (kept) result.lines.unshift(`logs of the failed tests: ${relative(root, keptLogs)}`);
+    console.log(result.lines.join('\n'));
+    return result.good;
+  } finally {
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+const { names, patterns } = chosen();
+void run(names, patterns).then((good) => {
+  process.exitCode = good ? 0 : 1;
+});
