@@ -232,7 +232,7 @@ export class Actor<G extends Guest = Guest> {
     this.shutOff(news.to);
     if (this.starting) return;
     this.emit({ class: 'lifecycle', type: 'stopped', detail: news.detail, cause });
-    if (!this.record.persistent) this.host.gone(this as unknown as Actor);
+    if (!this.record.persistent) this.host.gone(this);
   }
 
   /** Back to a definition: nothing of the guest remains. */
@@ -304,7 +304,7 @@ export class Actor<G extends Guest = Guest> {
     this.record.answered.push(answer);
     if (this.record.answered.length > answersKept) this.record.answered.shift();
     if (this.record.pending?.id === answer.id) this.record.pending = undefined;
-    this.host.keepAnswers(this as unknown as Actor);
+    this.host.keepAnswers(this);
   }
 
   /** While `work` runs, effects that it causes carry its command's id. */

@@ -3,7 +3,7 @@
  * start we never finished and that has not run an instruction.
  */
 import { existsSync } from 'node:fs';
-import { resumedDetail, suspendedDetail, VirtError, type DomainState, type ReasonOf } from '@virtbus/shared';
+import { resumedDetail, suspendedDetail, VirtError, type DomainState } from '@virtbus/shared';
 import type { Actor } from './actor';
 import type { Guest, Reattached } from './driver';
 import { reasonOf, type DriverHost } from './host';
@@ -85,8 +85,8 @@ async function alive<G extends Guest>(
     actor.lifecycle('started', 'booted', cause);
   } else if (state.state !== before.state) {
     actor.enter(state);
-    if (state.state === 'running') actor.lifecycle('resumed', resumedDetail(state.reason as ReasonOf<'running'>), cause);
-    else if (state.state === 'paused') actor.lifecycle('suspended', suspendedDetail(state.reason as ReasonOf<'paused'>), cause);
+    if (state.state === 'running') actor.lifecycle('resumed', resumedDetail(state.reason), cause);
+    else if (state.state === 'paused') actor.lifecycle('suspended', suspendedDetail(state.reason), cause);
     else if (state.state === 'crashed') actor.lifecycle('crashed', 'panicked', null);
     else actor.persist();
   }

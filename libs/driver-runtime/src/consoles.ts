@@ -1,5 +1,5 @@
 /** Console sessions: one a console at a time, streamed over the bus, ended with the guest. */
-import { openConsole, VirtError, streamSubject, type Response } from '@virtbus/shared';
+import { type openConsole, VirtError, streamSubject, type Response } from '@virtbus/shared';
 import { hostStream, type Bus, type ByteStream } from '@virtbus/shared/bus';
 import type { ConsoleChannel } from './driver';
 
@@ -30,7 +30,9 @@ export class Consoles {
     const key = `${uuid} ${channel.device}`;
     const other = this.sessions.get(key);
     if (other && !force) {
-      throw new VirtError('OPERATION_FAILED', { detail: `Active console session exists for ${channel.device}; use force to end it` });
+      throw new VirtError('OPERATION_FAILED', {
+        detail: `Active console session exists for ${channel.device}; use force to end it`,
+      });
     }
     other?.stream.end('another session has taken this console over');
     const stream = hostStream(this.bus, this.host, session, (bytes) => void channel.write(bytes));

@@ -109,7 +109,8 @@ export interface Guest {
 
 /** What became of a guest that ran when our process ended. */
 export type Reattached<G extends Guest> =
-  { kind: 'alive'; guest: G; state: DomainState } | { kind: 'gone'; reason: ReasonOf<'shutoff'>; detail: LifecycleDetail<'stopped'> };
+  | { kind: 'alive'; guest: G; state: DomainState }
+  | { kind: 'gone'; reason: ReasonOf<'shutoff'>; detail: LifecycleDetail<'stopped'> };
 
 export interface Driver<G extends Guest = Guest> {
   readonly name: string;
@@ -122,7 +123,10 @@ export interface Driver<G extends Guest = Guest> {
    * What a new definition becomes here: defaults filled, checked, devices placed and named.
    * @param before the definition it replaces, whose devices keep their places
    */
-  prepare(domain: Domain, how: { validate: boolean; before?: Domain | undefined }): { domain: Domain; warnings: string[] };
+  prepare(
+    domain: Domain,
+    how: { validate: boolean; before?: Domain | undefined },
+  ): { domain: Domain; warnings: string[] };
   /** Resolves with the guest ready but paused, or incoming from the save image; the caller lets it run. */
   start(spec: StartSpec): Promise<G>;
   /** Find a guest that was started by an earlier process of ours. Never harms it, also when it does not answer. */
@@ -179,8 +183,12 @@ export interface Facets<G extends Guest = Guest> {
     /** What a save image holds. */
     inspect(path: string): Promise<{ xml: string; running: boolean }>;
   };
-  readonly stats?: { collect(guest: G, groups: ReadonlySet<StatsGroup>, signal: AbortSignal): Promise<Partial<DomainStats>> };
-  readonly screenshot?: { take(guest: G, screen: number, signal: AbortSignal): Promise<{ mime: string; data: Buffer }> };
+  readonly stats?: {
+    collect(guest: G, groups: ReadonlySet<StatsGroup>, signal: AbortSignal): Promise<Partial<DomainStats>>;
+  };
+  readonly screenshot?: {
+    take(guest: G, screen: number, signal: AbortSignal): Promise<{ mime: string; data: Buffer }>;
+  };
   readonly keyboard?: {
     sendKey(
       guest: G,
@@ -198,7 +206,11 @@ export interface Facets<G extends Guest = Guest> {
   readonly monitor?: {
     execute(
       guest: G,
-      command: { execute?: string | undefined; arguments?: Record<string, unknown> | undefined; hmp?: string | undefined },
+      command: {
+        execute?: string | undefined;
+        arguments?: Record<string, unknown> | undefined;
+        hmp?: string | undefined;
+      },
       signal: AbortSignal,
     ): Promise<unknown>;
   };
@@ -209,7 +221,7 @@ export interface Facets<G extends Guest = Guest> {
 }
 
 /** The one place where "this driver cannot" is said. */
-export function facet<G extends Guest, K extends keyof Facets<G> & string>(
+export function facet<G extends Guest, K extends keyof Facets<G>>(
   driver: Driver<G>,
   name: K,
 ): NonNullable<Facets<G>[K]> {

@@ -14,7 +14,7 @@ import type { Driver, Guest } from './driver';
 import { endpoints } from './endpoints';
 import { Heartbeat } from './heartbeat';
 import { DriverHost } from './host';
-import { driverSettings } from './settings';
+import { type driverSettings } from './settings';
 import { Store } from './store';
 
 export interface RunningDriver {
@@ -34,12 +34,12 @@ export async function runDriver<G extends Guest>(
   const store = new Store(join(state, driver.name), join(values.runDir, values.host, driver.name));
   const host = new DriverHost<G>(values.host, driver, store, log.child({ driver: driver.name }));
   await adopt(host, host.load());
-  await autostart(host as unknown as DriverHost);
-  const bus = await connect(values, host as unknown as DriverHost, log);
+  await autostart(host);
+  const bus = await connect(values, host, log);
   const publisher = new EventPublisher(bus, host.journalOnDisk, log);
   host.onJournal = () => publisher.kick();
   host.consoles.connect(bus);
-  const heartbeat = new Heartbeat(host as unknown as DriverHost, { labels: values.labels, version });
+  const heartbeat = new Heartbeat(host, { labels: values.labels, version });
   await serve(
     bus,
     {
@@ -49,7 +49,7 @@ export async function runDriver<G extends Guest>(
       queue: `${values.host}-${driver.name}`,
       metadata: { host: values.host, driver: driver.name },
     },
-    endpoints(host as unknown as DriverHost, heartbeat.status),
+    endpoints(host, heartbeat.status),
     host.log,
   );
   publisher.start();

@@ -5,7 +5,10 @@ import { HostName } from '@virtbus/shared';
 import { busSettings, pairs, setting, stateDirSetting } from '@virtbus/shared/config';
 import { z } from 'zod';
 
-const defaultHost = (): string => hostname().split('.')[0]!.replaceAll(/[^A-Za-z0-9_-]/g, '-') || 'localhost';
+const defaultHost = (): string =>
+  hostname()
+    .split('.')[0]!
+    .replaceAll(/[^A-Za-z0-9_-]/g, '-') || 'localhost';
 
 export const driverSettings = {
   ...busSettings,

@@ -4,10 +4,10 @@
  */
 import { parseDomain, type Domain } from '@virtbus/domain-xml';
 import {
-  driverCreate,
-  driverDefine,
-  driverRename,
-  driverRestore,
+  type driverCreate,
+  type driverDefine,
+  type driverRename,
+  type driverRestore,
   VirtError,
   type DomainSummary,
 } from '@virtbus/shared';
@@ -22,7 +22,11 @@ type Defined = { domain: DomainSummary; warnings: string[] };
 
 const causeOf = (call: Call, operation: string): Cause => ({ id: call.id, operation, traceparent: call.traceparent });
 
-export async function define(host: DriverHost, ask: z.output<typeof driverDefine.request>, call: Call): Promise<Defined> {
+export async function define(
+  host: DriverHost,
+  ask: z.output<typeof driverDefine.request>,
+  call: Call,
+): Promise<Defined> {
   const domain = parse(ask.xml);
   const known = earlierAnswer<Defined>(host, domain.uuid, call.id);
   if (known) return known;
@@ -68,7 +72,11 @@ function firstDefinition(
   });
 }
 
-export async function create(host: DriverHost, ask: z.output<typeof driverCreate.request>, call: Call): Promise<Defined> {
+export async function create(
+  host: DriverHost,
+  ask: z.output<typeof driverCreate.request>,
+  call: Call,
+): Promise<Defined> {
   const domain = parse(ask.xml);
   const known = earlierAnswer<Defined>(host, domain.uuid, call.id);
   if (known) return known;
@@ -135,7 +143,8 @@ export async function rename(
   const cause = causeOf(call, 'rename');
   return actor.once(cause, async () => {
     using _job = await actor.jobs.normal('modify', 'rename', call.signal);
-    if (!actor.record.persistent) throw new VirtError('OPERATION_INVALID', { detail: 'cannot rename a transient domain' });
+    if (!actor.record.persistent)
+      throw new VirtError('OPERATION_INVALID', { detail: 'cannot rename a transient domain' });
     if (actor.active) throw new VirtError('OPERATION_INVALID', { detail: 'cannot rename active domain' });
     if (actor.managedSave) {
       throw new VirtError('OPERATION_INVALID', { detail: 'cannot rename domain with a managed saved state' });

@@ -8,7 +8,18 @@
  *   <state>/journal/                    events that the bus has not acknowledged
  */
 import { randomUUID } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { VirtError } from '@virtbus/shared';
 import type { DomainRecord, HostRecord, Tombstone } from './record';
@@ -149,7 +160,8 @@ export function replaceFile(path: string, content: string, durable: boolean): vo
 
 function unwritable(path: string, cause: unknown): VirtError {
   const code = (cause as NodeJS.ErrnoException).code;
-  const why = code === 'ENOSPC' ? 'no space left on the device' : code === 'EACCES' ? 'permission denied' : String(cause);
+  const why =
+    code === 'ENOSPC' ? 'no space left on the device' : code === 'EACCES' ? 'permission denied' : String(cause);
   return new VirtError('SYSTEM_ERROR', { detail: `cannot write ${path}: ${why}` }, { cause });
 }
 

@@ -100,11 +100,9 @@ export class QemuDriver implements Driver<QemuGuest> {
     return this.emulators.map(({ arch }) => arch);
   }
 
-  prepare(
-    domain: Domain,
-    _how: { validate: boolean; before?: Domain | undefined },
-  ): { domain: Domain; warnings: string[] } {
-    return prepareDomain(domain, this.capabilitiesFor(domain));
+  prepare(domain: Domain, { before }: { before?: Domain | undefined }): { domain: Domain; warnings: string[] } {
+    const options = { newDefinition: before === undefined, privileged: process.getuid?.() === 0 };
+    return { domain: prepareDomain(domain, this.capabilitiesFor(domain), options), warnings: [] };
   }
 
   start(spec: StartSpec): Promise<QemuGuest> {

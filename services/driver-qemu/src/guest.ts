@@ -5,7 +5,7 @@
  * A monitor that is lost while the process lives is opened again, for as long as it takes; the guest is never harmed
  * for not answering.
  */
-import { deviceByAlias, removeDevice, type Domain } from '@virtbus/domain-xml';
+import { copyModel, deviceByAlias, removeDevice, type Domain } from '@virtbus/domain-xml';
 import type { Guest, GuestFolders, GuestNews, GuestSink, SavedGuest } from '@virtbus/driver-runtime';
 import {
   resumedDetail,
@@ -98,7 +98,7 @@ export class QemuGuest implements Guest {
     signal?: AbortSignal,
     timeoutMs?: number,
   ): Promise<CommandResult<N>> {
-    return (await this.askRaw(command, args as object | undefined, signal, timeoutMs)) as CommandResult<N>;
+    return await this.askRaw(command, args, signal, timeoutMs);
   }
 
   async askRaw(command: string, args?: object, signal?: AbortSignal, timeoutMs?: number): Promise<unknown> {
@@ -269,10 +269,10 @@ export class QemuGuest implements Guest {
     const channel = this.live.devices.channels.find((one) => one.alias?.name === alias);
     if (!channel) return;
     const state = open ? 'connected' : 'disconnected';
-    const channels = this.live.devices.channels.map((one) =>
-      one === channel ? { ...one, target: { ...one.target, state } } : one,
-    ) as typeof this.live.devices.channels;
-    this.live = { ...this.live, devices: { ...this.live.devices, channels } };
+    const live = copyModel(this.live);
+    const target = live.devices.channels.find((one) => one.alias?.name === alias)?.target;
+    if (target) target.state = state;
+    this.live = live;
     this.tellLive();
     if (channel.target?.name !== agentPort) return;
     this.agentConnected = open;

@@ -65,8 +65,11 @@ async function documentOf(
 }
 
 const document = <C extends Contract>(contract: C, secrets: boolean) =>
-  look(contract, 'any', (request: unknown, { actor }: Context) =>
-    documentOf(request as Parameters<typeof documentOf>[0], actor, secrets) as never,
+  look(
+    contract,
+    'any',
+    (request: unknown, { actor }: Context) =>
+      documentOf(request as Parameters<typeof documentOf>[0], actor, secrets) as never,
   );
 
 export const xml = document(getDomainXml, false);

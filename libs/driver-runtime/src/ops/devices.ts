@@ -1,5 +1,13 @@
 /** Devices, added, removed and changed: in the definition, in the running guest, or both. */
-import { addDevice, formatDevice, parseDevice, removeDevice, replaceDevice, type Device, type Domain } from '@virtbus/domain-xml';
+import {
+  addDevice,
+  formatDevice,
+  parseDevice,
+  removeDevice,
+  replaceDevice,
+  type Device,
+  type Domain,
+} from '@virtbus/domain-xml';
 import { attachDevice, detachDevice, updateDevice, type Affect } from '@virtbus/shared';
 import { facet, type Facets } from '../driver';
 import { affected } from './affect';
@@ -20,7 +28,8 @@ async function apply(how: How, { xml, affect }: { xml: string; affect: Affect },
   const device = parseDevice(xml);
   // The new definition is made and checked first: when it is refused, the guest has not been touched.
   const config = sides.includes('config')
-    ? host.implementation.prepare(onConfig[how](actor.config!, device), { validate: false, before: actor.config }).domain
+    ? host.implementation.prepare(onConfig[how](actor.config!, device), { validate: false, before: actor.config })
+        .domain
     : undefined;
   let now: Device | undefined;
   if (sides.includes('live')) {

@@ -11,6 +11,6 @@ import * as stats from './stats';
 
 const isOp = (value: unknown): value is Op => typeof value === 'object' && value !== null && 'contract' in value;
 
-export const ops: readonly Op[] = [definition, devices, inside, lifecycle, resources, save, start, stats].flatMap((family) =>
-  Object.values(family).filter(isOp),
+export const ops: readonly Op[] = [definition, devices, inside, lifecycle, resources, save, start, stats].flatMap(
+  (family) => Object.values(family).filter(isOp),
 );

@@ -27,7 +27,7 @@ export interface Op<C extends Contract = Contract, G extends Guest = Guest> {
 
 /** Binds the types of a contract to its operation. */
 export function op<C extends Contract>(spec: Op<C>): Op {
-  return spec as unknown as Op;
+  return spec;
 }
 
 /** A command that changes the domain: applied once, under a modify job. */
@@ -72,7 +72,7 @@ export async function perform(operation: Op, request: unknown, context: Context)
   const work = async (): Promise<unknown> => {
     using _job = await take(operation, actor, call.signal);
     checkNeeds(actor, operation.needs);
-    const run = (): Promise<unknown> => operation.run(request as never, context) as Promise<unknown>;
+    const run = (): Promise<unknown> => operation.run(request, context);
     return operation.once ? actor.as(cause, run) : run();
   };
   return operation.once ? actor.once(cause, work) : work();

@@ -59,8 +59,11 @@ async function saveTo(
   const facility = facet(host.implementation, 'save');
   const guest = guestOf(actor);
   const wasRunning = actor.record.state === 'running';
-  const domain = how.xml ? parseDomain(how.xml, { mode: 'inactive', unknown: 'refuse' }).domain : (actor.live ?? actor.document);
-  if (domain.uuid !== actor.uuid) throw new VirtError('INVALID_ARG', { detail: 'the document given is of another domain' });
+  const domain = how.xml
+    ? parseDomain(how.xml, { mode: 'inactive', unknown: 'refuse' }).domain
+    : (actor.live ?? actor.document);
+  if (domain.uuid !== actor.uuid)
+    throw new VirtError('INVALID_ARG', { detail: 'the document given is of another domain' });
   const abort = new AbortController();
   const signal = AbortSignal.any([call.signal, abort.signal]);
   const began = Date.now();
@@ -79,7 +82,9 @@ async function saveTo(
     actor.lastJob = { ...job, type: signal.aborted ? 'cancelled' : 'failed', elapsedMs: Date.now() - began };
     rmSync(path, { force: true });
     if (wasRunning && actor.guest) {
-      await guest.resume('save-canceled').catch((err: unknown) => actor.log.error({ err }, 'cannot resume after a failed save'));
+      await guest
+        .resume('save-canceled')
+        .catch((err: unknown) => actor.log.error({ err }, 'cannot resume after a failed save'));
     }
     throw abort.signal.aborted && isVirtError(abort.signal.reason) ? abort.signal.reason : thrown;
   } finally {
@@ -104,7 +109,9 @@ export const abort = op({
       throw new VirtError('OPERATION_INVALID', { detail: 'cannot abort VM start; use destroy instead' });
     }
     if (!actor.abortJob) throw new VirtError('OPERATION_INVALID', { detail: 'no job is active on the domain' });
-    actor.abortJob.abort(new VirtError('OPERATION_ABORTED', { detail: `${actor.job?.operation ?? 'the job'} was aborted` }));
+    actor.abortJob.abort(
+      new VirtError('OPERATION_ABORTED', { detail: `${actor.job?.operation ?? 'the job'} was aborted` }),
+    );
     return {};
   },
 });

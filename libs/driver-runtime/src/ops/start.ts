@@ -27,7 +27,8 @@ export const start = change(
   async ({ paused, forceBoot }, { host, actor, call }) => {
     const image = host.store.managedSaveOf(actor.uuid);
     if (forceBoot) dropManagedSave(host, actor);
-    if (actor.managedSave) await restoreFrom(host, actor, { path: image, paused: paused || undefined, signal: call.signal });
+    if (actor.managedSave)
+      await restoreFrom(host, actor, { path: image, paused: paused || undefined, signal: call.signal });
     else await boot(host, actor, { domain: actor.document, paused, signal: call.signal });
     dropManagedSave(host, actor);
     return { domain: actor.summary() };
@@ -51,7 +52,9 @@ export async function restoreFrom(
   const image = await facet(host.implementation, 'save').inspect(how.path);
   const { domain } = parseDomain(how.xml ?? image.xml, { mode: 'inactive', unknown: 'warn' });
   if (domain.uuid !== actor.uuid) {
-    throw new VirtError('OPERATION_FAILED', { detail: `${how.path} holds another domain: '${domain.name}' ${domain.uuid}` });
+    throw new VirtError('OPERATION_FAILED', {
+      detail: `${how.path} holds another domain: '${domain.name}' ${domain.uuid}`,
+    });
   }
   await boot(host, actor, {
     domain,
