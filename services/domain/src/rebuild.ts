@@ -60,7 +60,7 @@ export class Rebuild {
 
   private async lastKnown(entry: DomainEntry): Promise<void> {
     const { bus, knowledge, projection, registry } = this.fleet;
-    const last = (await lastEvent(bus, entry.uuid))?.domain;
+    const last = (await lastEvent(bus, { uuid: entry.uuid }))?.domain;
     const applies = last !== undefined && last.epoch >= entry.epoch;
     if (applies && hasLeft(last)) {
       projection.bury(last);

@@ -2,19 +2,24 @@
  * Publishes the journal to the events stream: in order, each event once, for as long as it takes.
  *
  * The stream drops what it has seen (`Nats-Msg-Id`) within its window. After a longer absence, or a crash between
- * publishing and noting it, the publisher looks at the last event the stream holds of each domain and skips what is
- * there already: revisions rise, so that comparison is exact.
+ * publishing and noting it, the publisher looks at the last event the stream holds of each domain from this host and skips
+ * what is there already: epochs and the revisions within them rise, so that comparison is exact.
  */
 import { headers } from 'nats';
-import { eventSubject, root, streams } from '../contracts/subjects';
+import { eventSubject, streams } from '../contracts/subjects';
 import type { Log } from '../log';
 import type { DomainEvent } from '../model';
-import { decode, encode } from './codec';
+import { encode } from './codec';
 import type { Bus } from './connection';
-import { isMissing } from './jetstream';
 import type { Journal, JournalEntry } from './journal';
+import { lastEvent } from './tail';
 
 const retryMs = 500;
+
+interface Version {
+  epoch: number;
+  revision: number;
+}
 
 export class EventPublisher {
   private wake: (() => void) | undefined;
@@ -22,7 +27,7 @@ export class EventPublisher {
   private running: Promise<void> | undefined;
   /** Domains whose stored revision must be looked at before publishing: set after a start and after each failure. */
   private doubtful = true;
-  private readonly stored = new Map<string, number>();
+  private readonly stored = new Map<string, Version>();
 
   constructor(
     private readonly bus: Bus,
@@ -102,25 +107,13 @@ export class EventPublisher {
     });
   }
 
-  private async isStored(event: DomainEvent): Promise<boolean> {
-    const { uuid, revision } = event.domain;
+  private async isStored({ host, domain: { uuid, epoch, revision } }: DomainEvent): Promise<boolean> {
     let last = this.stored.get(uuid);
     if (last === undefined) {
-      last = await this.lastRevision(uuid);
+      last = (await lastEvent(this.bus, { uuid, host }))?.domain ?? { epoch: 0, revision: 0 };
       this.stored.set(uuid, last);
     }
-    return revision <= last;
-  }
-
-  private async lastRevision(uuid: string): Promise<number> {
-    try {
-      const jsm = await this.bus.jsm();
-      const message = await jsm.streams.getMessage(streams.events, { last_by_subj: `${root}.event.domain.${uuid}.>` });
-      return (decode(message.data) as DomainEvent).domain.revision;
-    } catch (error) {
-      if (isMissing(error) || (error as Error).message.includes('no message found')) return 0;
-      throw error;
-    }
+    return epoch === last.epoch ? revision <= last.revision : epoch < last.epoch;
   }
 
   private sleep(ms?: number): Promise<void> {

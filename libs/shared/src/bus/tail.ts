@@ -103,11 +103,11 @@ export async function lastSequence(bus: Bus): Promise<number> {
   }
 }
 
-/** The last event the stream holds of a domain. */
-export async function lastEvent(bus: Bus, uuid: string): Promise<DomainEvent | undefined> {
+/** The last event the stream holds of a domain, from any host or from one. */
+export async function lastEvent(bus: Bus, of: { uuid: string; host?: string }): Promise<DomainEvent | undefined> {
   try {
     const jsm = await bus.jsm();
-    const message = await jsm.streams.getMessage(streams.events, { last_by_subj: eventFilter({ uuid }) });
+    const message = await jsm.streams.getMessage(streams.events, { last_by_subj: eventFilter(of) });
     return decode(message.data) as DomainEvent;
   } catch (error) {
     if (isMissing(error) || (error as Error).message.includes('no message found')) return undefined;

@@ -176,7 +176,7 @@ export class Claims {
     if (known) return false;
     const entry = await this.registry.domain(uuid);
     if (!entry) {
-      const last = (await lastEvent(this.registry.bus, uuid))?.domain;
+      const last = (await lastEvent(this.registry.bus, { uuid }))?.domain;
       return last !== undefined && last.name === name && !hasLeft(last);
     }
     if (entry.value.name !== name) {
@@ -189,6 +189,6 @@ export class Claims {
   /** The epoch a domain of this uuid was last in: a new life needs a higher one, so that the old cannot be taken for it. */
   private async lastEpoch(uuid: string): Promise<number> {
     const left = this.projection.tombstone(uuid)?.epoch ?? 0;
-    return Math.max(left, (await lastEvent(this.registry.bus, uuid))?.domain.epoch ?? 0);
+    return Math.max(left, (await lastEvent(this.registry.bus, { uuid }))?.domain.epoch ?? 0);
   }
 }
