@@ -260,6 +260,7 @@ export function refineCharacter(model: Character, source: XmlElement, context: R
   const first = model.sources[0];
   if (model.type === 'tcp' || model.type === 'udp') for (const one of model.sources) one.mode ??= 'connect';
   if (model.type === 'tcp') model.protocol = { type: model.protocol?.type ?? 'raw' };
+  else delete model.protocol;
   if (model.type === 'pty' && first && !context.live) delete first.path;
   if (model.type === 'unix' && first?.path !== undefined) first.mode ??= 'connect';
 }

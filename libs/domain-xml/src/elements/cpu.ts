@@ -72,8 +72,8 @@ export const cpu = element('cpu', {
   topology: one(
     element('topology', {
       sockets: attr(uint),
-      dies: attr(uint),
-      clusters: attr(uint),
+      dies: attr(uint, { default: 1 }),
+      clusters: attr(uint, { default: 1 }),
       cores: attr(uint),
       threads: attr(uint),
     }),

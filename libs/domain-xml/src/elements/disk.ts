@@ -13,7 +13,7 @@ import {
   uint,
   ulong,
   pattern,
-  type ModelOf,
+  type Model,
 } from '../schema';
 import { bootableInfo, iothreadMapping, virtioOptions } from './device-info';
 import {
@@ -30,7 +30,7 @@ import {
 const driver = element('driver', {
   name: attr(string),
   type: attr(imageFormat, { refuse: ['CONFIG_UNSUPPORTED', (raw) => `unknown driver format value '${raw}'`] }),
-  cache: attr(oneOf('default', 'none', 'writethrough', 'writeback', 'directsync', 'unsafe')),
+  cache: attr(oneOf('default', 'none', 'writethrough', 'writeback', 'directsync', 'unsafe'), { omit: 'default' }),
   error_policy: attr(oneOf('stop', 'report', 'ignore', 'enospace')),
   rerror_policy: attr(oneOf('stop', 'report', 'ignore')),
   io: attr(oneOf('threads', 'native', 'io_uring')),
@@ -53,7 +53,7 @@ const target = element('target', {
   bus: attr(oneOf('ide', 'fdc', 'scsi', 'virtio', 'xen', 'usb', 'uml', 'sata', 'sd', 'none'), {
     refuse: ['CONFIG_UNSUPPORTED', (raw) => `unknown disk bus type '${raw}'`],
   }),
-  tray: attr(oneOf('closed', 'open')),
+  tray: attr(oneOf('closed', 'open'), { omit: 'closed' }),
   removable: attr(onOff),
   rotation_rate: attr(uint),
 });
@@ -160,6 +160,10 @@ const fields = {
   ...bootableInfo,
 };
 
-export const disk = element('disk', fields);
-export type Disk = ModelOf<typeof disk>;
+export type Disk = Model<typeof fields>;
+
+export const disk = element('disk', fields, {
+  // Snapshots leave out what can not be written, so that need not be said.
+  shape: (model: Disk) => (model.snapshot === 'no' && model.readonly ? { ...model, snapshot: undefined } : model),
+});
 export type DiskBus = NonNullable<Disk['target']['bus']>;

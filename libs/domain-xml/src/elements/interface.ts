@@ -188,7 +188,6 @@ export const networkInterface = element('interface', {
   routes: many(route),
   portForwards: many(portForward),
   model: one(element('model', { type: attr(string) })),
-  driver: one(driver),
   backend: one(
     element('backend', {
       type: attr(oneOf('default', 'passt')),
@@ -197,6 +196,7 @@ export const networkInterface = element('interface', {
       logFile: attr(string),
     }),
   ),
+  driver: one(driver),
   filterref: one(
     element('filterref', {
       filter: attr(string, { required: true }),
@@ -209,7 +209,9 @@ export const networkInterface = element('interface', {
   tune: one(element('tune', { sndbuf: leaf(ulong) })),
   mtu: one(element('mtu', { size: attr(uint) })),
   coalesce: one(
-    element('coalesce', { rx: one(element('rx', { frames: one(element('frames', { max: attr(uint) })) })) }),
+    element('coalesce', {
+      rx: one(element('rx', { frames: one(element('frames', { max: attr(uint, { omit: 0 }) })) })),
+    }),
   ),
   teaming: one(element('teaming', { type: attr(oneOf('persistent', 'transient')), persistent: attr(string) })),
   ...romInfo,

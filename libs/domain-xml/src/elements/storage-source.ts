@@ -61,7 +61,7 @@ export const auth = element('auth', {
 
 export const encryption = element('encryption', {
   format: attr(oneOf('default', 'qcow', 'luks', 'luks2', 'luks-any'), { required: true }),
-  engine: attr(oneOf('qemu', 'librbd')),
+  engine: attr(oneOf('qemu', 'librbd'), { default: 'qemu' }),
   secret: many(
     element('secret', { type: attr(oneOf('passphrase'), { required: true }), uuid: attr(uuid), usage: attr(string) }),
   ),

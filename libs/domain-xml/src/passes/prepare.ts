@@ -25,7 +25,7 @@ export function fillInPlace(domain: Domain, caps: QemuCapabilities | undefined, 
   const faults = new Faults();
   arrange(domain);
   fillCommon(domain, options);
-  fillMemory(domain, faults);
+  fillMemory(domain, faults, options);
   fillConsole(domain);
   fillPorts(domain);
   faults.throwIfAny();
@@ -44,9 +44,9 @@ export function checkDomain(domain: Domain, caps: QemuCapabilities | undefined, 
 }
 
 /** Gives a place on a bus to every device that has none, adding controllers where they are missing. */
-export function assignAddresses(domain: Domain, caps: QemuCapabilities): Domain {
+export function assignAddresses(domain: Domain, caps: QemuCapabilities, options: PrepareOptions = {}): Domain {
   const copy = copyModel(domain);
-  assignAll(copy, caps);
+  assignAll(copy, caps, options);
   return copy;
 }
 
@@ -54,7 +54,7 @@ export function assignAddresses(domain: Domain, caps: QemuCapabilities): Domain 
 export function prepareDomain(domain: Domain, caps: QemuCapabilities, options: PrepareOptions = {}): Domain {
   const copy = copyModel(domain);
   fillInPlace(copy, caps, options);
-  assignAll(copy, caps);
+  assignAll(copy, caps, options);
   checkAll(copy, caps, options);
   return copy;
 }

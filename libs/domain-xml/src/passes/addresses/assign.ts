@@ -3,15 +3,16 @@ import type { QemuCapabilities } from '../../capabilities';
 import type { Domain } from '../../elements/domain';
 import { fail } from '../../schema';
 import { assignPci, plugPci } from './pci';
+import type { PrepareOptions } from '../options';
 import { assignUsb } from './usb';
 import { assignCcid, assignVirtioSerial } from './virtio-serial';
 
 /** In place; the model then says where everything is, so that it never moves. */
-export function assignAll(domain: Domain, caps: QemuCapabilities): void {
+export function assignAll(domain: Domain, caps: QemuCapabilities, options: PrepareOptions): void {
   assignVirtioSerial(domain);
   assignCcid(domain);
   assignPci(domain, caps);
-  assignUsb(domain);
+  assignUsb(domain, options.newDefinition === true);
 }
 
 /** The same for a running guest: places only on buses that are there. */
@@ -21,7 +22,7 @@ export function plugAddresses(domain: Domain, caps: QemuCapabilities): void {
   assignVirtioSerial(domain);
   assignCcid(domain);
   plugPci(domain, caps);
-  assignUsb(domain);
+  assignUsb(domain, true);
   if (domain.devices.controllers.length > before || domain.devices.hubs.length > hubs)
     fail(
       'OPERATION_FAILED',

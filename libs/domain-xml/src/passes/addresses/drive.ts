@@ -96,12 +96,8 @@ export function scsiModel(domain: Domain, caps: QemuCapabilities | undefined): s
 }
 
 function addVirtioSerial(domain: Domain): void {
-  let highest = -1;
-  for (const { target, address } of domain.devices.channels)
+  const { channels, consoles } = domain.devices;
+  for (const { target, address } of [...consoles, ...channels])
     if (target?.type === 'virtio')
-      highest = Math.max(highest, address?.type === 'virtio-serial' ? address.controller : 0);
-  for (const { target, address } of domain.devices.consoles)
-    if (target?.type === 'virtio')
-      highest = Math.max(highest, address?.type === 'virtio-serial' ? address.controller : 0);
-  for (let index = 0; index <= highest; index++) ensureController(domain, 'virtio-serial', index);
+      ensureController(domain, 'virtio-serial', address?.type === 'virtio-serial' ? address.controller : 0);
 }

@@ -86,7 +86,7 @@ export const plugOfController: Readonly<Record<string, Wish>> = {
   'pcie-to-pci-bridge': { plug: 'pcie-to-pci-bridge', hotplug: true },
   'pcie-root-port': { plug: 'pcie-root-port', aggregate: true },
   'pcie-switch-upstream-port': { plug: 'pcie-switch-upstream-port', hotplug: true },
-  'pcie-switch-downstream-port': { plug: 'pcie-switch-downstream-port', aggregate: true },
+  'pcie-switch-downstream-port': { plug: 'pcie-switch-downstream-port' },
   'pci-expander-bus': { plug: 'pci-expander-bus' },
   'pcie-expander-bus': { plug: 'pcie-expander-bus' },
 };

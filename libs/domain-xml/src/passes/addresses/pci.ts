@@ -74,7 +74,8 @@ class Round {
       if (!/^ich9-/.test(sibling.model ?? '')) continue;
       const place = this.placed(sibling);
       if (!place) continue;
-      this.put(controller, { ...place, function: fn }, wish, multifunction);
+      const { domain, bus, slot } = place;
+      this.put(controller, { domain, bus, slot, function: fn }, wish, multifunction);
       return;
     }
     const place = this.buses.next({ ...wish, aggregate: true });

@@ -48,7 +48,7 @@ class Hub {
   /** The hub that owns the last number of `port`, and that number. */
   find(port: string): { hub: Hub; port: number } | undefined {
     const numbers = port.split('.').map(Number);
-    let hub: Hub | undefined = this as Hub;
+    let hub: Hub | undefined = this;
     for (const number of numbers.slice(0, -1)) hub = hub?.hubs.get(number);
     const last = numbers.at(-1) ?? 0;
     return hub && last >= 1 && last <= hub.ports ? { hub, port: last } : undefined;
@@ -73,10 +73,6 @@ class UsbBuses {
 
   get freePorts(): number {
     return [...this.#buses.values()].reduce((sum, hub) => sum + hub.freePorts, 0);
-  }
-
-  get any(): boolean {
-    return this.#buses.size > 0;
   }
 
   reserve(bus: number, port: string, isHub: boolean, line: number | undefined): void {
@@ -120,14 +116,18 @@ export function usbDevices({ devices }: Domain): { device: DeviceInfo; hub: bool
   ];
 }
 
-export function assignUsb(domain: Domain): void {
+/**
+ * Gives ports to devices that have none. A domain that was defined without ports stays without (`fill` false): QEMU chose them, and
+ * other ones would move its devices.
+ */
+export function assignUsb(domain: Domain, fill: boolean): void {
   const buses = new UsbBuses(domain);
-  if (!buses.any) return;
   const needy = (): { device: DeviceInfo; hub: boolean }[] =>
     usbDevices(domain).filter(
       ({ device: { address } }) => address === undefined || (address.type === 'usb' && address.port === undefined),
     );
   const wanting = needy().length;
+  if ((wanting > 0 && !fill) || usbDevices(domain).length === 0) return;
   const reserved = usbDevices(domain).flatMap(({ device, hub }) =>
     device.address?.type === 'usb' && device.address.port !== undefined
       ? [{ device, hub, ...device.address, port: device.address.port }]

@@ -8,7 +8,10 @@ const defaultPorts = 31;
 /** Port 0 is for a console; everything else starts at 1. */
 export function assignVirtioSerial(domain: Domain): void {
   const { devices } = domain;
-  const consoles = devices.consoles.filter((one) => one.target?.type === 'virtio');
+  // A console without an address of this kind is left to QEMU.
+  const consoles = devices.consoles.filter(
+    (one) => one.target?.type === 'virtio' && one.address?.type === 'virtio-serial',
+  );
   const channels = devices.channels.filter((one) => one.target?.type === 'virtio');
   const taken = new Set<string>();
   const key = (controller: number, port: number): string => `${controller}:${port}`;
@@ -29,7 +32,7 @@ export function assignVirtioSerial(domain: Domain): void {
       for (let port = first; port < ports; port++) {
         if (taken.has(key(controller, port))) continue;
         taken.add(key(controller, port));
-        device.address = { type: 'virtio-serial', controller, bus: address?.bus ?? 0, port };
+        device.address = { type: 'virtio-serial', controller, bus: 0, port };
         return;
       }
     }

@@ -83,11 +83,12 @@ function fillDisks({ devices }: Domain): void {
 const isEmptySource = ({ type, source }: Disk): boolean => type === 'file' && source?.file === '';
 
 /** The memory that a guest starts with: what it is given, or what its NUMA cells have. */
-export function fillMemory(domain: Domain, faults: Faults): void {
-  const cells = domain.cpu?.numa?.cells ?? [];
-  const inCells = cells.reduce((sum, cell) => sum + cell.memory, 0);
-  const plugged = domain.devices.memories.reduce((sum, device) => sum + device.target.size, 0);
-  if (inCells > 0) domain.memory.kib = inCells + plugged;
+export function fillMemory(domain: Domain, faults: Faults, options: PrepareOptions): void {
+  if (options.newDefinition || domain.memory.kib === 0) {
+    const inCells = (domain.cpu?.numa?.cells ?? []).reduce((sum, cell) => sum + cell.memory, 0);
+    const plugged = domain.devices.memories.reduce((sum, device) => sum + device.target.size, 0);
+    if (inCells > 0) domain.memory.kib = inCells + plugged;
+  }
   if (domain.memory.kib === 0)
     faults.add('XML_ERROR', 'Memory size must be specified via <memory> or in the <numa> configuration', {
       element: 'memory',
@@ -130,7 +131,11 @@ export function fillConsole(domain: Domain): void {
   }
   console.target ??= {};
   console.target.type ??= 'serial';
-  if (console.target.type !== 'serial') return;
+  if (console.target.type !== 'serial') {
+    if (serial && isConsoleSerial(serial))
+      consoles.unshift({ ...backendOf(serial), target: { type: 'serial', port: 0 } });
+    return;
+  }
   if (serial === undefined) {
     const { target: _target, tty: _tty, ...rest } = console;
     serials.push({ ...rest, sources: [...console.sources], target: { port: 0 } });

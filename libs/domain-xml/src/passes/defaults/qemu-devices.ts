@@ -1,5 +1,6 @@
 /** Defaults of the QEMU driver for single devices: models, buses, backends. */
 import type { QemuCapabilities } from '../../capabilities';
+import type { Disk } from '../../elements/disk';
 import type { Domain } from '../../elements/domain';
 import { fail, lineOf } from '../../schema';
 import { scsiModel } from '../addresses/drive';
@@ -19,6 +20,7 @@ export function fillQemuDevices(domain: Domain, caps: QemuCapabilities, _options
 function fillControllers(domain: Domain, caps: QemuCapabilities): void {
   for (const controller of domain.devices.controllers) {
     if (controller.type === 'scsi' && (controller.model === undefined || controller.model === 'auto')) {
+      delete controller.model;
       const model = scsiModel(domain, caps);
       if (model !== undefined) controller.model = model;
     }
@@ -37,20 +39,51 @@ function usbModel(domain: Domain, caps: QemuCapabilities, line: number | undefin
 
 function fillDisks({ devices }: Domain): void {
   for (const disk of devices.disks) {
-    if (disk.type === 'vhostuser' || disk.type === 'vhostvdpa') {
-      disk.driver = { ...disk.driver, name: disk.driver?.name ?? 'qemu', type: disk.driver?.type ?? 'raw' };
-      continue;
-    }
+    fillSource(disk);
     disk.driver = { ...disk.driver, name: disk.driver?.name ?? 'qemu', type: disk.driver?.type ?? 'raw' };
   }
 }
 
+/** A LUN of an iSCSI target that was not given is the first one. */
+function fillSource({ source }: Disk): void {
+  if (source?.protocol === 'iscsi' && source.name !== undefined && !source.name.includes('/')) source.name += '/0';
+}
+
 function fillCards(domain: Domain, caps: QemuCapabilities): void {
   for (const card of domain.devices.interfaces) {
-    if (card.model?.type !== undefined || card.type === 'hostdev') continue;
-    card.model = { type: card.type === 'vdpa' ? 'virtio' : cardModel(domain, caps) };
+    if (card.model?.type !== undefined) card.model.type = knownCard(card.model.type);
+    else if (card.type !== 'hostdev') {
+      const virtual = card.type === 'vdpa' || card.type === 'vhostuser';
+      card.model = { type: virtual ? 'virtio' : cardModel(domain, caps) };
+    }
   }
 }
+
+const knownCards = [
+  'netfront',
+  'rtl8139',
+  'virtio',
+  'e1000',
+  'e1000e',
+  'igb',
+  'virtio-transitional',
+  'virtio-non-transitional',
+  'usb-net',
+  'spapr-vlan',
+  'lan9118',
+  'smc91c111',
+  'vlance',
+  'vmxnet',
+  'vmxnet2',
+  'vmxnet3',
+  '82540EM',
+  '82545EM',
+  '82543GC',
+];
+
+/** A model that we know in its own spelling; another is QEMU's affair. */
+const knownCard = (model: string): string =>
+  knownCards.find((one) => one.toLowerCase() === model.toLowerCase()) ?? model;
 
 function cardModel(domain: Domain, caps: QemuCapabilities): string {
   if (!isX86(domain)) return 'virtio';
@@ -128,11 +161,26 @@ function fillRest(domain: Domain): void {
   for (const hostdev of devices.hostdevs) {
     if (hostdev.mode !== 'subsystem') continue;
     hostdev.managed ??= false;
-    if (hostdev.type === 'pci') hostdev.driver ??= { name: 'vfio' };
+    if (hostdev.source?.protocol === 'iscsi' && hostdev.source.name?.includes('/') === false)
+      hostdev.source.name += '/0';
   }
   for (const tpm of devices.tpms) {
     tpm.model ??= isPseries(domain) ? 'tpm-spapr' : 'tpm-tis';
     if (tpm.backend.type === 'emulator') tpm.backend.version ??= '2.0';
+  }
+  for (const rng of devices.rngs) {
+    if (rng.backend.model === 'random') rng.backend.path ??= '/dev/random';
+  }
+  for (const screen of devices.graphics) {
+    // SPICE that listens on no port may as well not listen.
+    const silent = screen.port === undefined && screen.tlsPort === undefined && screen.autoport !== true;
+    const [first] = screen.listens;
+    if (screen.type === 'spice' && silent && (first?.type === 'address' || first?.type === 'network'))
+      screen.listens = [{ type: 'none' }];
+  }
+  for (const channel of devices.channels) {
+    // A listening socket without a path gets one at each start.
+    if (channel.type === 'unix' && channel.sources.every((one) => one.path === undefined)) channel.sources = [];
   }
   for (const filesystem of devices.filesystems) filesystem.accessmode ??= 'passthrough';
   for (const panic of devices.panics) if (isX86(domain)) panic.model ??= 'isa';

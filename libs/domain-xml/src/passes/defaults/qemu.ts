@@ -3,7 +3,7 @@ import { defaultMachine, findMachine, supportsDomainType, type QemuCapabilities 
 import type { Domain } from '../../elements/domain';
 import { fail, lineOf } from '../../schema';
 import { ensureController, findController } from '../controllers';
-import { isArmVirt, isI440fx, isPseries, isQ35, isRiscvVirt, isS390Ccw, isX86 } from '../machine';
+import { isArmVirt, isI440fx, isPseries, isQ35, isRiscvVirt, isS390Ccw } from '../machine';
 import type { PrepareOptions } from '../options';
 export { fillQemuDevices } from './qemu-devices';
 
@@ -82,7 +82,7 @@ function fillCpu(domain: Domain, caps: QemuCapabilities): void {
   const { cpu } = domain;
   if (cpu && (cpu.mode ?? 'custom') !== 'custom') {
     cpu.check ??= cpu.mode === 'host-model' ? 'partial' : 'none';
-    if (cpu.mode !== 'host-model' && caps.flags.has('cpu-migratable')) cpu.migratable ??= true;
+    if (cpu.mode !== 'host-model' && caps.flags.has('cpu.migratable')) cpu.migratable ??= true;
     return;
   }
   if (cpu?.model?.name !== undefined) {
