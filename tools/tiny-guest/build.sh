@@ -27,16 +27,17 @@ up_to_date() {
   [ -s "$out/vmlinuz" ] && [ -s "$out/initramfs.gz" ] && grep -qxs "inputs $inputs" "$out/manifest"
 }
 
-# Makes apt know the packages: from the system's lists, else from lists of our own, which need no privilege.
 apt_options=(-q -o APT::Sandbox::User=root)
-find_packages() {
-  [ "$(dpkg --print-architecture)" = amd64 ] || die "builds on amd64 only, this is $(dpkg --print-architecture)"
-  apt-cache show linux-image-cloud-amd64 >/dev/null 2>&1 && return
+apt_knows() { apt-cache "${apt_options[@]}" show linux-image-cloud-amd64 >/dev/null 2>&1; }
+
+apt_complaint() { grep -m1 '^[EW]: ' "$work/apt.log" || tail -n 1 "$work/apt.log"; }
+
+# Fresh package lists of our own, which need no privilege: for when the system has none, or old ones.
+use_own_lists() {
   mkdir -p "$out/apt/lists/partial" "$out/apt/cache/archives/partial"
   apt_options+=(-o "Dir::State::Lists=$out/apt/lists" -o "Dir::Cache=$out/apt/cache")
-  apt-get "${apt_options[@]}" update >"$work/apt.log" 2>&1 &&
-    apt-cache "${apt_options[@]}" show linux-image-cloud-amd64 >/dev/null 2>&1 ||
-    die "apt offers no linux-image-cloud-amd64; look at what this says: sudo apt-get update && apt-cache policy linux-image-cloud-amd64"
+  apt-get "${apt_options[@]}" update >"$work/apt.log" 2>&1 && apt_knows ||
+    die "apt offers no linux-image-cloud-amd64 ($(apt_complaint)); see what this says: sudo apt-get update"
 }
 
 # The packages to fetch: the kernel behind the meta package, busybox, and the guest agent with the libraries it loads
@@ -60,13 +61,16 @@ wanted_packages() {
     }'
 }
 
+download() {
+  mapfile -t packages < <(wanted_packages)
+  (cd "$work/debs" && apt-get "${apt_options[@]}" download "${packages[@]}" >"$work/apt.log" 2>&1)
+}
+
 fetch_and_unpack() {
   local packages
-  mapfile -t packages < <(wanted_packages)
   mkdir "$work/debs" "$work/root"
-  (cd "$work/debs" && apt-get "${apt_options[@]}" download "${packages[@]}" >"$work/apt.log" 2>&1) || {
-    tail -n 3 "$work/apt.log" >&2
-    die "cannot download its packages; try: cd /tmp && apt-get download ${packages[*]}"
+  apt_knows && download || { use_own_lists && download; } || {
+    die "cannot download its packages ($(apt_complaint)); try: cd /tmp && apt-get download ${packages[*]}"
   }
   for deb in "$work"/debs/*.deb; do
     dpkg-deb -x "$deb" "$work/root" || die "cannot unpack ${deb##*/}; try again with --refresh"
@@ -114,7 +118,7 @@ add_programs() {
 }
 
 build() {
-  find_packages
+  [ "$(dpkg --print-architecture)" = amd64 ] || die "builds on amd64 only, this is $(dpkg --print-architecture)"
   fetch_and_unpack
   guest=$work/guest
   mkdir "$guest"
@@ -126,6 +130,7 @@ build() {
   mv "$work/vmlinuz" "$work/initramfs.gz" "$out/"
   { echo "inputs $inputs" && cat "$work/packages"; } >"$work/manifest"
   mv "$work/manifest" "$out/manifest"
+  rm -rf "$out/apt"
 }
 
 exec 9>"$out/.lock"
