@@ -1,0 +1,51 @@
+import { canonicalUuid } from '@virtbus/shared';
+import { checkName, readDefinition, uuidFrom } from './definition';
+
+const xml = (name: string, rest = ''): string =>
+  `<domain type='kvm'><name>${name}</name>${rest}<memory unit='GiB'>2</memory><vcpu>1</vcpu>` +
+  `<os><type arch='aarch64' machine='virt'>hvm</type></os></domain>`;
+
+test('what placement needs is read, and the uuid gets into the document', () => {
+  const definition = readDefinition({ xml: xml('web') }, 'command-1');
+  expect(definition).toMatchObject({
+    name: 'web',
+    virtType: 'kvm',
+    arch: 'aarch64',
+    memoryKiB: 2_097_152,
+    derived: true,
+  });
+  expect(definition.xml).toContain(`<uuid>${definition.uuid}</uuid>`);
+});
+
+test('the same command names the same domain, another command another', () => {
+  expect(uuidFrom('a')).toBe(uuidFrom('a'));
+  expect(uuidFrom('a')).not.toBe(uuidFrom('b'));
+  expect(uuidFrom('a')).toBe(canonicalUuid(uuidFrom('a')));
+  expect(uuidFrom('a')).toMatch(/^.{14}5.{4}[89ab]/);
+});
+
+test('a uuid that is given is kept', () => {
+  const uuid = '6f1d9a52-1a51-4c1e-9d3b-2c9c6c1f0a77';
+  expect(readDefinition({ xml: xml('web', `<uuid>${uuid}</uuid>`) }, 'c')).toMatchObject({ uuid, derived: false });
+});
+
+test.each([
+  ['', 'is empty'],
+  [' ', 'is empty'],
+  ['..', 'is a directory'],
+  ['a/b', "contains '/'"],
+  ['a\u0000b', 'contains control characters'],
+  ['a\nb', 'contains control characters'],
+  ['x'.repeat(241), 'is longer than 240 bytes'],
+])('the name %j is refused', (name, why) => {
+  expect(() => checkName(name)).toThrow(why);
+});
+
+test.each(['web', 'a,b', 'Größe 1.0 *>', '.hidden', 'x'.repeat(240)])('the name %j is fine', (name) => {
+  expect(() => checkName(name)).not.toThrow();
+});
+
+test('exactly one form of the document is wanted', () => {
+  expect(() => readDefinition({}, 'c')).toThrow('either as `xml` or as `document`');
+  expect(() => readDefinition({ xml: xml('a'), document: {} }, 'c')).toThrow('either as `xml` or as `document`');
+});

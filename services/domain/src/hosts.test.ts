@@ -1,0 +1,35 @@
+import type { HostStatus } from '@virtbus/shared';
+import { Hosts, onlineMs } from './hosts';
+
+const status = (change: Partial<HostStatus> = {}): HostStatus =>
+  ({ host: 'h1', driver: 'qemu', startedAt: '2026-01-01T00:00:00Z', ...change }) as HostStatus;
+
+test('a host is online while it is heard, and what it was stays listed', () => {
+  let now = 0;
+  const hosts = new Hosts(() => now);
+  expect(hosts.hear(status())).toBe('new');
+  now += onlineMs - 1;
+  expect(hosts.isOnline({ host: 'h1', driver: 'qemu' })).toBe(true);
+  now += 1;
+  expect(hosts.list()).toMatchObject([{ host: 'h1', online: false }]);
+  expect(hosts.hear(status())).toBe('returned');
+  expect(hosts.hear(status())).toBe('steady');
+  expect(hosts.hear(status({ startedAt: '2026-01-02T00:00:00Z' }))).toBe('restarted');
+});
+
+test('a remembered host is known and offline, and its first heartbeat is its return', () => {
+  const hosts = new Hosts(() => 0);
+  hosts.remember(status());
+  expect(hosts.list()).toMatchObject([{ online: false }]);
+  expect(hosts.hear(status())).toBe('returned');
+  hosts.remember(status({ version: 'older' }));
+  expect(hosts.list()[0]!.version).toBeUndefined();
+});
+
+test('the drivers of a host come online ones first; a host nobody heard of is not found', () => {
+  const hosts = new Hosts(() => 0);
+  hosts.remember(status({ driver: 'lxc' }));
+  hosts.hear(status());
+  expect(hosts.driversOf('h1').map(({ driver }) => driver)).toEqual(['qemu', 'lxc']);
+  expect(() => hosts.driversOf('h2')).toThrow("no host named 'h2'");
+});
