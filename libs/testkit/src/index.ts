@@ -4,6 +4,7 @@ export { freePort, startNatsServer, type NatsServer, type NatsServerOptions } fr
 export { descendants, isAlive, processEntry, type ProcessEntry } from './process-table';
 export { checkout, findProgram } from './programs';
 export { needsProgram, needsRoot, requirement, type Requirement } from './requirement';
+export { Stack, type GuestSpec, type StackOptions } from './stack';
 export {
   startProcess,
   startService,

@@ -7,7 +7,7 @@ import { buildCommandLine, copyModel, type Domain, type QemuCapabilities } from 
 import { makeFolder, type StartSpec } from '@virtbus/driver-runtime';
 import { isVirtError, VirtError } from '@virtbus/shared';
 import { chownSync } from 'node:fs';
-import { checkBacking, neededFiles } from './files';
+import { endChain, neededFiles } from './files';
 import { monitorPath, QemuGuest, type SavedQemu } from './guest';
 import { makeLive } from './live';
 import { makeTaps, removeTaps } from './networks';
@@ -92,7 +92,7 @@ export async function cleanUp(guest: QemuGuest): Promise<void> {
 
 async function lendFiles(live: Domain, user: RunUser | undefined): Promise<Owned[]> {
   const owners: Owned[] = [];
-  for (const disk of live.devices.disks) await checkBacking(disk);
+  for (const disk of live.devices.disks) await endChain(disk);
   for (const { path, need } of neededFiles(live)) {
     const owner = lend(path, user, need);
     if (owner) owners.push(owner);

@@ -1,7 +1,7 @@
 /** The files that a guest needs on this host, and what it does with each. */
-import { open } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
-import type { Disk, Domain } from '@virtbus/domain-xml';
+import type { BackingStore, Disk, Domain } from '@virtbus/domain-xml';
 import { VirtError } from '@virtbus/shared';
 
 export interface NeededFile {
@@ -47,27 +47,50 @@ function localPath(source: Disk['source']): string | undefined {
 }
 
 /**
- * Refuse an image that names a backing file which the document does not describe: QEMU would open whatever the header
- * says. Source: QEMU's qcow2 specification, `backing_file_offset` at byte 8.
+ * End the chain of a disk where its images end, in place. QEMU is told every layer and opens nothing that only a header
+ * names: an image that stands on one the document does not describe is refused.
+ *
+ * Source: QEMU's qcow2 specification, magic at byte 0, `backing_file_offset` at byte 8.
  */
-export async function checkBacking(disk: Disk): Promise<void> {
-  const path = localPath(disk.source);
-  if (!path || disk.driver?.type !== 'qcow2' || disk.backingStore) return;
-  const file = await open(path, 'r');
+export async function endChain(disk: Disk): Promise<void> {
+  let layer: Layer = disk;
+  let format = disk.driver?.type ?? 'raw';
+  while (layer.backingStore) {
+    if (layer.backingStore.type === undefined) return; // The document ends it itself.
+    layer = layer.backingStore;
+    format = layer.format?.type ?? 'raw';
+  }
+  const path = localPath(layer.source);
+  if (format === 'qcow2' && path) await mustStandAlone(path, disk.target.dev ?? '');
+  layer.backingStore = {};
+}
+
+type Layer = Pick<BackingStore, 'source' | 'backingStore' | 'format'>;
+
+async function mustStandAlone(path: string, target: string): Promise<void> {
+  const header = Buffer.alloc(16);
+  const file = await openImage(path);
   try {
-    const header = Buffer.alloc(16);
     const { bytesRead } = await file.read(header, 0, 16, 0);
     if (bytesRead < 16 || header.toString('latin1', 0, 4) !== 'QFI\xfb') {
-      throw new VirtError('OPERATION_FAILED', {
-        detail: `'${path}' is not a qcow2 image, as disk ${disk.target.dev} says`,
-      });
+      throw new VirtError('OPERATION_FAILED', { detail: `'${path}' is not a qcow2 image, as disk ${target} says` });
     }
-    if (header.readBigUInt64BE(8) === 0n) return;
-    throw new VirtError('CONFIG_UNSUPPORTED', {
-      detail: `'${path}' stands on a backing file that the document does not describe; add its <backingStore> with <format> and <source> to disk ${disk.target.dev}`,
-      element: 'disk',
-    });
   } finally {
     await file.close();
+  }
+  if (header.readBigUInt64BE(8) === 0n) return;
+  throw new VirtError('CONFIG_UNSUPPORTED', {
+    detail: `'${path}' stands on a backing file that the document does not describe; add its <backingStore> with <format> and <source> to disk ${target}`,
+    element: 'disk',
+  });
+}
+
+async function openImage(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'r');
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const why = code === 'ENOENT' ? 'No such file or directory' : code === 'EACCES' ? 'Permission denied' : message;
+    throw new VirtError('SYSTEM_ERROR', { detail: `Cannot access storage file '${path}': ${why}` }, { cause });
   }
 }

@@ -1,0 +1,248 @@
+/**
+ * A whole virtbus of one's own: nats-server with roles, any number of domain services, QEMU hosts, each a real process with
+ * its state in a temporary folder. Guests that are left when the test ends are ended with it, by pid.
+ */
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import {
+  defineDomain,
+  driverInventory,
+  eventFilter,
+  getDomain,
+  listHosts,
+  startDomain,
+  type DomainEvent,
+  type DomainSummary,
+} from '@virtbus/shared';
+import { authorization, contextOf, newUser, userName, type UserRole } from '@virtbus/shared/auth';
+import { call, callDriver, connectBus, lastSequence, tail, type Bus } from '@virtbus/shared/bus';
+import { eventually } from './eventually';
+import { freePort, startNatsServer, type NatsServer } from './nats-server';
+import { startService, type TestProcess } from './start-process';
+import { temporaryFolder, type TemporaryFolder } from './temporary-folder';
+import { tinyGuest } from './tiny-guest';
+
+export interface StackOptions {
+  /** Names of the QEMU hosts; default: one, `h1`. */
+  hosts?: readonly string[];
+  /** Copies of the domain service; default 1. */
+  domainServices?: number;
+  /** Added to the environment of every service. */
+  env?: Record<string, string>;
+}
+
+export interface GuestSpec {
+  name: string;
+  memoryMib?: number;
+  /** Boot the tiny Linux guest, with these words added to its command line; without it firmware finds nothing to boot. */
+  linux?: boolean;
+  append?: string;
+  /** Further device elements. */
+  devices?: string;
+  /** Elements of the domain itself: `<on_poweroff>…`. */
+  more?: string;
+}
+
+const startMs = 60_000;
+
+export class Stack implements AsyncDisposable {
+  readonly domainServices: TestProcess[] = [];
+  readonly drivers = new Map<string, TestProcess>();
+  private readonly buses: Bus[] = [];
+
+  private constructor(
+    readonly folder: TemporaryFolder,
+    readonly nats: NatsServer,
+    private readonly options: StackOptions,
+  ) {}
+
+  static async start(options: StackOptions = {}): Promise<Stack> {
+    const folder = temporaryFolder();
+    const hosts = options.hosts ?? ['h1'];
+    const port = await freePort();
+    const roles: UserRole[] = [
+      ...(['admin', 'operator', 'reader', 'service'] as const).map((role) => ({ role })),
+      ...hosts.map((host) => ({ role: 'host', host }) as const),
+    ];
+    const users = roles.map(newUser);
+    for (const user of users) {
+      const context = contextOf(user, `nats://127.0.0.1:${port}`);
+      writeFileSync(folder.file(`${userName(user.role)}.json`), JSON.stringify(context), { mode: 0o600 });
+    }
+    const nats = await startNatsServer({ port, authorization: authorization(users) });
+    const stack = new Stack(folder, nats, options);
+    try {
+      for (let n = 0; n < (options.domainServices ?? 1); n++) await stack.startDomainService();
+      await Promise.all(hosts.map((host) => stack.startDriver(host)));
+      await stack.hostsOnline(hosts.length);
+      return stack;
+    } catch (error) {
+      await stack[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** The credentials of a user: `admin`, `reader`, `host-h1`, … */
+  context(name: string): string {
+    return this.folder.file(`${name}.json`);
+  }
+
+  /** A connection that is closed with the stack. */
+  async connect(user = 'admin'): Promise<Bus> {
+    const bus = await connectBus({ name: `test ${user}`, context: this.context(user) });
+    this.buses.push(bus);
+    return bus;
+  }
+
+  async startDomainService(): Promise<TestProcess> {
+    const service = await startService('domain', {
+      env: this.environment({ VIRTBUS_CONTEXT: this.context('service') }),
+    });
+    this.domainServices.push(service);
+    await service.waitFor('domain service ready', { timeoutMs: startMs });
+    return service;
+  }
+
+  async startDriver(host: string): Promise<TestProcess> {
+    const env = this.environment({ VIRTBUS_CONTEXT: this.context(`host-${host}`), VIRTBUS_HOST: host });
+    const driver = await startService('driver-qemu', { name: `driver-qemu ${host}`, env, leavesChildren: true });
+    this.drivers.set(host, driver);
+    return driver;
+  }
+
+  async driverReady(host: string): Promise<void> {
+    await this.drivers.get(host)!.waitFor('driver ready', { timeoutMs: startMs });
+  }
+
+  /** Kill the driver as a crash would, and start it again. */
+  async restartDriver(host: string, meanwhile: () => Promise<void> = async () => undefined): Promise<void> {
+    await this.drivers.get(host)!.stop('SIGKILL');
+    await meanwhile();
+    await this.startDriver(host);
+    await this.driverReady(host);
+  }
+
+  async hostsOnline(count: number): Promise<void> {
+    const bus = await this.connect();
+    const online = async (): Promise<number> =>
+      (await call(bus, listHosts, {}, { timeoutMs: 2_000 })).hosts.filter((host) => host.online).length;
+    await eventually(online, count, { timeoutMs: startMs });
+  }
+
+  /** The document of a small guest. */
+  async domainXml(spec: GuestSpec): Promise<string> {
+    const boot = spec.linux ? await this.linuxBoot(spec.append ?? '') : '';
+    return `<domain type='qemu'>
+  <name>${spec.name}</name>
+  <memory unit='MiB'>${spec.memoryMib ?? (spec.linux ? 128 : 32)}</memory>
+  <vcpu>1</vcpu>
+  <os><type arch='x86_64' machine='q35'>hvm</type>${boot}</os>
+  <features><acpi/></features>
+  ${spec.more ?? ''}
+  <devices>
+    <serial type='pty'/>
+    ${spec.devices ?? ''}
+  </devices>
+</domain>`;
+  }
+
+  async define(bus: Bus, spec: GuestSpec): Promise<DomainSummary> {
+    return (await call(bus, defineDomain, { xml: await this.domainXml(spec) })).domain;
+  }
+
+  async run(bus: Bus, spec: GuestSpec): Promise<DomainSummary> {
+    const { uuid } = await this.define(bus, spec);
+    return (await call(bus, startDomain, {}, { target: uuid })).domain;
+  }
+
+  async state(bus: Bus, domain: string): Promise<string> {
+    const { domain: now } = await call(bus, getDomain, {}, { target: domain });
+    return `${now.state}(${now.reason})`;
+  }
+
+  /** The stored events of a domain, oldest first. */
+  async events(bus: Bus, uuid?: string): Promise<DomainEvent[]> {
+    const found: DomainEvent[] = [];
+    const filter = eventFilter(uuid ? { uuid } : {});
+    for await (const { event } of tail(bus, { filter, since: 'all', once: true })) found.push(event);
+    return found;
+  }
+
+  lastSequence(bus: Bus): Promise<number> {
+    return lastSequence(bus);
+  }
+
+  /** What the host itself says of its domains. */
+  async inventory(host: string): Promise<DomainSummary[]> {
+    const bus = await this.connect('service');
+    return (await callDriver(bus, { host, driver: 'qemu' }, driverInventory, {})).domains;
+  }
+
+  /** Pids of the QEMU processes that belong to this stack. */
+  guestPids(): number[] {
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number)
+      .filter((pid) => this.isGuest(pid));
+  }
+
+  /** The pid of the QEMU of one domain. */
+  pidOf(uuid: string): number {
+    const pid = this.guestPids().find((one) => commandLine(one).includes(uuid));
+    if (pid === undefined) throw new Error(`no QEMU runs domain ${uuid}`);
+    return pid;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const bus of this.buses) await bus.close().catch(() => undefined);
+    for (const driver of this.drivers.values()) await driver.stop('SIGTERM');
+    for (const service of this.domainServices) await service.stop('SIGTERM');
+    for (const pid of this.guestPids()) end(pid);
+    await eventually(() => this.guestPids().length, 0);
+    await this.nats[Symbol.asyncDispose]();
+    this.folder[Symbol.dispose]();
+  }
+
+  private environment(own: Record<string, string>): Record<string, string | undefined> {
+    return {
+      VIRTBUS_STATE_DIR: this.folder.file('state'),
+      VIRTBUS_RUN_DIR: this.folder.file('r'),
+      VIRTBUS_CONFIG: undefined,
+      VIRTBUS_NATS_URL: undefined,
+      ...this.options.env,
+      ...own,
+    };
+  }
+
+  private async linuxBoot(append: string): Promise<string> {
+    const guest = await tinyGuest();
+    const [kernel, initrd] = [guest.kernel, guest.initrd].map((path) => {
+      // Where the user that guests run as can read it, wherever the checkout lies.
+      const copy = this.folder.file(basename(path));
+      copyFileSync(path, copy);
+      return copy;
+    });
+    return `<kernel>${kernel}</kernel><initrd>${initrd}</initrd><cmdline>${guest.append} ${append}</cmdline>`;
+  }
+
+  private isGuest(pid: number): boolean {
+    const words = commandLine(pid);
+    return words.includes('qemu-system') && words.includes(this.folder.path);
+  }
+}
+
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(join('/proc', String(pid), 'cmdline'), 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function end(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has just ended by itself.
+  }
+}
