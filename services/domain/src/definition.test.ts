@@ -1,3 +1,4 @@
+import { domainToJson, parseDomain } from '@virtbus/domain-xml';
 import { canonicalUuid } from '@virtbus/shared';
 import { checkName, readDefinition, uuidFrom } from './definition';
 
@@ -43,6 +44,13 @@ test.each([
 
 test.each(['web', 'a,b', 'Größe 1.0 *>', '.hidden', 'x'.repeat(240)])('the name %j is fine', (name) => {
   expect(() => checkName(name)).not.toThrow();
+});
+
+test('a document as JSON is the same definition', () => {
+  const { domain } = parseDomain(xml('web'), { mode: 'inactive' });
+  const document = domainToJson(domain, { view: 'inactive' });
+  expect(readDefinition({ document }, 'command-1')).toEqual(readDefinition({ xml: xml('web') }, 'command-1'));
+  expect(() => readDefinition({ document: { name: 7 } }, 'c')).toThrow('invalid argument');
 });
 
 test('exactly one form of the document is wanted', () => {

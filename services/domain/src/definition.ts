@@ -1,6 +1,6 @@
 /** Reading a definition as far as the fleet needs it: identity, what host it fits, and the document with its uuid in it. */
 import { createHash } from 'node:crypto';
-import { formatDomain, parseDomain, type Domain } from '@virtbus/domain-xml';
+import { domainFromJson, formatDomain, parseDomain, type Domain } from '@virtbus/domain-xml';
 import { VirtError } from '@virtbus/shared';
 
 export interface Definition {
@@ -31,7 +31,10 @@ export function readDefinition(
   if ((xml === undefined) === (document === undefined)) {
     throw new VirtError('INVALID_ARG', { detail: 'give the definition either as `xml` or as `document`' });
   }
-  const { domain, warnings } = parseDomain(xml!, { mode: 'inactive', unknown: 'refuse' });
+  const { domain, warnings } =
+    xml === undefined
+      ? { domain: domainFromJson(document), warnings: [] }
+      : parseDomain(xml, { mode: 'inactive', unknown: 'refuse' });
   checkName(domain.name);
   const uuid = domain.uuid ?? uuidFrom(commandId);
   return {

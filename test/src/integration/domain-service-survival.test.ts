@@ -126,6 +126,7 @@ test('a wiped JetStream is filled again from the hosts and from what is known of
   const before = await registered(buckets.domains);
   await stack.hosts[1]!.stop();
   await wipe();
+  await expect(call(stack.bus, defineDomain, { xml: xml('d5') })).rejects.toThrow('already exists');
   await soon(async () => {
     const [domains, claimed] = [await registered(buckets.domains), await registered(buckets.names)];
     return domains.length === 20 && claimed.length === 20 && domains;

@@ -18,9 +18,10 @@ import {
 } from '@virtbus/shared';
 import { callDriver, endpoint, type Call, type Endpoint } from '@virtbus/shared/bus';
 import { readDefinition, type Definition } from '../definition';
-import { hostAsker, onBehalf, type Fleet } from '../fleet';
+import { onBehalf, type Fleet } from '../fleet';
 import type { At } from '../hosts';
 import type { Claim } from '../registry/claims';
+import { takeBack } from './take-back';
 
 interface Placed {
   host?: string | undefined;
@@ -110,17 +111,6 @@ async function place(fleet: Fleet, definition: Definition, { host, labels }: Pla
       if (!soon || !(isVirtError(error, 'HOST_NOT_FOUND') || isVirtError(error, 'NO_SUITABLE_HOST'))) throw error;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
-  }
-}
-
-/** After a failure: undo, if it is certain that the host has not taken the domain. */
-async function takeBack({ bus, log }: Fleet, uuid: string, claim: Claim, error: unknown): Promise<void> {
-  const lost = isVirtError(error, 'OPERATION_TIMEOUT') || isVirtError(error, 'RPC') || !isVirtError(error);
-  if (lost) return;
-  try {
-    if (isVirtError(error, 'HOST_OFFLINE') || (await hostAsker(bus)(claim.at, uuid)) === 'absent') await claim.undo();
-  } catch (err) {
-    log.warn({ err, domain: uuid }, 'a claim could not be taken back; its time will run out');
   }
 }
 

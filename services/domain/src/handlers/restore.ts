@@ -1,8 +1,9 @@
 /** Restore: look into the save image for the identity of its domain, claim that, have the host bring the guest back. */
 import { driverInspectSave, driverRestore, isVirtError, restoreDomain, VirtError } from '@virtbus/shared';
 import { callDriver, endpoint, type Call, type Endpoint } from '@virtbus/shared/bus';
-import { hostAsker, onBehalf, type Fleet } from '../fleet';
+import { onBehalf, type Fleet } from '../fleet';
 import type { At } from '../hosts';
+import { takeBack } from './take-back';
 
 export function restoreEndpoint(fleet: Fleet): Endpoint {
   return endpoint(restoreDomain, async ({ host, path, xml, paused }, call, fail) => {
@@ -21,8 +22,7 @@ export function restoreEndpoint(fleet: Fleet): Endpoint {
       await fleet.knowledge.answered(domain);
       return { domain };
     } catch (error) {
-      const lost = !isVirtError(error) || isVirtError(error, 'OPERATION_TIMEOUT') || isVirtError(error, 'RPC');
-      if (!lost && (await hostAsker(fleet.bus)(claim.at, uuid)) === 'absent') await claim.undo();
+      await takeBack(fleet, uuid, claim, error);
       throw error;
     }
   });

@@ -80,12 +80,20 @@ export class Claims {
           detail: `domain '${name}' already exists with uuid ${holder.value.uuid}`,
         });
       }
+      if (!holder) await this.checkUnregistered(name, uuid);
       const won = await this.registry.on(({ names }) =>
         yielding(() => (holder ? names.update(key, claim, holder.revision) : names.create(key, claim))),
       );
       if (won) return () => this.registry.release(name, uuid);
     }
     throw new VirtError('DOMAIN_EXISTS', { detail: `domain '${name}' is being defined by others` });
+  }
+
+  /** A registry that was wiped a moment ago knows no names: those that hosts told us are taken none the less. */
+  private async checkUnregistered(name: string, uuid: string): Promise<void> {
+    const known = this.projection.named(name);
+    if (!known || known.uuid === uuid || (await this.askHost(known, known.uuid)) === 'absent') return;
+    throw new VirtError('DOMAIN_EXISTS', { detail: `domain '${name}' already exists with uuid ${known.uuid}` });
   }
 
   private async place(want: Want, choose: () => Promise<At>, undoName: () => Promise<void>): Promise<Claim> {
@@ -118,7 +126,9 @@ export class Claims {
       settle: () => this.settle({ uuid, name, host, driver, epoch }),
       undo: async () => {
         await undoPlace();
-        await undoName();
+        // Another call with the same command id may have settled what this one began.
+        const settled = await this.registry.domain(uuid);
+        if (!settled || settled.value.pending) await undoName();
       },
     };
   }
