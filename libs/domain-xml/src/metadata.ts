@@ -26,6 +26,19 @@ export function withMetadataElement(
   return { ...domain, metadata: formatVerbatim(root) };
 }
 
+/** `<metadata>` with the first element of each namespace only. */
+export function withoutRepetition(metadata: string): string {
+  const root = readXml(metadata);
+  const seen = new Set<string>();
+  const nodes = root.nodes ?? [];
+  const kept = nodes.filter((node) => {
+    const uri = node.kind === 'element' ? namespaceOf(node.element) : undefined;
+    if (uri === undefined) return true;
+    return seen.has(uri) ? false : seen.add(uri);
+  });
+  return kept.length === nodes.length ? metadata : formatVerbatim({ ...root, nodes: kept });
+}
+
 function elementsOf(domain: Domain): XmlElement[] {
   const nodes = domain.metadata === undefined ? [] : (readXml(domain.metadata).nodes ?? []);
   return nodes.flatMap((node) => (node.kind === 'element' ? [node.element] : []));

@@ -21,10 +21,13 @@ export const genericDomainXml: Runner = (kit) => {
     let refusal = '';
     try {
       const { domain } = parseDomain(kit.read(one.input), { mode: one.mode, unknown: 'warn' });
-      output = formatDomain(fillDefaults(domain, undefined, { newUuid: () => fixedUuid }), {
-        view: one.mode,
-        secrets: true,
-      });
+      output = formatDomain(
+        fillDefaults(domain, undefined, { newUuid: () => fixedUuid, newMac: () => '52:54:00:00:00:00' }),
+        {
+          view: one.mode === 'live' && domain.id !== undefined ? 'live' : 'inactive',
+          secrets: true,
+        },
+      );
     } catch (error) {
       refusal = String(error instanceof Error ? error.message : error);
     }

@@ -106,12 +106,16 @@ export function checkBackend(
         context.fault('XML_ERROR', 'Missing slave path attribute for nmdm device', where);
       break;
     case 'tcp':
-      if (first?.host === undefined && first?.mode !== 'bind')
+      if (sources.length > 1)
+        context.fault('XML_ERROR', 'only one <source> element is allowed for a tcp character device', where);
+      if (first?.host === undefined)
         context.fault('INTERNAL_ERROR', 'Missing source host attribute for char device', where);
       else if (first?.service === undefined)
         context.fault('INTERNAL_ERROR', 'Missing source service attribute for char device', where);
       break;
     case 'udp':
+      if (sources.length > 2)
+        context.fault('XML_ERROR', 'only two <source> elements are allowed for a udp character device', where);
       if (!sources.some((one) => one.mode !== 'bind' && one.service !== undefined))
         context.fault('INTERNAL_ERROR', 'Missing source service attribute for char device', where);
       break;
@@ -248,17 +252,24 @@ const channelFields = {
 export type Channel = Model<typeof channelFields>;
 export const channel = element('channel', channelFields, { refine: refineChannel });
 
-type Character = {
+export type Character = {
   type: CharacterType;
   sources: CharacterSource[];
   protocol?: { type?: 'raw' | 'telnet' | 'telnets' | 'tls' | undefined } | undefined;
 };
+
+/** A socket that nobody chooses a path for. */
+export function requirePath({ type, sources }: Character, { name, line }: XmlElement, context: ReadContext): void {
+  if (type === 'unix' && sources[0]?.path === undefined)
+    context.fault('INTERNAL_ERROR', 'Missing source path attribute for char device', { element: name, line });
+}
 
 /** libvirt's reading of a backend: modes and protocols that need not be said, and data that is a running guest's. */
 export function refineCharacter(model: Character, source: XmlElement, context: ReadContext): void {
   checkBackend(model as never, source, context);
   const first = model.sources[0];
   if (model.type === 'tcp' || model.type === 'udp') for (const one of model.sources) one.mode ??= 'connect';
+  if (model.type === 'udp') model.sources.sort((a, b) => (a.mode ?? '').localeCompare(b.mode ?? ''));
   if (model.type === 'tcp') model.protocol = { type: model.protocol?.type ?? 'raw' };
   else delete model.protocol;
   if (model.type === 'pty' && first && !context.live) delete first.path;
@@ -279,7 +290,7 @@ function refineChannel(model: Channel, source: XmlElement, context: ReadContext)
   }
 }
 
-export const smartcard = element('smartcard', {
+const smartcardFields = {
   mode: attr(oneOf('host', 'host-certificates', 'passthrough'), {
     required: true,
     refuse: ['CONFIG_UNSUPPORTED', (raw) => `unknown smartcard device mode: ${raw}`],
@@ -289,13 +300,25 @@ export const smartcard = element('smartcard', {
   certificates: leaves(string, { name: 'certificate', when: on('mode', 'host-certificates') }),
   database: leaf(string, { when: on('mode', 'host-certificates') }),
   ...deviceInfo,
+};
+export type Smartcard = Model<typeof smartcardFields>;
+export const smartcard = element('smartcard', smartcardFields, {
+  refine: (model: Smartcard, source, context) => {
+    if (model.type === undefined) return;
+    refineCharacter(model as Character, source, context);
+    requirePath(model as Character, source, context);
+  },
 });
-export type Smartcard = ModelOf<typeof smartcard>;
 
 export const redirdev = element(
   'redirdev',
   { bus: attr(oneOf('usb'), { default: 'usb' }), ...characterBackend, ...bootableInfo },
-  { refine: refineCharacter },
+  {
+    refine: (model: Character, source, context) => {
+      refineCharacter(model, source, context);
+      requirePath(model, source, context);
+    },
+  },
 );
 export type Redirdev = ModelOf<typeof redirdev>;
 

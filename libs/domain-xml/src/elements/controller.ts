@@ -1,5 +1,5 @@
 /** `<controller>`: what other devices are plugged into. */
-import { element, attr, leaf, one, oneOf, string, onOff, uint, ulong, int, kib, on, type ModelOf } from '../schema';
+import { element, attr, leaf, one, oneOf, string, onOff, uint, ulong, int, kib, on, type Model } from '../schema';
 import { deviceInfo, iothreadMapping, virtioOptions } from './device-info';
 
 export const controllerTypes = [
@@ -42,7 +42,7 @@ const driver = element('driver', {
 
 const { alias: aliasField, ...place } = deviceInfo;
 
-export const controller = element('controller', {
+const fields = {
   type: attr(oneOf(...controllerTypes), {
     required: true,
     refuse: ['INTERNAL_ERROR', (raw) => `Unknown controller type '${raw}'`],
@@ -61,6 +61,16 @@ export const controller = element('controller', {
   alias: aliasField,
   master: one(element('master', { startport: attr(uint) })),
   ...place,
+};
+export type Controller = Model<typeof fields>;
+
+/** The first port that each companion of a USB 2 controller serves. */
+const companions: Readonly<Record<string, number>> = { 'ich9-uhci1': 0, 'ich9-uhci2': 2, 'ich9-uhci3': 4 };
+
+export const controller = element('controller', fields, {
+  refine: (model: Controller) => {
+    const startport = companions[model.model ?? ''];
+    if (startport !== undefined) model.master ??= { startport };
+  },
 });
-export type Controller = ModelOf<typeof controller>;
 export type ControllerType = Controller['type'];

@@ -16,8 +16,11 @@ import {
   kib,
   bytesShort,
   cpuset,
+  type Model,
   type ModelOf,
+  type ReadContext,
 } from '../schema';
+import type { XmlElement } from '../xml/reader';
 
 const cellCache = element('cache', {
   level: attr(uint, { required: true }),
@@ -59,7 +62,7 @@ const interconnects = element('interconnects', {
   bandwidths: many(element('bandwidth', { ...initiator, type: accessType, value: attr(kib, { required: true }) })),
 });
 
-export const cpu = element('cpu', {
+const cpuFields = {
   mode: attr(oneOf('custom', 'host-model', 'host-passthrough', 'maximum')),
   match: attr(oneOf('minimum', 'exact', 'strict')),
   check: attr(oneOf('none', 'partial', 'full')),
@@ -98,5 +101,61 @@ export const cpu = element('cpu', {
     }),
   ),
   numa: one(element('numa', { cells: many(cell), interconnects: one(interconnects) })),
-});
-export type Cpu = ModelOf<typeof cpu>;
+};
+export type Cpu = Model<typeof cpuFields>;
+
+export const cpu = element('cpu', cpuFields, { refine: refineCpu });
+
+/** What libvirt reads into a `<cpu>` that leaves things out. */
+function refineCpu(model: Cpu, { line }: XmlElement, context: ReadContext): void {
+  const { numa } = model;
+  const named = model.model?.name !== undefined;
+  if (named) model.mode ??= 'custom';
+  if (named && model.mode === 'custom') model.match ??= 'exact';
+  if (named && model.model) model.model.fallback ??= 'allow';
+  if (!named && model.model?.vendor_id === undefined) delete model.model;
+  if (model.mode === 'host-model' || model.mode === 'custom')
+    for (const feature of model.features) feature.policy ??= 'require';
+  if (numa) completeCells(numa.cells, line, context);
+}
+
+/** Cells by rising id, each id once; distances told in one direction hold in both. */
+function completeCells(cells: NumaCell[], line: number, context: ReadContext): void {
+  const taken = new Set<number | undefined>();
+  cells.forEach((cell, position) => {
+    cell.id ??= position;
+    if (cell.id >= cells.length)
+      context.fault(
+        'XML_ERROR',
+        `Exactly one 'cell' element per guest NUMA cell allowed, non-contiguous ranges or ranges not starting from 0 are not allowed`,
+        { element: 'cell', line },
+      );
+    if (taken.has(cell.id))
+      context.fault('XML_ERROR', `Duplicate NUMA cell info for cell id '${cell.id}'`, { element: 'cell', line });
+    taken.add(cell.id);
+  });
+  cells.sort((a, b) => (a.id ?? 0) - (b.id ?? 0));
+  if (!cells.some((cell) => cell.distances)) return;
+  const known = cells.map(() => new Map<number, number>());
+  for (const { id = 0, distances } of cells) {
+    for (const { id: sibling, value } of distances?.siblings ?? []) {
+      if (sibling >= cells.length) {
+        context.fault(
+          'XML_ERROR',
+          `'sibling_id ${sibling}' does not refer to a valid cell within NUMA 'cell id ${id}'`,
+          { element: 'sibling', line },
+        );
+        continue;
+      }
+      known[id]?.set(sibling, value);
+      known[id]?.set(id, known[id].get(id) ?? 10);
+      if (!known[sibling]?.has(id)) known[sibling]?.set(id, value);
+      if (!known[sibling]?.has(sibling)) known[sibling]?.set(sibling, 10);
+    }
+  }
+  for (const cell of cells) {
+    const row = known[cell.id ?? 0];
+    if (row?.size)
+      cell.distances = { siblings: [...row].sort(([a], [b]) => a - b).map(([id, value]) => ({ id, value })) };
+  }
+}

@@ -184,7 +184,7 @@ export const virtioDriver = element('driver', virtioOptions);
 export const deviceSeclabel = element('seclabel', {
   model: attr(string),
   relabel: attr(yesNo),
-  labelskip: attr(yesNo),
+  labelskip: attr(yesNo, { live: true }),
   label: leaf(string),
 });
 

@@ -48,21 +48,25 @@ export const deviceLists = {
   redirdevs: many(redirdev),
 };
 
-export const devices = element('devices', {
-  emulator: leaf(string),
-  ...deviceLists,
-  redirfilter: one(redirfilter),
-  hubs: many(hub),
-  watchdogs: many(watchdog),
-  memballoon: one(memballoon),
-  rngs: many(rng),
-  nvram: one(nvramDevice),
-  panics: many(panic),
-  shmems: many(shmem),
-  memories: many(memoryDevice),
-  cryptos: many(crypto),
-  iommu: one(iommu),
-  vsock: one(vsock),
-  pstore: one(pstore),
-});
+export const devices = element(
+  'devices',
+  {
+    emulator: leaf(string),
+    ...deviceLists,
+    redirfilter: one(redirfilter),
+    hubs: many(hub),
+    watchdogs: many(watchdog),
+    memballoon: one(memballoon),
+    rngs: many(rng),
+    nvram: one(nvramDevice),
+    panics: many(panic),
+    shmems: many(shmem),
+    memories: many(memoryDevice),
+    cryptos: many(crypto),
+    iommu: one(iommu),
+    vsock: one(vsock),
+    pstore: one(pstore),
+  },
+  { keepEmpty: 'open' },
+);
 export type Devices = ModelOf<typeof devices>;

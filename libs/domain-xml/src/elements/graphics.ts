@@ -121,7 +121,7 @@ function refineListens(model: Graphics, where: { element: string; line: number }
       `graphics 'listen' attribute '${listen}' must match 'address' attribute of first listen element (found '${first.address}')`,
       where,
     );
-  else if (socket !== undefined && !socketListen) model.listens.unshift({ type: 'socket', socket });
+  else if (socket !== undefined && !socketListen) model.listens.splice(0, 1, { type: 'socket', socket });
   else if (socket !== undefined && socketListen) socketListen.socket ??= socket;
   else if (listen !== undefined && first === undefined)
     model.listens.push(

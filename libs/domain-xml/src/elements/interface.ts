@@ -15,6 +15,7 @@ import {
   mac,
   uuid,
   on,
+  type Model,
   type ModelOf,
 } from '../schema';
 import { romInfo, virtioOptions } from './device-info';
@@ -144,7 +145,7 @@ const portForward = element('portForward', {
 
 const generatedTarget = /^(vnet|vdpa|macvtap|macvlan)\d+$/;
 
-export const networkInterface = element('interface', {
+const fields = {
   type: attr(oneOf(...interfaceTypes), {
     required: true,
     refuse: ['CONFIG_UNSUPPORTED', (raw) => `unknown interface type '${raw}'`],
@@ -188,6 +189,7 @@ export const networkInterface = element('interface', {
   routes: many(route),
   portForwards: many(portForward),
   model: one(element('model', { type: attr(string) })),
+  driver: one(driver),
   backend: one(
     element('backend', {
       type: attr(oneOf('default', 'passt')),
@@ -196,7 +198,6 @@ export const networkInterface = element('interface', {
       logFile: attr(string),
     }),
   ),
-  driver: one(driver),
   filterref: one(
     element('filterref', {
       filter: attr(string, { required: true }),
@@ -215,5 +216,18 @@ export const networkInterface = element('interface', {
   ),
   teaming: one(element('teaming', { type: attr(oneOf('persistent', 'transient')), persistent: attr(string) })),
   ...romInfo,
+};
+export type Interface = Model<typeof fields>;
+
+const filtered: readonly string[] = ['network', 'bridge', 'ethernet'];
+
+export const networkInterface = element('interface', fields, {
+  refine: (model: Interface) => {
+    // What only virtio cards have means nothing on others, and filters only where the host sees the traffic.
+    const isVirtio = model.model?.type?.toLowerCase().startsWith('virtio') ?? false;
+    if (!isVirtio && model.type !== 'hostdev') delete model.driver;
+    if (!isVirtio && model.backend) delete model.backend.vhost;
+    if (!filtered.includes(model.type)) delete model.filterref;
+    if (model.mac?.address === '00:00:00:00:00:00') delete model.mac;
+  },
 });
-export type Interface = ModelOf<typeof networkInterface>;

@@ -8,6 +8,7 @@ import {
   text,
   oneOf,
   string,
+  pattern,
   yesNo,
   onOff,
   uint,
@@ -17,7 +18,7 @@ import {
   on,
   type ModelOf,
 } from '../schema';
-import { characterTypes, backendChildren } from './chardev';
+import { characterTypes, backendChildren, refineCharacter, requirePath } from './chardev';
 import { deviceInfo, virtioDriver } from './device-info';
 
 const virtioModels = ['virtio', 'virtio-transitional', 'virtio-non-transitional'] as const;
@@ -50,12 +51,24 @@ export const rng = element('rng', {
   model: attr(oneOf(...virtioModels), { required: true }),
   rate: one(element('rate', { bytes: attr(uint, { required: true }), period: attr(uint) })),
   backend: one(
-    element('backend', {
-      model: attr(oneOf('random', 'egd', 'builtin'), { required: true }),
-      type: attr(oneOf(...characterTypes), { when: on('model', 'egd') }),
-      path: text(string),
-      ...backendChildren(),
-    }),
+    element(
+      'backend',
+      {
+        model: attr(oneOf('random', 'egd', 'builtin'), { required: true }),
+        type: attr(oneOf(...characterTypes), { when: on('model', 'egd') }),
+        path: text(string),
+        ...backendChildren(),
+      },
+      {
+        refine: (model, source, context) => {
+          if (model.type === undefined) return;
+          refineCharacter({ ...model, type: model.type }, source, context);
+          requirePath({ ...model, type: model.type }, source, context);
+          if (model.type === 'tcp') model.protocol ??= { type: 'raw' };
+          else delete model.protocol;
+        },
+      },
+    ),
     { required: true },
   ),
   driver: one(virtioDriver),
@@ -153,13 +166,19 @@ export const lease = element('lease', {
   target: one(element('target', { path: attr(string, { required: true }), offset: attr(ulong) }), { required: true }),
 });
 
+/** A release number of two decimals; -1 stands for any. */
+const usbVersion = pattern(/^(-1|\d{1,2}(\.\d{1,2})?)$/, "a version such as '2.10'", (raw) => {
+  const [major = '', minor = ''] = raw.split('.');
+  return raw === '-1' ? raw : `${major}.${minor.padEnd(2, '0')}`;
+});
+
 export const redirfilter = element('redirfilter', {
   usbdevs: many(
     element('usbdev', {
-      class: attr(usbIdValue(2)),
-      vendor: attr(usbIdValue(4)),
-      product: attr(usbIdValue(4)),
-      version: attr(string),
+      class: attr(usbIdValue(2), { omit: -1 }),
+      vendor: attr(usbIdValue(4), { omit: -1 }),
+      product: attr(usbIdValue(4), { omit: -1 }),
+      version: attr(usbVersion, { omit: '-1' }),
       allow: attr(yesNo, { required: true }),
     }),
   ),

@@ -16,8 +16,12 @@ import {
   ulong,
   long,
   kib,
+  prettyKib,
+  bigUlong,
   cpuset,
-  type ModelOf,
+  parseSet,
+  type Model,
+  type ReadContext,
 } from '../schema';
 import { iotune } from './disk';
 
@@ -62,11 +66,23 @@ const blkioDevice = element('device', {
 });
 export const blkiotune = element('blkiotune', { weight: leaf(uint, { omit: 0 }), devices: many(blkioDevice) });
 
+/** At least this many KiB is no limit. */
+const unlimited = 2 ** 53 - 1;
+const limit = () =>
+  leaf(
+    {
+      ...kib,
+      parse: (raw: string) =>
+        Math.min(Number(kib.parse(raw) ?? (/^\d+$/.test(raw) ? unlimited : NaN)), unlimited) || undefined,
+    },
+    { omit: unlimited },
+  );
+
 export const memtune = element('memtune', {
-  hard_limit: leaf(kib),
-  soft_limit: leaf(kib),
-  min_guarantee: leaf(kib),
-  swap_hard_limit: leaf(kib),
+  hard_limit: limit(),
+  soft_limit: limit(),
+  min_guarantee: limit(),
+  swap_hard_limit: limit(),
 });
 
 export const vcpu = element('vcpu', {
@@ -102,7 +118,7 @@ export const iothreadids = element('iothreadids', {
       id: attr(uint, { required: true }),
       thread_pool_min: attr(int({ min: 0 })),
       thread_pool_max: attr(int({ min: 0 })),
-      poll: one(element('poll', { max: attr(ulong), grow: attr(ulong), shrink: attr(ulong) })),
+      poll: one(element('poll', { max: attr(bigUlong), grow: attr(bigUlong), shrink: attr(bigUlong) })),
     }),
   ),
 });
@@ -117,7 +133,7 @@ const quota = () => leaf(long, { omit: 0 });
 
 const cacheMonitor = element('monitor', { level: attr(uint), vcpus: attr(cpuset) });
 
-export const cputune = element('cputune', {
+const cputuneFields = {
   shares: leaf(ulong),
   period: period(),
   quota: quota(),
@@ -152,7 +168,7 @@ export const cputune = element('cputune', {
           id: attr(uint, { required: true }),
           level: attr(uint, { required: true }),
           type: attr(oneOf('code', 'data', 'both'), { required: true }),
-          size: attr(kib, { required: true }),
+          size: attr(prettyKib, { required: true }),
         }),
       ),
       monitors: many(cacheMonitor),
@@ -165,8 +181,55 @@ export const cputune = element('cputune', {
       monitors: many(cacheMonitor),
     }),
   ),
+};
+export type Cputune = Model<typeof cputuneFields>;
+
+export const cputune = element('cputune', cputuneFields, {
+  refine: (model: Cputune, { line }, context) => {
+    // A scheduler is kept for each thread by itself.
+    model.vcpuscheds = model.vcpuscheds
+      .flatMap((one) => (parseSet(one.vcpus ?? '') ?? []).map((vcpu) => ({ ...one, vcpus: `${vcpu}` })))
+      .sort((a, b) => Number(a.vcpus) - Number(b.vcpus));
+    model.iothreadscheds = model.iothreadscheds
+      .flatMap((one) => (parseSet(one.iothreads ?? '') ?? []).map((thread) => ({ ...one, iothreads: `${thread}` })))
+      .sort((a, b) => Number(a.iothreads) - Number(b.iothreads));
+    checkCacheTunes(model, line, context);
+  },
 });
-export type Cputune = ModelOf<typeof cputune>;
+
+/** No vCPU in two groups, no cache twice in one, and monitors only on vCPUs of their group. */
+function checkCacheTunes({ cachetunes, memorytunes }: Cputune, line: number, context: ReadContext): void {
+  const groups = (list: { vcpus: string }[], what: string): void => {
+    const seen = new Set<number>();
+    for (const { vcpus } of list)
+      for (const vcpu of parseSet(vcpus) ?? []) {
+        if (seen.has(vcpu)) context.fault('XML_ERROR', `Overlapping vcpus in ${what}s`, { element: what, line });
+        seen.add(vcpu);
+      }
+  };
+  groups(cachetunes, 'cachetune');
+  groups(memorytunes, 'memorytune');
+  for (const { vcpus, caches, monitors } of cachetunes) {
+    const keys = caches.map(({ id, level, type }) => `${level} ${type} ${id}`);
+    if (new Set(keys).size < keys.length)
+      context.fault('XML_ERROR', 'Cache allocation is given twice', { element: 'cachetune', line });
+    const own = new Set(parseSet(vcpus));
+    for (const monitor of monitors)
+      if ((parseSet(monitor.vcpus ?? '') ?? []).some((vcpu) => !own.has(vcpu)))
+        context.fault('INVALID_ARG', 'Aggregation of vcpus for monitor is not within its cachetune', {
+          element: 'monitor',
+          line,
+        });
+  }
+  for (const { nodes } of memorytunes) {
+    const ids = nodes.map(({ id }) => id);
+    if (new Set(ids).size < ids.length)
+      context.fault('XML_ERROR', 'Memory Bandwidth allocation is given twice for a node', {
+        element: 'memorytune',
+        line,
+      });
+  }
+}
 
 const numaMode = oneOf('strict', 'preferred', 'interleave', 'restrictive');
 const nodeset = { refuse: ['CONFIG_UNSUPPORTED', (raw: string) => `Invalid value of 'nodeset': ${raw}`] } as const;
@@ -177,7 +240,7 @@ export const numatune = element('numatune', {
     element('memory', {
       mode: attr(numaMode),
       nodeset: attr(nonEmptySet, nodeset),
-      placement: attr(oneOf('static', 'auto')),
+      placement: attr(oneOf('static', 'auto'), { omit: 'static' }),
     }),
   ),
   memnodes: many(

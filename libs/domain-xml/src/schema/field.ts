@@ -86,8 +86,8 @@ export interface ReadContext {
 }
 
 export interface ElementOptions<M> {
-  /** Written as `<name/>` when there is nothing inside; otherwise it is left out. */
-  readonly keepEmpty?: boolean;
+  /** Written as `<name/>` (or as a pair of tags) when there is nothing inside; otherwise it is left out. */
+  readonly keepEmpty?: boolean | 'open';
   /** After reading: old spellings, values that depend on one another, faults that need no capabilities. */
   readonly refine?: (model: M, source: XmlElement, context: ReadContext) => void;
   /** Before writing: what is printed when it is not exactly what is known. */

@@ -59,7 +59,8 @@ function write(
     if (body === '')
       return content === '' ? `${indent}<${name}${head}/>\n` : `${indent}<${name}${head}>${content}</${name}>\n`;
   }
-  if (body !== '') return `${indent}<${name}${head}>\n${body}${indent}</${name}>\n`;
+  if (body !== '' || element.options.keepEmpty === 'open')
+    return `${indent}<${name}${head}>\n${body}${indent}</${name}>\n`;
   return head !== '' || keepEmpty ? `${indent}<${name}${head}/>\n` : '';
 }
 
@@ -75,8 +76,9 @@ function isWritten({ key, field }: Entry, model: Loose, parent: Loose, view: Vie
 
 function writeAttribute({ name, field }: Entry, value: unknown): string {
   const { format, unit } = field.value as Value<unknown>;
-  const own = ` ${name}='${escapeXml(format(value))}'`;
-  return unit ? `${own} unit='${unit.name}'` : own;
+  const [size, unitName] = unit?.write?.(value as number) ?? [value, unit?.name];
+  const own = ` ${name}='${escapeXml(format(size))}'`;
+  return unitName === undefined ? own : `${own} unit='${unitName}'`;
 }
 
 function writeChild({ key, name, field }: Entry, model: Loose, view: View, level: number): string {
@@ -98,7 +100,7 @@ function writeChild({ key, name, field }: Entry, model: Loose, view: View, level
     }
     default: {
       const of = (field.element as () => Element)();
-      return write(of, value as Loose, model, view, level, of.options.keepEmpty === true, name);
+      return write(of, value as Loose, model, view, level, of.options.keepEmpty !== undefined, name);
     }
   }
 }

@@ -69,6 +69,8 @@ export const uint: Value<number> = int({ min: 0, max: 2 ** 32 - 1 }, 'non-negati
 export const positive: Value<number> = int({ min: 1, max: 2 ** 32 - 1 }, 'positive value');
 /** libvirt's `unsigned long long`, as far as a number is exact. */
 export const ulong: Value<number> = int({ min: 0, max: Number.MAX_SAFE_INTEGER }, 'non-negative integer value');
+/** A count that may be larger than a number can hold exactly, as decimal text. */
+export const bigUlong: Value<string> = pattern(/^\d{1,20}$/, 'non-negative integer value');
 export const long: Value<number> = int(
   { min: -Number.MAX_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER },
   'integer value',
@@ -145,16 +147,21 @@ export const bytes: Value<number> = sized({ name: 'bytes', scale: 1 });
 export const bytesShort: Value<number> = sized({ name: 'B', scale: 1 });
 const names = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'];
 
-/** A size in bytes, written with the largest unit that divides it. */
-export const prettyBytes: Value<number> = sized({
-  name: 'bytes',
-  scale: 1,
+/** A size of which `names[first]` is the smallest unit, written with the largest one that divides it. */
+const pretty = (first: number): Unit => ({
+  name: names[first] ?? 'bytes',
+  scale: 1024 ** first,
   write: (value) => {
     let power = 0;
-    while (value > 0 && value % 1024 ** (power + 1) === 0 && power + 1 < names.length) power += 1;
-    return [value / 1024 ** power, names[power] ?? 'bytes'];
+    while (value > 0 && value % 1024 ** (power + 1) === 0 && first + power + 1 < names.length) power += 1;
+    return [value / 1024 ** power, names[first + power] ?? 'bytes'];
   },
 });
+
+/** A size in bytes, written with the largest unit that divides it. */
+export const prettyBytes: Value<number> = sized(pretty(0));
+/** A size in KiB, written with the largest unit that divides it. */
+export const prettyKib: Value<number> = sized(pretty(1));
 
 const uuidShape = /^\s*[\da-f]{8}-?[\da-f]{4}-?[\da-f]{4}-?[\da-f]{4}-?[\da-f]{12}\s*$/i;
 

@@ -76,7 +76,7 @@ export function readXml(source: string, limits: XmlLimits = documentLimits): Xml
     const parent = open[open.length - 1];
     if (verbatim > 0 || (tag.name === 'metadata' && open.length <= 1)) verbatim += 1;
     const element: XmlElement = {
-      name: verbatim > 0 ? tag.name : canonicalName(tag.name, prefixes),
+      name: verbatim > 0 ? tag.name : canonicalName(tag, prefixes, parent),
       attributes: tag.attributes,
       children: [],
       text: '',
@@ -130,9 +130,21 @@ function learnPrefixes(attributes: Record<string, string>, prefixes: Map<string,
   }
 }
 
-function canonicalName(name: string, prefixes: Map<string, string>): string {
+/** An element of a known namespace has its canonical prefix, however the document says so. */
+function canonicalName(
+  { name, attributes }: { name: string; attributes: Record<string, string> },
+  prefixes: Map<string, string>,
+  parent: XmlElement | undefined,
+): string {
   const colon = name.indexOf(':');
-  if (colon < 0) return name;
-  const canonical = prefixes.get(name.slice(0, colon));
-  return canonical === undefined ? name : `${canonical}:${name.slice(colon + 1)}`;
+  if (colon >= 0) {
+    const canonical = prefixes.get(name.slice(0, colon));
+    return canonical === undefined ? name : `${canonical}:${name.slice(colon + 1)}`;
+  }
+  const own = attributes['xmlns'];
+  const canonical = own === undefined ? undefined : knownNamespaces.get(own);
+  if (canonical !== undefined) return `${canonical}:${name}`;
+  // A default namespace holds for everything inside.
+  const inherited = parent === undefined ? -1 : parent.name.indexOf(':');
+  return inherited > 0 ? `${parent?.name.slice(0, inherited)}:${name}` : name;
 }

@@ -32,7 +32,7 @@ export function pciDevices(domain: Domain): Wanting[] {
 
   for (const controller of devices.controllers)
     if (controller.type === 'pci') add(controller, plugOfController[controller.model ?? '']);
-  for (const one of devices.filesystems) onPci(one, virtio(one.model));
+  for (const one of devices.filesystems) if (one.driver?.type !== 'mtp') onPci(one, virtio(one.model));
   for (const card of devices.interfaces) {
     const model = card.model?.type;
     if (model === 'spapr-vlan' || model === 'smc91c111' || model === 'usb-net' || model === 'lan9118') continue;

@@ -235,7 +235,8 @@ function fillPciControllers({ devices }: Domain): void {
     if (model === 'pci-bridge') target.chassisNr ??= index;
     else if (model === 'pcie-root-port' || model === 'pcie-switch-downstream-port') {
       target.chassis ??= index;
-      if (address?.type === 'pci') target.port ??= (address.slot << 3) + address.function;
+      const { slot = 0, function: fn = 0 } = address?.type === 'pci' ? address : {};
+      target.port ??= model === 'pcie-root-port' ? (slot << 3) + fn : slot;
     } else if (model === 'pci-expander-bus' || model === 'pcie-expander-bus') target.busNr ??= freeBusNumber(pci);
     if (Object.keys(target).length > 0) controller.target = target;
   }

@@ -41,6 +41,19 @@ export function assignVirtioSerial(domain: Domain): void {
   for (const channel of channels) assign(channel, 1);
 }
 
+/** Slots of plugged memory. */
+export function assignDimms({ devices }: Domain): void {
+  const modules = devices.memories.filter(({ model }) => model === 'dimm' || model === 'nvdimm');
+  const taken = new Set(modules.map(({ address }) => (address?.type === 'dimm' ? address.slot : undefined)));
+  for (const dimm of modules) {
+    if (dimm.address !== undefined && (dimm.address.type !== 'dimm' || dimm.address.slot !== undefined)) continue;
+    let slot = 0;
+    while (taken.has(slot)) slot += 1;
+    taken.add(slot);
+    dimm.address = { ...dimm.address, type: 'dimm', slot };
+  }
+}
+
 export function assignCcid({ devices }: Domain): void {
   const taken = new Set(devices.smartcards.map(({ address }) => (address?.type === 'ccid' ? address.slot : -1)));
   for (const smartcard of devices.smartcards) {

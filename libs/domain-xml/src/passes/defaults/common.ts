@@ -6,7 +6,8 @@ import type { Disk, DiskBus } from '../../elements/disk';
 import type { Domain } from '../../elements/domain';
 import type { Controller } from '../../elements/controller';
 import type { Serial } from '../../elements/chardev';
-import { fail, lineOf, type Faults } from '../../schema';
+import { withoutRepetition } from '../../metadata';
+import { fail, formatSet, lineOf, parseSet, type Faults } from '../../schema';
 import { insertController, insertDisk } from '../controllers';
 import type { PrepareOptions } from '../options';
 
@@ -45,9 +46,45 @@ export function fillCommon(domain: Domain, options: PrepareOptions): void {
   domain.on_poweroff ??= 'destroy';
   domain.on_reboot ??= 'restart';
   domain.on_crash ??= 'destroy';
+  if (domain.os.type?.name === 'hvm') domain.os.type.arch ??= hostArch();
+  keepKnownThreads(domain);
   fillVcpus(domain);
+  dropRepeatedMetadata(domain);
   fillInterfaces(domain, options);
   fillDisks(domain);
+}
+
+const hostArchitectures: Readonly<Record<string, string>> = {
+  x64: 'x86_64',
+  ia32: 'i686',
+  arm64: 'aarch64',
+  ppc64: 'ppc64le',
+};
+const hostArch = (): string => hostArchitectures[process.arch] ?? process.arch;
+
+/** Groups of vCPUs name only those that there are; an I/O thread has a number. */
+function keepKnownThreads(domain: Domain): void {
+  const { cputune, vcpu, iothreadids } = domain;
+  if (iothreadids && iothreadids.iothreads.length > 0) {
+    const wanted = Math.max(domain.iothreads ?? 0, iothreadids.iothreads.length);
+    const taken = new Set(iothreadids.iothreads.map(({ id }) => id));
+    for (let id = 1; taken.size < wanted; id++) {
+      if (taken.has(id)) continue;
+      taken.add(id);
+      iothreadids.iothreads.push({ id });
+    }
+    domain.iothreads = wanted;
+  }
+  if (!cputune) return;
+  const own = (set: string): string => formatSet((parseSet(set) ?? []).filter((number) => number < vcpu.count));
+  for (const tune of [...cputune.cachetunes, ...cputune.memorytunes]) tune.vcpus = own(tune.vcpus);
+  cputune.cachetunes = cputune.cachetunes.filter(({ vcpus }) => vcpus !== '');
+  cputune.memorytunes = cputune.memorytunes.filter(({ vcpus }) => vcpus !== '');
+}
+
+/** Of several elements of one namespace the first stays. */
+function dropRepeatedMetadata(domain: Domain): void {
+  if (domain.metadata !== undefined) domain.metadata = withoutRepetition(domain.metadata);
 }
 
 function fillVcpus({ vcpu, numatune }: Domain): void {
@@ -56,6 +93,12 @@ function fillVcpus({ vcpu, numatune }: Domain): void {
     vcpu.placement = automatic ? 'auto' : 'static';
   }
   if (vcpu.placement === 'auto') delete vcpu.cpuset;
+  const memory = numatune?.memory;
+  if (memory) {
+    memory.placement ??= memory.nodeset !== undefined || vcpu.placement !== 'auto' ? 'static' : 'auto';
+    if (memory.placement === 'auto') delete memory.nodeset;
+    memory.mode ??= 'strict';
+  }
   if (vcpu.current === vcpu.count) delete vcpu.current;
 }
 
@@ -75,6 +118,8 @@ function randomMac(): string {
 function fillDisks({ devices }: Domain): void {
   for (const disk of devices.disks) {
     if (disk.device === 'cdrom') disk.readonly = true;
+    if (disk.type === 'vhostuser') disk.snapshot ??= 'no';
+    if (disk.target.bus !== 'usb') delete disk.target.removable;
     if (disk.source && isEmptySource(disk)) delete disk.source.file;
     if (disk.serial !== undefined) disk.serial = disk.serial.trim();
   }
@@ -111,7 +156,8 @@ export function fillPorts({ devices }: Domain): void {
   number(devices.parallels);
   devices.consoles.forEach((console, index) => {
     console.target ??= {};
-    console.target.port = index;
+    const mirrored = index === 0 && console.target.type === 'serial' ? devices.serials[0] : undefined;
+    console.target.port = mirrored?.target?.port ?? index;
   });
 }
 
@@ -126,14 +172,13 @@ export function fillConsole(domain: Domain): void {
   const [serial] = serials;
   if (console === undefined) {
     if (serial !== undefined && isConsoleSerial(serial))
-      consoles.push({ ...backendOf(serial), target: { type: 'serial', port: 0 } });
+      consoles.push({ ...backendOf(serial), target: { type: 'serial' } });
     return;
   }
   console.target ??= {};
   console.target.type ??= 'serial';
   if (console.target.type !== 'serial') {
-    if (serial && isConsoleSerial(serial))
-      consoles.unshift({ ...backendOf(serial), target: { type: 'serial', port: 0 } });
+    if (serial && isConsoleSerial(serial)) consoles.unshift({ ...backendOf(serial), target: { type: 'serial' } });
     return;
   }
   if (serial === undefined) {

@@ -156,6 +156,15 @@ function videoType(domain: Domain, caps: QemuCapabilities): 'cirrus' | 'vga' | '
   return caps.flags.has('cirrus-vga') ? 'cirrus' : 'vga';
 }
 
+/** A path that an earlier start has made up, for this or for another name of the domain. */
+function isGeneratedSocket(path: string, name = ''): boolean {
+  const match =
+    /^\/var\/(?:lib|run)\/libvirt\/qemu\/channel\/(?:target\/)?(?:(?:domain-[^/]+|\d+-[^/]+)\/|[^/]+\.)(.*)$/.exec(
+      path,
+    );
+  return match !== null && name !== '' && path.endsWith(name);
+}
+
 function fillRest(domain: Domain): void {
   const { devices } = domain;
   for (const hostdev of devices.hostdevs) {
@@ -180,13 +189,18 @@ function fillRest(domain: Domain): void {
   }
   for (const channel of devices.channels) {
     // A listening socket without a path gets one at each start.
-    if (channel.type === 'unix' && channel.sources.every((one) => one.path === undefined)) channel.sources = [];
+    const { path } = channel.sources[0] ?? {};
+    if (channel.type === 'unix' && (path === undefined || isGeneratedSocket(path, channel.target?.name)))
+      channel.sources = [];
   }
-  for (const filesystem of devices.filesystems) filesystem.accessmode ??= 'passthrough';
+  for (const filesystem of devices.filesystems) {
+    if (filesystem.source?.socket === undefined) filesystem.accessmode ??= 'passthrough';
+  }
+  for (const sound of devices.sounds) if (sound.model === 'virtio') sound.streams ??= 2;
   for (const panic of devices.panics) if (isX86(domain)) panic.model ??= 'isa';
   for (const shmem of devices.shmems) {
     shmem.model ??= { type: shmem.server ? 'ivshmem-doorbell' : 'ivshmem-plain' };
-    shmem.size ??= 4;
+    if (!shmem.server) shmem.size ??= 4;
   }
   if (devices.vsock) devices.vsock.model ??= 'virtio';
 }

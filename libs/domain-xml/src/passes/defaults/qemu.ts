@@ -1,7 +1,7 @@
 /** Defaults of the QEMU driver that concern the domain as a whole: emulator, machine, CPU, features, built-in devices. */
 import { defaultMachine, findMachine, supportsDomainType, type QemuCapabilities } from '../../capabilities';
 import type { Domain } from '../../elements/domain';
-import { fail, lineOf } from '../../schema';
+import { fail, formatSet, lineOf, parseSet } from '../../schema';
 import { ensureController, findController } from '../controllers';
 import { isArmVirt, isI440fx, isPseries, isQ35, isRiscvVirt, isS390Ccw } from '../machine';
 import type { PrepareOptions } from '../options';
@@ -9,10 +9,13 @@ export { fillQemuDevices } from './qemu-devices';
 
 export function fillQemu(domain: Domain, caps: QemuCapabilities, options: PrepareOptions): void {
   fillOs(domain, caps);
-  addBuiltInDevices(domain, caps, options);
+  addBuiltInDevices(domain, caps);
   fillCpu(domain, caps);
   fillFeatures(domain);
+  if (options.newDefinition) fillWideInterrupts(domain);
+  fillCells(domain);
   addAudio(domain);
+  for (const label of domain.seclabels) if (label.type === 'none') label.model ??= 'none';
 }
 
 function fillOs(domain: Domain, caps: QemuCapabilities): void {
@@ -38,7 +41,7 @@ function fillOs(domain: Domain, caps: QemuCapabilities): void {
 }
 
 /** Controllers and devices that the machine has in any case. */
-function addBuiltInDevices(domain: Domain, caps: QemuCapabilities, options: PrepareOptions): void {
+function addBuiltInDevices(domain: Domain, caps: QemuCapabilities): void {
   const { devices } = domain;
   let usb: string | undefined | false = undefined;
   let pciRoot: 'pci-root' | 'pcie-root' | undefined;
@@ -51,8 +54,10 @@ function addBuiltInDevices(domain: Domain, caps: QemuCapabilities, options: Prep
         : caps.flags.has('ich9-usb-ehci1')
           ? 'ich9-ehci1'
           : false;
-  } else if (isI440fx(domain)) pciRoot = 'pci-root';
-  else if (isArmVirt(domain) || isRiscvVirt(domain)) {
+  } else if (isI440fx(domain)) {
+    pciRoot = 'pci-root';
+    usb = caps.flags.has('piix3-usb-uhci') ? undefined : false;
+  } else if (isArmVirt(domain) || isRiscvVirt(domain)) {
     usb = false;
     pciRoot = 'pcie-root';
   } else if (isPseries(domain)) pciRoot = 'pci-root';
@@ -75,7 +80,6 @@ function addBuiltInDevices(domain: Domain, caps: QemuCapabilities, options: Prep
   if (!devices.memballoon && (pciRoot || isS390Ccw(domain))) devices.memballoon = { model: 'virtio' };
   if (isQ35(domain) && !devices.watchdogs.some((one) => one.model === 'itco'))
     devices.watchdogs.push({ model: 'itco', action: devices.watchdogs[0]?.action ?? 'reset' });
-  void options;
 }
 
 function fillCpu(domain: Domain, caps: QemuCapabilities): void {
@@ -102,14 +106,34 @@ function fillCpu(domain: Domain, caps: QemuCapabilities): void {
   };
 }
 
+/** More than 255 vCPUs need an IOMMU with wider interrupts, and those QEMU's own I/O APIC. */
+function fillWideInterrupts(domain: Domain): void {
+  const { iommu } = domain.devices;
+  if (iommu?.model !== 'intel' || domain.vcpu.count <= 255) return;
+  const driver = (iommu.driver ??= {});
+  driver.intremap ??= true;
+  if (driver.intremap) driver.eim ??= true;
+  if (driver.intremap) domain.features.ioapic ??= { driver: 'qemu' };
+}
+
 function fillFeatures({ features }: Domain): void {
   if (features.hyperv) features.hyperv.mode ??= 'custom';
 }
 
+/** vCPUs that no NUMA cell names belong to the first one. */
+function fillCells({ cpu, vcpu }: Domain): void {
+  const cells = cpu?.numa?.cells ?? [];
+  const [first] = cells;
+  if (first === undefined || cells.every((cell) => cell.cpus === undefined)) return;
+  const named = new Set(cells.flatMap((cell) => parseSet(cell.cpus ?? '') ?? []));
+  const rest = Array.from({ length: vcpu.count }, (_, number) => number).filter((number) => !named.has(number));
+  if (rest.length > 0) first.cpus = formatSet([...(parseSet(first.cpus ?? '') ?? []), ...rest].sort((a, b) => a - b));
+}
+
 function addAudio({ devices }: Domain): void {
   if (devices.audios.length > 0) return;
-  const type = devices.graphics
-    .map((one) => one.type)
-    .find((one) => one === 'spice' || one === 'sdl' || one === 'vnc' || one === 'dbus');
-  devices.audios.push({ id: 1, type: type === 'spice' || type === 'sdl' || type === 'dbus' ? type : 'none' });
+  const shown = devices.graphics.map((one) => one.type).find((one) => one === 'spice' || one === 'vnc');
+  // Other ways to look at a guest bring no sound of their own.
+  if (shown === undefined && devices.graphics.length > 0) return;
+  devices.audios.push({ id: 1, type: shown === 'spice' ? 'spice' : 'none' });
 }
