@@ -10,12 +10,13 @@ import {
   eventFilter,
   getDomain,
   listHosts,
+  openConsole,
   startDomain,
   type DomainEvent,
   type DomainSummary,
 } from '@virtbus/shared';
 import { authorization, contextOf, newUser, userName, type UserRole } from '@virtbus/shared/auth';
-import { call, callDriver, connectBus, lastSequence, tail, type Bus } from '@virtbus/shared/bus';
+import { call, callDriver, clientStream, connectBus, lastSequence, newId, tail, type Bus } from '@virtbus/shared/bus';
 import { eventually } from './eventually';
 import { freePort, startNatsServer, type NatsServer } from './nats-server';
 import { startService, type TestProcess } from './start-process';
@@ -193,6 +194,31 @@ export class Stack implements AsyncDisposable {
     return pid;
   }
 
+  /** Wait until the console of a guest, its backlog included, shows these words. */
+  async consoleShows(bus: Bus, domain: string, words: string, timeoutMs = 90_000): Promise<void> {
+    let text = '';
+    const session = newId();
+    const decoder = new TextDecoder();
+    const stream = clientStream(bus, session, (bytes) => (text += decoder.decode(bytes, { stream: true })));
+    const { input } = await call(bus, openConsole, { session, force: true }, { target: domain });
+    stream.connect(input);
+    await eventually(() => text.includes(words), true, { timeoutMs });
+    stream.end();
+  }
+
+  /** Wait until a guest has powered off: its QEMU stays, without its machine running. */
+  async guestHalts(uuid: string): Promise<void> {
+    const pid = this.pidOf(uuid);
+    let before = -1;
+    const still = (): boolean => {
+      const ticks = cpuTicks(pid);
+      const same = ticks === before;
+      before = ticks;
+      return same;
+    };
+    await eventually(still, true, { timeoutMs: 60_000, intervalMs: 1_500 });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const bus of this.buses) await bus.close().catch(() => undefined);
     for (const driver of this.drivers.values()) await driver.stop('SIGTERM');
@@ -237,6 +263,12 @@ function commandLine(pid: number): string {
   } catch {
     return '';
   }
+}
+
+/** Processor time of a process in clock ticks: fields 14 and 15 of /proc/PID/stat. */
+function cpuTicks(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return Number(fields[11]) + Number(fields[12]);
 }
 
 function end(pid: number): void {

@@ -1,7 +1,11 @@
 /** What the domain service must live through: copies killed, hosts away, the bus gone, JetStream wiped. */
+import { isDeepStrictEqual } from 'node:util';
 import {
   defineDomain,
   getDomain,
+  renameDomain,
+  undefineDomain,
+  VirtError,
   isVirtError,
   listDomains,
   outcomeSubject,
@@ -159,6 +163,24 @@ test('the bus comes back with an empty store after an outage, and nothing is los
   expect(await names()).toEqual(['afterwards', 'outlives']);
 }, 60_000);
 
+test('the bus comes back after an outage with all it had, and what happened meanwhile is heard once', async () => {
+  stack = await Stack.start({ copies: 2 });
+  const { domain } = await call(stack.bus, defineDomain, { xml: xml('steady') });
+  const { asOf } = await soon(async () => {
+    const answer = await list();
+    return answer.asOf === 1 && answer;
+  });
+  await stack.server.kill9();
+  stack.hosts[0]!.happen(domain.uuid, { state: 'running', reason: 'booted', id: 7 }, 'started', 'booted');
+  await stack.copies[0]!.waitFor('disconnected from NATS');
+  await stack.server.restart();
+  await soon(async () => {
+    const now = await call(stack.bus, getDomain, {}, { target: 'steady', timeoutMs: 1_000 });
+    return now.domain.state === 'running' && now.online && now.asOf === asOf + 1;
+  });
+  expect(stack.copies[0]!.log.text).not.toContain('JetStream was wiped');
+}, 60_000);
+
 test('a domain that a host always had is taken in, and its name is taken', async () => {
   stack = await Stack.start();
   const uuid = '8a9d7f3c-40b6-4f5e-8a30-8f1c5b2f9d01';
@@ -224,3 +246,45 @@ test('a queued command that can never be done ends as failed', async () => {
   expect(await outcome(odd)).toMatchObject({ error: { code: 'INVALID_ARG' } });
   expect(nc.isClosed()).toBe(false);
 }, 60_000);
+
+test('whatever copies are killed amid definitions, renames and undefinitions, hosts, registry and lists agree in the end', async () => {
+  stack = await Stack.start({ copies: 3, hosts: ['h1', 'h2'] });
+  const pick = <T>(from: readonly T[]): T => from[Math.floor(Math.random() * from.length)]!;
+  const pool = Array.from({ length: 12 }, (_, n) => `n${n}`);
+  const some = async (): Promise<void> => {
+    const [name, other] = [pick(pool), pick(pool)];
+    const target = { target: name, timeoutMs: 2_000 };
+    const act = pick([
+      () => call(stack.bus, defineDomain, { xml: xml(name) }, { timeoutMs: 2_000 }),
+      () => call(stack.bus, undefineDomain, {}, target),
+      () => call(stack.bus, renameDomain, { name: other }, target),
+    ]);
+    // Refusals are part of it: the name is taken, the domain is not there, the copy was killed.
+    await act().catch((error: unknown) => {
+      expect(error).toBeInstanceOf(VirtError);
+      expect((error as VirtError).code).not.toBe('INTERNAL_ERROR');
+    });
+  };
+  const worker = async (): Promise<void> => {
+    for (let n = 0; n < 40; n++) await some();
+  };
+  const workers = Array.from({ length: 6 }, worker);
+  for (let n = 0; n < 2; n++) {
+    await new Promise((done) => setTimeout(done, 300));
+    await stack.copies[n]!.stop('SIGKILL');
+    await stack.addCopy();
+  }
+  await Promise.all(workers);
+
+  const living = () => stack.hosts.flatMap((host) => [...host.domains.values()]);
+  const identities = (domains: { uuid: string; name: string; host: string }[]) =>
+    domains.map(({ uuid, name, host }) => `${name} ${uuid} ${host}`).sort();
+  expect(new Set(living().map(({ uuid }) => uuid)).size).toBe(living().length);
+  expect(new Set(living().map(({ name }) => name)).size).toBe(living().length);
+  for (let copy = 0; copy < 9; copy++) {
+    await soon(async () => isDeepStrictEqual(identities((await list()).domains), identities(living())));
+  }
+  // Every name that is free can be had, whoever died holding a claim on it.
+  expect(await registered(buckets.domains)).toEqual(expect.arrayContaining(living().map(({ uuid }) => uuid)));
+  expect(await registered(buckets.names)).toEqual(expect.arrayContaining(living().map(({ name }) => name)));
+}, 90_000);
