@@ -60,8 +60,10 @@ export class Hosts {
     return row !== undefined && this.isFresh(row);
   }
 
-  knows(host: string): boolean {
-    return this.list().some((status) => status.host === host);
+  /** Names of hosts with a driver that does not answer now. */
+  offline(): string[] {
+    const away = [...this.rows.values()].filter((row) => !this.isFresh(row));
+    return [...new Set(away.map(({ status }) => status.host))].sort();
   }
 
   /** Drivers of one host, those online first. Throws `HOST_NOT_FOUND`. */

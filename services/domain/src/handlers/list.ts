@@ -11,10 +11,7 @@ export function listEndpoint({ projection, hosts }: Fleet): Endpoint {
   return endpoint(listDomains, async (filter) => ({
     ...page(projection.domains, filter),
     asOf: projection.asOf,
-    offline: hosts
-      .list()
-      .filter(({ online }) => !online)
-      .map(({ host }) => host),
+    offline: hosts.offline(),
   }));
 }
 

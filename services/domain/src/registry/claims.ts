@@ -49,16 +49,10 @@ export class Claims {
    * @param place chooses the host of a domain that is new
    */
   async domain(want: Want, place: () => Promise<At>): Promise<Claim> {
-    await this.look(want);
+    await persistently(want.name, () => this.look(want));
     const undoName = await this.name(want);
     try {
-      for (let attempt = 1; ; attempt++) {
-        try {
-          return await this.place(want, place, undoName);
-        } catch (error) {
-          if (!(error instanceof Conflict) || attempt === attempts) throw error;
-        }
-      }
+      return await persistently(want.name, () => this.place(want, place, undoName));
     } catch (error) {
       await undoName();
       throw error;
@@ -86,7 +80,7 @@ export class Claims {
       );
       if (won) return () => this.registry.release(name, uuid);
     }
-    throw new VirtError('DOMAIN_EXISTS', { detail: `domain '${name}' is being defined by others` });
+    throw contested(name);
   }
 
   /** A registry that was wiped a moment ago knows no names: those that hosts told us are taken none the less. */
@@ -202,3 +196,18 @@ export class Claims {
     return Math.max(left, (await lastEvent(this.registry.bus, { uuid }))?.domain.epoch ?? 0);
   }
 }
+
+/** Try again when another copy was first; what it wrote is then judged. */
+async function persistently<T>(name: string, attempt: () => Promise<T>): Promise<T> {
+  for (let n = 1; n <= attempts; n++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof Conflict)) throw error;
+    }
+  }
+  throw contested(name);
+}
+
+const contested = (name: string): VirtError =>
+  new VirtError('DOMAIN_EXISTS', { detail: `domain '${name}' is being defined by others` });
