@@ -29,7 +29,7 @@ export function plugDevice(
   fillInPlace(plugged, caps, options);
   plugAddresses(plugged, caps);
   nameDevices(plugged);
-  checkAll(plugged, caps, options);
+  checkAll(plugged, caps);
   const device = allDevices(plugged).find(
     ({ list, value }) => list === fresh.list && !before.has((value as DeviceInfo).alias?.name),
   );

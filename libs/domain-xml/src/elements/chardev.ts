@@ -125,10 +125,6 @@ export function checkBackend(
       else if (!/^[a-zA-Z0-9_.\-:]+$/.test(first.channel))
         context.fault('INVALID_ARG', 'Invalid character in source channel for char device', where);
       break;
-    case 'dbus':
-      if (first?.channel === undefined)
-        context.fault('XML_ERROR', 'Missing source channel attribute for char device', where);
-      break;
     default:
   }
   if (type === 'tcp' || type === 'unix') {

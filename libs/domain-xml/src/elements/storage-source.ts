@@ -132,7 +132,7 @@ const sourceFields = {
   volume: attr(string),
   mode: attr(oneOf('host', 'direct')),
   startupPolicy: attr(oneOf('mandatory', 'requisite', 'optional')),
-  index: attr(positive, { live: true, refuse: ['XML_ERROR', (raw) => `invalid storage source index '${raw}'`] }),
+  index: attr(positive, { live: 'input', refuse: ['XML_ERROR', (raw) => `invalid storage source index '${raw}'`] }),
   hosts: many(host),
   snapshot: one(element('snapshot', { name: attr(string) })),
   config: one(element('config', { file: attr(string) })),
@@ -194,7 +194,7 @@ export const backingStore: Element<BackingStore> = element(
   'backingStore',
   {
     type: attr(storageType, { refuse: ['XML_ERROR', (raw) => `unknown storage source type '${raw}'`] }),
-    index: attr(positive, { live: true, refuse: ['XML_ERROR', (raw) => `invalid storage source index '${raw}'`] }),
+    index: attr(positive, { live: 'input', refuse: ['XML_ERROR', (raw) => `invalid storage source index '${raw}'`] }),
     format: one(format),
     source: one(storageSource),
     backingStore: later((): Element<BackingStore> => backingStore),

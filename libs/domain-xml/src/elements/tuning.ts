@@ -70,11 +70,7 @@ export const blkiotune = element('blkiotune', { weight: leaf(uint, { omit: 0 }),
 const unlimited = 2 ** 53 - 1;
 const limit = () =>
   leaf(
-    {
-      ...kib,
-      parse: (raw: string) =>
-        Math.min(Number(kib.parse(raw) ?? (/^\d+$/.test(raw) ? unlimited : NaN)), unlimited) || undefined,
-    },
+    { ...kib, parse: (raw: string) => (/^\d+$/.test(raw) ? Math.min(Number(raw), unlimited) : undefined) },
     { omit: unlimited },
   );
 

@@ -39,8 +39,8 @@ export function fillInPlace(domain: Domain, caps: QemuCapabilities | undefined, 
 }
 
 /** Refuses what this QEMU cannot do or what contradicts itself. */
-export function checkDomain(domain: Domain, caps: QemuCapabilities | undefined, options: PrepareOptions = {}): void {
-  checkAll(domain, caps, options);
+export function checkDomain(domain: Domain, caps?: QemuCapabilities): void {
+  checkAll(domain, caps);
 }
 
 /** Gives a place on a bus to every device that has none, adding controllers where they are missing. */
@@ -55,6 +55,6 @@ export function prepareDomain(domain: Domain, caps: QemuCapabilities, options: P
   const copy = copyModel(domain);
   fillInPlace(copy, caps, options);
   assignAll(copy, caps, options);
-  checkAll(copy, caps, options);
+  checkAll(copy, caps);
   return copy;
 }

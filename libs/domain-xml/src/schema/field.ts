@@ -27,7 +27,7 @@ export const onParent = (field: string, ...values: unknown[]): Condition => ({ o
 
 /** Options of a field whose type is not known here. */
 export type AnyOptions = Omit<FieldOptions<unknown>, 'live'> & {
-  readonly live?: boolean | ((value: never) => boolean);
+  readonly live?: boolean | 'input' | ((value: never) => boolean);
 };
 
 export interface FieldOptions<T> {
@@ -37,8 +37,9 @@ export interface FieldOptions<T> {
   readonly default?: T;
   /** The document must say it; a string is the error's text. */
   readonly required?: boolean | string;
-  /** Describes a running guest (or does with this value): ignored in and left out of an inactive definition. */
-  readonly live?: boolean | ((value: T) => boolean);
+  /** Describes a running guest (or does with this value): ignored in and left out of an inactive definition.
+   * `input`: only ignored; what has it is a running guest's anyway. */
+  readonly live?: boolean | 'input' | ((value: T) => boolean);
   /** Written only when secrets are asked for. */
   readonly secret?: boolean;
   /** Where the field has a meaning; elsewhere it counts as unknown. */

@@ -68,7 +68,7 @@ function isWritten({ key, field }: Entry, model: Loose, parent: Loose, view: Vie
   const value = model[key];
   if (value === undefined) return false;
   const { live, secret, omit, when } = field.options;
-  if (live && view.view === 'inactive' && (live === true || live(value as never))) return false;
+  if (live && view.view === 'inactive' && (live === true || (live !== 'input' && live(value as never)))) return false;
   if (secret && !view.secrets) return false;
   if (omit !== undefined && value === omit) return false;
   return when === undefined || holds(when, model, parent);

@@ -22,7 +22,7 @@ export function toJson(declared: Element, model: Loose, view: View): Loose {
     const value = model[key];
     const { live, secret } = field.options;
     if (value === undefined || (secret && !view.secrets)) continue;
-    if (live && view.view === 'inactive' && (live === true || live(value as never))) continue;
+    if (live && view.view === 'inactive' && (live === true || (live !== 'input' && live(value as never)))) continue;
     if (Array.isArray(value)) {
       if (value.length === 0) continue;
       out[key] = field.kind === 'many' ? value.map((item) => toJson(elementOf(field), item as Loose, view)) : value;

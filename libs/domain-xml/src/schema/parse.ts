@@ -113,7 +113,7 @@ class Reader implements ReadContext {
   }
 
   #wanted({ field }: Entry): boolean {
-    return this.live || field.options.live !== true;
+    return this.live || (field.options.live !== true && field.options.live !== 'input');
   }
 
   /** Takes out again what turned out to be a running guest's. */

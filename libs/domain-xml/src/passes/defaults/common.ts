@@ -121,7 +121,6 @@ function fillDisks({ devices }: Domain): void {
     if (disk.type === 'vhostuser') disk.snapshot ??= 'no';
     if (disk.target.bus !== 'usb') delete disk.target.removable;
     if (disk.source && isEmptySource(disk)) delete disk.source.file;
-    if (disk.serial !== undefined) disk.serial = disk.serial.trim();
   }
 }
 

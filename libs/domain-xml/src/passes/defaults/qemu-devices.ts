@@ -7,8 +7,8 @@ import { scsiModel } from '../addresses/drive';
 import { isArmVirt, isPseries, isRiscvVirt, isS390Ccw, isX86 } from '../machine';
 import type { PrepareOptions } from '../options';
 
-export function fillQemuDevices(domain: Domain, caps: QemuCapabilities, _options: PrepareOptions): void {
-  fillControllers(domain, caps);
+export function fillQemuDevices(domain: Domain, caps: QemuCapabilities, options: PrepareOptions): void {
+  fillControllers(domain, caps, options);
   fillDisks(domain);
   fillCards(domain, caps);
   fillSerials(domain);
@@ -17,24 +17,31 @@ export function fillQemuDevices(domain: Domain, caps: QemuCapabilities, _options
   fillRest(domain);
 }
 
-function fillControllers(domain: Domain, caps: QemuCapabilities): void {
+function fillControllers(domain: Domain, caps: QemuCapabilities, options: PrepareOptions): void {
   for (const controller of domain.devices.controllers) {
     if (controller.type === 'scsi' && (controller.model === undefined || controller.model === 'auto')) {
       delete controller.model;
       const model = scsiModel(domain, caps);
       if (model !== undefined) controller.model = model;
     }
-    if (controller.type === 'usb' && controller.model === undefined)
-      controller.model = usbModel(domain, caps, lineOf(controller));
+    if (controller.type !== 'usb' || controller.model !== undefined) continue;
+    const model = usbModel(domain, caps);
+    if (model !== undefined) controller.model = model;
+    // QEMU's own choice once was good enough; new guests are to know what they get.
+    else if (options.newDefinition)
+      fail('CONFIG_UNSUPPORTED', 'no model provided for USB controller', {
+        element: 'controller',
+        line: lineOf(controller),
+      });
   }
 }
 
-function usbModel(domain: Domain, caps: QemuCapabilities, line: number | undefined): string {
+function usbModel(domain: Domain, caps: QemuCapabilities): string | undefined {
   if (isX86(domain) && caps.flags.has('piix3-usb-uhci')) return 'piix3-uhci';
   if (isPseries(domain) && caps.flags.has('pci-ohci')) return 'pci-ohci';
   if ((isArmVirt(domain) || isRiscvVirt(domain)) && caps.flags.has('qemu-xhci')) return 'qemu-xhci';
   if (!isX86(domain) && caps.flags.has('nec-usb-xhci')) return 'nec-xhci';
-  return fail('CONFIG_UNSUPPORTED', 'no model provided for USB controller', { element: 'controller', line });
+  return undefined;
 }
 
 function fillDisks({ devices }: Domain): void {
@@ -133,8 +140,7 @@ function fillInputs(domain: Domain): void {
 
 function fillVideos(domain: Domain, caps: QemuCapabilities): void {
   const { videos, graphics } = domain.devices;
-  if (videos.length === 0 && graphics.some((one) => one.type !== 'egl-headless'))
-    videos.push({ model: { type: 'default', primary: true } });
+  if (videos.length === 0 && graphics.length > 0) videos.push({ model: { type: 'default', primary: true } });
   for (const video of videos) {
     const model = (video.model ??= { type: 'default' });
     if (model.type === 'default') model.type = videoType(domain, caps);

@@ -132,7 +132,8 @@ function fillCells({ cpu, vcpu }: Domain): void {
 
 function addAudio({ devices }: Domain): void {
   if (devices.audios.length > 0) return;
-  const shown = devices.graphics.map((one) => one.type).find((one) => one === 'spice' || one === 'vnc');
+  const types = devices.graphics.map((one) => one.type);
+  const shown = types.includes('spice') ? 'spice' : types.find((one) => one === 'vnc');
   // Other ways to look at a guest bring no sound of their own.
   if (shown === undefined && devices.graphics.length > 0) return;
   devices.audios.push({ id: 1, type: shown === 'spice' ? 'spice' : 'none' });
