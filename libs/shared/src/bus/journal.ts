@@ -6,18 +6,20 @@
  * it survives the death of our process; a power cut takes the guests with it anyway.
  */
 import {
-  appendFileSync,
   closeSync,
+  fstatSync,
+  ftruncateSync,
   mkdirSync,
   openSync,
   readFileSync,
   readdirSync,
   renameSync,
   rmSync,
+  truncateSync,
   writeFileSync,
-  writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { VirtError } from '../errors';
 import type { DomainEvent } from '../model';
 
 export interface JournalEntry {
@@ -34,10 +36,14 @@ export class Journal {
   private lastN = 0;
   private ackedN: number;
   private pendingEntries: JournalEntry[] = [];
+  /** Lines that cannot be read, as `segment:line`: passed over, because a driver must start on any disk. */
+  readonly damaged: string[] = [];
 
   private constructor(private readonly folder: string) {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    this.ackedN = Number(readIfThere(join(folder, 'acked')) ?? 0);
+    const acked = Number(readIfThere(join(folder, 'acked')) ?? 0);
+    // Unreadable: as if nothing was acknowledged. The publisher finds out what the stream has.
+    this.ackedN = Number.isSafeInteger(acked) && acked > 0 ? acked : 0;
   }
 
   /** Read what is on disk. A last line that was cut short by a crash was never published: it is dropped. */
@@ -47,10 +53,15 @@ export class Journal {
       const path = journal.segmentPath(start);
       const content = readFileSync(path, 'utf8');
       const whole = content.slice(0, content.lastIndexOf('\n') + 1);
-      if (whole.length !== content.length) writeFileSync(path, whole);
-      for (const line of whole.split('\n')) {
+      if (whole.length !== content.length) truncateSync(path, Buffer.byteLength(whole));
+      journal.lastN = Math.max(journal.lastN, start - 1);
+      for (const [index, line] of whole.split('\n').entries()) {
         if (!line) continue;
-        const entry = JSON.parse(line) as JournalEntry;
+        const entry = parseEntry(line);
+        if (!entry || entry.n <= journal.lastN) {
+          journal.damaged.push(`${start}:${index + 1}`);
+          continue;
+        }
         journal.lastN = entry.n;
         if (entry.n > journal.ackedN) journal.pendingEntries.push(entry);
       }
@@ -65,10 +76,23 @@ export class Journal {
     return this.pendingEntries;
   }
 
+  /** Throws `SYSTEM_ERROR` when the disk does not take it; nothing of it is left then. */
   append(event: DomainEvent): JournalEntry {
     const entry = { n: this.lastN + 1, event };
-    if (this.fd === undefined || entry.n - this.segmentStart >= perSegment) this.roll(entry.n);
-    writeSync(this.fd!, `${JSON.stringify(entry)}\n`);
+    try {
+      if (this.fd === undefined || entry.n - this.segmentStart >= perSegment) this.roll(entry.n);
+      const fd = this.fd!;
+      const before = fstatSync(fd).size;
+      try {
+        writeFileSync(fd, `${JSON.stringify(entry)}\n`);
+      } catch (cause) {
+        ftruncateSync(fd, before);
+        throw cause;
+      }
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new VirtError('SYSTEM_ERROR', { detail: `cannot write the event journal: ${why}` }, { cause });
+    }
     this.lastN = entry.n;
     this.pendingEntries.push(entry);
     return entry;
@@ -78,7 +102,8 @@ export class Journal {
   acknowledge(n: number): void {
     if (n <= this.ackedN) return;
     this.ackedN = n;
-    while (this.pendingEntries[0] && this.pendingEntries[0].n <= n) this.pendingEntries.shift();
+    const first = this.pendingEntries.findIndex((entry) => entry.n > n);
+    this.pendingEntries = first === -1 ? [] : this.pendingEntries.slice(first);
     const path = join(this.folder, 'acked');
     writeFileSync(`${path}.new`, String(n));
     renameSync(`${path}.new`, path);
@@ -96,8 +121,7 @@ export class Journal {
     this.close();
     const reuse = first - this.segmentStart < perSegment && this.segments().includes(this.segmentStart);
     if (!reuse) this.segmentStart = first;
-    appendFileSync(this.segmentPath(this.segmentStart), '', { mode: 0o600 });
-    this.fd = openSync(this.segmentPath(this.segmentStart), 'a');
+    this.fd = openSync(this.segmentPath(this.segmentStart), 'a', 0o600);
   }
 
   private segments(): number[] {
@@ -109,6 +133,16 @@ export class Journal {
 
   private segmentPath(start: number): string {
     return join(this.folder, `${String(start).padStart(12, '0')}.jsonl`);
+  }
+}
+
+function parseEntry(line: string): JournalEntry | undefined {
+  try {
+    const entry = JSON.parse(line) as Partial<JournalEntry> | null;
+    const sound = Number.isSafeInteger(entry?.n) && typeof entry?.event?.domain?.uuid === 'string';
+    return sound ? (entry as JournalEntry) : undefined;
+  } catch {
+    return undefined;
   }
 }
 
