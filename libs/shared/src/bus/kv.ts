@@ -1,6 +1,7 @@
 /** Typed access to a key-value bucket; every write is a compare-and-set. */
 import { type KV, type KvEntry } from 'nats';
 import type { z } from 'zod';
+import { isVirtError } from '../errors';
 import { decode, encode } from './codec';
 import type { Bus } from './connection';
 
@@ -42,9 +43,15 @@ export class Table<T> {
     return entry && value !== undefined ? { key, value, revision: entry.revision } : undefined;
   }
 
-  /** Throws `Conflict` when the key is there. */
+  /** Throws `Conflict` when the key is there; a value that cannot be read is not in the way. */
   async create(key: string, value: T): Promise<number> {
-    return this.guarded(key, () => this.kv.create(key, encode(value, 'json')));
+    try {
+      return await this.guarded(key, () => this.kv.create(key, encode(value, 'json')));
+    } catch (error) {
+      const there = error instanceof Conflict ? await this.kv.get(key) : null;
+      if (there?.operation !== 'PUT' || this.read(there) !== undefined) throw error;
+      return this.update(key, value, there.revision);
+    }
   }
 
   /** Throws `Conflict` when the key is no longer at `revision`. */
@@ -93,8 +100,12 @@ export class Table<T> {
   /** A value that this version cannot read is treated as absent: the hosts are the truth, and will write it again. */
   private read(entry: KvEntry): T | undefined {
     if (entry.operation !== 'PUT') return undefined;
-    const parsed = this.schema.safeParse(decode(entry.value));
-    return parsed.success ? parsed.data : undefined;
+    try {
+      return this.schema.safeParse(decode(entry.value)).data;
+    } catch (error) {
+      if (isVirtError(error)) return undefined;
+      throw error;
+    }
   }
 
   private async guarded<R>(key: string, write: () => Promise<R>): Promise<R> {
