@@ -1,5 +1,5 @@
 /** The one place that knows pino: facts as fields, constant messages, secrets never. */
-import { pino, type Logger } from 'pino';
+import { pino, type DestinationStream, type Logger } from 'pino';
 
 export type Log = Logger;
 
@@ -7,10 +7,15 @@ export interface LogOptions {
   service: string;
   level?: string | undefined;
   host?: string | undefined;
+  /** Where the lines go; standard error, which leaves standard output to the program. */
+  to?: DestinationStream | undefined;
 }
 
-/** The root logger of a process; JSON lines on standard error, which leaves standard output to the program. */
-export function createLog({ service, level = 'info', host }: LogOptions): Log {
+/** Never shown, at whichever of the first three levels of an entry they lie. */
+const secrets = ['password', 'passwd', 'nkey', 'token', 'secret', 'xml'];
+
+/** The root logger of a process: JSON lines. */
+export function createLog({ service, level = 'info', host, to }: LogOptions): Log {
   return pino(
     {
       level,
@@ -18,11 +23,11 @@ export function createLog({ service, level = 'info', host }: LogOptions): Log {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       redact: {
-        paths: ['*.password', '*.passwd', '*.nkey', '*.token', '*.secret', 'xml', '*.xml'],
+        paths: ['', '*.', '*.*.'].flatMap((above) => secrets.map((key) => `${above}${key}`)),
         censor: '[hidden]',
       },
     },
-    pino.destination({ fd: 2, sync: true }),
+    to ?? pino.destination({ fd: 2, sync: true }),
   );
 }
 
