@@ -32,17 +32,18 @@ export const list = z.preprocess(
 
 /** `key=value,key=value` in the environment, an object in the file. */
 export const pairs = z.preprocess(
-  (value) =>
-    typeof value === 'string'
-      ? Object.fromEntries(
-          value
-            .split(',')
-            .filter(Boolean)
-            .map((pair) => [pair.split('=')[0]!.trim(), pair.slice(pair.indexOf('=') + 1).trim()]),
-        )
-      : value,
-  z.record(z.string(), z.string()),
+  (value) => (typeof value === 'string' ? readPairs(value) : value),
+  z.record(z.string(), z.string(), 'must be key=value,key=value'),
 );
+
+/** The text itself when a part of it is no pair: the schema then refuses it. */
+function readPairs(text: string): Record<string, string> | string {
+  const parts = text.split(',').filter((part) => part.trim() !== '');
+  if (!parts.every((part) => part.indexOf('=') > 0)) return text;
+  return Object.fromEntries(
+    parts.map((part) => [part.slice(0, part.indexOf('=')).trim(), part.slice(part.indexOf('=') + 1).trim()]),
+  );
+}
 
 export const bool = z.preprocess(
   (value) =>
@@ -66,16 +67,18 @@ export function loadConfig<T extends Settings>(settings: T, sources: Sources = {
   const flags = readFlags(settings, sources.argv ?? process.argv.slice(2));
   const file = env.VIRTBUS_CONFIG ? readFile(env.VIRTBUS_CONFIG) : {};
   const faults: string[] = Object.keys(file)
-    .filter((key) => !(key in settings))
+    .filter((key) => !Object.hasOwn(settings, key))
     .map((key) => `${env.VIRTBUS_CONFIG}: unknown key '${key}'`);
   const values: Record<string, unknown> = {};
   for (const [key, { schema, env: variable }] of Object.entries(settings)) {
-    const [value, from] =
-      key in flags
-        ? [flags[key], `--${kebab(key)}`]
-        : env[variable] !== undefined && env[variable] !== ''
-          ? [env[variable], variable]
-          : [file[key], key in file ? `${env.VIRTBUS_CONFIG}: ${key}` : key];
+    const [value, from] = Object.hasOwn(flags, key)
+      ? [flags[key], `--${kebab(key)}`]
+      : env[variable] !== undefined && env[variable] !== ''
+        ? [env[variable], variable]
+        : [
+            Object.hasOwn(file, key) ? file[key] : undefined,
+            Object.hasOwn(file, key) ? `${env.VIRTBUS_CONFIG}: ${key}` : key,
+          ];
     const parsed = schema.safeParse(value);
     if (parsed.success) values[key] = parsed.data;
     else faults.push(`${from}: ${parsed.error.issues.map((issue) => issue.message).join(', ')}`);
