@@ -155,7 +155,8 @@ export class VirtError<C extends ErrorCode = ErrorCode> extends Error {
   }
 
   /** The other end of `toBody`. An unknown code (a newer peer's) becomes `INTERNAL_ERROR` with the peer's words. */
-  static fromBody(body: { code?: unknown; message?: unknown; details?: unknown }): VirtError {
+  static fromBody(body: { code?: unknown; message?: unknown; details?: unknown } | null): VirtError {
+    if (body === null) return new VirtError('INTERNAL_ERROR', { detail: 'the peer gave no reason' });
     const message = typeof body.message === 'string' ? body.message : 'the peer gave no reason';
     if (typeof body.code === 'string' && Object.hasOwn(errorTable, body.code)) {
       const code = body.code as ErrorCode;

@@ -78,7 +78,7 @@ export const StateName = z.enum(names(domainStates)).describe("libvirt's domain 
 /** A state with the reason it was entered for; only pairs of the table are valid. */
 export const DomainState = z
   .object({ state: StateName, reason: z.string().describe('why the state was entered') })
-  .refine(({ state, reason }) => reason in domainStates[state].reasons, 'no such reason for this state');
+  .refine(({ state, reason }) => Object.hasOwn(domainStates[state].reasons, reason), 'no such reason for this state');
 export type DomainState = { [S in StateName]: { state: S; reason: ReasonOf<S> } }[StateName];
 
 /** A domain with an id: everything but shutoff, and nostate before its first start. */
