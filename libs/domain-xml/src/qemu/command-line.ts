@@ -1,0 +1,121 @@
+/**
+ * The whole command line of a guest, in libvirt's order.
+ *
+ * The domain has been prepared: defaults filled in, addresses and aliases assigned, ports of displays chosen, volumes looked up.
+ * Nothing here looks at the host; what has to be opened is named in the result.
+ */
+import type { Domain } from '../elements/domain';
+import { isI440fx, isQ35 } from '../passes/machine';
+import { addAudios, addSounds, audioEnvironment } from './audio';
+import { addBalloon } from './balloon';
+import { numberImages } from './block-chain';
+import { addChannels, addConsoles, addParallels, addRedirdevs, addSerials, addSmartcards } from './character';
+import { addClock } from './clock';
+import type { CommandLineContext, Guest, QemuCommandLine } from './context';
+import { addControllers, addPciHole } from './controller';
+import { addCpu } from './cpu';
+import { addDisks } from './disk';
+import { addBoot, addFlash, addKernel, addLoader, addPowerManagement } from './firmware';
+import { addGraphics, displayEnvironment } from './graphics';
+import { addInputs } from './input';
+import { iothreadObject, iothreadsOf } from './iothreads';
+import { addAccelerator, addMachine } from './machine';
+import { addMemory, addVcpus } from './memory';
+import { addNuma } from './numa';
+import { addInterfaces } from './network';
+import { escapeWord } from './props';
+import { addRngs } from './rng';
+import { addSandbox } from './sandbox';
+import { addVideos } from './video';
+import { addWatchdogs } from './watchdog';
+import { CommandWords } from './words';
+import { addMonitor } from './monitor';
+
+/** Throws CONFIG_UNSUPPORTED for what this QEMU or this context can not do, by name. */
+export function buildCommandLine(domain: Domain, context: CommandLineContext): QemuCommandLine {
+  const numbered = numberImages(domain);
+  const guest: Guest = { domain: numbered.domain, context };
+  const out = new CommandWords(context);
+  addIdentity(out, guest);
+  addFlash(out, guest);
+  addMachine(out, guest);
+  addAccelerator(out, guest);
+  addCpu(out, guest);
+  addLoader(out, guest);
+  addMemory(out, guest);
+  addVcpus(out, guest);
+  for (const thread of iothreadsOf(guest.domain)) out.object(iothreadObject(thread));
+  addNuma(out, guest);
+  if (guest.domain.uuid !== undefined) out.add('-uuid', guest.domain.uuid);
+  if (guest.domain.devices.graphics.length === 0) out.add('-display', 'none');
+  out.add('-no-user-config', '-nodefaults');
+  addMonitor(out, guest);
+  addClock(out, guest);
+  out.add('-no-shutdown');
+  addPowerManagement(out, guest, sleepDevice(guest.domain));
+  addBoot(out, guest);
+  addKernel(out, guest);
+  addPciHole(out, guest);
+  addControllers(out, guest);
+  const disks = addDisks(out, guest, numbered.filters);
+  addInterfaces(out, guest);
+  addSmartcards(out, guest);
+  addSerials(out, guest);
+  addParallels(out, guest);
+  addChannels(out, guest);
+  addConsoles(out, guest);
+  addInputs(out, guest);
+  addAudios(out, guest);
+  addGraphics(out, guest);
+  addVideos(out, guest);
+  addSounds(out, guest);
+  addWatchdogs(out, guest);
+  addRedirdevs(out, guest);
+  if (context.incoming !== undefined) out.add('-incoming', context.incoming);
+  addBalloon(out, guest);
+  addRngs(out, guest);
+  addSandbox(out);
+  addUserArguments(out, guest);
+  out.add('-msg', 'timestamp=on');
+  return {
+    args: out.args,
+    env: environment(guest),
+    descriptors: out.descriptors,
+    disks,
+    domain: guest.domain,
+    nextIndex: numbered.next,
+  };
+}
+
+function addIdentity(out: CommandWords, { domain, context }: Guest): void {
+  out.add('-name', `guest=${escapeWord(domain.name)},debug-threads=on`, '-S');
+  if (context.masterKey !== undefined)
+    out.object({ 'qom-type': 'secret', id: 'masterKey0', format: 'raw', file: context.masterKey });
+}
+
+/** The chip whose properties say which sleep states there are. */
+function sleepDevice(domain: Domain): string | undefined {
+  return isQ35(domain) ? 'ICH9-LPC' : isI440fx(domain) ? 'PIIX4_PM' : undefined;
+}
+
+/** What the user adds to the command line past all checks. */
+function addUserArguments(out: CommandWords, { domain }: Guest): void {
+  for (const { value } of domain.qemuCommandline?.args ?? []) out.add(value);
+}
+
+function environment(guest: Guest): Record<string, string> {
+  const { domainDir, environment: inherited } = guest.context;
+  return {
+    LC_ALL: 'C',
+    ...(inherited['PATH'] !== undefined && { PATH: inherited['PATH'] }),
+    HOME: domainDir,
+    ...(inherited['USER'] !== undefined && { USER: inherited['USER'] }),
+    ...(inherited['LOGNAME'] !== undefined && { LOGNAME: inherited['LOGNAME'] }),
+    XDG_DATA_HOME: `${domainDir}/.local/share`,
+    XDG_CACHE_HOME: `${domainDir}/.cache`,
+    XDG_CONFIG_HOME: `${domainDir}/.config`,
+    ...audioEnvironment(guest),
+    ...displayEnvironment(guest),
+    ...Object.fromEntries((guest.domain.qemuCommandline?.envs ?? []).map(({ name, value }) => [name, value ?? ''])),
+  };
+}

@@ -1,0 +1,79 @@
+/** `-machine` and `-accel`. */
+import { findMachine } from '../capabilities';
+import { hasFlag, type Guest } from './context';
+import { firmwareMachineOptions } from './firmware';
+import { onOrOff, words } from './props';
+import { isX86 } from '../passes/machine';
+import type { CommandWords } from './words';
+
+export function addMachine(out: CommandWords, guest: Guest): void {
+  const { domain } = guest;
+  const { features, devices, memoryBacking, launchSecurity } = domain;
+  const hasNvdimm = devices.memories.some(({ model }) => model === 'nvdimm');
+  const name = domain.os.type?.machine ?? '';
+  out.add(
+    '-machine',
+    words(name, {
+      usb: 'off',
+      vmport: features.vmport && onOrOff(features.vmport.state ?? true),
+      smm: features.smm && onOrOff(features.smm.state ?? true),
+      kernel_irqchip: interruptChip(guest),
+      'dump-guest-core': onOrOff(domain.memory.dumpCore ?? guest.context.settings?.dumpGuestCore ?? false),
+      'mem-merge': memoryBacking?.nosharepages ? 'off' : undefined,
+      nvdimm: hasNvdimm ? 'on' : undefined,
+      'memory-backend': usesPlainMemory(guest) ? defaultRamId(guest) : undefined,
+      i8042: features.ps2 && onOrOff(features.ps2.state),
+      ...firmwareMachineOptions(guest),
+      'confidential-guest-support': launchSecurity ? 'lsec0' : undefined,
+      hmat: domain.cpu?.numa?.interconnects || domain.cpu?.numa?.cells.some(({ caches }) => caches.length > 0) ? 'on' : undefined,
+      'pcspk-audiodev': speakerAudio(guest),
+      hpet: hpetOption(guest),
+      acpi: acpiOption(guest),
+    }),
+  );
+}
+
+/** The machine's own RAM is one object with this id; undefined when the machine takes none. */
+export const defaultRamId = ({ domain, context }: Guest): string | undefined =>
+  findMachine(context.capabilities, domain.type, domain.os.type?.machine ?? '')?.defaultRamId;
+
+/** The guest's memory is one piece: no NUMA cells. */
+export const usesPlainMemory = (guest: Guest): boolean =>
+  (guest.domain.cpu?.numa?.cells.length ?? 0) === 0 && defaultRamId(guest) !== undefined;
+
+function interruptChip({ domain }: Guest): 'on' | 'split' | undefined {
+  const driver = domain.features.ioapic?.driver;
+  return driver && (driver === 'kvm' ? 'on' : 'split');
+}
+
+function speakerAudio({ domain }: Guest): string | undefined {
+  const speaker = domain.devices.sounds.find(({ model }) => model === 'pcspk');
+  return speaker && `audio${speaker.audio?.id ?? domain.devices.audios[0]?.id ?? 1}`;
+}
+
+function hpetOption(guest: Guest): string | undefined {
+  const hpet = guest.domain.clock.timers.find(({ name }) => name === 'hpet');
+  if (hpet === undefined || !hasFlag(guest, 'machine-hpet')) return undefined;
+  return hpet.present === undefined ? undefined : onOrOff(hpet.present);
+}
+
+function acpiOption(guest: Guest): string | undefined {
+  const { domain, context } = guest;
+  const machine = findMachine(context.capabilities, domain.type, domain.os.type?.machine ?? '');
+  if (machine?.acpi === false || (machine?.acpi === undefined && !isX86(domain))) return undefined;
+  return onOrOff(domain.features.acpi ?? false);
+}
+
+const accelerators: Readonly<Record<string, string>> = { kvm: 'kvm', qemu: 'tcg', hvf: 'hvf' };
+
+export function addAccelerator(out: CommandWords, { domain }: Guest): void {
+  const { kvm, tcg } = domain.features;
+  out.add(
+    '-accel',
+    words(accelerators[domain.type] ?? 'tcg', {
+      'dirty-ring-size': domain.type === 'kvm' && kvm?.dirtyRing?.state ? kvm.dirtyRing.size : undefined,
+      // MiB; the document counts KiB.
+      'tb-size': domain.type === 'qemu' && tcg?.tbCache !== undefined ? Math.floor(tcg.tbCache / 1024) : undefined,
+    }),
+  );
+}

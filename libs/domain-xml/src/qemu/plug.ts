@@ -1,0 +1,164 @@
+/**
+ * Hot-plug as a plan: the QMP commands that bring a device into a running guest, each with the one that takes it back.
+ * Every argument comes from the code that writes the command line.
+ */
+import type { Device } from '../device';
+import type { Disk } from '../elements/disk';
+import type { Domain } from '../elements/domain';
+import { copyModel } from '../schema';
+import { diskBlocks, type BlockStep } from './blockdev';
+import { numberDisk } from './block-chain';
+import { backendForQmp, type Character } from './character-backend';
+import { channelBackend, channelProps, chardevId, serialProps } from './character';
+import { unsupported, type Guest } from './context';
+import { controllerProps } from './controller';
+import { diskProps } from './disk';
+import { inputProps } from './input';
+import { interfaceProps, netdevId, netdevProps } from './network';
+import type { Props } from './props';
+import { rngObject, rngProps } from './rng';
+import { watchdogProps } from './watchdog';
+
+export interface QmpStep {
+  readonly command: string;
+  readonly arguments: Props;
+}
+
+export interface PlugStep extends QmpStep {
+  readonly undo: QmpStep;
+}
+
+export interface PlugPlan {
+  readonly steps: readonly PlugStep[];
+  /** The domain with the device as the guest will have it: its images numbered. */
+  readonly domain: Domain;
+}
+
+/** @param device of `guest.domain`, complete: with alias and address. Throws CONFIG_UNSUPPORTED for what is not hot-plugged. */
+export function plugPlan(guest: Guest, device: Device): PlugPlan {
+  const { domain } = guest;
+  switch (device.list) {
+    case 'disks':
+      return plugDisk(guest, device.value);
+    case 'interfaces':
+      return {
+        domain,
+        steps: [
+          netdev(netdevProps(guest, device.value), netdevId(device.value)),
+          plug(interfaceProps(guest, device.value)),
+        ],
+      };
+    case 'channels':
+      return {
+        domain,
+        steps: [...backend(guest, device.value, channelBackend(device.value)), plug(channelProps(guest, device.value))],
+      };
+    case 'serials':
+      return {
+        domain,
+        steps: [
+          ...backend(guest, device.value, { id: chardevId(device.value), alias: device.value.alias?.name ?? '' }),
+          plug(serialProps(guest, device.value)),
+        ],
+      };
+    case 'rngs':
+      return { domain, steps: [object(rngObject(device.value)), plug(rngProps(guest, device.value))] };
+    case 'watchdogs':
+      return { domain, steps: [plug(watchdogProps(guest, device.value))] };
+    case 'controllers':
+      return {
+        domain,
+        steps: [plug(controllerProps(guest, device.value) ?? unsupported('this controller is part of the machine'))],
+      };
+    case 'inputs':
+      return {
+        domain,
+        steps: [plug(inputProps(guest, device.value) ?? unsupported('this input device is part of the machine'))],
+      };
+    default:
+      return unsupported(`devices of this kind (${device.list}) cannot be added to a running guest`);
+  }
+}
+
+/** What takes away that which stood behind a device, once the device has left the guest. */
+export function afterUnplug(guest: Guest, device: Device): QmpStep[] {
+  const { steps } = plugPlan(guest, device);
+  return steps
+    .filter(({ command }) => command !== 'device_add')
+    .map(({ undo }) => undo)
+    .reverse();
+}
+
+/** Media of a drive: what takes the old one out and puts the new one in, between opening and closing the tray. */
+export function mediumPlan(guest: Guest, old: Disk, asked: Disk): QmpStep[] {
+  const id = old.alias?.name ?? '';
+  const out: QmpStep[] = [{ command: 'blockdev-remove-medium', arguments: { id } }];
+  const before = blocksOf(guest, old);
+  for (const step of [...before.steps].reverse()) out.push(blockStep(step).undo);
+  const { disk } = numberDisk(asked, nextIndex(guest.domain));
+  const after = blocksOf(guest, disk);
+  if (after.top === undefined) return out;
+  const into = { command: 'blockdev-insert-medium', arguments: { id, 'node-name': after.top } };
+  return [...out, ...after.steps.map(blockStep), into];
+}
+
+function plugDisk(guest: Guest, disk: Disk): PlugPlan {
+  const numbered = numberDisk(disk, nextIndex(guest.domain)).disk;
+  const domain = copyModel(guest.domain);
+  domain.devices.disks = domain.devices.disks.map((one) => (one.target.dev === disk.target.dev ? numbered : one));
+  const { steps, top } = blocksOf(guest, numbered);
+  return { domain, steps: [...steps.map(blockStep), plug(diskProps(guest, numbered, top))] };
+}
+
+const blocksOf = (guest: Guest, disk: Disk) =>
+  diskBlocks(guest, disk, [], () => unsupported('descriptors cannot be handed to a running guest'));
+
+/** One above every image that the guest has. */
+function nextIndex({ devices }: Domain): number {
+  let highest = 0;
+  for (const disk of devices.disks) {
+    highest = Math.max(highest, disk.source?.index ?? 0);
+    for (let layer = disk.backingStore; layer; layer = layer.backingStore)
+      highest = Math.max(highest, layer.index ?? 0);
+  }
+  return highest + 1;
+}
+
+function blockStep(step: BlockStep): PlugStep {
+  if (step.kind === 'object') return object(step.props);
+  if (step.kind === 'descriptors') return unsupported('descriptors cannot be handed to a running guest');
+  const name = step.props['node-name'] ?? '';
+  return {
+    command: 'blockdev-add',
+    arguments: step.props,
+    undo: { command: 'blockdev-del', arguments: { 'node-name': name } },
+  };
+}
+
+const plug = (device: Props): PlugStep => ({
+  command: 'device_add',
+  arguments: device,
+  undo: { command: 'device_del', arguments: { id: device.id ?? '' } },
+});
+
+const object = (props: Props & { id: string }): PlugStep => ({
+  command: 'object-add',
+  arguments: props,
+  undo: { command: 'object-del', arguments: { id: props.id } },
+});
+
+const netdev = (props: Props, id: string): PlugStep => ({
+  command: 'netdev_add',
+  arguments: props,
+  undo: { command: 'netdev_del', arguments: { id } },
+});
+
+function backend(guest: Guest, device: Character, options: Parameters<typeof backendForQmp>[2]): PlugStep[] {
+  const { objects, chardev } = backendForQmp(guest, device, options);
+  const add: PlugStep = {
+    command: 'chardev-add',
+    arguments: chardev,
+    undo: { command: 'chardev-remove', arguments: { id: options.id } },
+  };
+  return [...objects.map(object), add];
+}
