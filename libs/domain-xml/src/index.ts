@@ -10,3 +10,4 @@ export { readXml, type XmlElement } from './xml/reader';
 export * from './device';
 export * from './metadata';
 export { plugDevice } from './plug-device';
+export * from './qemu';
