@@ -3,12 +3,13 @@
  * opened. Whatever fails, nothing of it is left.
  */
 import { open } from 'node:fs/promises';
-import { buildCommandLine, copyModel, type Domain, type QemuCapabilities } from '@virtbus/domain-xml';
+import { assignAliases, buildCommandLine, copyModel, type Domain, type QemuCapabilities } from '@virtbus/domain-xml';
 import { makeFolder, type StartSpec } from '@virtbus/driver-runtime';
 import { isVirtError, VirtError } from '@virtbus/shared';
 import { chownSync } from 'node:fs';
+import { commandLineContext } from './command-line';
 import { endChain, neededFiles } from './files';
-import { monitorPath, QemuGuest, type SavedQemu } from './guest';
+import { monitorPath, QemuGuest, type GuestParts, type SavedQemu } from './guest';
 import { makeLive } from './live';
 import { makeTaps, removeTaps } from './networks';
 import { prepareNvram } from './nvram';
@@ -30,11 +31,12 @@ export interface BootHost {
   capabilities: QemuCapabilities;
   user: RunUser | undefined;
   sandbox: boolean;
+  departed: GuestParts['departed'];
 }
 
 export async function bootGuest(spec: StartSpec, host: BootHost): Promise<QemuGuest> {
   const { folders, signal, log } = spec;
-  let live = await makeLive(spec.domain, spec.id, folders);
+  let live = await makeLive(assignAliases(spec.domain), spec.id, folders);
   const saved: SavedQemu = { process: { pid: 0, startTime: 0, exe: '' }, owners: [] };
   let launched: Launched | undefined;
   let image: Awaited<ReturnType<typeof open>> | undefined;
@@ -46,12 +48,10 @@ export async function bootGuest(spec: StartSpec, host: BootHost): Promise<QemuGu
     live = await makeTaps(live, host.user);
     if (spec.restore) image = await openAtStream(spec.restore.path);
     const line = buildCommandLine(live, {
-      capabilities: host.capabilities,
-      folder: folders.run,
-      monitorFd: MONITOR_FD,
-      sandbox: host.sandbox,
-      incoming: spec.restore !== undefined,
+      ...commandLineContext(live, folders, host, host.capabilities),
+      ...(spec.restore ? { incoming: 'defer' } : {}),
     });
+    live = line.domain;
     launched = await launch({
       emulator: host.capabilities.emulator,
       args: line.args,
@@ -66,7 +66,16 @@ export async function bootGuest(spec: StartSpec, host: BootHost): Promise<QemuGu
         spec.onSpawned(saved);
       },
     });
-    const guest = new QemuGuest({ live, folders, saved, ...launched, sink: spec.sink, log, cleanUp });
+    const guest = new QemuGuest({
+      live,
+      folders,
+      saved,
+      ...launched,
+      sink: spec.sink,
+      log,
+      cleanUp,
+      departed: host.departed,
+    });
     if (image) {
       const { lastWords } = launched;
       await restoreMemory(launched.qmp, { inheritedFd: FIRST_INHERITED_FD }, { lastWords, signal });

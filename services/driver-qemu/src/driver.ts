@@ -1,7 +1,13 @@
 /** The QEMU driver: which binaries this host has, which one a domain runs on, and the facets that QEMU can do. */
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { basename, delimiter, join } from 'node:path';
-import { prepareDomain, supportsDomainType, type Domain, type QemuCapabilities } from '@virtbus/domain-xml';
+import {
+  prepareDomain,
+  supportsDomainType,
+  type Device,
+  type Domain,
+  type QemuCapabilities,
+} from '@virtbus/domain-xml';
 import type { Driver, Facets, ReattachSpec, StartSpec } from '@virtbus/driver-runtime';
 import { VirtError } from '@virtbus/shared';
 import type { Log } from '@virtbus/shared/log';
@@ -19,7 +25,7 @@ import {
 import { agent } from './facets/agent';
 import { balloon } from './facets/balloon';
 import { console } from './facets/console';
-import { devices } from './facets/devices';
+import { departed, devicesFacet, type DeviceHost } from './facets/devices';
 import { keyboard } from './facets/keyboard';
 import { monitor } from './facets/monitor';
 import { power } from './facets/power';
@@ -47,16 +53,19 @@ export class QemuDriver implements Driver<QemuGuest> {
   readonly name = 'qemu';
   readonly facets: Facets<QemuGuest>;
 
+  private readonly deviceHost: DeviceHost;
+
   private constructor(
     private readonly emulators: readonly QemuCapabilities[],
     private readonly info: HostInfo,
     private readonly options: QemuDriverOptions,
   ) {
+    this.deviceHost = { ...options, capabilitiesOf: (guest) => this.capabilitiesFor(guest.live) };
     this.facets = {
       agent,
       balloon,
       console,
-      devices,
+      devices: devicesFacet(this.deviceHost),
       keyboard,
       monitor,
       power,
@@ -107,12 +116,15 @@ export class QemuDriver implements Driver<QemuGuest> {
 
   start(spec: StartSpec): Promise<QemuGuest> {
     const { user, sandbox } = this.options;
-    return bootGuest(spec, { capabilities: this.capabilitiesFor(spec.domain), user, sandbox });
+    return bootGuest(spec, { capabilities: this.capabilitiesFor(spec.domain), user, sandbox, departed: this.departed });
   }
 
   reattach(spec: ReattachSpec) {
-    return reattachGuest(spec);
+    return reattachGuest(spec, this.departed);
   }
+
+  private readonly departed = (guest: QemuGuest, device: Device): Promise<void> =>
+    departed(this.deviceHost, guest, device);
 
   hostCapabilities(): { xml: string; document: unknown } {
     const document = hostCapabilities(this.info, this.emulators);

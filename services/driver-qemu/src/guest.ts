@@ -5,7 +5,7 @@
  * A monitor that is lost while the process lives is opened again, for as long as it takes; the guest is never harmed
  * for not answering.
  */
-import { copyModel, deviceByAlias, removeDevice, type Domain } from '@virtbus/domain-xml';
+import { copyModel, deviceByAlias, removeDevice, type Device, type Domain } from '@virtbus/domain-xml';
 import type { Guest, GuestFolders, GuestNews, GuestSink, SavedGuest } from '@virtbus/driver-runtime';
 import {
   resumedDetail,
@@ -41,6 +41,8 @@ export interface GuestParts {
   qmp: QmpClient | undefined;
   sink: GuestSink;
   log: Log;
+  /** Called when a device has left the guest and its document. */
+  departed: (guest: QemuGuest, device: Device) => Promise<void>;
   /** Called once when the process is gone, before the end is told. */
   cleanUp: (guest: QemuGuest) => Promise<void>;
 }

@@ -19,29 +19,32 @@ export async function makeTaps(live: Domain, user: RunUser | undefined): Promise
   const made = copyModel(live);
   const done: Interface[] = [];
   try {
-    for (const each of made.devices.interfaces.filter(onTap)) {
-      await makeTap(each, user);
-      done.push(each);
-    }
+    for (const each of made.devices.interfaces) if (await makeTap(each, user)) done.push(each);
   } catch (error) {
-    for (const each of done) await remove(each.target!.dev!);
+    for (const each of done) await removeTap(each);
     throw error;
   }
   return made;
 }
 
 export async function removeTaps(live: Domain, log: Log): Promise<void> {
-  for (const each of live.devices.interfaces.filter(onTap)) {
-    const name = each.target?.dev;
-    if (!name || !existsSync(`/sys/class/net/${name}`)) continue;
-    await remove(name).catch((err: unknown) => log.warn({ err, tap: name }, 'cannot remove a tap'));
+  for (const each of live.devices.interfaces) {
+    await removeTap(each).catch((err: unknown) => log.warn({ err, tap: each.target?.dev }, 'cannot remove a tap'));
   }
+}
+
+/** Does nothing for an interface without a tap, or whose tap is gone. */
+export async function removeTap(each: Interface): Promise<void> {
+  const name = each.target?.dev;
+  if (onTap(each) && name && existsSync(`/sys/class/net/${name}`)) await remove(name);
 }
 
 const onTap = ({ type, target }: Interface): boolean =>
   type === 'bridge' || (type === 'ethernet' && target?.managed !== false);
 
-async function makeTap(each: Interface, user: RunUser | undefined): Promise<void> {
+/** Makes the tap of an interface and names it in the document; false for one that has none. */
+export async function makeTap(each: Interface, user: RunUser | undefined): Promise<boolean> {
+  if (!onTap(each)) return false;
   const bridge = each.type === 'bridge' ? each.source?.bridge : undefined;
   if (bridge !== undefined && !existsSync(`/sys/class/net/${bridge}/bridge`)) {
     const detail = `Cannot get interface MTU on '${bridge}': there is no such bridge on this host`;
@@ -56,6 +59,7 @@ async function makeTap(each: Interface, user: RunUser | undefined): Promise<void
     if (each.mac?.address) await ip('link', 'set', 'dev', name, 'address', each.mac.address.replace(/^../, 'fe'));
     if (bridge !== undefined) await ip('link', 'set', 'dev', name, 'master', bridge);
     await ip('link', 'set', 'dev', name, 'up');
+    return true;
   } catch (error) {
     await remove(name);
     throw error;

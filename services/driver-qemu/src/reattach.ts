@@ -5,7 +5,7 @@ import type { Reattached, ReattachSpec } from '@virtbus/driver-runtime';
 import type { DomainState } from '@virtbus/shared';
 import { agentPort } from './agent-port';
 import { cleanUp } from './boot';
-import { monitorPath, QemuGuest, type SavedQemu } from './guest';
+import { monitorPath, QemuGuest, type GuestParts, type SavedQemu } from './guest';
 import { adopt, isSame } from './process';
 import { PtyConsole } from './pty-console';
 import { QmpClient, type RunState } from './qmp';
@@ -14,7 +14,10 @@ import { giveBack } from './run-user';
 /** A monitor that does not answer in this time belongs to a guest that hangs: it is adopted all the same. */
 const patienceMs = 5_000;
 
-export async function reattachGuest(spec: ReattachSpec): Promise<Reattached<QemuGuest>> {
+export async function reattachGuest(
+  spec: ReattachSpec,
+  departed: GuestParts['departed'],
+): Promise<Reattached<QemuGuest>> {
   const saved = spec.saved as SavedQemu | undefined;
   if (!saved || !isSame(saved.process)) return gone(spec, saved);
   const qmp = await QmpClient.connect(monitorPath(spec.folders), { timeoutMs: patienceMs }).catch(() => undefined);
@@ -28,6 +31,7 @@ export async function reattachGuest(spec: ReattachSpec): Promise<Reattached<Qemu
     sink: spec.sink,
     log: spec.log,
     cleanUp,
+    departed,
   });
   guest.state = spec.state;
   await openConsoles(guest);

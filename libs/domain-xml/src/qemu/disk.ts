@@ -82,7 +82,6 @@ export function diskProps(guest: Guest, disk: Disk, node: string | undefined): P
 
 function frontendProps({ domain }: Guest, disk: Disk): LooseProps {
   const { blockio, geometry, driver, target } = disk;
-  const onVirtio = target.bus === 'virtio';
   return {
     bootindex: bootIndex(domain, disk),
     logical_block_size: nonZero(blockio?.logical_block_size),
@@ -98,12 +97,12 @@ function frontendProps({ domain }: Guest, disk: Disk): LooseProps {
     heads: nonZero(geometry?.heads),
     secs: nonZero(geometry?.secs),
     'bios-chs-trans': geometry?.trans,
-    serial: disk.device === 'lun' ? undefined : disk.serial && (onVirtio ? disk.serial : escapeSerial(disk.serial)),
+    serial: disk.device === 'lun' ? undefined : disk.serial && escapeSerial(disk.serial),
     ...errorPolicy(driver),
   };
 }
 
-/** IDE, SCSI and USB disks have always been given their blanks escaped; guests have seen it so. */
+/** Blanks have always been given escaped; guests have seen it so. */
 const escapeSerial = (serial: string): string => serial.replace(/ /g, '\\ ');
 
 function removable({ target, device }: Disk): boolean | undefined {

@@ -37,3 +37,4 @@ export { watchdogProps } from './watchdog';
 export { iothreadObject } from './iothreads';
 export { soundProps } from './audio';
 export { videoProps } from './video';
+export { afterUnplug, mediumPlan, plugPlan, type PlugPlan, type PlugStep, type QmpStep } from './plug';

@@ -1,0 +1,71 @@
+/** What can be changed of a device while the guest runs: the medium of a drive, the link of a network card, a password. */
+import { isDeepStrictEqual } from 'node:util';
+import { mediumPlan, type Device, type Disk, type Graphics, type Interface } from '@virtbus/domain-xml';
+import { VirtError } from '@virtbus/shared';
+import { commandLineContext } from '../command-line';
+import { endChain, filesOfDisk } from '../files';
+import type { QemuGuest } from '../guest';
+import { lend } from '../run-user';
+import type { DeviceHost } from './devices';
+
+export async function changeDevice(
+  host: DeviceHost,
+  guest: QemuGuest,
+  old: Device,
+  asked: Device,
+  signal: AbortSignal,
+): Promise<void> {
+  if (old.list === 'disks' && asked.list === 'disks') return changeMedium(host, guest, old.value, asked.value, signal);
+  if (old.list === 'interfaces' && asked.list === 'interfaces')
+    return changeLink(guest, old.value, asked.value, signal);
+  if (old.list === 'graphics' && asked.list === 'graphics')
+    return changePassword(guest, old.value, asked.value, signal);
+  throw new VirtError('OPERATION_UNSUPPORTED', {
+    detail: 'a device of this kind cannot be changed while the guest runs',
+  });
+}
+
+async function changeMedium(
+  host: DeviceHost,
+  guest: QemuGuest,
+  old: Disk,
+  asked: Disk,
+  signal: AbortSignal,
+): Promise<void> {
+  if (old.device !== 'cdrom' && old.device !== 'floppy') {
+    throw new VirtError('OPERATION_UNSUPPORTED', { detail: `disk ${old.target.dev} has no removable media` });
+  }
+  if (asked.source?.file !== undefined || asked.source?.dev !== undefined) {
+    await endChain(asked);
+    for (const { path, need } of filesOfDisk(asked)) {
+      const owner = lend(path, host.user, need);
+      if (owner) guest.saved.owners.push(owner);
+    }
+  }
+  asked.alias = old.alias;
+  const context = commandLineContext(guest.live, guest.folders, host, host.capabilitiesOf(guest));
+  const plan = mediumPlan({ domain: guest.live, context }, old, asked);
+  await guest.ask('blockdev-open-tray', { id: old.alias!.name, force: true }, signal);
+  for (const { command, arguments: args } of plan) await guest.askRaw(command, args, signal);
+  await guest.ask('blockdev-close-tray', { id: old.alias!.name }, signal);
+}
+
+async function changeLink(guest: QemuGuest, old: Interface, asked: Interface, signal: AbortSignal): Promise<void> {
+  const rest = ({ link: _link, alias: _alias, address: _address, ...other }: Interface): object => other;
+  const now = rest({ ...old, ...asked });
+  if (!isDeepStrictEqual(now, rest(old))) {
+    throw new VirtError('OPERATION_UNSUPPORTED', {
+      detail: 'only the link state of an interface can be changed while the guest runs',
+    });
+  }
+  await guest.ask('set_link', { name: old.alias!.name, up: asked.link?.state !== 'down' }, signal);
+}
+
+async function changePassword(guest: QemuGuest, old: Graphics, asked: Graphics, signal: AbortSignal): Promise<void> {
+  if (old.type !== 'vnc' || asked.type !== 'vnc' || asked.passwd === undefined) {
+    throw new VirtError('OPERATION_UNSUPPORTED', {
+      detail: 'only the password of a VNC display can be changed while the guest runs',
+    });
+  }
+  await guest.askRaw('set_password', { protocol: 'vnc', password: asked.passwd }, signal);
+}

@@ -1,0 +1,136 @@
+/**
+ * Devices joining and leaving a running guest. What is told to QEMU comes from the same code as the command line; what
+ * was added for a device that QEMU then refuses is taken away again.
+ */
+import {
+  afterUnplug,
+  copyModel,
+  findDevice,
+  plugDevice,
+  plugPlan,
+  replaceDevice,
+  type Device,
+  type Disk,
+  type Interface,
+  type QemuCapabilities,
+} from '@virtbus/domain-xml';
+import type { Facets } from '@virtbus/driver-runtime';
+import { isVirtError, VirtError } from '@virtbus/shared';
+import { commandLineContext, type LineHost } from '../command-line';
+import { endChain, filesOfDisk } from '../files';
+import type { QemuGuest } from '../guest';
+import { makeTap, removeTap } from '../networks';
+import { giveBack, lend, type RunUser } from '../run-user';
+import { changeDevice } from './change-device';
+
+/** How long a removal waits for the guest before it is answered, milliseconds: libvirt's five seconds. */
+const unplugMs = 5_000;
+
+export interface DeviceHost extends LineHost {
+  capabilitiesOf(guest: QemuGuest): QemuCapabilities;
+  user: RunUser | undefined;
+}
+
+export function devicesFacet(host: DeviceHost): NonNullable<Facets<QemuGuest>['devices']> {
+  return {
+    attach: (guest, device, signal) => attach(host, guest, device, signal),
+    detach: (guest, device, signal) => detach(guest, device, signal),
+    update: async (guest, asked, signal) => {
+      const old = findDevice(guest.live, asked);
+      await changeDevice(host, guest, old, asked, signal);
+      guest.live = replaceDevice(guest.live, asked);
+      guest.tellLive();
+      guest.tell({ kind: 'event', class: 'device', type: 'updated', data: { alias: aliasOf(old) }, caused: true });
+      return findDevice(guest.live, asked);
+    },
+  };
+}
+
+async function attach(host: DeviceHost, guest: QemuGuest, asked: Device, signal: AbortSignal): Promise<Device> {
+  const capabilities = host.capabilitiesOf(guest);
+  const fresh = { ...asked, value: copyModel(asked.value) } as Device;
+  if (fresh.list === 'disks') await endChain(fresh.value);
+  const { domain, device } = plugDevice(guest.live, fresh, capabilities);
+  const undo: (() => unknown)[] = [];
+  try {
+    await prepareOnHost(host, guest, device, undo);
+    const plan = plugPlan({ domain, context: commandLineContext(domain, guest.folders, host, capabilities) }, device);
+    for (const step of plan.steps) {
+      await guest.askRaw(step.command, step.arguments, signal);
+      undo.push(() => guest.askRaw(step.undo.command, step.undo.arguments));
+    }
+    guest.live = plan.domain;
+  } catch (thrown) {
+    for (const takeBack of undo.reverse()) {
+      try {
+        await takeBack();
+      } catch (err) {
+        guest.log.warn({ err }, 'cannot take back what was added for a device');
+      }
+    }
+    throw isVirtError(thrown) ? thrown : VirtError.from(thrown);
+  }
+  guest.tellLive();
+  guest.tell({ kind: 'event', class: 'device', type: 'added', data: { alias: aliasOf(device) }, caused: true });
+  return device;
+}
+
+/** A device has left: its backend goes, its tap, and its files return to their owners. */
+export async function departed(host: DeviceHost, guest: QemuGuest, device: Device): Promise<void> {
+  const context = commandLineContext(guest.live, guest.folders, host, host.capabilitiesOf(guest));
+  for (const { command, arguments: args } of afterUnplug({ domain: guest.live, context }, device)) {
+    await guest.askRaw(command, args);
+  }
+  if (device.list === 'interfaces') await removeTap(device.value);
+  if (device.list !== 'disks') return;
+  const paths = new Set(filesOfDisk(device.value).map(({ path }) => path));
+  const mine = guest.saved.owners.filter(({ path }) => paths.has(path));
+  giveBack(mine, guest.log);
+  guest.saved.owners = guest.saved.owners.filter((owner) => !mine.includes(owner));
+  guest.tellLive();
+}
+
+/** Files lent to the guest's user, the tap of an interface. */
+async function prepareOnHost(
+  host: DeviceHost,
+  guest: QemuGuest,
+  device: Device,
+  undo: (() => unknown)[],
+): Promise<void> {
+  if (device.list === 'disks') lendDisk(host, guest, device.value, undo);
+  if (device.list === 'interfaces') await plugTap(host, device.value, undo);
+}
+
+function lendDisk(host: DeviceHost, guest: QemuGuest, disk: Disk, undo: (() => unknown)[]): void {
+  for (const { path, need } of filesOfDisk(disk)) {
+    const owner = lend(path, host.user, need);
+    if (!owner) continue;
+    guest.saved.owners.push(owner);
+    undo.push(() => {
+      guest.saved.owners.splice(guest.saved.owners.indexOf(owner), 1);
+      giveBack([owner], guest.log);
+    });
+  }
+}
+
+async function plugTap(host: DeviceHost, network: Interface, undo: (() => unknown)[]): Promise<void> {
+  if (await makeTap(network, host.user)) undo.push(() => removeTap(network));
+}
+
+async function detach(guest: QemuGuest, asked: Device, signal: AbortSignal): Promise<Device> {
+  const device = findDevice(guest.live, asked);
+  const alias = aliasOf(device);
+  const departure = guest.departure(alias, AbortSignal.any([signal, AbortSignal.timeout(unplugMs)]));
+  departure.catch(() => undefined);
+  await guest.ask('device_del', { id: alias }, signal);
+  // The guest may take its time or refuse: the event tells.
+  await departure.catch(() => undefined);
+  return device;
+}
+
+function aliasOf(device: Device): string {
+  const alias = (device.value as { alias?: { name: string } | undefined }).alias?.name;
+  if (alias === undefined)
+    throw new VirtError('OPERATION_UNSUPPORTED', { detail: 'the device has no name in this guest' });
+  return alias;
+}
