@@ -26,15 +26,16 @@ export function withMetadataElement(
   return { ...domain, metadata: formatVerbatim(root) };
 }
 
-/** `<metadata>` with the first element of each namespace only. */
+/** `<metadata>` with the first element of each namespace; one without a namespace belongs to nobody. */
 export function withoutRepetition(metadata: string): string {
   const root = readXml(metadata);
   const seen = new Set<string>();
   const nodes = root.nodes ?? [];
   const kept = nodes.filter((node) => {
-    const uri = node.kind === 'element' ? namespaceOf(node.element) : undefined;
-    if (uri === undefined) return true;
-    return seen.has(uri) ? false : seen.add(uri);
+    if (node.kind !== 'element') return true;
+    const uri = namespaceOf(node.element);
+    if (uri === undefined || seen.has(uri)) return false;
+    return seen.add(uri);
   });
   return kept.length === nodes.length ? metadata : formatVerbatim({ ...root, nodes: kept });
 }

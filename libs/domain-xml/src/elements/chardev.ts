@@ -129,7 +129,7 @@ export function checkBackend(
   }
   if (type === 'tcp' || type === 'unix') {
     for (const one of sources)
-      if (one.reconnect?.enabled && one.mode === 'bind')
+      if (one.reconnect?.enabled && (one.mode === 'bind' || (type === 'unix' && one.path === undefined)))
         context.fault('INTERNAL_ERROR', 'chardev reconnect is possible only for connect mode', where);
   }
   void protocol;

@@ -9,6 +9,7 @@ import {
   onOff,
   yesNo,
   string,
+  pattern,
   anyString,
   uint,
   int,
@@ -141,7 +142,18 @@ export const boot = element('boot', {
       (raw) => `Invalid value for attribute 'order' in element 'boot': '${raw}'. Expected integer value greater than 0`,
     ],
   }),
-  loadparm: attr(string),
+  loadparm: attr(
+    { ...pattern(/^[a-zA-Z0-9. ]{1,8}$/, 'up to 8 letters, digits, dots and blanks', (raw) => raw.toUpperCase()) },
+    {
+      refuse: [
+        'INTERNAL_ERROR',
+        (raw) =>
+          raw.length > 8 || raw.length === 0
+            ? `loadparm value '${raw}' must be between 1 and 8 characters`
+            : `invalid loadparm value '${raw}', expecting chars in set of [a-zA-Z0-9.] and blank spaces`,
+      ],
+    },
+  ),
 });
 
 const acpi = element('acpi', { index: attr(uint) });
@@ -184,7 +196,7 @@ export const virtioDriver = element('driver', virtioOptions);
 export const deviceSeclabel = element('seclabel', {
   model: attr(string),
   relabel: attr(yesNo),
-  labelskip: attr(yesNo, { live: true }),
+  labelskip: attr(yesNo),
   label: leaf(string),
 });
 

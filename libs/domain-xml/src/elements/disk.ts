@@ -24,8 +24,10 @@ import {
   imageFormat,
   metadataCache,
   storageSource,
+  type StorageSource,
   storageType,
 } from './storage-source';
+import { emptyModel } from '../schema/parse';
 
 const driver = element('driver', {
   name: attr(string),
@@ -85,7 +87,7 @@ export const ioLimits = {
 };
 export const iotune = element('iotune', ioLimits);
 
-const mirror = element('mirror', {
+const mirrorFields = {
   type: attr(storageType),
   file: attr(string),
   format: attr(imageFormat),
@@ -94,6 +96,23 @@ const mirror = element('mirror', {
   formatElement: one(format),
   source: one(storageSource),
   backingStore: one(backingStore),
+};
+type Mirror = Model<typeof mirrorFields>;
+
+const mirror = element('mirror', mirrorFields, {
+  refine: (model: Mirror) => {
+    // The old form says everything in attributes.
+    if (model.type === undefined && model.file !== undefined) {
+      model.type = 'file';
+      model.source = { ...(emptyModel(storageSource) as StorageSource), file: model.file };
+    }
+    model.job ??= 'copy';
+    model.formatElement ??= { type: model.format ?? 'raw' };
+    if (model.type === 'file' && model.job === 'copy') {
+      model.file ??= model.source?.file;
+      model.format ??= model.formatElement.type;
+    }
+  },
 });
 
 const printable = (max: number) => pattern(new RegExp(`^[ -~]{0,${max}}$`), 'printable ASCII characters');

@@ -123,7 +123,7 @@ const driver = element('driver', {
   txmode: attr(oneOf('iothread', 'timer')),
   ioeventfd: attr(onOff),
   event_idx: attr(onOff),
-  queues: attr(int({ min: 0, max: 2 ** 32 - 1 }, 'non-negative integer value')),
+  queues: attr(int({ min: 0, max: 2 ** 32 - 1 }, 'non-negative integer value'), { omit: 1 }),
   rx_queue_size: attr(uint),
   tx_queue_size: attr(uint),
   rss: attr(onOff),
@@ -225,7 +225,9 @@ export const networkInterface = element('interface', fields, {
   refine: (model: Interface) => {
     // What only virtio cards have means nothing on others, and filters only where the host sees the traffic.
     const isVirtio = model.model?.type?.toLowerCase().startsWith('virtio') ?? false;
-    if (!isVirtio && model.type !== 'hostdev') delete model.driver;
+    const isAssigned =
+      model.type === 'hostdev' && (model.driver?.name === undefined || /^(kvm|vfio|xen)$/.test(model.driver.name));
+    if (!isVirtio && !isAssigned) delete model.driver;
     if (!isVirtio && model.backend) delete model.backend.vhost;
     if (!filtered.includes(model.type)) delete model.filterref;
     if (model.mac?.address === '00:00:00:00:00:00') delete model.mac;

@@ -172,6 +172,8 @@ export type StorageSource = Model<typeof sourceFields>;
 export type StorageType = (typeof storageTypes)[number];
 
 function refineSource(source: StorageSource, _xml: unknown, context: ReadContext): void {
+  // A label that is only not set yet says nothing about a definition.
+  if (!context.live) source.seclabels = source.seclabels.filter(({ labelskip }) => labelskip === undefined);
   for (const { transport, socket, name } of source.hosts) {
     if (transport === 'unix' && socket === undefined) context.fault('XML_ERROR', 'missing socket for unix transport');
     if (transport !== 'unix' && socket !== undefined)

@@ -54,7 +54,7 @@ export function assignAddresses(domain: Domain, caps: QemuCapabilities, options:
 export function prepareDomain(domain: Domain, caps: QemuCapabilities, options: PrepareOptions = {}): Domain {
   const copy = copyModel(domain);
   fillInPlace(copy, caps, options);
-  assignAll(copy, caps, options);
   checkAll(copy, caps);
+  assignAll(copy, caps, options);
   return copy;
 }

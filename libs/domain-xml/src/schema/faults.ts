@@ -31,8 +31,8 @@ export class Faults {
     this.#list.push({ code, detail, ...where });
   }
 
-  get any(): boolean {
-    return this.#list.length > 0;
+  get count(): number {
+    return this.#list.length;
   }
 
   /** Throws one VirtError for everything collected; does nothing when all is well. */

@@ -100,7 +100,15 @@ function writeChild({ key, name, field }: Entry, model: Loose, view: View, level
     }
     default: {
       const of = (field.element as () => Element)();
-      return write(of, value as Loose, model, view, level, of.options.keepEmpty !== undefined, name);
+      return write(
+        of,
+        value as Loose,
+        model,
+        view,
+        level,
+        of.options.keepEmpty !== undefined || Boolean(field.options.required),
+        name,
+      );
     }
   }
 }

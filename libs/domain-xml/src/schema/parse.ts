@@ -51,10 +51,13 @@ class Reader implements ReadContext {
     rememberLine(model, source.line);
     const element = declared.variants ? this.#variant(declared, source, model) : declared;
     if (element === undefined) return model;
+    const before = this.faults.count;
     this.#attributes(element, source, model, parent);
     this.#children(element, source, model, parent);
     this.#complete(element, source, model, parent);
-    (element.options.refine as ((m: Loose, s: XmlElement, c: ReadContext) => void) | undefined)?.(model, source, this);
+    const refine = element.options.refine as ((m: Loose, s: XmlElement, c: ReadContext) => void) | undefined;
+    // What was refused is missing from the model, so there is nothing more to conclude from it.
+    if (this.faults.count === before) refine?.(model, source, this);
     return model;
   }
 

@@ -66,7 +66,8 @@ export function readXml(source: string, limits: XmlLimits = documentLimits): Xml
   parser.on('doctype', () => fail('a DOCTYPE is not allowed: documents may declare no entities and no DTD'));
   parser.on('error', (error) => fail(error.message.replace(/^\d+:\d+: /, '').replace(/\.$/, '')));
   parser.on('opentagstart', () => {
-    line = parser.line;
+    // The name ends at a line's end: then the parser has gone on to the next one.
+    line = parser.columnIndex === 0 ? parser.line - 1 : parser.line;
     attributes = 0;
   });
   parser.on('opentag', (tag) => {
@@ -125,8 +126,8 @@ function refuseNonXml(source: string, limits: XmlLimits): void {
 function learnPrefixes(attributes: Record<string, string>, prefixes: Map<string, string>): void {
   for (const name in attributes) {
     if (!name.startsWith('xmlns:')) continue;
-    const canonical = knownNamespaces.get(attributes[name] ?? '');
-    if (canonical !== undefined) prefixes.set(name.slice(6), canonical);
+    const prefix = name.slice(6);
+    prefixes.set(prefix, knownNamespaces.get(attributes[name] ?? '') ?? `${prefix}:`);
   }
 }
 
@@ -139,7 +140,8 @@ function canonicalName(
   const colon = name.indexOf(':');
   if (colon >= 0) {
     const canonical = prefixes.get(name.slice(0, colon));
-    return canonical === undefined ? name : `${canonical}:${name.slice(colon + 1)}`;
+    // A prefix that is not declared says nothing, so it must not look like one of ours.
+    return `${canonical ?? `${name.slice(0, colon)}:`}:${name.slice(colon + 1)}`;
   }
   const own = attributes['xmlns'];
   const canonical = own === undefined ? undefined : knownNamespaces.get(own);

@@ -58,7 +58,7 @@ const kinds: Readonly<Record<string, BusKind>> = {
   'dmi-to-pci-bridge': { accepts: ['pci-device', 'pci-bridge'], hotplug: false, minSlot: 0, maxSlot: 31 },
   'pcie-to-pci-bridge': { accepts: ['pci-device', 'pci-bridge'], hotplug: true, minSlot: 1, maxSlot: 31 },
   'pcie-root-port': {
-    accepts: ['pcie-device', 'pcie-switch-upstream-port', 'pcie-to-pci-bridge', 'dmi-to-pci-bridge'],
+    accepts: ['pcie-device', 'pcie-switch-upstream-port', 'pcie-to-pci-bridge'],
     hotplug: true,
     minSlot: 0,
     maxSlot: 0,

@@ -47,11 +47,10 @@ class Hub {
 
   /** The hub that owns the last number of `port`, and that number. */
   find(port: string): { hub: Hub; port: number } | undefined {
-    const numbers = port.split('.').map(Number);
-    let hub: Hub | undefined = this;
-    for (const number of numbers.slice(0, -1)) hub = hub?.hubs.get(number);
-    const last = numbers.at(-1) ?? 0;
-    return hub && last >= 1 && last <= hub.ports ? { hub, port: last } : undefined;
+    const dot = port.indexOf('.');
+    const number = Number(dot < 0 ? port : port.slice(0, dot));
+    if (dot >= 0) return this.hubs.get(number)?.find(port.slice(dot + 1));
+    return number >= 1 && number <= this.ports ? { hub: this, port: number } : undefined;
   }
 
   get freePorts(): number {

@@ -1,10 +1,10 @@
 /** Controllers: USB companions and limits, PCI roots and expander buses, threads. */
 import { lineOf } from '../../schema';
-import { isArmVirt, isI440fx, isQ35 } from '../machine';
+import { isArmVirt, isI440fx, isPseries, isQ35 } from '../machine';
 import { usbDevices } from '../addresses/usb';
 import type { Rule } from './rule';
 
-const usb: Rule = ({ domain, caps, faults }) => {
+const usb: Rule = ({ domain, faults }) => {
   const list = domain.devices.controllers.filter(({ type }) => type === 'usb');
   const off = list.some(({ model }) => model === 'none');
   for (const controller of list) {
@@ -14,8 +14,6 @@ const usb: Rule = ({ domain, caps, faults }) => {
       faults.add('XML_ERROR', "Can't add another USB controller: USB is disabled for this domain", where);
     if (/xhci$/.test(model) && ports !== undefined && ports > 15)
       faults.add('CONFIG_UNSUPPORTED', `'${model}' controller only supports up to '15' ports`, where);
-    if (model === 'nec-xhci' && caps && !caps.flags.has('nec-usb-xhci'))
-      faults.add('CONFIG_UNSUPPORTED', `USB controller model '${model}' not supported in this QEMU binary`, where);
     const hasMaster = list.some((other) => other.index === index && other.model === 'ich9-ehci1');
     if (/^ich9-uhci/.test(model) && !hasMaster) faults.add('XML_ERROR', 'No master USB controller specified', where);
   }
@@ -46,7 +44,7 @@ const pci: Rule = ({ domain, faults }) => {
     if (controller.type !== 'pci') continue;
     const where = { element: 'controller', line: lineOf(controller) };
     const { model = '', index = 0, target } = controller;
-    if ((model === 'pci-root' || model === 'pcie-root') && index !== 0)
+    if ((model === 'pci-root' || model === 'pcie-root') && index !== 0 && !isPseries(domain))
       faults.add('XML_ERROR', 'pci-root and pcie-root controllers should have index 0', where);
     if (model === 'pcie-expander-bus' && !isQ35(domain) && !isArmVirt(domain))
       faults.add('CONFIG_UNSUPPORTED', 'pcie-expander-bus controllers are not supported with this machine type', where);

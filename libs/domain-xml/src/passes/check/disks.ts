@@ -122,8 +122,6 @@ const sources: Rule = ({ domain: { devices }, faults }) => {
     const wanted = secretTypes[source?.protocol ?? ''];
     if (auth && auth.secret.type === undefined) refuse("unknown secret type '<null>'");
     else if (auth && wanted && auth.secret.type !== wanted) refuse(`invalid secret type '${auth.secret.type}'`);
-    if (source?.protocol === 'iscsi' && source.hosts.length !== 1)
-      faults.add('INTERNAL_ERROR', 'iSCSI protocol accepts only one host', place(disk));
   }
 };
 

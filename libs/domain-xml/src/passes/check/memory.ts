@@ -74,8 +74,8 @@ const plugged: Rule = ({ domain, faults }) => {
         `can't add memory backend for guest node '${node}' as the guest has only '${cells}' NUMA nodes configured`,
         where,
       );
-    const base = address?.base ?? (memory.address?.type === 'dimm' ? memory.address.base : undefined);
-    if (base === undefined) continue;
+    const base = address?.base;
+    if (base === undefined || !memory.model.startsWith('virtio')) continue;
     const range = { from: base, to: base + size * 1024 };
     const hit = ranges.find((other) => range.from < other.to && other.from < range.to);
     const hex = (value: number): string => `0x${value.toString(16)}`;

@@ -1,5 +1,4 @@
 /** Names, what is booted, firmware, SMBIOS, security labels. */
-import type { Seclabel } from '../../elements/domain';
 import { lineOf } from '../../schema';
 import { isX86 } from '../machine';
 import type { Rule } from './rule';
@@ -20,7 +19,6 @@ const name: Rule = ({ domain, faults }) => {
   else if (domain.name === '.' || domain.name === '..')
     faults.add('XML_ERROR', `name '${domain.name}' is not allowed`, where);
   else if (domain.name.includes('/')) faults.add('XML_ERROR', `name ${shown} cannot contain '/'`, where);
-  // eslint-disable-next-line no-control-regex -- these characters are what is looked for
   else if (/[\u0000-\u001f\u007f]/.test(domain.name))
     faults.add('XML_ERROR', `name ${JSON.stringify(shown)} cannot contain newlines or other control characters`, where);
 };
@@ -76,7 +74,7 @@ const firmware: Rule = ({ domain, faults }) => {
         ? 'NVRAM template is not permitted when loader is stateless'
         : 'NVRAM is not permitted when loader is stateless',
     );
-  if (kind === 'bios' && nvram) refuse('Only EFI firmware permits NVRAM');
+  if (kind === 'bios' && (nvram || loader?.stateless === false)) refuse('Only EFI firmware permits NVRAM');
   const enabled = (feature: string): boolean | undefined =>
     firmwareFeatures?.features.find((one) => one.name === feature)?.enabled;
   if (enabled('enrolled-keys') && enabled('secure-boot') === false)
@@ -109,7 +107,7 @@ function isDate(text: string): boolean {
 
 const seclabels: Rule = ({ domain, faults }) => {
   const seen = new Set<string | undefined>();
-  for (const label of domain.seclabels as Seclabel[]) {
+  for (const label of domain.seclabels) {
     const where = { element: 'seclabel', line: lineOf(label) };
     if (label.model === undefined && domain.seclabels.length > 1)
       faults.add('XML_ERROR', 'missing security model when using multiple labels', where);
@@ -119,7 +117,8 @@ const seclabels: Rule = ({ domain, faults }) => {
   }
   for (const disk of domain.devices.disks) {
     const labels = disk.source?.seclabels ?? [];
-    if (labels.length > 1 && labels.some((label) => label.model === undefined))
+    const models = labels.map(({ model }) => model);
+    if (labels.length > 1 && (models.includes(undefined) || new Set(models).size < models.length))
       faults.add('XML_ERROR', 'missing security model when using multiple labels', {
         element: 'seclabel',
         line: lineOf(labels[0]),

@@ -193,6 +193,8 @@ function fillRest(domain: Domain): void {
     if (screen.type === 'spice' && silent && (first?.type === 'address' || first?.type === 'network'))
       screen.listens = [{ type: 'none' }];
   }
+  for (const { type, sources } of devices.redirdevs)
+    if (type === 'dbus' && sources.length === 0) sources.push({ channel: 'org.qemu.usbredir', seclabels: [] });
   for (const channel of devices.channels) {
     // A listening socket without a path gets one at each start.
     const { path } = channel.sources[0] ?? {};
@@ -206,7 +208,8 @@ function fillRest(domain: Domain): void {
   for (const panic of devices.panics) if (isX86(domain)) panic.model ??= 'isa';
   for (const shmem of devices.shmems) {
     shmem.model ??= { type: shmem.server ? 'ivshmem-doorbell' : 'ivshmem-plain' };
-    if (!shmem.server) shmem.size ??= 4;
+    if (shmem.server) shmem.msi = { ...shmem.msi, ioeventfd: shmem.msi?.ioeventfd ?? true };
+    else shmem.size ??= 4;
   }
   if (devices.vsock) devices.vsock.model ??= 'virtio';
 }

@@ -18,6 +18,9 @@ export function fillQemu(domain: Domain, caps: QemuCapabilities, options: Prepar
   for (const label of domain.seclabels) if (label.type === 'none') label.model ??= 'none';
 }
 
+/** Architectures that a binary for a wider one runs as well. */
+const narrower: Readonly<Record<string, readonly string[]>> = { x86_64: ['i686'], aarch64: ['armv7l'] };
+
 function fillOs(domain: Domain, caps: QemuCapabilities): void {
   const { os, devices } = domain;
   const where = { element: 'os', line: lineOf(os) };
@@ -25,8 +28,8 @@ function fillOs(domain: Domain, caps: QemuCapabilities): void {
   if (os.type.name !== 'hvm') fail('OS_TYPE', `unexpected OS type ${os.type.name}; expected 'hvm'`, where);
   const emulator = (devices.emulator ??= caps.emulator);
   os.type.arch ??= caps.arch;
-  // A 64-bit x86 binary runs 32-bit guests as well.
-  if (os.type.arch !== caps.arch && !(os.type.arch === 'i686' && caps.arch === 'x86_64'))
+  const runs = [caps.arch, ...(narrower[caps.arch] ?? [])];
+  if (!runs.includes(os.type.arch))
     fail('CONFIG_UNSUPPORTED', `Emulator '${emulator}' does not support arch '${os.type.arch}'`, where);
   if (!supportsDomainType(caps, domain.type))
     fail('CONFIG_UNSUPPORTED', `Emulator '${emulator}' does not support virt type '${domain.type}'`, {
@@ -108,8 +111,9 @@ function fillCpu(domain: Domain, caps: QemuCapabilities): void {
 
 /** More than 255 vCPUs need an IOMMU with wider interrupts, and those QEMU's own I/O APIC. */
 function fillWideInterrupts(domain: Domain): void {
-  const { iommu } = domain.devices;
-  if (iommu?.model !== 'intel' || domain.vcpu.count <= 255) return;
+  if (!isQ35(domain) || domain.vcpu.count <= 255) return;
+  const iommu = (domain.devices.iommu ??= { model: 'intel' });
+  if (iommu.model !== 'intel') return;
   const driver = (iommu.driver ??= {});
   driver.intremap ??= true;
   if (driver.intremap) driver.eim ??= true;
