@@ -252,14 +252,20 @@ export class Stack implements AsyncDisposable {
   }
 
   private isGuest(pid: number): boolean {
-    const words = commandLine(pid);
-    return words.includes('qemu-system') && words.includes(this.folder.path);
+    if (!commandLine(pid).includes('qemu-system')) return false;
+    // Its home is in the run folder; the command line of a guest without disks and sockets names no path.
+    return read(pid, 'environ').includes(this.folder.path);
   }
 }
 
 function commandLine(pid: number): string {
+  return read(pid, 'cmdline');
+}
+
+/** A file of /proc/PID; empty when the process is gone. */
+function read(pid: number, file: 'cmdline' | 'environ'): string {
   try {
-    return readFileSync(join('/proc', String(pid), 'cmdline'), 'utf8');
+    return readFileSync(join('/proc', String(pid), file), 'utf8');
   } catch {
     return '';
   }
