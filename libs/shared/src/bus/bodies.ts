@@ -6,13 +6,16 @@
  */
 import { randomBytes } from 'node:crypto';
 import { headers, type MsgHdrs, type NatsConnection } from 'nats';
+import { root } from '../contracts/subjects';
 import { VirtError } from '../errors';
 import { header } from './headers';
 
 /** Larger bodies are refused on both sides, bytes. */
 export const maxBody = 64 * 1024 * 1024;
-/** How long a sender keeps a body that nobody fetches, milliseconds. */
+/** How long a sender keeps a body that nobody fetches any more, milliseconds. */
 const keepMs = 30_000;
+/** Left free in each message for its headers, bytes. */
+const headroom = 8_192;
 
 export class Bodies {
   /** @param where makes the subject for a token: one that only this connection may listen on. */
@@ -23,31 +26,34 @@ export class Bodies {
 
   /** Bytes that fit into one message beside its headers. */
   get limit(): number {
-    return (this.nc.info?.max_payload ?? 1_048_576) - 8_192;
+    return Math.max(1_024, (this.nc.info?.max_payload ?? 1_048_576) - headroom);
   }
 
   /** The body to put into the message: itself when it fits, else nothing, with headers that tell where it is. */
   outgoing(body: Uint8Array, h: MsgHdrs): Uint8Array {
-    if (body.length <= this.limit) return body;
+    const { limit } = this;
+    if (body.length <= limit) return body;
     if (body.length > maxBody) {
       throw new VirtError('MESSAGE_TOO_LARGE', { detail: `${body.length} bytes; at most ${maxBody} can be sent` });
     }
-    const subject = this.where(randomBytes(16).toString('hex'));
-    const parts = Math.ceil(body.length / this.limit);
-    const part = (n: number): Uint8Array => body.subarray(n * this.limit, (n + 1) * this.limit);
+    const subject = this.newSubject();
+    const parts = Math.ceil(body.length / limit);
     const sub = this.nc.subscribe(subject, {
       callback: (error, message) => {
         const n = Number(message?.headers?.get(header.part));
-        if (!error && Number.isInteger(n) && n >= 0 && n < parts) message.respond(part(n));
+        if (!error && Number.isInteger(n) && n >= 0 && n < parts) {
+          timer.refresh();
+          message.respond(body.subarray(n * limit, (n + 1) * limit));
+        }
         if (n === parts - 1) done();
       },
     });
-    const timer = setTimeout(() => done(), keepMs);
-    timer.unref();
     const done = (): void => {
       clearTimeout(timer);
       if (!sub.isClosed()) void sub.drain().catch(() => undefined);
     };
+    const timer = setTimeout(done, keepMs);
+    timer.unref();
     h.set(header.parts, String(parts));
     h.set(header.size, String(body.length));
     h.set(header.body, subject);
@@ -59,23 +65,49 @@ export class Bodies {
     const subject = h?.get(header.body);
     if (!h || !subject) return body;
     const [parts, size] = [Number(h.get(header.parts)), Number(h.get(header.size))];
-    if (!Number.isInteger(parts) || !Number.isInteger(size) || size < 0 || parts < 1 || parts > size) {
+    const sound = Number.isInteger(parts) && Number.isInteger(size) && parts >= 1 && parts <= size;
+    if (!sound || !servesBodies(subject)) {
       throw new VirtError('INVALID_ARG', { detail: 'the headers of a body in parts make no sense' });
     }
     if (size > maxBody) {
       throw new VirtError('MESSAGE_TOO_LARGE', { detail: `${size} bytes; at most ${maxBody} can be received` });
     }
-    const whole = new Uint8Array(size);
+    const fetched: Uint8Array[] = [];
     let at = 0;
     for (let n = 0; n < parts; n++) {
-      const ask = headers();
-      ask.set(header.part, String(n));
-      const { data } = await this.nc.request(subject, undefined, { timeout: timeoutMs, headers: ask });
-      if (at + data.length > size) throw new VirtError('RPC', { detail: 'a body in parts is longer than announced' });
-      whole.set(data, at);
-      at += data.length;
+      const part = await this.fetch(subject, n, timeoutMs);
+      at += part.length;
+      if (at > size) throw new VirtError('RPC', { detail: 'a body in parts is longer than announced' });
+      fetched.push(part);
     }
     if (at !== size) throw new VirtError('RPC', { detail: `a body in parts ended after ${at} of ${size} bytes` });
-    return whole;
+    return Buffer.concat(fetched);
   }
+
+  private async fetch(subject: string, n: number, timeoutMs: number): Promise<Uint8Array> {
+    const ask = headers();
+    ask.set(header.part, String(n));
+    try {
+      // Answered on a subject of the same kind: a client may publish to those, and not to the inbox of a service.
+      const how = { timeout: timeoutMs, headers: ask, noMux: true, reply: this.newSubject() };
+      return (await this.nc.request(subject, undefined, how)).data;
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new VirtError('RPC', { detail: `part ${n + 1} of a large body cannot be fetched (${why})` }, { cause });
+    }
+  }
+
+  private newSubject(): string {
+    return this.where(randomBytes(16).toString('hex'));
+  }
+}
+
+/**
+ * Only where a sender can keep a body: asking on any subject that a message names would lend our rights to its sender.
+ */
+function servesBodies(subject: string): boolean {
+  return (
+    /^_INBOX(\.[A-Za-z0-9_-]+)+$/.test(subject) ||
+    new RegExp(`^${root}\\.body\\.[A-Za-z0-9_-]+\\.[0-9a-f]+$`).test(subject)
+  );
 }

@@ -1,0 +1,106 @@
+/** A real nats-server with our roles, connections of each role, and domains and events to send over them. */
+import { writeFileSync } from 'node:fs';
+import type { DomainEvent, DomainSummary } from '@virtbus/shared';
+import { connectBus, ensureJetStream, newId, type Bus } from '@virtbus/shared/bus';
+import { authorization, contextOf, newUser, userName, type UserRole } from '@virtbus/shared/auth';
+import { startNatsServer, temporaryFolder, type NatsServer, type TemporaryFolder } from '@virtbus/testkit';
+
+const roles: UserRole[] = [
+  { role: 'admin' },
+  { role: 'operator' },
+  { role: 'reader' },
+  { role: 'service' },
+  { role: 'host', host: 'h1' },
+  { role: 'host', host: 'h2' },
+];
+
+export type Name = 'admin' | 'operator' | 'reader' | 'service' | 'host-h1' | 'host-h2';
+
+export class BusStand implements AsyncDisposable {
+  private readonly buses: Bus[] = [];
+
+  private constructor(
+    readonly server: NatsServer,
+    readonly folder: TemporaryFolder,
+  ) {}
+
+  /** @param config further lines for the server: `max_payload: 64KB` */
+  static async start(config = ''): Promise<BusStand> {
+    const folder = temporaryFolder();
+    const users = roles.map(newUser);
+    const server = await startNatsServer({ authorization: authorization(users), config });
+    for (const user of users) {
+      const context = JSON.stringify(contextOf(user, server.url));
+      writeFileSync(folder.file(`${userName(user.role)}.json`), context, { mode: 0o600 });
+    }
+    const stand = new BusStand(server, folder);
+    await stand.makeStreams();
+    return stand;
+  }
+
+  context(name: Name): string {
+    return this.folder.file(`${name}.json`);
+  }
+
+  /** A connection that ends with the stand; services and hosts own their large answers. */
+  async as(name: Name): Promise<Bus> {
+    const owner = name === 'service' ? 'service' : name.startsWith('host-') ? name.slice(5) : undefined;
+    const bus = await connectBus({ name, owner, context: this.context(name) });
+    this.buses.push(bus);
+    return bus;
+  }
+
+  async makeStreams(): Promise<void> {
+    const bus = await connectBus({ name: 'streams', context: this.context('service') });
+    await ensureJetStream(bus);
+    await bus.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.buses.map((bus) => bus.close()));
+    await this.server[Symbol.asyncDispose]();
+    this.folder[Symbol.dispose]();
+  }
+}
+
+export const uuidOf = (n: number): string => `00000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}`;
+
+export function domain(more: Partial<DomainSummary> = {}): DomainSummary {
+  return {
+    uuid: uuidOf(1),
+    name: 'web1',
+    host: 'h1',
+    driver: 'test',
+    epoch: 1,
+    revision: 1,
+    id: 1,
+    state: 'running',
+    reason: 'booted',
+    persistent: true,
+    updated: false,
+    autostart: false,
+    managedSave: false,
+    memoryKiB: 65_536,
+    maxMemoryKiB: 65_536,
+    vcpus: 1,
+    maxVcpus: 1,
+    osType: 'hvm',
+    arch: 'x86_64',
+    virtType: 'test',
+    ...more,
+  };
+}
+
+export function event(of: Partial<DomainSummary> = {}, more: Partial<DomainEvent> = {}): DomainEvent {
+  const told = domain(of);
+  return {
+    id: newId(),
+    class: 'lifecycle',
+    type: 'started',
+    detail: 'booted',
+    time: new Date().toISOString(),
+    host: told.host,
+    domain: told,
+    ...more,
+  };
+}
