@@ -56,6 +56,7 @@ export interface ServiceOptions {
   metadata?: Record<string, string>;
 }
 
+/** Resolves when the bus knows every endpoint. */
 export async function serve(bus: Bus, options: ServiceOptions, endpoints: Endpoint[], log: Log): Promise<Service> {
   const service = await bus.nc.services.add(options);
   for (const endpoint of endpoints) {
@@ -68,10 +69,16 @@ export async function serve(bus: Bus, options: ServiceOptions, endpoints: Endpoi
         // A delivery of JetStream's has no inbox to answer to: nobody may turn a stored message into a command.
         else if (!message.reply?.startsWith('_INBOX'))
           log.warn({ subject: message.subject }, 'call without an inbox refused');
-        else void answer(bus, endpoint, message, log);
+        else {
+          // Only the connection can fail here: the answer cannot be sent.
+          answer(bus, endpoint, message, log).catch((err: unknown) =>
+            log.warn({ err, endpoint: endpoint.name }, 'an answer could not be sent'),
+          );
+        }
       },
     });
   }
+  await bus.nc.flush();
   return service;
 }
 
@@ -103,7 +110,7 @@ async function answer(bus: Bus, endpoint: Endpoint, message: ServiceMsg, log: Lo
     body = result instanceof Encoded ? result.body : encode(result, format);
     message.respond(bus.bodies.outgoing(body, h), { headers: h });
   } catch (thrown) {
-    respondError(message, VirtError.from(thrown), format, callLog, h);
+    respondError(bus, message, VirtError.from(thrown), format, callLog, h);
   } finally {
     clearTimeout(timer);
   }
@@ -119,7 +126,11 @@ async function answer(bus: Bus, endpoint: Endpoint, message: ServiceMsg, log: Lo
   }
 }
 
+/** Longest text in an error's header, characters: the whole is in the body. */
+const headerText = 1_000;
+
 function respondError(
+  bus: Bus,
   message: ServiceMsg,
   error: VirtError,
   format: Format,
@@ -129,7 +140,10 @@ function respondError(
   if (error.code === 'INTERNAL_ERROR')
     log.error({ err: error.cause ?? error }, 'call failed for no reason of the table');
   else log.debug({ code: error.code, reason: error.message }, 'call refused');
-  h.set(header.error, error.message.replace(/\s+/g, ' '));
+  h.set(header.error, error.message.replace(/\s+/g, ' ').slice(0, headerText));
   h.set(header.errorCode, String(error.number));
-  message.respond(encode(error.toBody(), format), { headers: h });
+  const body = encode(error.toBody(), format);
+  // An error that quotes half a document says enough with its beginning.
+  const short = { code: error.code, message: `${error.message.slice(0, headerText)}…`, details: {} };
+  message.respond(body.length <= bus.bodies.limit ? body : encode(short, format), { headers: h });
 }
