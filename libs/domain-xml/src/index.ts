@@ -3,6 +3,7 @@ export * from './model';
 export * from './parse-domain';
 export { assignAliases } from './passes/aliases';
 export { assignAddresses, checkDomain, fillDefaults, prepareDomain } from './passes/prepare';
+export { readFirmwareDescriptors, requireFirmware, type FirmwareDescriptor } from './passes/firmware';
 export type { PrepareOptions } from './passes/options';
 export type { ParseOptions, Warning } from './schema/parse';
 export { copyModel, lineOf } from './schema/faults';

@@ -4,6 +4,7 @@ import {
   formatDomain,
   parseDomain,
   prepareDomain,
+  readFirmwareDescriptors,
   withFlags,
   withoutMachineAliases,
   type PrepareOptions,
@@ -36,16 +37,32 @@ interface ActiveCase {
   expectInactiveXml: string;
 }
 
+/** The reference host: its firmware descriptors, most important folder first, and where it keeps variables. */
+function hostOptions(kit: Kit): PrepareOptions {
+  const folders = ['support/firmware/etc/qemu/firmware', 'support/firmware/usr/share/qemu/firmware'];
+  const files = folders.flatMap((folder) =>
+    kit.list(folder).map((name) => ({ name, content: kit.read(`${folder}/${name}`) })),
+  );
+  return {
+    newUuid: () => fixedUuid,
+    privileged: true,
+    firmware: readFirmwareDescriptors(files),
+    nvramDirectory: '/var/lib/libvirt/qemu/nvram',
+  };
+}
+
 export const domainXmlQemu: Runner = (kit) => {
+  const host = hostOptions(kit);
   const tally = new Tally(kit.name);
   const capabilitiesOf = capabilityReader(kit);
   for (const [list, manifest] of [
     ['primary', 'manifest.json'],
     ['secondary', 'manifest-secondary.json'],
   ] as const) {
-    for (const one of kit.cases<Case>(manifest)) judge(kit, list, one, capabilitiesOf(one), tally);
+    for (const one of kit.cases<Case>(manifest)) judge(kit, host, list, one, capabilitiesOf(one), tally);
   }
-  for (const one of kit.cases<ActiveCase>('manifest-active.json')) judgeActive(kit, one, capabilitiesOf(one), tally);
+  for (const one of kit.cases<ActiveCase>('manifest-active.json'))
+    judgeActive(kit, host, one, capabilitiesOf(one), tally);
   return tally.scores();
 };
 
@@ -62,14 +79,20 @@ function capabilityReader(
   };
 }
 
-function judge(kit: Kit, list: string, one: Case, caps: QemuCapabilities | undefined, tally: Tally): void {
+function judge(
+  kit: Kit,
+  host: PrepareOptions,
+  list: string,
+  one: Case,
+  caps: QemuCapabilities | undefined,
+  tally: Tally,
+): void {
   const lists = one.simple === true ? [list, `${list}, simple`] : [list];
   const add = (kind: string, reason: string | undefined): void => {
     for (const name of lists) tally.add(`${name}: ${kind}`, one.id, reason);
   };
   const options: PrepareOptions = {
-    newUuid: () => fixedUuid,
-    privileged: true,
+    ...host,
     ...(one.parseFlags?.includes('abi-update') && { newDefinition: true }),
   };
   const attempt = normalise(() => (one.missingInput ? undefined : kit.read(one.input)), caps, options);
@@ -122,7 +145,13 @@ function normalise(
   }
 }
 
-function judgeActive(kit: Kit, one: ActiveCase, caps: QemuCapabilities | undefined, tally: Tally): void {
+function judgeActive(
+  kit: Kit,
+  host: PrepareOptions,
+  one: ActiveCase,
+  caps: QemuCapabilities | undefined,
+  tally: Tally,
+): void {
   for (const view of ['live', 'inactive'] as const) {
     const expected = kit.read(view === 'live' ? one.expectActiveXml : one.expectInactiveXml);
     let reason: string | undefined;
@@ -130,7 +159,7 @@ function judgeActive(kit: Kit, one: ActiveCase, caps: QemuCapabilities | undefin
       if (caps === undefined) throw new Error('the capabilities of this QEMU are not supplied');
       const { domain } = parseDomain(kit.read(one.input), { mode: 'live', unknown: 'warn' });
       domain.id ??= 1337;
-      const prepared = prepareDomain(domain, caps, { newUuid: () => fixedUuid, privileged: true });
+      const prepared = prepareDomain(domain, caps, host);
       reason = differenceInText(expected, formatDomain(prepared, { view, secrets: true }));
     } catch (error) {
       reason = `refused: ${error instanceof Error ? error.message : String(error)}`;

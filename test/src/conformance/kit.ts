@@ -38,6 +38,11 @@ export class Kit {
     return (JSON.parse(this.read(manifest)) as { cases: C[] }).cases;
   }
 
+  /** Names of the files in a folder of the kit. */
+  list(path: string): string[] {
+    return readdirSync(join(this.folder, path)).sort();
+  }
+
   read(path: string): string {
     return readFileSync(join(this.folder, path), 'utf8');
   }

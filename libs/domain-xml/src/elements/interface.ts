@@ -225,9 +225,8 @@ export const networkInterface = element('interface', fields, {
   refine: (model: Interface) => {
     // What only virtio cards have means nothing on others, and filters only where the host sees the traffic.
     const isVirtio = model.model?.type?.toLowerCase().startsWith('virtio') ?? false;
-    const isAssigned =
-      model.type === 'hostdev' && (model.driver?.name === undefined || /^(kvm|vfio|xen)$/.test(model.driver.name));
-    if (!isVirtio && !isAssigned) delete model.driver;
+    const keepsDriver = model.type === 'hostdev' ? /^(kvm|vfio|xen)$/.test(model.driver?.name ?? '') : isVirtio;
+    if (!keepsDriver) delete model.driver;
     if (!isVirtio && model.backend) delete model.backend.vhost;
     if (!filtered.includes(model.type)) delete model.filterref;
     if (model.mac?.address === '00:00:00:00:00:00') delete model.mac;

@@ -13,6 +13,7 @@ import {
   yesNo,
   int,
   uint,
+  type Model,
   type ModelOf,
 } from '../schema';
 import { storageSource, storageType } from './storage-source';
@@ -37,6 +38,20 @@ const nvram = element('nvram', {
   format: flashFormat,
   path: text(string),
   source: one(storageSource),
+});
+
+const bootmenuFields = {
+  enable: attr(yesNo),
+  timeout: attr(uint, {
+    refuse: ['CONFIG_UNSUPPORTED', () => 'invalid value for boot menu timeout, must be in range [0,65535]'],
+  }),
+};
+
+const bootmenu = element('bootmenu', bootmenuFields, {
+  // A menu that is not shown waits for nobody.
+  refine: (model: Model<typeof bootmenuFields>) => {
+    if (model.enable !== true) delete model.timeout;
+  },
 });
 
 export const os = element('os', {
@@ -87,14 +102,7 @@ export const os = element('os', {
       dev: attr(oneOf('fd', 'cdrom', 'hd', 'network'), { required: true }),
     }),
   ),
-  bootmenu: one(
-    element('bootmenu', {
-      enable: attr(yesNo),
-      timeout: attr(uint, {
-        refuse: ['CONFIG_UNSUPPORTED', () => 'invalid value for boot menu timeout, must be in range [0,65535]'],
-      }),
-    }),
-  ),
+  bootmenu: one(bootmenu),
   smbios: one(element('smbios', { mode: attr(oneOf('none', 'emulate', 'host', 'sysinfo'), { required: true }) })),
   bios: one(element('bios', { useserial: attr(yesNo), rebootTimeout: attr(int({ min: -1, max: 65535 })) })),
 });

@@ -1,4 +1,5 @@
 /** What the passes need to know that stands neither in the document nor in the capabilities. */
+import type { FirmwareDescriptor } from './firmware';
 
 export interface PrepareOptions {
   /** Gives a UUID to a domain that has none. */
@@ -7,6 +8,10 @@ export interface PrepareOptions {
   readonly newMac?: () => string;
   /** The domain is being defined for the first time: defaults may follow the newest rules. */
   readonly newDefinition?: boolean;
+  /** Firmware that is installed, in the order of preference; without it a document can not leave the choice open. */
+  readonly firmware?: readonly FirmwareDescriptor[];
+  /** Where the variables of a guest's firmware are kept when the document does not say. */
+  readonly nvramDirectory?: string;
   /** The guest will run under a manager with root's rights. */
   readonly privileged?: boolean;
 }

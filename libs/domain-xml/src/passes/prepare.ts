@@ -11,6 +11,7 @@ import { checkAll } from './check/check';
 import { arrange, fillBoot, fillCommon, fillConsole, fillMemory, fillPorts, fillVideo } from './defaults/common';
 import { fillQemu, fillQemuDevices } from './defaults/qemu';
 import { addImplicitControllers, fillDriveAddresses, numberControllers } from './addresses/drive';
+import { chooseFirmware } from './firmware';
 import type { PrepareOptions } from './options';
 
 /** Fills in what the document leaves open; with capabilities as QEMU's driver of libvirt does. */
@@ -55,6 +56,7 @@ export function prepareDomain(domain: Domain, caps: QemuCapabilities, options: P
   const copy = copyModel(domain);
   fillInPlace(copy, caps, options);
   checkAll(copy, caps);
+  chooseFirmware(copy, caps, options);
   assignAll(copy, caps, options);
   return copy;
 }

@@ -5,12 +5,11 @@ import { fail } from '../../schema';
 import { assignPci, plugPci } from './pci';
 import type { PrepareOptions } from '../options';
 import { assignUsb } from './usb';
-import { assignCcid, assignDimms, assignVirtioSerial } from './virtio-serial';
+import { assignDimms, assignVirtioSerial } from './virtio-serial';
 
 /** In place; the model then says where everything is, so that it never moves. */
 export function assignAll(domain: Domain, caps: QemuCapabilities, options: PrepareOptions): void {
   assignVirtioSerial(domain);
-  assignCcid(domain);
   assignDimms(domain);
   assignPci(domain, caps);
   assignUsb(domain, options.newDefinition === true);
@@ -21,7 +20,6 @@ export function plugAddresses(domain: Domain, caps: QemuCapabilities): void {
   const before = domain.devices.controllers.length;
   const hubs = domain.devices.hubs.length;
   assignVirtioSerial(domain);
-  assignCcid(domain);
   assignDimms(domain);
   plugPci(domain, caps);
   assignUsb(domain, true);

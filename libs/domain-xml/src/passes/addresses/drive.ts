@@ -6,6 +6,7 @@ import type { Disk } from '../../elements/disk';
 import type { Domain } from '../../elements/domain';
 import { fail, lineOf } from '../../schema';
 import { diskIndex, ensureController } from '../controllers';
+import { assignCcid } from './virtio-serial';
 
 /** Gives numbers to controllers that have none: the lowest free one of their type. */
 export function numberControllers({ devices }: Domain): void {
@@ -75,6 +76,7 @@ export function addImplicitControllers(domain: Domain, caps: QemuCapabilities | 
       ensureController(domain, type, index, type === 'scsi' ? scsiModel(domain, caps) : undefined);
   }
   addVirtioSerial(domain);
+  assignCcid(domain);
   let ccids = -1;
   for (const { address } of devices.smartcards)
     ccids = Math.max(ccids, address?.type === 'ccid' ? address.controller : 0);

@@ -265,6 +265,8 @@ export class PciBuses {
         while (this.#buses.length <= upTo) add('pci-bridge');
       } else if (this.options.pcieToPci) {
         add(this.options.rootPort);
+        // The bridge itself sits in that port.
+        this.take(this.#buses.length - 1, 0, 0);
         add('pcie-to-pci-bridge');
       } else {
         add('dmi-to-pci-bridge');

@@ -198,8 +198,13 @@ function fillRest(domain: Domain): void {
   for (const channel of devices.channels) {
     // A listening socket without a path gets one at each start.
     const { path } = channel.sources[0] ?? {};
-    if (channel.type === 'unix' && (path === undefined || isGeneratedSocket(path, channel.target?.name)))
-      channel.sources = [];
+    if (channel.type !== 'unix' || (path !== undefined && !isGeneratedSocket(path, channel.target?.name))) continue;
+    if (channel.sources[0]?.reconnect?.enabled)
+      fail('INTERNAL_ERROR', 'chardev reconnect is possible only for connect mode', {
+        element: 'channel',
+        line: lineOf(channel),
+      });
+    channel.sources = [];
   }
   for (const filesystem of devices.filesystems) {
     if (filesystem.source?.socket === undefined) filesystem.accessmode ??= 'passthrough';
