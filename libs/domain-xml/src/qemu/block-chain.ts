@@ -163,7 +163,8 @@ export function numberDisk(disk: Disk, first: number): { disk: Disk; filters: re
 
 function numberInPlace(disk: Disk, first: number): { filters: number[]; next: number } {
   let next = first;
-  if (!isEmptyDrive(disk) && disk.source) {
+  // An SD card is no block node of ours.
+  if (!isEmptyDrive(disk) && disk.source && disk.target.bus !== 'sd') {
     disk.source.index ??= next++;
     if (disk.source.dataStore?.source) disk.source.dataStore.source.index ??= next++;
     for (let store = disk.backingStore; store?.type !== undefined; store = store.backingStore) {

@@ -6,20 +6,23 @@ import type { Disk } from '../elements/disk';
 import { canHaveBacking, imageOf, type Image } from './block-chain';
 import { isEncryptedHere, layersOf, type Layers } from './block-layers';
 import { authSecret, cookieSecret, encryptionSecret, tlsObject } from './block-secrets';
-import { unsupported, type Guest, type ObjectProps } from './context';
+import { unsupported, type DescriptorUse, type Guest, type ObjectProps } from './context';
 import { props, type JsonValue, type LooseProps, type Props } from './props';
 import { secretObject, tlsCredentials } from './secrets';
-import { managerAlias, protocolProps } from './storage-protocols';
+import { isServedByNbdkit, managerAlias, protocolProps } from './storage-protocols';
 
 /** One thing to add before a device can be plugged in; to be taken away in the reverse order. */
 export type BlockStep =
   | { readonly kind: 'object'; readonly props: ObjectProps }
   | { readonly kind: 'node'; readonly props: Props }
-  /** Descriptors handed in by the client, to be known to QEMU as set `/dev/fdset/N`. */
-  | { readonly kind: 'descriptors'; readonly node: string; readonly fds: readonly number[]; readonly set: number };
+  /** Descriptors, to be known to QEMU as `/dev/fdset/N`. */
+  | { readonly kind: 'descriptors'; readonly set: number; readonly members: readonly { fd: number; opaque: string }[] };
 
-/** Hands out numbers of descriptor sets. */
-export type FdSets = () => number;
+/** Hands out numbers: of sets of descriptors, and of descriptors that the caller passes. */
+export interface Passing {
+  nextFdSet(): number;
+  descriptor(use: DescriptorUse): number;
+}
 
 /** All that has to be added for one disk, and the node its device then uses. */
 export interface DiskBlocks {
@@ -32,10 +35,10 @@ export interface DiskBlocks {
  * The steps for a disk whose images are numbered.
  * @param filters numbers of its throttle filters
  */
-export function diskBlocks(guest: Guest, disk: Disk, filters: readonly number[], fdSets: FdSets): DiskBlocks {
+export function diskBlocks(guest: Guest, disk: Disk, filters: readonly number[], passing: Passing): DiskBlocks {
   const image = imageOf(disk);
   if (image === undefined) return { steps: [], top: undefined };
-  const steps = chainSteps(guest, image, fdSets);
+  const steps = chainSteps(guest, image, passing);
   let { top } = layersOf(guest, image);
   const filter = (node: LooseProps & { 'node-name': string }): void => {
     steps.push({ kind: 'node', props: props(node) });
@@ -63,31 +66,38 @@ export function diskBlocks(guest: Guest, disk: Disk, filters: readonly number[],
 export const throttleGroupId = (name: string): string => `throttle-${name}`;
 
 /** The steps for an image and all below it, deepest first. */
-export function chainSteps(guest: Guest, image: Image, fdSets: FdSets): BlockStep[] {
+export function chainSteps(guest: Guest, image: Image, passing: Passing): BlockStep[] {
   // Descriptor sets are numbered from the top down, although the deepest is added first.
   const images: Image[] = [];
   for (let one: Image['below'] = image; typeof one === 'object'; one = one.below) images.push(one);
   const steps = images.map((one) => [
-    ...(one.dataStore ? chainSteps(guest, one.dataStore, fdSets) : []),
-    ...imageSteps(guest, one, fdSets),
+    ...(one.dataStore ? chainSteps(guest, one.dataStore, passing) : []),
+    ...imageSteps(guest, one, passing),
   ]);
   return steps.reverse().flat();
 }
 
-function imageSteps(guest: Guest, image: Image, fdSets: FdSets): BlockStep[] {
+function imageSteps(guest: Guest, image: Image, passing: Passing): BlockStep[] {
   const layers = layersOf(guest, image);
   const steps: BlockStep[] = imageObjects(guest, image, layers).map((object) => ({ kind: 'object', props: object }));
-  let path: string | undefined;
-  const group = fdGroup(guest, image);
-  if (group) {
-    const set = fdSets();
-    path = `/dev/fdset/${set}`;
-    steps.push({ kind: 'descriptors', node: layers.storage, fds: group.fds, set });
-  }
+  const members = passedFiles(guest, image, layers, passing);
+  const set = members && passing.nextFdSet();
+  if (members && set !== undefined) steps.push({ kind: 'descriptors', set, members });
+  const path = set === undefined ? undefined : `/dev/fdset/${set}`;
   steps.push({ kind: 'node', props: storageNode(guest, image, layers, path) });
   if (layers.slice !== undefined) steps.push({ kind: 'node', props: sliceNode(guest, image, layers, layers.slice) });
   if (layers.format !== undefined) steps.push({ kind: 'node', props: formatNode(guest, image, layers, layers.format) });
   return steps;
+}
+
+/** The image's file as descriptors: handed in by the client, or a device that the caller opens. */
+function passedFiles(guest: Guest, image: Image, { storage }: Layers, passing: Passing) {
+  const { type, source } = image;
+  if (type === 'vhostvdpa') {
+    const fd = passing.descriptor({ kind: 'vhost-vdpa', alias: storage, path: source.dev ?? '' });
+    return [{ fd, opaque: `${storage}-vdpa` }];
+  }
+  return fdGroup(guest, image)?.fds.map((fd, index) => ({ fd, opaque: `${storage}${index}` }));
 }
 
 function fdGroup({ context }: Guest, { source }: Image) {
@@ -99,7 +109,7 @@ function fdGroup({ context }: Guest, { source }: Image) {
 }
 
 function storageNode(guest: Guest, image: Image, layers: Layers, path: string | undefined): Props {
-  return props(protocolProps(image, layers, path), common(guest, image, layers.storage, layers.top === layers.storage));
+  return props(protocolProps(guest, image, layers, path), common(guest, image, layers.storage, layers.top === layers.storage));
 }
 
 function sliceNode(guest: Guest, image: Image, layers: Layers, name: string): Props {
@@ -208,7 +218,8 @@ function imageObjects(guest: Guest, image: Image, layers: Layers): ObjectProps[]
   const objects: ObjectProps[] = [];
   if (source.reservations && source.reservations.managed !== true)
     objects.push(reservationHelper(managerAlias(image), source.reservations.source?.path ?? ''));
-  if (auth)
+  const nbdkit = isServedByNbdkit(guest, image);
+  if (auth && !nbdkit)
     objects.push(
       secretObject(guest, authSecret(image), {
         type: source.protocol === 'rbd' ? 'ceph' : 'iscsi',
@@ -216,16 +227,16 @@ function imageObjects(guest: Guest, image: Image, layers: Layers): ObjectProps[]
         usage: auth.secret.usage,
       }),
     );
-  encryption?.secret.forEach(({ uuid, usage }, index) =>
-    objects.push(secretObject(guest, encryptionSecret(layers, index), { type: 'passphrase', uuid, usage })),
-  );
-  if (source.cookies?.cookies.length)
+  if (source.cookies?.cookies.length && !nbdkit)
     objects.push(
       secretObject(guest, cookieSecret(image), {
         type: 'cookie',
         text: source.cookies.cookies.map(({ name, value }) => `${name}=${value ?? ''}`).join('; '),
       }),
     );
+  encryption?.secret.forEach(({ uuid, usage }, index) =>
+    objects.push(secretObject(guest, encryptionSecret(layers, index), { type: 'passphrase', uuid, usage })),
+  );
   if (source.tls === true)
     objects.push(
       tlsCredentials({

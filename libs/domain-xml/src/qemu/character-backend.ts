@@ -63,7 +63,7 @@ const tlsId = (id: string): string => `obj${id}_tls0`;
 
 function usesTls({ context }: Guest, { type, sources }: Character): boolean {
   const tls = sources[0]?.tls;
-  return type === 'tcp' && (tls ?? context.settings?.chardevTls !== undefined);
+  return type === 'tcp' && (tls ?? context.settings?.chardevTls?.byDefault === true);
 }
 
 function backendObjects(guest: Guest, device: Character, id: string): ObjectProps[] {

@@ -45,3 +45,8 @@ function base({ domain, context }: Guest): string {
 }
 
 const moment = (seconds: number): string => new Date(seconds * 1000).toISOString().slice(0, 19);
+
+/** QEMU asks the C library what time it is elsewhere. */
+export function clockEnvironment({ clock }: Domain): Record<string, string> {
+  return clock.offset === 'timezone' && clock.timezone !== undefined ? { TZ: clock.timezone } : {};
+}

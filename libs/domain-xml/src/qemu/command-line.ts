@@ -10,11 +10,29 @@ import { addAudios, addSounds, audioEnvironment } from './audio';
 import { addBalloon } from './balloon';
 import { numberImages } from './block-chain';
 import { addChannels, addConsoles, addParallels, addRedirdevs, addSerials, addSmartcards } from './character';
-import { addClock } from './clock';
+import { addClock, clockEnvironment } from './clock';
 import type { CommandLineContext, Guest, QemuCommandLine } from './context';
 import { addControllers, addPciHole } from './controller';
 import { addCpu } from './cpu';
-import { addDisks } from './disk';
+import { addDisks, isPluggedLater } from './disk';
+import { addFilesystems } from './filesystem';
+import { reservationHelper } from './blockdev';
+import { addHostdevs } from './hostdev';
+import { addLaunchSecurity } from './launch-security';
+import { addMemoryDevices } from './memory-device';
+import {
+  addCryptos,
+  addGenerationId,
+  addHubs,
+  addIommu,
+  addPanics,
+  addPersistentStore,
+  addShmems,
+  addVsock,
+} from './small-devices';
+import { addFirmwareConfiguration, addSmbios } from './smbios';
+import { throttleObjects } from './throttle';
+import { addTpms } from './tpm';
 import { addBoot, addFlash, addKernel, addLoader, addPowerManagement } from './firmware';
 import { addGraphics, displayEnvironment } from './graphics';
 import { addInputs } from './input';
@@ -37,6 +55,7 @@ export function buildCommandLine(domain: Domain, context: CommandLineContext): Q
   const guest: Guest = { domain: numbered.domain, context };
   const out = new CommandWords(context);
   addIdentity(out, guest);
+  addReservationHelper(out, guest);
   addFlash(out, guest);
   addMachine(out, guest);
   addAccelerator(out, guest);
@@ -45,8 +64,12 @@ export function buildCommandLine(domain: Domain, context: CommandLineContext): Q
   addMemory(out, guest);
   addVcpus(out, guest);
   for (const thread of iothreadsOf(guest.domain)) out.object(iothreadObject(thread));
+  out.objects(throttleObjects(guest.domain));
   addNuma(out, guest);
   if (guest.domain.uuid !== undefined) out.add('-uuid', guest.domain.uuid);
+  addSmbios(out, guest);
+  addFirmwareConfiguration(out, guest);
+  addGenerationId(out, guest);
   if (guest.domain.devices.graphics.length === 0) out.add('-display', 'none');
   out.add('-no-user-config', '-nodefaults');
   addMonitor(out, guest);
@@ -55,15 +78,20 @@ export function buildCommandLine(domain: Domain, context: CommandLineContext): Q
   addPowerManagement(out, guest, sleepDevice(guest.domain));
   addBoot(out, guest);
   addKernel(out, guest);
+  addIommu(out, guest);
   addPciHole(out, guest);
   addControllers(out, guest);
+  addMemoryDevices(out, guest);
+  addHubs(out, guest);
   const disks = addDisks(out, guest, numbered.filters);
+  addFilesystems(out, guest);
   addInterfaces(out, guest);
   addSmartcards(out, guest);
   addSerials(out, guest);
   addParallels(out, guest);
   addChannels(out, guest);
   addConsoles(out, guest);
+  addTpms(out, guest);
   addInputs(out, guest);
   addAudios(out, guest);
   addGraphics(out, guest);
@@ -71,11 +99,18 @@ export function buildCommandLine(domain: Domain, context: CommandLineContext): Q
   addSounds(out, guest);
   addWatchdogs(out, guest);
   addRedirdevs(out, guest);
+  const nextIndex = addHostdevs(out, guest, numbered.next);
   if (context.incoming !== undefined) out.add('-incoming', context.incoming);
   addBalloon(out, guest);
   addRngs(out, guest);
-  addSandbox(out);
+  addLaunchSecurity(out, guest);
   addUserArguments(out, guest);
+  addSandbox(out);
+  addPanics(out, guest);
+  addShmems(out, guest);
+  addVsock(out, guest);
+  addCryptos(out, guest);
+  addPersistentStore(out, guest);
   out.add('-msg', 'timestamp=on');
   return {
     args: out.args,
@@ -83,7 +118,8 @@ export function buildCommandLine(domain: Domain, context: CommandLineContext): Q
     descriptors: out.descriptors,
     disks,
     domain: guest.domain,
-    nextIndex: numbered.next,
+    pluggedLater: guest.domain.devices.disks.filter(isPluggedLater).map(({ target }) => target.dev ?? ''),
+    nextIndex,
   };
 }
 
@@ -91,6 +127,12 @@ function addIdentity(out: CommandWords, { domain, context }: Guest): void {
   out.add('-name', `guest=${escapeWord(domain.name)},debug-threads=on`, '-S');
   if (context.masterKey !== undefined)
     out.object({ 'qom-type': 'secret', id: 'masterKey0', format: 'raw', file: context.masterKey });
+}
+
+/** One helper for SCSI persistent reservations serves all disks that leave it to the manager. */
+function addReservationHelper(out: CommandWords, { domain, context }: Guest): void {
+  if (domain.devices.disks.some(({ source }) => source?.reservations?.managed === true))
+    out.object(reservationHelper('pr-helper0', `${context.domainDir}/pr-helper0.sock`));
 }
 
 /** The chip whose properties say which sleep states there are. */
@@ -115,6 +157,7 @@ function environment(guest: Guest): Record<string, string> {
     XDG_CACHE_HOME: `${domainDir}/.cache`,
     XDG_CONFIG_HOME: `${domainDir}/.config`,
     ...audioEnvironment(guest),
+    ...clockEnvironment(guest.domain),
     ...displayEnvironment(guest),
     ...Object.fromEntries((guest.domain.qemuCommandline?.envs ?? []).map(({ name, value }) => [name, value ?? ''])),
   };

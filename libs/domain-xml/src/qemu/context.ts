@@ -6,6 +6,7 @@
 import { VirtError } from '@virtbus/shared';
 import type { QemuCapabilities } from '../capabilities';
 import type { Domain } from '../elements/domain';
+import type { HostLocation } from '../elements/hostdev';
 import type { Props } from './props';
 
 /** Something that QEMU gets as an open file descriptor. */
@@ -49,10 +50,13 @@ export interface HostSettings {
   readonly vncTls?: { readonly verifyPeer: boolean; readonly secret?: string };
   readonly vncSasl?: boolean;
   readonly spiceSasl?: boolean;
+  /** Folder with SASL's configuration for displays. */
+  readonly saslFolder?: string;
   /** There is a password for displays that bring none. */
   readonly vncPassword?: boolean;
   readonly spicePassword?: boolean;
-  readonly chardevTls?: { readonly verifyPeer: boolean; readonly secret?: string };
+  /** Character devices on TCP speak TLS when they ask for it, or all that do not say no. */
+  readonly chardevTls?: { readonly byDefault: boolean; readonly verifyPeer: boolean; readonly secret?: string };
   /** Guests' memory is part of core dumps of QEMU; not unless the domain says so. */
   readonly dumpGuestCore?: boolean;
   /** Folders with x509 files, by use. */
@@ -113,6 +117,12 @@ export interface CommandLineContext {
   readonly renderNode?: string;
   /** Seconds since 1970 for clocks that start elsewhere than now, and the local zone's offset from UTC in seconds. */
   readonly now: { readonly seconds: number; readonly zoneOffset: number };
+  /** Network protocols whose images nbdkit serves on a socket in `domainDir`; QEMU opens the others itself. */
+  readonly nbdkit?: ReadonlySet<string>;
+  /** Path of the generic device of a SCSI unit of the host. */
+  readonly scsiGeneric?: (adapter: string, unit: HostLocation) => string | undefined;
+  /** Folder with the sockets of shared-memory servers. */
+  readonly shmemDir?: string;
   /** Sockets of helper programs that the caller has started, by alias of their device. */
   readonly helperSockets?: Readonly<Record<string, string>>;
 }
@@ -139,6 +149,8 @@ export interface QemuCommandLine {
   readonly disks: readonly DiskNodes[];
   /** The domain with an index on each image, as the running guest's document shows it. */
   readonly domain: Domain;
+  /** Targets of disks to be plugged in once QEMU runs, because an overlay is made first. */
+  readonly pluggedLater: readonly string[];
   /** The next index to give to an image. */
   readonly nextIndex: number;
 }

@@ -2,7 +2,7 @@
 import type { Controller } from '../elements/controller';
 import { isI440fx, isQ35 } from '../passes/machine';
 import { aliasOf, unsupported, type Guest } from './context';
-import { addressProps } from './device-address';
+import { addressProps, controllerAlias } from './device-address';
 import { iothreadMapping } from './iothreads';
 import { nonZero, props, type LooseProps, type Props } from './props';
 import { virtioProps } from './virtio';
@@ -33,7 +33,7 @@ function ownProps(guest: Guest, controller: Controller): LooseProps | undefined 
     case 'pci':
       return pciProps(controller);
     case 'usb':
-      return usbProps(controller);
+      return usbProps(guest, controller);
     case 'scsi':
       return scsiProps(controller);
     case 'virtio-serial':
@@ -74,7 +74,7 @@ const usbDrivers: Readonly<Record<string, string>> = {
   'qemu-xhci': 'qemu-xhci',
 };
 
-function usbProps(controller: Controller): LooseProps | undefined {
+function usbProps(guest: Guest, controller: Controller): LooseProps | undefined {
   const { model = 'piix3-uhci', ports, master } = controller;
   if (model === 'none') return undefined;
   const driver = usbDrivers[model] ?? unsupported(`USB controller model '${model}' is not supported`);
@@ -85,7 +85,7 @@ function usbProps(controller: Controller): LooseProps | undefined {
     p2: isXhci ? ports : undefined,
     p3: isXhci ? ports : undefined,
     ...(master
-      ? { masterbus: `${aliasOf(controller)}.0`, firstport: master.startport ?? 0 }
+      ? { masterbus: `${controllerAlias(guest, 'usb', controller.index ?? 0)}.0`, firstport: master.startport ?? 0 }
       : { id: aliasOf(controller) }),
   };
 }

@@ -10,7 +10,10 @@ const hexadecimal = (value: number): string => `0x${value.toString(16)}`;
 
 /** The name of the bus that a controller offers; libvirt's alias of the controller unless QEMU has built it in. */
 export function controllerAlias({ domain }: Guest, type: ControllerType, index: number): string {
-  const controller = findController(domain, type, index);
+  // A USB 2 controller and its companions share an index; the bus is the controller's own.
+  const controller =
+    domain.devices.controllers.find((one) => one.type === type && one.index === index && one.master === undefined) ??
+    findController(domain, type, index);
   if (!controller)
     throw new VirtError('INTERNAL_ERROR', {
       detail: `could not find ${type} controller with index ${index} for device`,

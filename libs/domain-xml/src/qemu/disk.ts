@@ -1,7 +1,7 @@
 /** Disks: the guest's side, as `-device` options; empty drives and SD cards included. */
 import type { Disk } from '../elements/disk';
 import { diskIndex, findController } from '../passes/controllers';
-import { diskBlocks, type BlockStep } from './blockdev';
+import { diskBlocks, type BlockStep, type DiskBlocks } from './blockdev';
 import { reconnectOptions } from './character-backend';
 import { bootIndex } from './boot-order';
 import { aliasOf, unsupported, type DiskNodes, type Guest } from './context';
@@ -11,28 +11,36 @@ import { iothreadMapping } from './iothreads';
 import { virtioProps } from './virtio';
 import type { CommandWords } from './words';
 
-/** Writes nodes and devices of all disks. */
+/** Writes nodes and devices of all disks that are there from the start. */
 export function addDisks(out: CommandWords, guest: Guest, filters: ReadonlyMap<string, readonly number[]>): DiskNodes[] {
-  const { disks } = guest.domain.devices;
-  return disks.map((disk) => addDisk(out, guest, disk, filters.get(disk.target.dev ?? '') ?? []));
+  const disks = guest.domain.devices.disks.filter((disk) => !isPluggedLater(disk));
+  for (const disk of disks) addFloppyBoot(out, guest, disk);
+  // Sets of descriptors are numbered like images: from the last disk to the first.
+  const blocks = new Map<Disk, DiskBlocks>();
+  for (const disk of [...disks].reverse())
+    if (disk.type !== 'vhostuser' && disk.target.bus !== 'sd')
+      blocks.set(disk, diskBlocks(guest, disk, filters.get(disk.target.dev ?? '') ?? [], out));
+  return disks.map((disk) => addDisk(out, guest, disk, blocks.get(disk)));
 }
 
-function addDisk(out: CommandWords, guest: Guest, disk: Disk, filters: readonly number[]): DiskNodes {
+/** Its overlay can only be made with QEMU's help. */
+export const isPluggedLater = ({ transient }: Disk): boolean => transient?.shareBacking === true;
+
+function addFloppyBoot(out: CommandWords, { domain }: Guest, disk: Disk): void {
+  const order = bootIndex(domain, disk);
+  if (disk.target.bus === 'fdc' && order !== undefined)
+    out.add('-global', `isa-fdc.bootindex${diskIndex(disk.target.dev ?? '') === 1 ? 'B' : 'A'}=${order}`);
+}
+
+function addDisk(out: CommandWords, guest: Guest, disk: Disk, blocks: DiskBlocks | undefined): DiskNodes {
   const nodes = { alias: aliasOf(disk), target: disk.target.dev ?? '' };
   if (disk.target.bus === 'sd') {
     out.add('-drive', sdCardWords(disk));
     return { ...nodes, names: [], top: undefined };
   }
-  if (disk.type === 'vhostuser') {
-    out.add('-chardev', vhostUserChardev(guest, disk));
-    out.device(diskProps(guest, disk, undefined));
-    return { ...nodes, names: [], top: undefined };
-  }
-  const { steps, top } = diskBlocks(guest, disk, filters, () => out.nextFdSet());
+  if (disk.type === 'vhostuser') out.add('-chardev', vhostUserChardev(guest, disk));
+  const { steps = [], top } = blocks ?? {};
   addBlockSteps(out, steps);
-  const order = bootIndex(guest.domain, disk);
-  if (disk.target.bus === 'fdc' && order !== undefined)
-    out.add('-global', `isa-fdc.bootindex${diskIndex(disk.target.dev ?? '') === 1 ? 'B' : 'A'}=${order}`);
   out.device(diskProps(guest, disk, top));
   const names = steps.flatMap((step) => (step.kind === 'node' ? [String(step.props['node-name'])] : []));
   return { ...nodes, names, top };
@@ -42,7 +50,7 @@ export function addBlockSteps(out: CommandWords, steps: readonly BlockStep[]): v
   for (const step of steps) {
     if (step.kind === 'object') out.object(step.props);
     else if (step.kind === 'node') out.blockdev(step.props);
-    else step.fds.forEach((fd, index) => out.addToFdSet(step.set, fd, `${step.node}${index}`));
+    else for (const { fd, opaque } of step.members) out.addToFdSet(step.set, fd, opaque);
   }
 }
 

@@ -17,7 +17,7 @@ function codeImage({ os }: Domain): Image | undefined {
     type: 'file',
     source: { ...emptySource(), file: loader.path },
     format: loader.format ?? 'raw',
-    readOnly: loader.readonly !== false,
+    readOnly: loader.readonly === true,
     below: 'end',
     alwaysFormat: true,
   };
@@ -41,7 +41,7 @@ function variablesImage({ os }: Domain): Image | undefined {
 
 export function addFlash(out: CommandWords, guest: Guest): void {
   for (const image of [codeImage(guest.domain), variablesImage(guest.domain)])
-    if (image) addBlockSteps(out, chainSteps(guest, image, () => out.nextFdSet()));
+    if (image) addBlockSteps(out, chainSteps(guest, image, out));
 }
 
 export function firmwareMachineOptions(guest: Guest): { pflash0?: string; pflash1?: string } {

@@ -105,10 +105,12 @@ function vncAddress({ context }: Guest, { listens, port }: Graphics): string {
   }
 }
 
-/** Environment that windows need. */
-export function displayEnvironment({ domain }: Guest): Record<string, string> {
+/** Environment that displays read instead of options. */
+export function displayEnvironment({ domain, context }: Guest): Record<string, string> {
   const env: Record<string, string> = {};
   for (const { type, display, xauth } of domain.devices.graphics) {
+    const sasl = type === 'vnc' ? context.settings?.vncSasl : type === 'spice' ? context.settings?.spiceSasl : false;
+    if (sasl && context.settings?.saslFolder) env['SASL_CONF_PATH'] = context.settings.saslFolder;
     if (type !== 'sdl') continue;
     if (xauth !== undefined) env['XAUTHORITY'] = xauth;
     if (display !== undefined) env['DISPLAY'] = display;

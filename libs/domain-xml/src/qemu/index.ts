@@ -15,7 +15,14 @@ export type {
 } from './context';
 export { toJson, type JsonValue, type Props } from './props';
 export { numberDisk, numberImages } from './block-chain';
-export { diskBlocks, type BlockStep, type DiskBlocks } from './blockdev';
+export { diskBlocks, type BlockStep, type DiskBlocks, type Passing } from './blockdev';
+export { prepareForStart, type StartPlaces } from './start-preparation';
+export { virtiofsProps, virtiofsSocket } from './filesystem';
+export { mediatedProps, pciHostProps, scsiHost, usbHostProps, vhostScsiProps } from './hostdev';
+export { memoryDeviceProps, memoryObjects } from './memory-device';
+export { cryptoObject, cryptoProps, hubProps, vsockProps } from './small-devices';
+export { throttleLimits } from './throttle';
+export { tpmProps } from './tpm';
 export { diskProps } from './disk';
 export { controllerProps } from './controller';
 export { interfaceProps, netdevId, netdevProps, queuesOf, usesTap, usesVhost, type InterfaceDescriptors } from './network';

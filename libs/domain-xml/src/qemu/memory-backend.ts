@@ -66,18 +66,18 @@ export function needsBackend(guest: Guest, request: MemoryRequest): boolean {
 
 function planMemory(guest: Guest, request: MemoryRequest): Plan {
   const { memoryBacking } = guest.domain;
-  const { source } = request.device ?? {};
+  const { source, model } = request.device ?? {};
   const pages = hugePagesFor(guest, request);
   const share = accessOf(guest, request);
   const placed = placement(guest, request);
   const immediate = memoryBacking?.allocation?.mode === 'immediate';
   const common = { share, discard: discardOf(guest, request), pages, ...placed };
   if (source?.path !== undefined)
-    return { ...common, kind: 'file', path: source.path, pages: undefined, prealloc: !source.pmem };
+    return { ...common, kind: 'file', path: source.path, pages: undefined, prealloc: model === 'nvdimm' && !source.pmem };
   const wanted = memoryBacking?.source?.type;
   if (wanted === 'memfd') return { ...common, kind: 'memfd', prealloc: pages !== undefined || immediate };
   if (pages) return { ...common, kind: 'file', path: hugePagePath(guest, pages), prealloc: true };
-  if (wanted === 'file' || (share !== undefined && wanted !== 'anonymous'))
+  if (wanted === 'file' || share !== undefined)
     return { ...common, kind: 'file', path: memoryFile(guest, request.id), prealloc: immediate };
   return { ...common, kind: 'ram', prealloc: immediate };
 }
@@ -136,7 +136,7 @@ function placement({ domain, context }: Guest, { cell, device }: MemoryRequest):
   const mode = memnode?.mode ?? memory?.mode ?? 'strict';
   const policy = mode === 'strict' ? 'bind' : mode;
   if (own !== undefined) return { nodes: parseSet(own), policy };
-  if (cell === undefined || mode === 'restrictive') return {};
+  if (mode === 'restrictive') return {};
   const set = memnode?.nodeset ?? (memory?.placement === 'auto' ? context.autoNodeset : memory?.nodeset);
   return set === undefined ? {} : { nodes: parseSet(set), policy };
 }

@@ -1,4 +1,5 @@
 /** Memory and vCPUs: `-m`, the RAM backend, `-overcommit`, `-smp`. */
+import type { Domain } from '../elements/domain';
 import type { MemoryDevice } from '../elements/memory-device';
 import type { Guest } from './context';
 import { hostMemoryObject } from './memory-backend';
@@ -46,10 +47,16 @@ export function addMemory(out: CommandWords, guest: Guest): void {
   out.add('-overcommit', `mem-lock=${memoryBacking?.locked ? 'on' : 'off'}`);
 }
 
+/** vCPUs there from the start; those that can be unplugged are plugged in once QEMU runs. */
+function initialVcpus({ vcpu, vcpus }: Domain): number {
+  if (vcpus === undefined) return vcpu.current ?? vcpu.count;
+  return vcpus.vcpus.filter(({ enabled, hotpluggable }) => enabled && !hotpluggable).length;
+}
+
 export function addVcpus(out: CommandWords, { domain }: Guest): void {
   const { vcpu, cpu } = domain;
   const topology = cpu?.topology;
-  const current = vcpu.current ?? vcpu.count;
+  const current = initialVcpus(domain);
   out.add(
     '-smp',
     words(String(current), {

@@ -57,10 +57,13 @@ function openDescriptors(out: CommandWords, guest: Guest, network: Interface): I
 }
 
 function addVhostUserChardev(out: CommandWords, guest: Guest, network: Interface): void {
-  const { path, mode, reconnect } = network.source ?? {};
+  const { mode, reconnect } = network.source ?? {};
+  const isPasst = network.backend?.type === 'passt';
+  const path = isPasst ? passtSocket(guest, network) : network.source?.path;
+  const again = isPasst ? { enabled: true, timeout: helperReconnect } : reconnect;
   const socket = {
     type: 'unix' as const,
-    sources: [{ path, mode: mode === 'server' ? ('bind' as const) : ('connect' as const), reconnect, seclabels: [] }],
+    sources: [{ path, mode: mode === 'server' ? ('bind' as const) : ('connect' as const), reconnect: again, seclabels: [] }],
   };
   addBackend(out, guest, socket, { id: chardevId(network), alias: aliasOf(network), wait: 'unsaid', pass: false });
 }
@@ -135,13 +138,16 @@ function userProps(network: Interface): LooseProps {
   };
 }
 
-function passtProps(guest: Guest, network: Interface): LooseProps {
-  const { helperSockets, runDir, shortName } = guest.context;
+function passtSocket({ context }: Guest, network: Interface): string {
+  const { helperSockets, runDir, shortName } = context;
   const alias = aliasOf(network);
-  const path = helperSockets?.[alias] ?? `${runDir}/passt/${shortName}-${alias}.socket`;
+  return helperSockets?.[alias] ?? `${runDir}/passt/${shortName}-${alias}.socket`;
+}
+
+function passtProps(guest: Guest, network: Interface): LooseProps {
   return {
     type: 'stream',
-    addr: { type: 'unix', path },
+    addr: { type: 'unix', path: passtSocket(guest, network) },
     server: false,
     ...(hasFlag(guest, 'netdev-stream-reconnect-miliseconds')
       ? { 'reconnect-ms': helperReconnect * 1000 }

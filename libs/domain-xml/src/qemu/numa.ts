@@ -18,6 +18,7 @@ export function addNuma(out: CommandWords, guest: Guest): void {
   });
   const machine = findMachine(guest.context.capabilities, domain.type, domain.os.type?.machine ?? '');
   const byNumber = machine?.numaMemSupported === true && !requests.some((request) => needsBackend(guest, request));
+  if (byNumber && domain.memoryBacking?.allocation?.mode === 'immediate') out.add('-mem-prealloc');
   const hasHmat = domain.cpu?.numa?.interconnects !== undefined || cells.some(({ caches }) => caches.length > 0);
   cells.forEach((cell, index) => {
     const request = requests[index] as MemoryRequest;

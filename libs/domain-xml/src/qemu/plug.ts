@@ -6,7 +6,7 @@ import type { Device } from '../device';
 import type { Disk } from '../elements/disk';
 import type { Domain } from '../elements/domain';
 import { copyModel } from '../schema';
-import { diskBlocks, type BlockStep } from './blockdev';
+import { diskBlocks, type BlockStep, type Passing } from './blockdev';
 import { numberDisk } from './block-chain';
 import { backendForQmp, type Character } from './character-backend';
 import { channelBackend, channelProps, chardevId, serialProps } from './character';
@@ -111,7 +111,13 @@ function plugDisk(guest: Guest, disk: Disk): PlugPlan {
 }
 
 const blocksOf = (guest: Guest, disk: Disk) =>
-  diskBlocks(guest, disk, [], () => unsupported('descriptors cannot be handed to a running guest'));
+  diskBlocks(guest, disk, [], nothingPassed);
+
+const nothingPassed: Passing = { nextFdSet: refuseDescriptors, descriptor: refuseDescriptors };
+
+function refuseDescriptors(): never {
+  return unsupported('descriptors cannot be handed to a running guest');
+}
 
 /** One above every image that the guest has. */
 function nextIndex({ devices }: Domain): number {
@@ -126,7 +132,7 @@ function nextIndex({ devices }: Domain): number {
 
 function blockStep(step: BlockStep): PlugStep {
   if (step.kind === 'object') return object(step.props);
-  if (step.kind === 'descriptors') return unsupported('descriptors cannot be handed to a running guest');
+  if (step.kind === 'descriptors') return refuseDescriptors();
   const name = step.props['node-name'] ?? '';
   return {
     command: 'blockdev-add',

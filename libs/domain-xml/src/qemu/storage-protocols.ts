@@ -1,10 +1,11 @@
 /** QEMU's protocol drivers: how each kind of source is opened, without what all nodes share. */
 import { VirtError } from '@virtbus/shared';
+import type { HostLocation } from '../elements/hostdev';
 import type { StorageHost } from '../elements/storage-source';
 import type { Image } from './block-chain';
 import type { Layers } from './block-layers';
 import { authSecret, cookieSecret, encryptionSecret, tlsObject } from './block-secrets';
-import { unsupported } from './context';
+import { unsupported, type Guest } from './context';
 import type { JsonValue, LooseProps } from './props';
 
 /** Messages that help, without one for each request. */
@@ -26,7 +27,7 @@ const defaultPorts: Readonly<Record<string, number>> = {
 };
 
 /** Properties with the driver first. @param path under which QEMU finds the file, when it was passed */
-export function protocolProps(image: Image, layers: Layers, path?: string): LooseProps {
+export function protocolProps(guest: Guest, image: Image, layers: Layers, path?: string): LooseProps {
   const { type, source } = image;
   switch (type) {
     case 'file':
@@ -40,7 +41,7 @@ export function protocolProps(image: Image, layers: Layers, path?: string): Loos
     case 'vhostvdpa':
       return { driver: 'virtio-blk-vhost-vdpa', path: path ?? source.dev };
     case 'network':
-      return networkProps(image, layers);
+      return isServedByNbdkit(guest, image) ? nbdkitProps(guest, layers) : networkProps(image, layers);
     case 'volume':
       return unsupported('the volume has to be looked up in its pool before a command line is built');
     case 'vhostuser':
@@ -63,12 +64,20 @@ function fileProps(image: Image, filename: string | undefined): LooseProps {
 export const managerAlias = ({ source, name }: Image): string =>
   source.reservations?.managed === true ? 'pr-helper0' : `pr-helper-${name}-storage`;
 
-export function hostPciAddress(
-  address: { domain?: number; bus?: number; slot?: number; function?: number } = {},
-): string {
+/** `0000:02:00.0`: how the kernel names a PCI device. */
+export function hostPciAddress(address: Omit<HostLocation, 'type'> = {}): string {
   const hex = (value: number | undefined, digits: number) => (value ?? 0).toString(16).padStart(digits, '0');
   return `${hex(address.domain, 4)}:${hex(address.bus, 2)}:${hex(address.slot, 2)}.${hex(address.function, 1)}`;
 }
+
+/** nbdkit reads the image and holds its secrets; QEMU only speaks to it. */
+export const isServedByNbdkit = ({ context }: Guest, { type, source }: Image): boolean =>
+  type === 'network' && source.protocol !== undefined && context.nbdkit?.has(source.protocol) === true;
+
+const nbdkitProps = ({ context }: Guest, { storage }: Layers): LooseProps => ({
+  driver: 'nbd',
+  server: { type: 'unix', path: `${context.domainDir}/nbdkit-${storage}.socket` },
+});
 
 function networkProps(image: Image, layers: Layers): LooseProps {
   const { source } = image;

@@ -5,7 +5,7 @@ import { aliasOf, hasFlag, unsupported, type Guest } from './context';
 import { addressProps } from './device-address';
 import { vhostUserChardevId } from './disk';
 import { nonZero, props, words, type LooseProps, type Props } from './props';
-import { virtioDriver, virtioProps } from './virtio';
+import { virtioDriver, virtioOptionProps } from './virtio';
 import type { CommandWords } from './words';
 
 export function addVideos(out: CommandWords, guest: Guest): void {
@@ -27,7 +27,8 @@ export function videoProps(guest: Guest, video: Video): Props {
   const isVirtio = model?.type === 'virtio';
   const name = driverName(guest, video, isPrimary);
   return props(
-    isVirtio ? { ...virtioProps('virtio', { address: { type: 'virtio-mmio' } }, driver), driver: name } : { driver: name },
+    { driver: name },
+    isVirtio && name !== 'vhost-user-vga' ? virtioOptionProps(driver) : {},
     { id: aliasOf(video) },
     modelProps(guest, video, name),
     addressProps(guest, video),

@@ -23,8 +23,11 @@ export function virtioDriver(name: string, { address }: DeviceInfo, model?: stri
 }
 
 export function virtioProps(name: string, device: DeviceInfo, options: VirtioOptions = {}, model?: string): LooseProps {
+  return { driver: virtioDriver(name, device, model), ...virtioOptionProps(options) };
+}
+
+export function virtioOptionProps(options: VirtioOptions = {}): LooseProps {
   return {
-    driver: virtioDriver(name, device, model),
     iommu_platform: options.iommu,
     ats: options.ats,
     packed: options.packed,

@@ -1,0 +1,45 @@
+/**
+ * What is decided when a guest starts and not when it is defined: names of devices, USB ports, paths of its sockets.
+ *
+ * The outcome belongs into the running guest's document; the definition stays as it was.
+ */
+import type { Domain } from '../elements/domain';
+import { assignUsb } from '../passes/addresses/usb';
+import { nameDevices } from '../passes/aliases';
+import { copyModel } from '../schema';
+
+export interface StartPlaces {
+  /** Folder for the sockets of channels that name none, such as the guest agent's; it belongs to this guest alone. */
+  readonly channelDir: string;
+}
+
+/** A copy of a prepared domain that has all that a command line needs, except ports of displays. */
+export function prepareForStart(domain: Domain, { channelDir }: StartPlaces): Domain {
+  const copy = copyModel(domain);
+  assignUsb(copy, true);
+  nameHostInterfaces(copy);
+  nameDimms(copy);
+  nameDevices(copy);
+  for (const channel of copy.devices.channels) {
+    if (channel.type !== 'unix') continue;
+    const [source] = channel.sources;
+    if (source?.path !== undefined) continue;
+    const name = channel.target?.name ?? 'unknown.sock';
+    channel.sources = [{ ...(source ?? { seclabels: [] }), mode: 'bind', path: `${channelDir}/${name}` }];
+  }
+  return copy;
+}
+
+/** An interface that is a device of the host counts among host devices, before the others. */
+function nameHostInterfaces({ devices }: Domain): void {
+  let next = 0;
+  for (const device of [...devices.interfaces.filter(({ type }) => type === 'hostdev'), ...devices.hostdevs])
+    device.alias ??= { name: `hostdev${next++}` };
+}
+
+/** A DIMM is known by its slot, so that its name tells where it is. */
+function nameDimms({ devices }: Domain): void {
+  for (const memory of devices.memories)
+    if ((memory.model === 'dimm' || memory.model === 'nvdimm') && memory.address?.type === 'dimm')
+      memory.alias ??= { name: `${memory.model}${memory.address.slot ?? 0}` };
+}
