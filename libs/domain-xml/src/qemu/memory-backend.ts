@@ -60,8 +60,8 @@ export function hostMemoryObject(guest: Guest, request: MemoryRequest): ObjectPr
 
 /** Whether a cell's memory needs an object of its own; plain memory can be told as a number, where the machine still allows it. */
 export function needsBackend(guest: Guest, request: MemoryRequest): boolean {
-  const { kind, nodes, share, discard } = planMemory(guest, request);
-  return kind !== 'ram' || nodes !== undefined || share !== undefined || discard !== undefined;
+  const { kind, nodes } = planMemory(guest, request);
+  return kind !== 'ram' || nodes !== undefined;
 }
 
 function planMemory(guest: Guest, request: MemoryRequest): Plan {

@@ -108,6 +108,7 @@ export function usbDevices({ devices }: Domain): { device: DeviceInfo; hub: bool
     ...devices.serials.filter((one) => one.target?.type === 'usb-serial'),
     ...devices.sounds.filter((one) => one.model === 'usb'),
     ...devices.redirdevs,
+    ...devices.filesystems.filter((one) => one.driver?.type === 'mtp'),
   ];
   return [
     ...devices.hubs.map((device) => ({ device, hub: true })),
@@ -126,6 +127,7 @@ export function assignUsb(domain: Domain, fill: boolean): void {
       ({ device: { address } }) => address === undefined || (address.type === 'usb' && address.port === undefined),
     );
   const wanting = needy().length;
+  const unplacedHubs = needy().filter(({ hub }) => hub).length;
   if ((wanting > 0 && !fill) || usbDevices(domain).length === 0) return;
   const reserved = usbDevices(domain).flatMap(({ device, hub }) =>
     device.address?.type === 'usb' && device.address.port !== undefined
@@ -136,7 +138,7 @@ export function assignUsb(domain: Domain, fill: boolean): void {
   reserved.sort((a, b) => Number(b.hub) - Number(a.hub) || a.port.split('.').length - b.port.split('.').length);
   for (const { device, hub, bus, port } of reserved)
     buses.reserve(bus, port, hub, lineOf(device.address) ?? lineOf(device));
-  const lacking = wanting - buses.freePorts;
+  const lacking = wanting - buses.freePorts - unplacedHubs * hubPorts;
   if (lacking > 0) {
     // Each hub takes one port and gives eight; the reference keeps one in hand.
     const more = Math.ceil((lacking + 1) / (hubPorts - 1));
