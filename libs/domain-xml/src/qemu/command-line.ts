@@ -12,7 +12,7 @@ import { numberImages } from './block-chain';
 import { addChannels, addConsoles, addParallels, addRedirdevs, addSerials, addSmartcards } from './character';
 import { addClock, clockEnvironment } from './clock';
 import type { CommandLineContext, Guest, QemuCommandLine } from './context';
-import { addControllers, addPciHole } from './controller';
+import { addCardReaders, addControllers, addPciHole } from './controller';
 import { addCpu } from './cpu';
 import { addDisks, isPluggedLater } from './disk';
 import { addFilesystems } from './filesystem';
@@ -83,6 +83,7 @@ export function buildCommandLine(domain: Domain, context: CommandLineContext): Q
   addControllers(out, guest);
   addMemoryDevices(out, guest);
   addHubs(out, guest);
+  addCardReaders(out, guest);
   const disks = addDisks(out, guest, numbered.filters);
   addFilesystems(out, guest);
   addInterfaces(out, guest);

@@ -1,5 +1,5 @@
 /** Controllers: what QEMU has to be told to build; those that the machine brings are left out. */
-import type { Controller } from '../elements/controller';
+import type { Controller, ControllerType } from '../elements/controller';
 import { isI440fx, isQ35 } from '../passes/machine';
 import { aliasOf, unsupported, type Guest } from './context';
 import { addressProps, controllerAlias } from './device-address';
@@ -9,16 +9,19 @@ import { virtioProps } from './virtio';
 import type { CommandWords } from './words';
 
 /** Types of controllers in the order in which QEMU is told of them. */
-const order: readonly Controller['type'][] = ['pci', 'usb', 'scsi', 'ide', 'sata', 'virtio-serial', 'ccid'];
+const order: readonly ControllerType[] = ['pci', 'usb', 'scsi', 'ide', 'sata', 'virtio-serial'];
 
 export function addControllers(out: CommandWords, guest: Guest): void {
-  const { controllers } = guest.domain.devices;
-  for (const type of order) {
-    for (const controller of controllers) {
-      if (controller.type !== type) continue;
-      const device = controllerProps(guest, controller);
-      if (device) out.device(device);
-    }
+  for (const type of order) addControllersOf(out, guest, type);
+}
+
+/** Smartcard readers are USB devices themselves and may sit behind hubs. */
+export const addCardReaders = (out: CommandWords, guest: Guest): void => addControllersOf(out, guest, 'ccid');
+
+function addControllersOf(out: CommandWords, guest: Guest, type: ControllerType): void {
+  for (const controller of guest.domain.devices.controllers) {
+    const device = controller.type === type ? controllerProps(guest, controller) : undefined;
+    if (device) out.device(device);
   }
 }
 

@@ -9,13 +9,14 @@ import { virtioDriver, virtioOptionProps } from './virtio';
 import type { CommandWords } from './words';
 
 export function addVideos(out: CommandWords, guest: Guest): void {
-  const { videos } = guest.domain.devices;
-  for (const video of videos) {
-    if (video.driver?.name !== 'vhostuser') continue;
-    const fd = out.descriptor({ kind: 'vhost-user-gpu', alias: aliasOf(video) });
-    out.add('-chardev', words('socket', { id: vhostUserChardevId(video), fd }));
+  for (const video of guest.domain.devices.videos) {
+    if (video.model?.type === 'none') continue;
+    if (video.driver?.name === 'vhostuser') {
+      const fd = out.descriptor({ kind: 'vhost-user-gpu', alias: aliasOf(video) });
+      out.add('-chardev', words('socket', { id: vhostUserChardevId(video), fd }));
+    }
+    out.device(videoProps(guest, video));
   }
-  for (const video of videos) if (video.model?.type !== 'none') out.device(videoProps(guest, video));
 }
 
 /** KiB in a MiB. */
