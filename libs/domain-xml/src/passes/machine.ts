@@ -19,6 +19,12 @@ export const isArmVirt = (domain: Domain): boolean =>
   archOf(domain) === 'aarch64' && /^virt(-|$)/.test(machineOf(domain));
 export const isRiscvVirt = (domain: Domain): boolean =>
   /^riscv/.test(archOf(domain)) && /^virt(-|$)/.test(machineOf(domain));
+export const isLoongarchVirt = (domain: Domain): boolean =>
+  archOf(domain) === 'loongarch64' && /^virt(-|$)/.test(machineOf(domain));
+/** Other PowerPC machines: mac99, g3beige, powernv. */
+export const isPowerPci = (domain: Domain): boolean => /^ppc/.test(archOf(domain)) && !isPseries(domain);
+/** ARM boards of the kind that QEMU emulates whole. */
+export const isVersatile = (domain: Domain): boolean => /^(versatile|realview)/.test(machineOf(domain));
 export const isPseries = (domain: Domain): boolean =>
   /^ppc64/.test(archOf(domain)) && /^pseries(-|$)/.test(machineOf(domain));
 export const isS390Ccw = (domain: Domain): boolean => archOf(domain) === 's390x' && /^s390-ccw/.test(machineOf(domain));

@@ -13,6 +13,8 @@ export interface Compiled {
   /** In the order of output. */
   readonly children: readonly Entry[];
   readonly text: Entry | undefined;
+  /** Fields that a document may leave out and the model may not, or that it must not leave out. */
+  readonly completed: readonly Entry[];
   readonly attributeNamed: ReadonlyMap<string, Entry>;
   readonly childNamed: ReadonlyMap<string, Entry>;
   /** Attributes that only carry the unit of another one. */
@@ -44,6 +46,10 @@ function compileFields(element: Element): Compiled {
     attributes,
     children,
     text,
+    completed: entries.filter(
+      ({ field: { kind, implied, options } }) =>
+        kind === 'many' || kind === 'leaves' || implied || options.default !== undefined || options.required,
+    ),
     attributeNamed: new Map(attributes.map((entry) => [entry.name, entry])),
     childNamed: new Map(children.map((entry) => [entry.name, entry])),
     unitAttribute: [...attributes, ...(text ? [text] : [])].some((entry) => entry.field.value?.unit !== undefined),

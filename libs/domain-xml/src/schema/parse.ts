@@ -192,9 +192,8 @@ class Reader implements ReadContext {
 
   /** Defaults, empty lists, and what the document must have said. */
   #complete(element: Element, source: XmlElement, model: Loose, parent: Loose): void {
-    for (const key in element.fields) {
-      const field = element.fields[key];
-      if (field === undefined || model[key] !== undefined) continue;
+    for (const { key, field } of compile(element).completed) {
+      if (model[key] !== undefined) continue;
       const { options } = field;
       if (field.kind === 'many' || field.kind === 'leaves') model[key] = [];
       else if (field.implied) model[key] = emptyModel((field.element as () => Element)());
@@ -231,7 +230,7 @@ export function holds(when: Condition | undefined, self: Loose, parent: Loose): 
 export function emptyModel(element: Element): Loose {
   const model: Loose = {};
   if (element.variants?.fallback !== undefined) model[element.variants.tag] = element.variants.fallback;
-  for (const [key, field] of Object.entries(element.fields)) {
+  for (const { key, field } of compile(element).completed) {
     if (field.kind === 'many' || field.kind === 'leaves') model[key] = [];
     else if (field.implied) model[key] = emptyModel((field.element as () => Element)());
     else if (field.options.default !== undefined) model[key] = field.options.default;

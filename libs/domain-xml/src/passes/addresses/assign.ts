@@ -2,6 +2,7 @@
 import type { QemuCapabilities } from '../../capabilities';
 import type { Domain } from '../../elements/domain';
 import { fail } from '../../schema';
+import { assignCcw } from './ccw';
 import { assignPci, plugPci } from './pci';
 import type { PrepareOptions } from '../options';
 import { assignUsb } from './usb';
@@ -10,6 +11,7 @@ import { assignDimms, assignVirtioSerial } from './virtio-serial';
 /** In place; the model then says where everything is, so that it never moves. */
 export function assignAll(domain: Domain, caps: QemuCapabilities, options: PrepareOptions): void {
   assignVirtioSerial(domain);
+  assignCcw(domain);
   assignDimms(domain);
   assignPci(domain, caps);
   assignUsb(domain, options.newDefinition === true);
@@ -20,6 +22,7 @@ export function plugAddresses(domain: Domain, caps: QemuCapabilities): void {
   const before = domain.devices.controllers.length;
   const hubs = domain.devices.hubs.length;
   assignVirtioSerial(domain);
+  assignCcw(domain);
   assignDimms(domain);
   plugPci(domain, caps);
   assignUsb(domain, true);

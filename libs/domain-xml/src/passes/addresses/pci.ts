@@ -10,7 +10,7 @@ import { isEmptyPci, type DeviceInfo, type PciAddress } from '../../elements/dev
 import type { Domain } from '../../elements/domain';
 import { fail, lineOf } from '../../schema';
 import { ensureController } from '../controllers';
-import { hasPcieRoot, hasPciRoot, isI440fx, isQ35 } from '../machine';
+import { hasPcieRoot, hasPciRoot, isI440fx, isPseries, isQ35 } from '../machine';
 import { PciBuses, type Wish } from './pci-buses';
 import { pciDevices, type Wanting } from './pci-wish';
 
@@ -225,13 +225,16 @@ const modelNames: Readonly<Record<string, string>> = {
 };
 
 /** What QEMU's bridges and ports are told about themselves. */
-function fillPciControllers({ devices }: Domain): void {
+function fillPciControllers(domain: Domain): void {
+  const { devices } = domain;
+  const onPower = isPseries(domain);
   const pci = devices.controllers.filter((one) => one.type === 'pci');
   for (const controller of pci) {
     const { model = '', index = 0, address } = controller;
-    const name = modelNames[model];
+    const name = onPower && model === 'pci-root' ? 'spapr-pci-host-bridge' : modelNames[model];
     if (name !== undefined && controller.modelElement?.name === undefined) controller.modelElement = { name };
     const target = { ...controller.target };
+    if (onPower && model === 'pci-root') target.index ??= index;
     if (model === 'pci-bridge') target.chassisNr ??= index;
     else if (model === 'pcie-root-port' || model === 'pcie-switch-downstream-port') {
       target.chassis ??= index;

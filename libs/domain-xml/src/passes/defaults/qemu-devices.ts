@@ -4,7 +4,7 @@ import type { Disk } from '../../elements/disk';
 import type { Domain } from '../../elements/domain';
 import { fail, lineOf } from '../../schema';
 import { scsiModel } from '../addresses/drive';
-import { isArmVirt, isPseries, isRiscvVirt, isS390Ccw, isX86 } from '../machine';
+import { isArmVirt, isPseries, isRiscvVirt, isS390Ccw, isX86, isPowerPci, isVersatile } from '../machine';
 import type { PrepareOptions } from '../options';
 
 export function fillQemuDevices(domain: Domain, caps: QemuCapabilities, options: PrepareOptions): void {
@@ -37,12 +37,15 @@ function fillControllers(domain: Domain, caps: QemuCapabilities, options: Prepar
 }
 
 function usbModel(domain: Domain, caps: QemuCapabilities): string | undefined {
-  if (isX86(domain) && caps.flags.has('piix3-usb-uhci')) return 'piix3-uhci';
-  if (isPseries(domain) && caps.flags.has('pci-ohci')) return 'pci-ohci';
-  if ((isArmVirt(domain) || isRiscvVirt(domain)) && caps.flags.has('qemu-xhci')) return 'qemu-xhci';
-  if (!isX86(domain) && caps.flags.has('nec-usb-xhci')) return 'nec-xhci';
-  return undefined;
+  const wanted = isX86(domain) ? ['piix3-uhci'] : isOld(domain) ? ['pci-ohci', 'qemu-xhci'] : ['qemu-xhci', 'nec-xhci'];
+  return wanted.find((model) => caps.flags.has(usbFlags[model] ?? model));
 }
+
+/** Machines whose guests may know USB 1 only. */
+const isOld = (domain: Domain): boolean => isPseries(domain) || isPowerPci(domain) || isVersatile(domain);
+
+/** Capability flags that are not named like the model. */
+const usbFlags: Readonly<Record<string, string>> = { 'piix3-uhci': 'piix3-usb-uhci', 'nec-xhci': 'nec-usb-xhci' };
 
 function fillDisks({ devices }: Domain): void {
   for (const disk of devices.disks) {

@@ -1,17 +1,33 @@
 /** Defaults of the QEMU driver that concern the domain as a whole: emulator, machine, CPU, features, built-in devices. */
-import { defaultMachine, findMachine, supportsDomainType, type QemuCapabilities } from '../../capabilities';
+import {
+  acceleratorFor,
+  defaultMachine,
+  findMachine,
+  supportsDomainType,
+  type QemuCapabilities,
+} from '../../capabilities';
 import type { Domain } from '../../elements/domain';
 import { fail, formatSet, lineOf, parseSet } from '../../schema';
 import { ensureController, findController } from '../controllers';
-import { isArmVirt, isI440fx, isPseries, isQ35, isRiscvVirt, isS390Ccw } from '../machine';
+import {
+  isArmVirt,
+  isI440fx,
+  isLoongarchVirt,
+  isPseries,
+  isQ35,
+  isRiscvVirt,
+  isS390Ccw,
+  isPowerPci,
+  isVersatile,
+  machineOf,
+} from '../machine';
 import type { PrepareOptions } from '../options';
-export { fillQemuDevices } from './qemu-devices';
 
 export function fillQemu(domain: Domain, caps: QemuCapabilities, options: PrepareOptions): void {
   fillOs(domain, caps);
   addBuiltInDevices(domain, caps);
   fillCpu(domain, caps);
-  fillFeatures(domain);
+  fillFeatures(domain, caps);
   if (options.newDefinition) fillWideInterrupts(domain);
   fillCells(domain);
   addAudio(domain);
@@ -60,13 +76,15 @@ function addBuiltInDevices(domain: Domain, caps: QemuCapabilities): void {
   } else if (isI440fx(domain)) {
     pciRoot = 'pci-root';
     usb = caps.flags.has('piix3-usb-uhci') ? undefined : false;
-  } else if (isArmVirt(domain) || isRiscvVirt(domain)) {
+  } else if (isArmVirt(domain) || isRiscvVirt(domain) || isLoongarchVirt(domain)) {
     usb = false;
     pciRoot = 'pcie-root';
   } else if (isPseries(domain)) pciRoot = 'pci-root';
   else if (isS390Ccw(domain)) {
     usb = false;
     pciRoot = 'pci-root';
+  } else if (isPowerPci(domain) || isVersatile(domain)) {
+    if (!/^realview/.test(machineOf(domain))) pciRoot = 'pci-root';
   } else usb = false;
   if (usb !== false && !devices.controllers.some((one) => one.type === 'usb')) ensureController(domain, 'usb', 0, usb);
   if (isQ35(domain)) ensureController(domain, 'sata', 0);
@@ -80,7 +98,10 @@ function addBuiltInDevices(domain: Domain, caps: QemuCapabilities): void {
       );
     ensureController(domain, 'pci', 0, pciRoot);
   }
-  if (!devices.memballoon && (pciRoot || isS390Ccw(domain))) devices.memballoon = { model: 'virtio' };
+  const isArm = /^(aarch64|arm)/.test(domain.os.type?.arch ?? '');
+  if (!devices.memballoon && pciRoot && !isArm) devices.memballoon = { model: 'virtio' };
+  if (isS390Ccw(domain) && devices.panics.length === 0) devices.panics.push({ model: 's390' });
+  if (isPseries(domain) && devices.panics.length === 0) devices.panics.push({ model: 'pseries' });
   if (isQ35(domain) && !devices.watchdogs.some((one) => one.model === 'itco'))
     devices.watchdogs.push({ model: 'itco', action: devices.watchdogs[0]?.action ?? 'reset' });
 }
@@ -98,7 +119,7 @@ function fillCpu(domain: Domain, caps: QemuCapabilities): void {
     return;
   }
   const machine = findMachine(caps, domain.type, domain.os.type?.machine ?? '');
-  const model = machine?.defaultCpu?.replace(/-[^-]*-cpu$/, '');
+  const model = machine?.defaultCpu === undefined ? undefined : cpuName(caps, domain.type, machine.defaultCpu);
   if (model === undefined) return;
   domain.cpu = {
     ...(cpu ?? { features: [] }),
@@ -107,6 +128,13 @@ function fillCpu(domain: Domain, caps: QemuCapabilities): void {
     check: 'none',
     model: { fallback: 'forbid', name: model },
   };
+}
+
+/** The name by which people know a CPU type of QEMU: `POWER9` rather than `power9_v2.0-powerpc64-cpu`. */
+function cpuName(caps: QemuCapabilities, domainType: string, typename: string): string {
+  const versioned = typename.replace(/-[^-]*-cpu$/, '');
+  const names = acceleratorFor(caps, domainType).cpus.filter((one) => one.typename === typename);
+  return names.find(({ name }) => name.toLowerCase() !== versioned.toLowerCase())?.name ?? versioned;
 }
 
 /** More than 255 vCPUs need an IOMMU with wider interrupts, and those QEMU's own I/O APIC. */
@@ -120,8 +148,17 @@ function fillWideInterrupts(domain: Domain): void {
   if (driver.intremap) domain.features.ioapic ??= { driver: 'qemu' };
 }
 
-function fillFeatures({ features }: Domain): void {
+function fillFeatures(domain: Domain, caps: QemuCapabilities): void {
+  const { features } = domain;
+  if (isArmVirt(domain)) fillInterruptController(domain, caps);
   if (features.hyperv) features.hyperv.mode ??= 'custom';
+}
+
+/** The newest interrupt controller that KVM offers; emulation keeps to the one that every guest knows. */
+function fillInterruptController({ features, type }: Domain, { gicVersions = [] }: QemuCapabilities): void {
+  const gic = (features.gic ??= {});
+  const offered = type === 'kvm' ? ['3', '2'] : ['2', '3'];
+  gic.version ??= offered.find((version) => gicVersions.includes(version)) === '3' ? '3' : '2';
 }
 
 /** vCPUs that no NUMA cell names belong to the first one. */
