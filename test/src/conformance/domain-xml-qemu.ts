@@ -45,7 +45,6 @@ function hostOptions(kit: Kit): PrepareOptions {
   );
   return {
     newUuid: () => fixedUuid,
-    privileged: true,
     firmware: readFirmwareDescriptors(files),
     nvramDirectory: '/var/lib/libvirt/qemu/nvram',
   };

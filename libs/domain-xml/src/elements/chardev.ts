@@ -82,11 +82,7 @@ function backendChildren() {
 
 /** What a backend of this type needs from its `<source>`. */
 export function checkBackend(
-  {
-    type,
-    sources,
-    protocol,
-  }: { type?: CharacterType; sources: CharacterSource[]; protocol?: { type?: string } | undefined },
+  { type, sources }: { type: CharacterType; sources: CharacterSource[] },
   { name, line }: XmlElement,
   context: ReadContext,
 ): void {
@@ -132,7 +128,6 @@ export function checkBackend(
       if (one.reconnect?.enabled && (one.mode === 'bind' || (type === 'unix' && one.path === undefined)))
         context.fault('INTERNAL_ERROR', 'chardev reconnect is possible only for connect mode', where);
   }
-  void protocol;
 }
 
 const serialTypes = [
@@ -262,7 +257,7 @@ export function requirePath({ type, sources }: Character, { name, line }: XmlEle
 
 /** libvirt's reading of a backend: modes and protocols that need not be said, and data that is a running guest's. */
 export function refineCharacter(model: Character, source: XmlElement, context: ReadContext): void {
-  checkBackend(model as never, source, context);
+  checkBackend(model, source, context);
   const first = model.sources[0];
   if (model.type === 'tcp' || model.type === 'udp') for (const one of model.sources) one.mode ??= 'connect';
   if (model.type === 'udp') model.sources.sort((a, b) => (a.mode ?? '').localeCompare(b.mode ?? ''));

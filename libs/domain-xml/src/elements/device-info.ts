@@ -70,7 +70,7 @@ const usbPort: Value<string> = {
 const drivePosition = (maximum: number) =>
   attr(int({ min: 0, max: maximum }, 'non-negative integer value'), { default: 0 });
 
-const addressUnion = union(
+export const address = union(
   'address',
   'type',
   {
@@ -94,9 +94,18 @@ const addressUnion = union(
     dimm: { slot: attr(uint), base: attr(hex(1)) },
     unassigned: {},
   },
-  { unknown: (type) => `unknown address type '${type}'` },
+  {
+    unknown: (type) => `unknown address type '${type}'`,
+    // A place on the bus is wanted, and not chosen yet.
+    shapes: {
+      pci: (model) =>
+        isEmptyPci(model)
+          ? { ...model, domain: undefined, bus: undefined, slot: undefined, function: undefined }
+          : model,
+    },
+  },
 );
-export type Address = ModelOf<typeof addressUnion>;
+export type Address = ModelOf<typeof address>;
 export type AddressType = Address['type'];
 export type PciAddress = Extract<Address, { type: 'pci' }>;
 export type DriveAddress = Extract<Address, { type: 'drive' }>;
@@ -104,29 +113,8 @@ export type UsbAddress = Extract<Address, { type: 'usb' }>;
 export type VirtioSerialAddress = Extract<Address, { type: 'virtio-serial' }>;
 
 /** A device's place is wanted on this bus, but not chosen yet. */
-export const isEmptyPci = (address: PciAddress): boolean =>
-  address.domain === 0 && address.bus === 0 && address.slot === 0 && address.function === 0;
-
-const pciVariant = addressUnion.variants?.of['pci'];
-const address = {
-  ...addressUnion,
-  variants: addressUnion.variants && {
-    ...addressUnion.variants,
-    of: {
-      ...addressUnion.variants.of,
-      ...(pciVariant && {
-        pci: {
-          ...pciVariant,
-          options: {
-            shape: (model: PciAddress) =>
-              isEmptyPci(model) ? { type: 'pci', multifunction: model.multifunction, zpci: model.zpci } : model,
-          },
-        },
-      }),
-    },
-  },
-} as typeof addressUnion;
-export { address };
+export const isEmptyPci = (place: { domain: number; bus: number; slot: number; function: number }): boolean =>
+  place.domain === 0 && place.bus === 0 && place.slot === 0 && place.function === 0;
 
 /** A name that the user chose, and which therefore stays; all others are given at each start. */
 export const isUserAlias = (name: string): boolean => name.startsWith('ua-');

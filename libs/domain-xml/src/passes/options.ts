@@ -12,6 +12,4 @@ export interface PrepareOptions {
   readonly firmware?: readonly FirmwareDescriptor[];
   /** Where the variables of a guest's firmware are kept when the document does not say. */
   readonly nvramDirectory?: string;
-  /** The guest will run under a manager with root's rights. */
-  readonly privileged?: boolean;
 }

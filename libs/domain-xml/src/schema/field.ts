@@ -137,12 +137,21 @@ export function union<const K extends string, V extends Readonly<Record<string, 
   name: string,
   tag: K,
   variants: V,
-  options: { fallback?: keyof V & string; unknown?: (tag: string) => string } = {},
+  options: {
+    fallback?: keyof V & string;
+    unknown?: (tag: string) => string;
+    /** `shape` of single variants. */
+    shapes?: { readonly [T in keyof V & string]?: (model: Record<K, T> & Model<V[T]>) => object };
+  } = {},
 ): Element<{ [T in keyof V & string]: Record<K, T> & Model<V[T]> }[keyof V & string]> {
   const of = Object.fromEntries(
     Object.entries(variants).map(([word, fields]) => [
       word,
-      { name, fields: { [tag]: attr(anyString, { required: true }), ...fields }, options: {} },
+      {
+        name,
+        fields: { [tag]: attr(anyString, { required: true }), ...fields },
+        options: { ...(options.shapes?.[word] && { shape: options.shapes[word] }) },
+      },
     ]),
   );
   return {
