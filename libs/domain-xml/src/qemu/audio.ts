@@ -93,7 +93,12 @@ const hasCodecs = ({ model }: Sound): boolean => model === 'ich6' || model === '
 export function soundProps(guest: Guest, sound: Sound): Props {
   const backend = { id: aliasOf(sound), audiodev: audioId(guest, sound.audio) };
   if (sound.model === 'virtio')
-    return props(virtioProps('virtio-sound', sound, sound.driver), backend, { streams: sound.streams ?? 2 }, addressProps(guest, sound));
+    return props(
+      virtioProps('virtio-sound', sound, sound.driver),
+      backend,
+      { streams: sound.streams ?? 2 },
+      addressProps(guest, sound),
+    );
   const driver = soundDrivers[sound.model] ?? unsupported(`sound card model '${sound.model}' is not supported by QEMU`);
   return props(
     { driver },

@@ -109,7 +109,10 @@ function fdGroup({ context }: Guest, { source }: Image) {
 }
 
 function storageNode(guest: Guest, image: Image, layers: Layers, path: string | undefined): Props {
-  return props(protocolProps(guest, image, layers, path), common(guest, image, layers.storage, layers.top === layers.storage));
+  return props(
+    protocolProps(guest, image, layers, path),
+    common(guest, image, layers.storage, layers.top === layers.storage),
+  );
 }
 
 function sliceNode(guest: Guest, image: Image, layers: Layers, name: string): Props {

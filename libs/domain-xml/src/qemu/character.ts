@@ -61,10 +61,7 @@ export function addParallels(out: CommandWords, guest: Guest): void {
 }
 
 export const parallelProps = (guest: Guest, parallel: Parallel): Props =>
-  props(
-    { driver: 'isa-parallel', chardev: chardevId(parallel), id: aliasOf(parallel) },
-    addressProps(guest, parallel),
-  );
+  props({ driver: 'isa-parallel', chardev: chardevId(parallel), id: aliasOf(parallel) }, addressProps(guest, parallel));
 
 export function addChannels(out: CommandWords, guest: Guest): void {
   for (const channel of guest.domain.devices.channels) {

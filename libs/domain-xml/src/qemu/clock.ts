@@ -1,6 +1,7 @@
 /** The guest's clocks: `-rtc` and the timers of the chipset. */
 import type { Domain } from '../elements/domain';
-import type { Guest } from './context';
+import { isX86 } from '../passes/machine';
+import { hasFlag, type Guest } from './context';
 import { words } from './props';
 import type { CommandWords } from './words';
 
@@ -18,6 +19,8 @@ export function addClock(out: CommandWords, guest: Guest): void {
   for (const { name, tickpolicy } of clock.timers)
     if (name === 'pit' && (tickpolicy === 'delay' || tickpolicy === 'discard'))
       out.add('-global', `kvm-pit.lost_tick_policy=${tickpolicy}`);
+  if (timerOf(guest.domain, 'hpet')?.present === false && isX86(guest.domain) && !hasFlag(guest, 'machine-hpet'))
+    out.add('-no-hpet');
 }
 
 type Timer = Domain['clock']['timers'][number];

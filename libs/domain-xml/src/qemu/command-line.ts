@@ -37,7 +37,7 @@ import { addBoot, addFlash, addKernel, addLoader, addPowerManagement } from './f
 import { addGraphics, displayEnvironment } from './graphics';
 import { addInputs } from './input';
 import { iothreadObject, iothreadsOf } from './iothreads';
-import { addAccelerator, addMachine } from './machine';
+import { addAccelerator, addMachine, addNoAcpi } from './machine';
 import { addMemory, addVcpus } from './memory';
 import { addNuma } from './numa';
 import { addInterfaces } from './network';
@@ -75,6 +75,7 @@ export function buildCommandLine(domain: Domain, context: CommandLineContext): Q
   addMonitor(out, guest);
   addClock(out, guest);
   out.add('-no-shutdown');
+  addNoAcpi(out, guest);
   addPowerManagement(out, guest, sleepDevice(guest.domain));
   addBoot(out, guest);
   addKernel(out, guest);

@@ -129,12 +129,19 @@ function pciProps(controller: Controller): LooseProps | undefined {
     case 'pcie-root':
       return undefined;
     case 'pci-root':
-      return index === 0 ? undefined : { driver: 'spapr-pci-host-bridge', index: target?.index, id, numa_node: target?.node };
+      return index === 0
+        ? undefined
+        : { driver: 'spapr-pci-host-bridge', index: target?.index, id, numa_node: target?.node };
     case 'pci-bridge':
       return { driver: 'pci-bridge', chassis_nr: target?.chassisNr, 'mem-reserve': memoryReserve(controller), id };
     case 'pci-expander-bus':
     case 'pcie-expander-bus':
-      return { driver: model === 'pci-expander-bus' ? 'pxb' : 'pxb-pcie', bus_nr: target?.busNr, id, numa_node: target?.node };
+      return {
+        driver: model === 'pci-expander-bus' ? 'pxb' : 'pxb-pcie',
+        bus_nr: target?.busNr,
+        id,
+        numa_node: target?.node,
+      };
     case 'dmi-to-pci-bridge':
       return { driver: 'i82801b11-bridge', id };
     case 'pcie-to-pci-bridge':
@@ -151,7 +158,13 @@ function pciProps(controller: Controller): LooseProps | undefined {
     case 'pcie-switch-upstream-port':
       return { driver: 'x3130-upstream', id };
     case 'pcie-switch-downstream-port':
-      return { driver: 'xio3130-downstream', port: target?.port, chassis: target?.chassis, id, hotplug: target?.hotplug };
+      return {
+        driver: 'xio3130-downstream',
+        port: target?.port,
+        chassis: target?.chassis,
+        id,
+        hotplug: target?.hotplug,
+      };
     default:
       return unsupported(`PCI controller model '${model ?? ''}' is not supported`);
   }

@@ -12,7 +12,11 @@ import { virtioProps } from './virtio';
 import type { CommandWords } from './words';
 
 /** Writes nodes and devices of all disks that are there from the start. */
-export function addDisks(out: CommandWords, guest: Guest, filters: ReadonlyMap<string, readonly number[]>): DiskNodes[] {
+export function addDisks(
+  out: CommandWords,
+  guest: Guest,
+  filters: ReadonlyMap<string, readonly number[]>,
+): DiskNodes[] {
   const disks = guest.domain.devices.disks.filter((disk) => !isPluggedLater(disk));
   for (const disk of disks) addFloppyBoot(out, guest, disk);
   // Sets of descriptors are numbered like images: from the last disk to the first.
@@ -42,8 +46,14 @@ function addDisk(out: CommandWords, guest: Guest, disk: Disk, blocks: DiskBlocks
   const { steps = [], top } = blocks ?? {};
   addBlockSteps(out, steps);
   out.device(diskProps(guest, disk, top));
-  const names = steps.flatMap((step) => (step.kind === 'node' ? [String(step.props['node-name'])] : []));
-  return { ...nodes, names, top };
+  return { ...nodes, names: nodeNames(steps), top };
+}
+
+function nodeNames(steps: readonly BlockStep[]): string[] {
+  return steps.flatMap((step) => {
+    const name = step.kind === 'node' ? step.props['node-name'] : undefined;
+    return typeof name === 'string' ? [name] : [];
+  });
 }
 
 export function addBlockSteps(out: CommandWords, steps: readonly BlockStep[]): void {
@@ -169,9 +179,7 @@ function driveProps(guest: Guest, disk: Disk, bus: 'ide' | 'sata' | 'scsi'): Loo
   return {
     driver: disk.device === 'lun' ? 'scsi-block' : `scsi-${kind}`,
     bus: `${controller}.0`,
-    ...(isLsi
-      ? { 'scsi-id': address.unit }
-      : { channel: address.bus, 'scsi-id': address.target, lun: address.unit }),
+    ...(isLsi ? { 'scsi-id': address.unit } : { channel: address.bus, 'scsi-id': address.target, lun: address.unit }),
     device_id: disk.device === 'lun' ? undefined : (disk.serial ?? `drive-${aliasOf(disk)}`),
   };
 }

@@ -12,7 +12,10 @@ export function addFilesystems(out: CommandWords, guest: Guest): void {
   for (const filesystem of guest.domain.devices.filesystems) {
     switch (filesystem.driver?.type) {
       case 'virtiofs':
-        out.add('-chardev', words('socket', { id: vhostUserChardevId(filesystem), path: virtiofsSocket(guest, filesystem) }));
+        out.add(
+          '-chardev',
+          words('socket', { id: vhostUserChardevId(filesystem), path: virtiofsSocket(guest, filesystem) }),
+        );
         out.device(virtiofsProps(guest, filesystem));
         break;
       case 'mtp':

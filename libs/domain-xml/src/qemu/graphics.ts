@@ -51,7 +51,9 @@ function addDbus(out: CommandWords, guest: Guest, graphics: Graphics): void {
     [
       'dbus',
       graphics.p2p ? 'p2p=on' : `addr=${escapeWord(address)}`,
-      ...(graphics.gl?.enable === undefined ? [] : [`gl=${onOrOff(graphics.gl.enable)}`, ...renderNode(guest, graphics)]),
+      ...(graphics.gl?.enable === undefined
+        ? []
+        : [`gl=${onOrOff(graphics.gl.enable)}`, ...renderNode(guest, graphics)]),
       ...(audio ? [`audiodev=${audio}`] : []),
     ].join(','),
   );

@@ -154,7 +154,12 @@ export function scsiHost(
 
 function scsiImage(guest: Guest, hostdev: Hostdev, index: number): Image {
   const source = hostdev.source ?? unsupported('a SCSI host device needs a source');
-  const common = { name: `libvirt-${index}`, format: 'raw', readOnly: hostdev.readonly === true, below: 'end' } as const;
+  const common = {
+    name: `libvirt-${index}`,
+    format: 'raw',
+    readOnly: hostdev.readonly === true,
+    below: 'end',
+  } as const;
   if (source.protocol === 'iscsi')
     return {
       ...common,
@@ -184,9 +189,6 @@ function scsiGenericProps(guest: Guest, hostdev: Hostdev, node: string): Props {
     id: aliasOf(hostdev),
     bootindex: nonZero(hostdev.boot?.order),
     bus: `${controllerAlias(guest, 'scsi', address.controller)}.0`,
-    ...(isLsi
-      ? { 'scsi-id': address.unit }
-      : { channel: address.bus, 'scsi-id': address.target, lun: address.unit }),
+    ...(isLsi ? { 'scsi-id': address.unit } : { channel: address.bus, 'scsi-id': address.target, lun: address.unit }),
   });
 }
-

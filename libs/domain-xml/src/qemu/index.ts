@@ -25,7 +25,15 @@ export { throttleLimits } from './throttle';
 export { tpmProps } from './tpm';
 export { diskProps } from './disk';
 export { controllerProps } from './controller';
-export { interfaceProps, netdevId, netdevProps, queuesOf, usesTap, usesVhost, type InterfaceDescriptors } from './network';
+export {
+  interfaceProps,
+  netdevId,
+  netdevProps,
+  queuesOf,
+  usesTap,
+  usesVhost,
+  type InterfaceDescriptors,
+} from './network';
 export { backendForQmp, type BackendOptions, type Character } from './character-backend';
 export {
   channelBackend,

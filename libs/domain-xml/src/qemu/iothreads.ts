@@ -27,12 +27,9 @@ export function iothreadsOf({ iothreads, iothreadids }: Domain): IoThread[] {
   return list;
 }
 
-export function iothreadMapping(
-  mapping: NonNullable<Disk['driver']>['iothreads'],
-): JsonValue | undefined {
+export function iothreadMapping(mapping: NonNullable<Disk['driver']>['iothreads']): JsonValue | undefined {
   return mapping?.iothread.map(({ id, queue }) => ({
     iothread: `iothread${id}`,
     ...(queue.length > 0 && { vqs: queue.map((one) => one.id) }),
   }));
 }
-

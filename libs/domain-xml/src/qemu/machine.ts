@@ -3,7 +3,7 @@ import { findMachine } from '../capabilities';
 import { hasFlag, type Guest } from './context';
 import { firmwareMachineOptions } from './firmware';
 import { onOrOff, words } from './props';
-import { isX86 } from '../passes/machine';
+import { isArmVirt, isX86 } from '../passes/machine';
 import type { CommandWords } from './words';
 
 export function addMachine(out: CommandWords, guest: Guest): void {
@@ -25,7 +25,10 @@ export function addMachine(out: CommandWords, guest: Guest): void {
       'memory-backend': usesPlainMemory(guest) ? defaultRamId(guest) : undefined,
       ...firmwareMachineOptions(guest),
       'confidential-guest-support': launchSecurity ? 'lsec0' : undefined,
-      hmat: domain.cpu?.numa?.interconnects || domain.cpu?.numa?.cells.some(({ caches }) => caches.length > 0) ? 'on' : undefined,
+      hmat:
+        domain.cpu?.numa?.interconnects || domain.cpu?.numa?.cells.some(({ caches }) => caches.length > 0)
+          ? 'on'
+          : undefined,
       'pcspk-audiodev': speakerAudio(guest),
       hpet: hpetOption(guest),
       acpi: acpiOption(guest),
@@ -57,11 +60,17 @@ function hpetOption(guest: Guest): string | undefined {
   return hpet.present === undefined ? undefined : onOrOff(hpet.present);
 }
 
-function acpiOption(guest: Guest): string | undefined {
-  const { domain, context } = guest;
+/** Only a machine that can choose is told. */
+function acpiOption({ domain, context }: Guest): string | undefined {
   const machine = findMachine(context.capabilities, domain.type, domain.os.type?.machine ?? '');
-  if (machine?.acpi === false || (machine?.acpi === undefined && !isX86(domain))) return undefined;
-  return onOrOff(domain.features.acpi ?? false);
+  return machine?.acpi ? onOrOff(domain.features.acpi ?? false) : undefined;
+}
+
+/** QEMUs before 8.0 do not say which machines know ACPI; they have an option of their own against it. */
+export function addNoAcpi(out: CommandWords, { domain, context }: Guest): void {
+  const machine = findMachine(context.capabilities, domain.type, domain.os.type?.machine ?? '');
+  const knowsAcpi = isX86(domain) || isArmVirt(domain);
+  if (machine?.acpi === undefined && knowsAcpi && !domain.features.acpi) out.add('-no-acpi');
 }
 
 const accelerators: Readonly<Record<string, string>> = { kvm: 'kvm', qemu: 'tcg', hvf: 'hvf' };

@@ -73,7 +73,13 @@ function planMemory(guest: Guest, request: MemoryRequest): Plan {
   const immediate = memoryBacking?.allocation?.mode === 'immediate';
   const common = { share, discard: discardOf(guest, request), pages, ...placed };
   if (source?.path !== undefined)
-    return { ...common, kind: 'file', path: source.path, pages: undefined, prealloc: model === 'nvdimm' && !source.pmem };
+    return {
+      ...common,
+      kind: 'file',
+      path: source.path,
+      pages: undefined,
+      prealloc: model === 'nvdimm' && !source.pmem,
+    };
   const wanted = memoryBacking?.source?.type;
   if (wanted === 'memfd') return { ...common, kind: 'memfd', prealloc: pages !== undefined || immediate };
   if (pages) return { ...common, kind: 'file', path: hugePagePath(guest, pages), prealloc: true };
@@ -83,8 +89,7 @@ function planMemory(guest: Guest, request: MemoryRequest): Plan {
 }
 
 const memoryFile = ({ context }: Guest, id: string): string => `${context.memoryDir}/${context.shortName}/${id}`;
-const hugePagePath = ({ context }: Guest, { mount }: HugePages): string =>
-  `${mount}/libvirt/qemu/${context.shortName}`;
+const hugePagePath = ({ context }: Guest, { mount }: HugePages): string => `${mount}/libvirt/qemu/${context.shortName}`;
 
 function accessOf({ domain }: Guest, { cell, device }: MemoryRequest): boolean | undefined {
   const mode =
@@ -115,13 +120,14 @@ function hugePagesFor({ domain, context }: Guest, { cell, device }: MemoryReques
   const size = wish ?? listed?.size;
   if (size === ordinaryPage) return undefined;
   const available = context.hugePages ?? [];
-  const found = size === undefined ? available.find(({ isDefault }) => isDefault) : available.find(({ sizeKib }) => sizeKib === size);
+  const found =
+    size === undefined
+      ? available.find(({ isDefault }) => isDefault)
+      : available.find(({ sizeKib }) => sizeKib === size);
   return (
     found ??
     unsupported(
-      size === undefined
-        ? 'the host has no huge pages mounted'
-        : `the host has no huge pages of ${size} KiB mounted`,
+      size === undefined ? 'the host has no huge pages mounted' : `the host has no huge pages of ${size} KiB mounted`,
     )
   );
 }

@@ -63,7 +63,9 @@ function addVhostUserChardev(out: CommandWords, guest: Guest, network: Interface
   const again = isPasst ? { enabled: true, timeout: helperReconnect } : reconnect;
   const socket = {
     type: 'unix' as const,
-    sources: [{ path, mode: mode === 'server' ? ('bind' as const) : ('connect' as const), reconnect: again, seclabels: [] }],
+    sources: [
+      { path, mode: mode === 'server' ? ('bind' as const) : ('connect' as const), reconnect: again, seclabels: [] },
+    ],
   };
   addBackend(out, guest, socket, { id: chardevId(network), alias: aliasOf(network), wait: 'unsaid', pass: false });
 }
@@ -162,7 +164,9 @@ export function interfaceProps(guest: Guest, network: Interface): Props {
   const model = network.model?.type ?? unsupported('the network card has no model');
   const isVirtio = isVirtioModel(network);
   return props(
-    isVirtio ? { ...virtioProps('virtio-net', network, network.driver, model), ...virtioOptions(guest, network) } : { driver: model },
+    isVirtio
+      ? { ...virtioProps('virtio-net', network, network.driver, model), ...virtioOptions(guest, network) }
+      : { driver: model },
     {
       host_mtu: isVirtio ? network.mtu?.size : undefined,
       failover: network.teaming?.type === 'persistent' ? true : undefined,

@@ -110,8 +110,7 @@ function plugDisk(guest: Guest, disk: Disk): PlugPlan {
   return { domain, steps: [...steps.map(blockStep), plug(diskProps(guest, numbered, top))] };
 }
 
-const blocksOf = (guest: Guest, disk: Disk) =>
-  diskBlocks(guest, disk, [], nothingPassed);
+const blocksOf = (guest: Guest, disk: Disk) => diskBlocks(guest, disk, [], nothingPassed);
 
 const nothingPassed: Passing = { nextFdSet: refuseDescriptors, descriptor: refuseDescriptors };
 

@@ -1,6 +1,7 @@
 /** Options of QEMU objects: as JSON, as QMP arguments, and as the older `key=value` words. */
 
-export type JsonValue = string | number | bigint | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+export type JsonValue =
+  string | number | bigint | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 
 /** The options of one object, in the order in which they are written. */
 export type Props = { [key: string]: JsonValue };

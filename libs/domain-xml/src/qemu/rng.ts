@@ -9,7 +9,8 @@ import type { CommandWords } from './words';
 
 export function addRngs(out: CommandWords, guest: Guest): void {
   for (const rng of guest.domain.devices.rngs) {
-    if (rng.backend.model === 'egd') addBackend(out, guest, egdBackend(rng), { id: rngChardev(rng), alias: aliasOf(rng) });
+    if (rng.backend.model === 'egd')
+      addBackend(out, guest, egdBackend(rng), { id: rngChardev(rng), alias: aliasOf(rng) });
     out.object(rngObject(rng));
     out.device(rngProps(guest, rng));
   }

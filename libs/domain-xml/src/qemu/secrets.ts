@@ -4,7 +4,9 @@ import { unsupported, type Guest, type ObjectProps, type SecretRequest } from '.
 /** A secret, encrypted with the guest's master key. Throws CONFIG_UNSUPPORTED when there is no way to give QEMU secrets. */
 export function secretObject({ context }: Guest, id: string, request: SecretRequest): ObjectProps {
   if (context.secret === undefined)
-    return unsupported(`no secret can be given to this guest: ${describe(request)} is needed, but nothing supplies secrets`);
+    return unsupported(
+      `no secret can be given to this guest: ${describe(request)} is needed, but nothing supplies secrets`,
+    );
   const { data, iv } = context.secret(request);
   return { 'qom-type': 'secret', id, data, keyid: 'masterKey0', iv, format: 'base64' };
 }

@@ -38,8 +38,5 @@ function passthroughWords(out: CommandWords, { context }: Guest, tpm: Tpm, id: s
 
 export function tpmProps(guest: Guest, tpm: Tpm): Props {
   const driver = tpm.model === 'spapr-tpm-proxy' ? 'spapr-tpm-proxy' : (tpm.model ?? 'tpm-tis');
-  return props(
-    { driver, tpmdev: `tpm-${aliasOf(tpm)}`, id: aliasOf(tpm) },
-    addressProps(guest, tpm),
-  );
+  return props({ driver, tpmdev: `tpm-${aliasOf(tpm)}`, id: aliasOf(tpm) }, addressProps(guest, tpm));
 }

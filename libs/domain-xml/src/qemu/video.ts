@@ -88,7 +88,10 @@ function modelProps(guest: Guest, video: Video, name: string): LooseProps {
       return { vgamem: model.vram && model.vram * 1024, ...resolution };
     case 'virtio':
       return {
-        virgl: model.acceleration?.accel3d !== undefined && !usesGlDevice(guest, video) && !name.includes('vhost') ? model.acceleration.accel3d : undefined,
+        virgl:
+          model.acceleration?.accel3d !== undefined && !usesGlDevice(guest, video) && !name.includes('vhost')
+            ? model.acceleration.accel3d
+            : undefined,
         max_outputs: nonZero(model.heads),
         ...resolution,
         blob: model.blob,

@@ -22,7 +22,11 @@ export class CommandWords {
   }
 
   device(device: Props): void {
-    this.add('-device', toJson(device));
+    if (this.context.capabilities.flags.has('device.json+hotplug')) this.add('-device', toJson(device));
+    else {
+      const { driver, ...rest } = device;
+      this.add('-device', words(textOf(driver), rest));
+    }
   }
 
   blockdev(node: Props): void {
@@ -33,7 +37,7 @@ export class CommandWords {
     if (this.context.capabilities.flags.has('netdev.json')) this.add('-netdev', toJson(netdev));
     else {
       const { type, ...rest } = netdev;
-      this.add('-netdev', words(String(type), flatten(rest)));
+      this.add('-netdev', words(textOf(type), flatten(rest)));
     }
   }
 
@@ -65,6 +69,8 @@ export class CommandWords {
     this.add('-add-fd', `set=${set},fd=${fd},opaque=${opaque}`);
   }
 }
+
+const textOf = (value: JsonValue | undefined): string => (typeof value === 'string' ? value : '');
 
 /** Lists of `{str}` and the like as older QEMUs spell them. */
 function flatten(options: Props): Props {
