@@ -1,0 +1,49 @@
+/** What every benchmark is, and what it can ask for: our platform and the peers, started when first needed. */
+import { type CleanUp } from './cleanup';
+import { type Row } from './measure/row';
+import { Libvirt, LibvirtAbsent } from './peers/libvirt';
+import { Platform } from './platform';
+import { temporaryFolder, type TemporaryFolder } from '@virtbus/testkit';
+
+export interface Benchmark {
+  readonly name: string;
+  /** One line for `--help`. */
+  readonly doc: string;
+  run(bench: Bench): Promise<Row[]>;
+}
+
+export class Bench {
+  readonly folder: TemporaryFolder;
+  /** Why libvirtd is not beside us, once that is known. */
+  libvirtAbsent: string | undefined;
+  private ourPlatform: Promise<Platform> | undefined;
+  private itsLibvirt: Promise<Libvirt | undefined> | undefined;
+
+  constructor(
+    private readonly asked: { runs: number | undefined },
+    readonly cleanUp: CleanUp,
+  ) {
+    this.folder = temporaryFolder();
+    cleanUp.add('the temporary folder', () => this.folder[Symbol.dispose]());
+  }
+
+  /** How often to measure: what the user asked for, else what the benchmark needs. */
+  runs(usual: number): number {
+    return this.asked.runs ?? usual;
+  }
+
+  platform(): Promise<Platform> {
+    this.ourPlatform ??= Platform.start(this.folder, this.cleanUp);
+    return this.ourPlatform;
+  }
+
+  /** libvirtd, or undefined where it cannot be had; the reason is in `libvirtAbsent` then. */
+  libvirt(): Promise<Libvirt | undefined> {
+    this.itsLibvirt ??= Libvirt.start(this.folder, this.cleanUp).catch((error: unknown) => {
+      if (!(error instanceof LibvirtAbsent)) throw error;
+      this.libvirtAbsent = error.message;
+      return undefined;
+    });
+    return this.itsLibvirt;
+  }
+}

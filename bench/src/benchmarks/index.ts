@@ -1,0 +1,10 @@
+import { type Benchmark } from '../bench';
+import { destroy } from './destroy';
+import { events } from './events';
+import { isolation } from './isolation';
+import { list } from './list';
+import { start } from './start';
+import { stats } from './stats';
+
+/** In the order they run. */
+export const benchmarks: readonly Benchmark[] = [start, destroy, list, stats, events, isolation];

@@ -1,0 +1,85 @@
+/**
+ * `npm run bench -- [NAME …] [--json FILE] [--runs N] [--with-libvirt]`: virtbus beside its peers, in one run on one machine.
+ *
+ * Every speed is told as a ratio too: only that travels to other machines. What a run starts it ends, whichever way it ends.
+ */
+import { writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { isVirtError } from '@virtbus/shared';
+import { parseArguments, type Arguments } from './arguments';
+import { Bench } from './bench';
+import { benchmarks } from './benchmarks';
+import { CleanUp } from './cleanup';
+import { type Row } from './measure/row';
+import { installLibvirt } from './peers/libvirt-daemon';
+import { toJson, toTable } from './report';
+
+const interrupted = Symbol('interrupted');
+
+async function main(): Promise<number> {
+  const options = parseArguments(
+    process.argv.slice(2),
+    benchmarks.map(({ name }) => name),
+  );
+  if (options.help) {
+    console.log(usage());
+    return 0;
+  }
+  if (options.withLibvirt) installLibvirt();
+  const cleanUp = new CleanUp();
+  const bench = new Bench(options, cleanUp);
+  try {
+    const rows = await Promise.race([runAll(bench, options), signalled()]);
+    if (rows === interrupted) return 130;
+    console.log(`\n${toTable(rows)}\n\n${footnote(bench)}`);
+    if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(toJson(rows), null, 2)}\n`);
+    return 0;
+  } finally {
+    await cleanUp.run();
+  }
+}
+
+async function runAll(bench: Bench, { names }: Arguments): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const benchmark of benchmarks) {
+    if (names.length > 0 && !names.includes(benchmark.name)) continue;
+    console.error(`${benchmark.name}: ${benchmark.doc}`);
+    rows.push(...(await benchmark.run(bench)));
+  }
+  return rows;
+}
+
+function signalled(): Promise<typeof interrupted> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve(interrupted));
+  });
+}
+
+function footnote({ libvirtAbsent }: Bench): string {
+  const lines = [
+    `Medians, or the quantile that is named, of interleaved runs; ${cpus().length} processors, guests under TCG.`,
+  ];
+  if (libvirtAbsent !== undefined) lines.push(`No libvirtd beside us: ${libvirtAbsent}.`);
+  return lines.join('\n');
+}
+
+function usage(): string {
+  return [
+    'npm run bench -- [NAME …] [--json FILE] [--runs N] [--with-libvirt]',
+    '',
+    ...benchmarks.map(({ name, doc }) => `  ${name.padEnd(10)} ${doc}`),
+    '',
+    '  --json FILE     write [{name, metric, unit, ours, peer, peerName, ratio, runs}]',
+    '  --runs N        measure so many times, instead of what each benchmark needs for a steady median',
+    '  --with-libvirt  install libvirtd first, where it is missing (apt-get, as root)',
+  ].join('\n');
+}
+
+main().then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    const { message, stack } = error as Error;
+    console.error(`bench: ${isVirtError(error) || !stack ? message : stack}`);
+    process.exit(1);
+  },
+);

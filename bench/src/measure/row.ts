@@ -1,0 +1,36 @@
+/** One line of the report: our figure beside a peer's, and the goal for the two. */
+import { type Figure } from './figure';
+
+export interface Row {
+  /** The benchmark. */
+  name: string;
+  metric: string;
+  unit: string;
+  ours: Figure;
+  peerName: string;
+  /** Absent when the peer is not on this machine. */
+  peer?: Figure | undefined;
+  goal?: Goal | undefined;
+}
+
+export interface Goal {
+  text: string;
+  met(ours: number, peer: number): boolean;
+}
+
+/** Ours takes at most so many times what the peer takes. */
+export const atMostTimes = (factor: number): Goal => ({
+  text: `≤ ${factor} ×`,
+  met: (ours, peer) => ours <= factor * peer,
+});
+
+/** Ours takes at most so much more than the peer takes, in the unit of the row. */
+export const atMostPlus = (more: number, unit: string): Goal => ({
+  text: `≤ peer + ${more} ${unit}`,
+  met: (ours, peer) => ours <= peer + more,
+});
+
+/** Ours by the peer's; undefined without a peer. */
+export function ratioOf({ ours, peer }: Row): number | undefined {
+  return peer && ours.value / peer.value;
+}

@@ -1,0 +1,113 @@
+/** libvirt as a peer: a daemon of our own and a client that times its calls in its own process. */
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { checkout, findProgram, type TemporaryFolder } from '@virtbus/testkit';
+import { type CleanUp } from '../cleanup';
+import { document } from '../documents';
+import { python, startLibvirtd } from './libvirt-daemon';
+import { MonitoredEmulator } from './monitored-emulator';
+
+/** Of one call, milliseconds; `at` is when its event arrived, seconds since 1970. */
+export interface CallTiming {
+  reply: number;
+  event: number;
+  at: number;
+}
+
+export interface BulkTiming {
+  reply: number;
+  count: number;
+}
+
+const attempts = 20;
+
+export class Libvirt {
+  private readonly answers: AsyncIterator<string, undefined>;
+
+  private constructor(
+    private readonly client: ChildProcessWithoutNullStreams,
+    readonly monitored: MonitoredEmulator,
+  ) {
+    client.stdin.on('error', () => undefined); // its end is told where its answer is missed
+    this.answers = createInterface({ input: client.stdout })[Symbol.asyncIterator]();
+  }
+
+  /** @throws LibvirtAbsent where it cannot be had */
+  static async start(folder: TemporaryFolder, cleanUp: CleanUp): Promise<Libvirt> {
+    const uri = await startLibvirtd(folder.file('libvirt'), cleanUp);
+    const monitored = MonitoredEmulator.make(folder.file('theirs'), findProgram('qemu-system-x86_64') ?? '');
+    const libvirt = await Libvirt.connect(uri, monitored, cleanUp);
+    await libvirt.warmUp();
+    return libvirt;
+  }
+
+  /** The socket is there a moment before the daemon serves. */
+  private static async connect(uri: string, monitored: MonitoredEmulator, cleanUp: CleanUp): Promise<Libvirt> {
+    for (let attempt = 1; ; attempt++) {
+      const client = spawn(python, [join(checkout, 'bench/libvirt/client.py'), uri]);
+      let said = '';
+      client.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
+      const libvirt = new Libvirt(client, monitored);
+      const { done } = await libvirt.answers.next();
+      if (!done) {
+        cleanUp.add("libvirt's client", () => libvirt.close());
+        return libvirt;
+      }
+      if (attempt === attempts) throw new Error(`libvirtd does not serve: ${said.trim().split('\n').at(-1)}`);
+      await new Promise((again) => setTimeout(again, 250));
+    }
+  }
+
+  async define(xml: string): Promise<string> {
+    return (await this.ask<{ name: string }>({ do: 'define', xml })).name;
+  }
+
+  async undefine(name: string): Promise<void> {
+    await this.ask({ do: 'undefine', name });
+  }
+
+  change(change: 'start' | 'suspend' | 'resume' | 'destroy', name: string): Promise<CallTiming> {
+    return this.ask({ do: change, name });
+  }
+
+  /** All domains with their state, by the one call that has both. */
+  list(): Promise<BulkTiming> {
+    return this.ask({ do: 'list' });
+  }
+
+  /** Statistics of all that run: the groups that ours has. */
+  stats(): Promise<BulkTiming> {
+    return this.ask({ do: 'stats' });
+  }
+
+  private async ask<T>(request: Record<string, string>): Promise<T> {
+    this.client.stdin.write(`${JSON.stringify(request)}\n`);
+    const line = await this.answers.next();
+    if (line.done) throw new Error(`libvirt's client ended at ${request['do']}`);
+    const answer = JSON.parse(line.value) as T & { error?: string };
+    if (answer.error !== undefined) throw new Error(`libvirt: ${request['do']}: ${answer.error}`);
+    return answer;
+  }
+
+  /** The first start probes QEMU: that is not what is measured. */
+  private async warmUp(): Promise<void> {
+    for (const emulator of [undefined, this.monitored.path]) {
+      const name = await this.define(
+        document('first', { devices: emulator ? `<emulator>${emulator}</emulator>` : '' }),
+      );
+      await this.change('start', name);
+      await this.change('destroy', name);
+      await this.undefine(name);
+    }
+  }
+
+  private async close(): Promise<void> {
+    if (this.client.exitCode !== null || this.client.signalCode !== null) return;
+    const ended = once(this.client, 'exit');
+    this.client.kill('SIGKILL');
+    await ended;
+  }
+}
+export { LibvirtAbsent } from './libvirt-daemon';
