@@ -69,7 +69,9 @@ export async function startPlatform({ env, report }: PlatformOptions): Promise<P
     const credentials = own ? prepareCredentials(stateDir, host, url) : undefined;
     if (credentials) {
       await portMustBeFree(values.natsPort);
-      children.push(startNats(stateDir, values.natsPort, credentials, env));
+      const server = startNats(stateDir, values.natsPort, credentials, env);
+      children.push(server);
+      await server.ready('Server is ready');
     }
     const as = (role: string): Record<string, string> =>
       credentials ? { VIRTBUS_CONTEXT: credentials.file(role) } : {};

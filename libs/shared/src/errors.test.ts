@@ -1,4 +1,4 @@
-import { errorTable, isVirtError, VirtError, type ErrorCode, type ErrorDetails } from './errors';
+import { errorTable, isVirtError, VirtError, type ErrorCode } from './errors';
 
 const codes = Object.keys(errorTable) as ErrorCode[];
 

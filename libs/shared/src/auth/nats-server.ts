@@ -49,7 +49,7 @@ export function serverConfig(o: ServerOptions): string {
     `listen: "127.0.0.1:${o.port}"`,
     ...(o.pidFile ? [`pid_file: ${text(o.pidFile)}`] : []),
     'max_payload: 1MB',
-    `jetstream { store_dir: ${text(o.storeDir)}, sync_interval: "10s" }`,
+    `jetstream { store_dir: ${text(o.storeDir)} }`,
     authorization(o.users),
     '',
   ].join('\n');

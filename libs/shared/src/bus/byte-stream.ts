@@ -13,8 +13,8 @@ const kind = 'Virtbus-Stream';
 const number = 'Virtbus-Number';
 const window = 64;
 const chunk = 32_768;
-const beatMs = 5_000;
-const silenceMs = 20_000;
+/** A side that hears nothing for this long ends the stream, milliseconds; it sends a sign four times as often. */
+const defaultSilenceMs = 20_000;
 
 export interface ByteStream {
   /** Send bytes; resolves when there is room for more. */
@@ -31,12 +31,20 @@ export interface ByteStreamOptions {
   sendTo: () => string;
   listenOn: string;
   onBytes: (bytes: Uint8Array) => void;
+  silenceMs?: number | undefined;
 }
 
 /** The host's end of a session. */
-export function hostStream(bus: Bus, host: string, session: string, onBytes: (b: Uint8Array) => void): ByteStream {
+export function hostStream(
+  bus: Bus,
+  host: string,
+  session: string,
+  onBytes: (b: Uint8Array) => void,
+  silenceMs?: number,
+): ByteStream {
   return openStream({
     bus,
+    silenceMs,
     sendTo: () => streamSubject(host, session, 'out'),
     listenOn: streamSubject(host, session, 'in'),
     onBytes,
@@ -51,10 +59,12 @@ export function clientStream(
   bus: Bus,
   session: string,
   onBytes: (b: Uint8Array) => void,
+  silenceMs?: number,
 ): ByteStream & { connect(input: string): void } {
   let input: string | undefined;
   const stream = openStream({
     bus,
+    silenceMs,
     sendTo: () => input ?? '',
     listenOn: streamSubject('*', session, 'out'),
     onBytes,
@@ -65,6 +75,7 @@ export function clientStream(
 
 function openStream(o: ByteStreamOptions & { onMessage?: (subject: string) => void }): ByteStream {
   const { nc } = o.bus;
+  const silenceMs = o.silenceMs ?? defaultSilenceMs;
   let sent = 0;
   let acknowledged = 0;
   let expected = 1;
@@ -76,7 +87,7 @@ function openStream(o: ByteStreamOptions & { onMessage?: (subject: string) => vo
 
   const send = (what: string, n?: number, bytes?: Uint8Array): void => {
     const to = o.sendTo();
-    if (!to || nc.isClosed()) return;
+    if (!to || nc.isClosed() || nc.isDraining()) return;
     const h = headers();
     h.set(kind, what);
     if (n !== undefined) h.set(number, String(n));
@@ -85,7 +96,7 @@ function openStream(o: ByteStreamOptions & { onMessage?: (subject: string) => vo
   const close = (reason: string, tell: boolean): void => {
     if (over) return;
     over = true;
-    if (tell) send(`end ${reason}`);
+    if (tell) send(`end ${reason.replaceAll(/\s+/g, ' ')}`);
     clearInterval(beat);
     sub.unsubscribe();
     for (const go of room) go();
@@ -115,17 +126,21 @@ function openStream(o: ByteStreamOptions & { onMessage?: (subject: string) => vo
   const beat = setInterval(() => {
     if (Date.now() - heard > silenceMs) close('the other side is silent', true);
     else send('beat');
-  }, beatMs);
+  }, silenceMs / 4);
   beat.unref();
+
+  const push = async (bytes: Uint8Array): Promise<void> => {
+    for (let at = 0; at < bytes.length && !over; at += chunk) {
+      while (!over && sent - acknowledged >= window) await new Promise<void>((resolve) => room.push(resolve));
+      if (!over) send('bytes', ++sent, bytes.subarray(at, at + chunk));
+    }
+  };
+  /** Writes that wait keep their turn: the bytes of one never come between those of another. */
+  let writing = Promise.resolve();
 
   return {
     ended,
     end: (reason = 'closed') => close(reason, true),
-    write: async (bytes) => {
-      for (let at = 0; at < bytes.length && !over; at += chunk) {
-        while (!over && sent - acknowledged >= window) await new Promise<void>((resolve) => room.push(resolve));
-        if (!over) send('bytes', ++sent, bytes.subarray(at, at + chunk));
-      }
-    },
+    write: (bytes) => (writing = writing.then(() => push(bytes))),
   };
 }

@@ -70,20 +70,34 @@ export class EventPublisher {
     }
   }
 
+  /**
+   * Domains side by side, the events of one domain one after the other: when an event is refused, none after it has
+   * reached the stream, and the last revision stored tells exactly which ones are there.
+   */
   private async publish(batch: JournalEntry[]): Promise<void> {
-    const sent: { n: number; done: Promise<unknown> }[] = [];
-    for (const { n, event } of batch) {
-      if (this.doubtful && (await this.isStored(event))) sent.push({ n, done: Promise.resolve() });
-      else {
-        const done = this.send(event);
-        done.catch(() => undefined);
-        sent.push({ n, done });
+    const tails = new Map<string, Promise<unknown>>();
+    const sent = batch.map(({ n, event }) => {
+      const { uuid } = event.domain;
+      const done = (tails.get(uuid) ?? Promise.resolve()).then(() => this.once(event));
+      done.catch(() => undefined);
+      tails.set(uuid, done);
+      return { n, done };
+    });
+    let reached: number | undefined;
+    try {
+      for (const { n, done } of sent) {
+        await done;
+        reached = n;
       }
+    } finally {
+      if (reached !== undefined) this.journal.acknowledge(reached);
+      await Promise.allSettled(tails.values());
     }
-    for (const { n, done } of sent) {
-      await done;
-      this.journal.acknowledge(n);
-    }
+  }
+
+  private async once(event: DomainEvent): Promise<void> {
+    if (this.doubtful && (await this.isStored(event))) return;
+    await this.send(event);
   }
 
   private send(event: DomainEvent): Promise<unknown> {

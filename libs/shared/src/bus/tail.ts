@@ -34,32 +34,42 @@ export interface TailOptions {
 }
 
 const pauseMs = 500;
+/** A consumer is made anew also on a stream that was made anew: then what it reads next would be skipped history. */
 const gone = new Set<string>([
   ConsumerEvents.StreamNotFound,
   ConsumerEvents.ConsumerDeleted,
   ConsumerEvents.ConsumerNotFound,
+  ConsumerEvents.OrderedConsumerRecreated,
 ]);
 
 export async function* tail(bus: Bus, options: TailOptions): AsyncGenerator<Logged> {
   const filter = options.filter ?? eventFilter();
   let next: number | undefined;
   let since = options.since;
+  let born: string | undefined;
   if (since === 'new') {
-    next = (await lastSequence(bus)) + 1;
+    const head = await headOf(bus);
+    born = head.born;
+    next = head.last + 1;
     since = { sequence: next };
-  }
+  } else if (typeof since === 'object' && 'sequence' in since && !options.once) next = since.sequence;
   while (!options.signal?.aborted) {
     let end: number;
     try {
-      end = await lastSequence(bus);
+      const head = await headOf(bus);
+      end = head.last;
+      if (head.born !== undefined) {
+        const anew = born !== undefined && head.born !== born;
+        born = head.born;
+        if (anew || (next !== undefined && next > end + 1)) {
+          options.onReset?.();
+          next = 1;
+        }
+      }
     } catch (error) {
       if (options.once) throw VirtError.from(error);
       await pause(options.signal);
       continue;
-    }
-    if (next !== undefined && next > end + 1) {
-      options.onReset?.();
-      next = 1;
     }
     if (options.once && (end === 0 || (next !== undefined && next > end))) return;
     const from = next === undefined ? since : { sequence: next };
@@ -94,11 +104,17 @@ export async function* tail(bus: Bus, options: TailOptions): AsyncGenerator<Logg
 
 /** The last sequence of the events stream, 0 when it is empty or not there. */
 export async function lastSequence(bus: Bus): Promise<number> {
+  return (await headOf(bus)).last;
+}
+
+/** The stream's last sequence, and when it was made: another time is another stream. */
+async function headOf(bus: Bus): Promise<{ last: number; born: string | undefined }> {
   try {
     const jsm = await bus.jsm();
-    return (await jsm.streams.info(streams.events)).state.last_seq;
+    const { state, created } = await jsm.streams.info(streams.events);
+    return { last: state.last_seq, born: created };
   } catch (error) {
-    if (isMissing(error)) return 0;
+    if (isMissing(error)) return { last: 0, born: undefined };
     throw error;
   }
 }
@@ -117,14 +133,13 @@ export async function lastEvent(bus: Bus, of: { uuid: string; host?: string }): 
 
 async function open(bus: Bus, filter: string, since: Since, once: boolean): Promise<ConsumerMessages | 'nothing'> {
   const options: Partial<OrderedConsumerOptions> = { filterSubjects: filter };
-  if (since === 'all') options.deliver_policy = DeliverPolicy.All;
-  else if (since === 'new') options.deliver_policy = DeliverPolicy.New;
-  else if ('sequence' in since) {
-    options.deliver_policy = DeliverPolicy.StartSequence;
-    options.opt_start_seq = Math.max(1, since.sequence);
-  } else {
+  if (typeof since === 'object' && 'time' in since) {
     options.deliver_policy = DeliverPolicy.StartTime;
     options.opt_start_time = since.time.toISOString();
+  } else {
+    // Also from the beginning: the client library gives `all` a start sequence, which the server refuses.
+    options.deliver_policy = DeliverPolicy.StartSequence;
+    options.opt_start_seq = typeof since === 'object' ? Math.max(1, since.sequence) : 1;
   }
   const consumer = await bus.js.consumers.get(streams.events, options);
   if (once && (await consumer.info()).num_pending === 0) return 'nothing';
