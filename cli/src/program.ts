@@ -3,7 +3,7 @@ import { Command, Option as CommanderOption } from 'commander';
 import { commands } from './commands';
 import { exitCodes } from './failure';
 import type { Output } from './output';
-import { Session, type Giving } from './session';
+import { Session } from './session';
 import {
   groups,
   parseNumber,
@@ -96,7 +96,9 @@ export function exitCodeText(): string {
 
 function addCommand(program: Command, spec: CommandSpec, makeOutput: MakeOutput): void {
   const c = program.command(spec.name, { hidden: spec.hidden ?? false }).summary(spec.summary);
-  c.description(spec.about ? `${spec.summary}\n\n${spec.about}` : spec.summary).exitOverride();
+  c.allowExcessArguments()
+    .description(spec.about ? `${spec.summary}\n\n${spec.about}` : spec.summary)
+    .exitOverride();
   c.aliases([...(spec.aliases ?? [])]);
   const options = optionsOf(spec);
   for (const [key, { doc, kind }] of Object.entries(spec.args)) {

@@ -1,40 +1,31 @@
-/** Every command, in the order in which help shows them within their groups. */
+/** Every command, in the order in which help and the reference page show them within their groups. */
 import type { CommandSpec } from '../spec';
-import * as definition from './definition';
-import * as devices from './devices';
-import * as disks from './disks';
-import * as events from './events';
-import * as guest from './guest';
-import * as hardware from './hardware';
-import * as hosts from './hosts';
-import * as identity from './identity';
-import * as info from './info';
-import * as interfaces from './interfaces';
-import * as lifecycle from './lifecycle';
-import * as list from './list';
-import * as metadata from './metadata';
-import * as save from './save';
-import * as stats from './stats';
-import * as tools from './tools';
-
-const isCommand = (value: unknown): value is CommandSpec =>
-  typeof value === 'object' && value !== null && 'summary' in value && 'run' in value;
+import { autostart, create, define, dumpxml, edit, rename, undefine } from './definition';
+import { attach, detach, update } from './devices';
+import { attachDisk, changeMedia, detachDisk, domblklist } from './disks';
+import { events, outcome } from './events';
+import { agent, monitor, screenshot, sendKey } from './guest';
+import { setmaxmem, setmem, setvcpus, vcpucount, vcpuinfo } from './hardware';
+import { capabilities, domcapabilities, domhost, hostInfo, hosts } from './hosts';
+import { id, name, uuid } from './identity';
+import { domjobabort, domjobinfo, dominfo, domstate } from './info';
+import { attachInterface, detachInterface, domifSetlink, domiflist } from './interfaces';
+import { console, destroy, reboot, reset, resume, shutdown, start, suspend } from './lifecycle';
+import { list } from './list';
+import { desc, metadata } from './metadata';
+import { managedsave, managedsaveRemove, restore, save } from './save';
+import { domblkstat, domifstat, dommemstat, domstats } from './stats';
+import { completion, help, version } from './tools';
 
 export const commands: readonly CommandSpec[] = [
-  definition,
-  lifecycle,
-  save,
-  identity,
-  metadata,
-  list,
-  info,
-  events,
-  stats,
-  devices,
-  disks,
-  interfaces,
-  hardware,
-  guest,
-  hosts,
-  tools,
-].flatMap((module) => Object.values(module).filter(isCommand));
+  ...[define, undefine, create, start, shutdown, reboot, reset, destroy, suspend, resume],
+  ...[save, restore, managedsave, managedsaveRemove, domjobabort],
+  ...[autostart, edit, dumpxml, rename, desc, metadata, name, uuid, id],
+  ...[list, dominfo, domstate, domjobinfo, events, outcome],
+  ...[domstats, dommemstat, domblkstat, domifstat, domblklist, domiflist, vcpucount, vcpuinfo],
+  ...[attach, detach, update, attachDisk, detachDisk, changeMedia, attachInterface, detachInterface, domifSetlink],
+  ...[setmem, setmaxmem, setvcpus],
+  ...[console, sendKey, screenshot, agent, monitor],
+  ...[hosts, hostInfo, domhost, capabilities, domcapabilities],
+  ...[help, completion, version],
+];

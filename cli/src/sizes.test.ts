@@ -1,0 +1,24 @@
+import { formatBytes, parseKiB } from './sizes';
+import { UsageError } from './spec';
+
+test.each([
+  ['1048576', 1_048_576],
+  ['512MiB', 524_288],
+  ['512m', 524_288],
+  ['2GiB', 2_097_152],
+  ['1G', 1_048_576],
+  ['1000KB', 977],
+  ['1b', 1],
+])('the size %s is %d KiB', (text, kib) => expect(parseKiB(text, '<size>')).toBe(kib));
+
+test.each(['', '0', '-1', '1.5G', '12 parsecs', 'MiB', '9'.repeat(20)])("'%s' is no size", (text) => {
+  expect(() => parseKiB(text, '<size>')).toThrow(UsageError);
+});
+
+test.each([
+  [0, '0 B'],
+  [1_023, '1023 B'],
+  [1_536, '1.5 KiB'],
+  [134_217_728, '128 MiB'],
+  [8.1e9, '7.5 GiB'],
+])('%d bytes are shown as %s', (bytes, text) => expect(formatBytes(bytes)).toBe(text));
