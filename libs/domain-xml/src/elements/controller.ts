@@ -70,7 +70,7 @@ const companions: Readonly<Record<string, number>> = { 'ich9-uhci1': 0, 'ich9-uh
 export const controller = element('controller', fields, {
   refine: (model: Controller) => {
     const startport = companions[model.model ?? ''];
-    if (startport !== undefined) model.master ??= { startport };
+    if (startport !== undefined) model.master = { startport: model.master?.startport ?? startport };
   },
 });
 export type ControllerType = Controller['type'];

@@ -148,7 +148,7 @@ const acpi = element('acpi', { index: attr(uint) });
 
 const rom = element('rom', { enabled: attr(yesNo), bar: attr(onOff), file: attr(anyString) });
 
-const aliasField = one(alias, { live: ({ name }: Alias) => !isUserAlias(name) });
+const aliasField = one(alias, { live: ({ name }: Partial<Alias>) => !isUserAlias(name ?? '') });
 
 /** For a device that can not be booted from. */
 export const deviceInfo = {

@@ -24,7 +24,6 @@ import {
   type Element,
   type Model,
   type ModelOf,
-  type View,
 } from '../schema';
 import { cpu } from './cpu';
 import { devices } from './devices';
@@ -288,12 +287,20 @@ export type Domain = Model<typeof fields>;
 
 const qemuNamespace = 'http://libvirt.org/schemas/domain/qemu/1.0';
 
+/** Something in QEMU's own namespace will be written. */
+const speaksToQemu = ({
+  qemuCommandline,
+  qemuCapabilities: flags,
+  qemuDeprecation,
+  qemuOverride: override,
+}: Domain): boolean =>
+  [qemuCommandline?.args, qemuCommandline?.envs, flags?.add, flags?.del, override?.devices].some(
+    (list) => list && list.length > 0,
+  ) || qemuDeprecation !== undefined;
+
 export const domain: Element<Domain> = element('domain', fields, {
   refine: (model: Domain) => {
     delete model.qemuNamespace;
   },
-  shape: (model: Domain, _view: View) =>
-    model.qemuCommandline || model.qemuCapabilities || model.qemuDeprecation || model.qemuOverride
-      ? { ...model, qemuNamespace }
-      : model,
+  shape: (model: Domain) => (speaksToQemu(model) ? { ...model, qemuNamespace } : model),
 });

@@ -2,6 +2,7 @@
 import type { Controller, ControllerType } from '../elements/controller';
 import type { Disk } from '../elements/disk';
 import type { Domain } from '../elements/domain';
+import { fail } from '../schema';
 
 /** Puts a controller behind those of its type with lower indexes, or last. */
 export function insertController(list: Controller[], added: Controller): void {
@@ -28,8 +29,15 @@ export function findController(domain: Domain, type: ControllerType, index: numb
   return domain.devices.controllers.find((one) => one.type === type && one.index === index);
 }
 
+/** More controllers of one type than this no guest has; a document that asks for them costs nothing. */
+export const highestController = 255;
+
 /** Adds a controller unless there is one with this type and index; tells whether it did. */
 export function ensureController(domain: Domain, type: ControllerType, index: number, model?: string): boolean {
+  if (index > highestController)
+    fail('XML_ERROR', `${type} controller ${index} is not possible: their numbers end at ${highestController}`, {
+      element: 'controller',
+    });
   if (findController(domain, type, index)) return false;
   insertController(domain.devices.controllers, { type, index, ...(model !== undefined && { model }) });
   return true;

@@ -131,6 +131,14 @@ describe('defining a guest', () => {
       document('pc', disk('vda', "<address type='pci' slot='0x20'/>")),
       /slot='0x20', must be <= 0x1F/,
     ],
+    [
+      'a controller number that would take thousands of them',
+      document(
+        'pc',
+        "<disk><source file='/a'/><target dev='hda' bus='ide'/><address type='drive' controller='219136'/></disk>",
+      ),
+      /numbers end at 255/,
+    ],
     ['no memory', document('pc').replace(/<memory.*<\/memory>/, ''), /Memory size must be specified/],
     ['a name with a slash', document('pc').replace('web', '../web'), /cannot contain '\/'/],
     ['a name of dots', document('pc').replace('web', '..'), /name '\.\.' is not allowed/],

@@ -5,13 +5,18 @@ import type { DriveAddress } from '../../elements/device-info';
 import type { Disk } from '../../elements/disk';
 import type { Domain } from '../../elements/domain';
 import { fail, lineOf } from '../../schema';
-import { diskIndex, ensureController } from '../controllers';
+import { diskIndex, ensureController, highestController } from '../controllers';
 import { assignCcid } from './virtio-serial';
 
 /** Gives numbers to controllers that have none: the lowest free one of their type. */
 export function numberControllers({ devices }: Domain): void {
   const ofType = (type: ControllerType) => devices.controllers.filter((one) => one.type === type);
   for (const controller of devices.controllers) {
+    if (controller.type === 'pci' && (controller.index ?? 0) > highestController)
+      fail('XML_ERROR', `Invalid PCI controller index '${controller.index}', must be <= ${highestController}`, {
+        element: 'controller',
+        line: lineOf(controller),
+      });
     if (controller.index !== undefined) continue;
     // The slow companions of a USB 2 controller share its number.
     const master = /^ich9-uhci/.test(controller.model ?? '')

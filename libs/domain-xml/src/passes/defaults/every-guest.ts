@@ -62,11 +62,14 @@ const hostArchitectures: Readonly<Record<string, string>> = {
 };
 const hostArch = (): string => hostArchitectures[process.arch] ?? process.arch;
 
+/** More I/O threads than this serve nobody. */
+const mostThreads = 65535;
+
 /** Groups of vCPUs name only those that there are; an I/O thread has a number. */
 function keepKnownThreads(domain: Domain): void {
   const { cputune, vcpu, iothreadids } = domain;
   if (iothreadids && iothreadids.iothreads.length > 0) {
-    const wanted = Math.max(domain.iothreads ?? 0, iothreadids.iothreads.length);
+    const wanted = Math.max(Math.min(domain.iothreads ?? 0, mostThreads), iothreadids.iothreads.length);
     const taken = new Set(iothreadids.iothreads.map(({ id }) => id));
     for (let id = 1; taken.size < wanted; id++) {
       if (taken.has(id)) continue;
