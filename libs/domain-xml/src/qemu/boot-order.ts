@@ -1,8 +1,10 @@
 /** The order in which the firmware tries devices: from `<boot dev=…/>` in `<os>` or from each device's own `<boot order=…/>`. */
 import type { Domain } from '../elements/domain';
+import { hasFlag, type Guest } from './context';
+import { nonZero, type LooseProps } from './props';
 
 interface Bootable {
-  boot?: { order: number } | undefined;
+  boot?: { order: number; loadparm?: string | undefined } | undefined;
 }
 
 const computed = new WeakMap<Domain, ReadonlyMap<Bootable, number>>();
@@ -31,4 +33,12 @@ function bootOrder({ os, devices }: Domain): ReadonlyMap<Bootable, number> {
     if (first && !order.has(first)) order.set(first, index + 1);
   });
   return order;
+}
+
+/** `bootindex`, and what the boot loader of a mainframe shall choose. */
+export function bootProps(guest: Guest, device: Bootable): LooseProps {
+  return {
+    bootindex: nonZero(bootIndex(guest.domain, device)),
+    loadparm: hasFlag(guest, 'virtio-ccw.loadparm') ? device.boot?.loadparm : undefined,
+  };
 }

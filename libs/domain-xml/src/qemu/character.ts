@@ -1,11 +1,11 @@
 /** Serial and parallel ports, channels, consoles, smartcards and redirected USB devices. */
 import type { Channel, Console, Parallel, Redirdev, Serial, Smartcard } from '../elements/chardev';
 import type { DeviceInfo } from '../elements/device-info';
-import { bootIndex } from './boot-order';
+import { bootProps } from './boot-order';
 import { addBackend, type BackendOptions } from './character-backend';
 import { aliasOf, unsupported, type Guest } from './context';
 import { addressProps } from './device-address';
-import { nonZero, props, type Props } from './props';
+import { props, type Props } from './props';
 import type { CommandWords } from './words';
 
 /** The chardev of a character device. */
@@ -155,10 +155,15 @@ export function smartcardProps(guest: Guest, smartcard: Smartcard): Props {
 
 export function addRedirdevs(out: CommandWords, guest: Guest): void {
   for (const redirdev of guest.domain.devices.redirdevs) {
-    addBackend(out, guest, redirdev, { ...backendOptions(redirdev), name: 'usbredir' });
+    addBackend(out, guest, redirdev, redirdevBackend(redirdev));
     out.device(redirdevProps(guest, redirdev));
   }
 }
+
+export const redirdevBackend = (redirdev: Redirdev): BackendOptions => ({
+  ...backendOptions(redirdev),
+  name: 'usbredir',
+});
 
 export function redirdevProps(guest: Guest, redirdev: Redirdev): Props {
   return props(
@@ -167,7 +172,7 @@ export function redirdevProps(guest: Guest, redirdev: Redirdev): Props {
       chardev: chardevId(redirdev),
       id: aliasOf(redirdev),
       filter: redirectionFilter(guest),
-      bootindex: nonZero(bootIndex(guest.domain, redirdev)),
+      ...bootProps(guest, redirdev),
     },
     addressProps(guest, redirdev),
   );

@@ -11,7 +11,7 @@ import { addBalloon } from './balloon';
 import { numberImages } from './block-chain';
 import { addChannels, addConsoles, addParallels, addRedirdevs, addSerials, addSmartcards } from './character';
 import { addClock, clockEnvironment } from './clock';
-import type { CommandLineContext, Guest, QemuCommandLine } from './context';
+import { hasFlag, type CommandLineContext, type Guest, type QemuCommandLine } from './context';
 import { addCardReaders, addControllers, addPciHole } from './controller';
 import { addCpu } from './cpu';
 import { addDisks, isPluggedLater } from './disk';
@@ -41,19 +41,20 @@ import { addAccelerator, addMachine, addNoAcpi } from './machine';
 import { addMemory, addVcpus } from './memory';
 import { addNuma } from './numa';
 import { addInterfaces } from './network';
-import { escapeWord } from './props';
+import { escapeWord, onOrOff } from './props';
 import { addRngs } from './rng';
 import { addSandbox } from './sandbox';
 import { addVideos } from './video';
 import { addWatchdogs } from './watchdog';
 import { CommandWords } from './words';
+import { zpciCompanions } from './zpci';
 import { addMonitor } from './monitor';
 
 /** Throws CONFIG_UNSUPPORTED for what this QEMU or this context can not do, by name. */
 export function buildCommandLine(domain: Domain, context: CommandLineContext): QemuCommandLine {
   const numbered = numberImages(domain);
   const guest: Guest = { domain: numbered.domain, context };
-  const out = new CommandWords(context);
+  const out = new CommandWords(context, zpciCompanions(guest.domain));
   addIdentity(out, guest);
   addReservationHelper(out, guest);
   addFlash(out, guest);
@@ -113,6 +114,7 @@ export function buildCommandLine(domain: Domain, context: CommandLineContext): Q
   addVsock(out, guest);
   addCryptos(out, guest);
   addPersistentStore(out, guest);
+  addAsyncTeardown(out, guest);
   out.add('-msg', 'timestamp=on');
   return {
     args: out.args,
@@ -135,6 +137,15 @@ function addIdentity(out: CommandWords, { domain, context }: Guest): void {
 function addReservationHelper(out: CommandWords, { domain, context }: Guest): void {
   if (domain.devices.disks.some(({ source }) => source?.reservations?.managed === true))
     out.object(reservationHelper('pr-helper0', `${context.domainDir}/pr-helper0.sock`));
+}
+
+/** The memory of a guest that has ended is given back in the background. */
+function addAsyncTeardown(out: CommandWords, guest: Guest): void {
+  const teardown = guest.domain.features.asyncTeardown;
+  if (teardown === undefined) return;
+  const enabled = teardown.enabled ?? true;
+  if (hasFlag(guest, 'run-with.async-teardown')) out.add('-run-with', `async-teardown=${onOrOff(enabled)}`);
+  else if (enabled) out.add('-async-teardown');
 }
 
 /** The chip whose properties say which sleep states there are. */

@@ -1,7 +1,8 @@
 /** `-cpu`: the model, its features, and what hypervisors offer to their guests. */
+import { acceleratorFor } from '../capabilities';
 import type { Cpu } from '../elements/cpu';
 import type { Features } from '../elements/features';
-import { isX86 } from '../passes/machine';
+import { isS390Ccw, isX86 } from '../passes/machine';
 import { timerOf } from './clock';
 import type { Guest } from './context';
 import { escapeWord, onOrOff } from './props';
@@ -36,7 +37,7 @@ function modelParts(guest: Guest, cpu: Cpu): string[] {
     case 'maximum':
       return ['max', ...migratable(cpu), ...customFeatures(guest, cpu)];
     case 'host-model':
-      return [guest.domain.type === 'kvm' ? 'host' : 'max', ...customFeatures(guest, cpu)];
+      return [...hostModel(guest), ...customFeatures(guest, cpu)];
     default: {
       const { name, vendor_id: vendor } = cpu.model ?? {};
       if (name === undefined) return [];
@@ -45,10 +46,24 @@ function modelParts(guest: Guest, cpu: Cpu): string[] {
   }
 }
 
+/**
+ * On mainframes QEMU itself tells the host's model by name and features. Elsewhere a model that QEMU knows by name would have to be
+ * picked with knowledge that QEMU does not have; what the host (or the emulation) can do is given whole.
+ */
+function hostModel({ domain, context }: Guest): string[] {
+  const host = acceleratorFor(context.capabilities, domain.type).hostCpu;
+  if (isS390Ccw(domain) && host)
+    return [
+      host.model,
+      ...host.properties.map(({ name, value }) => `${name}=${typeof value === 'boolean' ? onOrOff(value) : value}`),
+    ];
+  return [domain.type === 'kvm' ? 'host' : 'max'];
+}
+
 const migratable = ({ migratable: on }: Cpu): string[] => (on === undefined ? [] : [`migratable=${onOrOff(on)}`]);
 
 /** QEMU never knew these as properties, or gave them up: they follow from other features. */
-const notProperties = new Set(['osxsave', 'ospke', 'cmt', 'mbm_total', 'mbm_local']);
+const notProperties = new Set(['osxsave', 'ospke', 'pconfig', 'cmt', 'mbm_total', 'mbm_local']);
 
 /** Names that libvirt spells in a way of its own; elsewhere an underscore is a dash. */
 const spelling: Readonly<Record<string, string>> = { pclmuldq: 'pclmulqdq' };

@@ -66,9 +66,13 @@ function pciProps(guest: Guest, address: Extract<Address, { type: 'pci' }>, acpi
   };
 }
 
+/** Boards whose first PCI bus has no number. */
+const firstBusIsPlain = /^versatile/;
+
 function pciBus(guest: Guest, index: number): string {
   const controller = findController(guest.domain, 'pci', index);
   const alias = controllerAlias(guest, 'pci', index);
+  if (index === 0 && firstBusIsPlain.test(guest.domain.os.type?.machine ?? '')) return 'pci';
   // A further PCI host bridge is a device whose bus has a name of its own.
   const isHostBridge = controller?.model === 'pci-root' && index > 0;
   return isHostBridge || (controller?.modelElement?.name === 'spapr-pci-host-bridge' && index > 0)

@@ -3,7 +3,7 @@ import type { Disk } from '../elements/disk';
 import { diskIndex, findController } from '../passes/controllers';
 import { diskBlocks, type BlockStep, type DiskBlocks } from './blockdev';
 import { reconnectOptions } from './character-backend';
-import { bootIndex } from './boot-order';
+import { bootIndex, bootProps } from './boot-order';
 import { aliasOf, unsupported, type DiskNodes, type Guest } from './context';
 import { addressProps, controllerAlias } from './device-address';
 import { nonZero, onOrOff, props, words, type LooseProps, type Props } from './props';
@@ -98,10 +98,10 @@ export function diskProps(guest: Guest, disk: Disk, node: string | undefined): P
   });
 }
 
-function frontendProps({ domain }: Guest, disk: Disk): LooseProps {
+function frontendProps(guest: Guest, disk: Disk): LooseProps {
   const { blockio, geometry, driver, target } = disk;
   return {
-    bootindex: bootIndex(domain, disk),
+    ...bootProps(guest, disk),
     logical_block_size: nonZero(blockio?.logical_block_size),
     physical_block_size: nonZero(blockio?.physical_block_size),
     discard_granularity: blockio?.discard_granularity,
@@ -136,8 +136,8 @@ function writeCache({ driver, device }: Disk): string | undefined {
 
 function errorPolicy(driver: Disk['driver']): LooseProps {
   const write = driver?.error_policy;
-  const read = driver?.rerror_policy ?? (write === 'enospace' ? 'report' : write);
-  return { werror: write === 'enospace' ? 'enospc' : write, rerror: read };
+  if (write === 'enospace') return { werror: 'enospc', rerror: driver?.rerror_policy };
+  return { werror: write, rerror: driver?.rerror_policy ?? write };
 }
 
 /** Driver and place on its bus. */

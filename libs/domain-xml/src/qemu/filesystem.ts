@@ -1,10 +1,10 @@
 /** Folders of the host in the guest: 9p, virtiofs, MTP. */
 import type { Filesystem } from '../elements/filesystem';
-import { bootIndex } from './boot-order';
+import { bootProps } from './boot-order';
 import { aliasOf, unsupported, type Guest } from './context';
 import { addressProps } from './device-address';
 import { vhostUserChardevId } from './disk';
-import { nonZero, props, words, type Props } from './props';
+import { props, words, type Props } from './props';
 import { virtioProps } from './virtio';
 import type { CommandWords } from './words';
 
@@ -40,7 +40,7 @@ export function virtiofsProps(guest: Guest, filesystem: Filesystem): Props {
       chardev: vhostUserChardevId(filesystem),
       'queue-size': filesystem.driver?.queue,
       tag: filesystem.target?.dir,
-      bootindex: nonZero(bootIndex(guest.domain, filesystem)),
+      ...bootProps(guest, filesystem),
     },
     addressProps(guest, filesystem),
   );

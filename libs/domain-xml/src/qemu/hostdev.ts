@@ -4,10 +4,10 @@ import type { Hostdev } from '../elements/hostdev';
 import type { Interface } from '../elements/interface';
 import { findController } from '../passes/controllers';
 import { emptySource, type Image } from './block-chain';
-import { bootIndex } from './boot-order';
+import { bootProps } from './boot-order';
 import { aliasOf, unsupported, type Guest, type ObjectProps } from './context';
 import { addressProps, controllerAlias } from './device-address';
-import { onOrOff, nonZero, props, type Props } from './props';
+import { onOrOff, props, type Props } from './props';
 import { romProps } from './rom';
 import { secretObject } from './secrets';
 import { hostPciAddress, protocolProps } from './storage-protocols';
@@ -64,7 +64,7 @@ export function usbHostProps(guest: Guest, hostdev: Hostdev): Props {
       'guest-reset': guestReset && guestReset !== 'off' ? true : guestReset === 'off' ? false : undefined,
       'guest-resets-all': guestReset && guestReset === 'on' ? true : guestReset === 'uninitialized' ? false : undefined,
       id: aliasOf(hostdev),
-      bootindex: nonZero(hostdev.boot?.order),
+      ...bootProps(guest, hostdev),
     },
     addressProps(guest, hostdev),
   );
@@ -81,7 +81,7 @@ export function pciHostProps(guest: Guest, hostdev: Hostdev): Props {
       failover_pair_id: teaming?.type === 'transient' ? teaming.persistent : undefined,
       display: onOrOff(display),
       ramfb: ramfb || undefined,
-      bootindex: nonZero(hostdev.boot?.order),
+      ...bootProps(guest, hostdev),
     },
     addressProps(guest, hostdev),
     romProps(hostdev),
@@ -96,7 +96,7 @@ export function hostInterfaceProps(guest: Guest, network: Interface): Props {
       host: hostPciAddress(network.source?.hostAddress),
       id: aliasOf(network),
       failover_pair_id: network.teaming?.type === 'transient' ? network.teaming.persistent : undefined,
-      bootindex: nonZero(bootIndex(guest.domain, network)),
+      ...bootProps(guest, network),
     },
     addressProps(guest, network),
     romProps(network),
@@ -113,7 +113,7 @@ export function mediatedProps(guest: Guest, hostdev: Hostdev): Props {
       sysfsdev: `/sys/bus/mdev/devices/${hostdev.source?.address?.uuid ?? ''}`,
       display: onOrOff(display),
       ramfb: ramfb || undefined,
-      bootindex: nonZero(hostdev.boot?.order),
+      ...bootProps(guest, hostdev),
     },
     addressProps(guest, hostdev),
     romProps(hostdev),
@@ -187,7 +187,7 @@ function scsiGenericProps(guest: Guest, hostdev: Hostdev, node: string): Props {
     driver: 'scsi-generic',
     drive: node,
     id: aliasOf(hostdev),
-    bootindex: nonZero(hostdev.boot?.order),
+    ...bootProps(guest, hostdev),
     bus: `${controllerAlias(guest, 'scsi', address.controller)}.0`,
     ...(isLsi ? { 'scsi-id': address.unit } : { channel: address.bus, 'scsi-id': address.target, lun: address.unit }),
   });

@@ -2,6 +2,7 @@
 import { findMachine } from '../capabilities';
 import { hasFlag, type Guest } from './context';
 import { firmwareMachineOptions } from './firmware';
+import { architectureOptions, lateArchitectureOptions } from './machine-features';
 import { onOrOff, words } from './props';
 import { isArmVirt, isX86 } from '../passes/machine';
 import type { CommandWords } from './words';
@@ -19,6 +20,7 @@ export function addMachine(out: CommandWords, guest: Guest): void {
       smm: features.smm && onOrOff(features.smm.state ?? true),
       i8042: features.ps2 && onOrOff(features.ps2.state),
       kernel_irqchip: interruptChip(guest),
+      ...architectureOptions(guest),
       'dump-guest-core': onOrOff(domain.memory.dumpCore ?? guest.context.settings?.dumpGuestCore ?? false),
       'mem-merge': memoryBacking?.nosharepages ? 'off' : undefined,
       nvdimm: hasNvdimm ? 'on' : undefined,
@@ -32,6 +34,7 @@ export function addMachine(out: CommandWords, guest: Guest): void {
       'pcspk-audiodev': speakerAudio(guest),
       hpet: hpetOption(guest),
       acpi: acpiOption(guest),
+      ...lateArchitectureOptions(guest),
     }),
   );
 }

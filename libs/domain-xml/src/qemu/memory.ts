@@ -1,22 +1,27 @@
 /** Memory and vCPUs: `-m`, the RAM backend, `-overcommit`, `-smp`. */
 import type { Domain } from '../elements/domain';
 import type { MemoryDevice } from '../elements/memory-device';
+import { archOf } from '../passes/machine';
 import type { Guest } from './context';
 import { hostMemoryObject } from './memory-backend';
 import { defaultRamId, usesPlainMemory } from './machine';
 import { words } from './props';
 import type { CommandWords } from './words';
 
-/** Memory comes in whole mebibytes, plugged memory in pairs of them. */
 const mib = 1024;
 
+/** KiB of which all memory is a multiple. */
+const memoryStep = ({ domain }: Guest): number => (isPower64(domain) ? 256 * mib : mib);
+const isPower64 = (domain: Domain): boolean => archOf(domain).startsWith('ppc64');
+
 /** KiB rounded as a start does; a guest that waits for its memory keeps what it had. */
-export function aligned({ context }: Guest, kib: number, step = mib): number {
-  return context.incoming === undefined ? Math.ceil(kib / step) * step : kib;
+export function aligned(guest: Guest, kib: number, step = memoryStep(guest)): number {
+  return guest.context.incoming === undefined ? Math.ceil(kib / step) * step : kib;
 }
 
 /** KiB of a memory device. */
-export const deviceSize = (guest: Guest, { target }: MemoryDevice): number => aligned(guest, target.size, 2 * mib);
+export const deviceSize = (guest: Guest, { target }: MemoryDevice): number =>
+  aligned(guest, target.size, Math.max(2 * mib, memoryStep(guest)));
 
 /** KiB that the guest has at its start: its NUMA cells together, or all but what memory devices bring. */
 export function initialMemory(guest: Guest): number {

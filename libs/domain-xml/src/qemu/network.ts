@@ -1,6 +1,6 @@
 /** Network cards: the host's side (`-netdev`) and the guest's side (`-device`). */
 import type { Interface } from '../elements/interface';
-import { bootIndex } from './boot-order';
+import { bootProps } from './boot-order';
 import { addBackend } from './character-backend';
 import { chardevId } from './character';
 import { aliasOf, hasFlag, unsupported, type Guest } from './context';
@@ -173,7 +173,7 @@ export function interfaceProps(guest: Guest, network: Interface): Props {
       netdev: netdevId(network),
       id: aliasOf(network),
       mac: network.mac?.address,
-      bootindex: nonZero(bootIndex(guest.domain, network)),
+      ...bootProps(guest, network),
     },
     addressProps(guest, network),
     romProps(network),

@@ -5,18 +5,22 @@
 import type { Device } from '../device';
 import type { Disk } from '../elements/disk';
 import type { Domain } from '../elements/domain';
+import type { Hostdev } from '../elements/hostdev';
 import { copyModel } from '../schema';
 import { diskBlocks, type BlockStep, type Passing } from './blockdev';
 import { numberDisk } from './block-chain';
 import { backendForQmp, type Character } from './character-backend';
-import { channelBackend, channelProps, chardevId, serialProps } from './character';
+import { channelBackend, channelProps, chardevId, redirdevBackend, redirdevProps, serialProps } from './character';
 import { unsupported, type Guest } from './context';
 import { controllerProps } from './controller';
 import { diskProps } from './disk';
+import { mediatedProps, pciHostProps, usbHostProps } from './hostdev';
 import { inputProps } from './input';
+import { memoryDeviceProps, memoryObjects } from './memory-device';
 import { interfaceProps, netdevId, netdevProps } from './network';
 import type { Props } from './props';
-import { rngObject, rngProps } from './rng';
+import { egdBackend, rngObject, rngProps } from './rng';
+import { cryptoObject, cryptoProps } from './small-devices';
 import { watchdogProps } from './watchdog';
 
 export interface QmpStep {
@@ -61,8 +65,28 @@ export function plugPlan(guest: Guest, device: Device): PlugPlan {
           plug(serialProps(guest, device.value)),
         ],
       };
-    case 'rngs':
-      return { domain, steps: [object(rngObject(device.value)), plug(rngProps(guest, device.value))] };
+    case 'rngs': {
+      const egd = egdBackend(device.value);
+      const before = egd ? backend(guest, egd.character, egd.options) : [];
+      return { domain, steps: [...before, object(rngObject(device.value)), plug(rngProps(guest, device.value))] };
+    }
+    case 'redirdevs':
+      return {
+        domain,
+        steps: [
+          ...backend(guest, device.value, redirdevBackend(device.value)),
+          plug(redirdevProps(guest, device.value)),
+        ],
+      };
+    case 'memories':
+      return {
+        domain,
+        steps: [...memoryObjects(guest, device.value).map(object), plug(memoryDeviceProps(guest, device.value))],
+      };
+    case 'cryptos':
+      return { domain, steps: [object(cryptoObject(device.value)), plug(cryptoProps(guest, device.value))] };
+    case 'hostdevs':
+      return plugHostdev(guest, device.value);
     case 'watchdogs':
       return { domain, steps: [plug(watchdogProps(guest, device.value))] };
     case 'controllers':
@@ -77,6 +101,20 @@ export function plugPlan(guest: Guest, device: Device): PlugPlan {
       };
     default:
       return unsupported(`devices of this kind (${device.list}) cannot be added to a running guest`);
+  }
+}
+
+function plugHostdev(guest: Guest, hostdev: Hostdev): PlugPlan {
+  const { domain } = guest;
+  switch (hostdev.type) {
+    case 'usb':
+      return { domain, steps: [plug(usbHostProps(guest, hostdev))] };
+    case 'pci':
+      return { domain, steps: [plug(pciHostProps(guest, hostdev))] };
+    case 'mdev':
+      return { domain, steps: [plug(mediatedProps(guest, hostdev))] };
+    default:
+      return unsupported(`host devices of type '${hostdev.type}' cannot be added to a running guest`);
   }
 }
 

@@ -50,7 +50,7 @@ const bigMark = '\ue000';
 const bigText = new RegExp(`"${bigMark}(\\d+)"`, 'g');
 
 /** The options as QEMU reads them; numbers above 2^53 (a disk's WWN) keep all their digits. */
-export function toJson(value: Props): string {
+export function toJson(value: object): string {
   const text = JSON.stringify(value, (_key, one: unknown) => (typeof one === 'bigint' ? `${bigMark}${one}` : one));
   return text.includes(bigMark) ? text.replace(bigText, '$1') : text;
 }

@@ -1,6 +1,6 @@
 /** Random number devices and where their numbers come from. */
 import type { Rng } from '../elements/small-devices';
-import { addBackend, type Character } from './character-backend';
+import { addBackend, type BackendOptions, type Character } from './character-backend';
 import { aliasOf, type Guest, type ObjectProps } from './context';
 import { addressProps } from './device-address';
 import { props, type Props } from './props';
@@ -9,15 +9,20 @@ import type { CommandWords } from './words';
 
 export function addRngs(out: CommandWords, guest: Guest): void {
   for (const rng of guest.domain.devices.rngs) {
-    if (rng.backend.model === 'egd')
-      addBackend(out, guest, egdBackend(rng), { id: rngChardev(rng), alias: aliasOf(rng) });
+    const egd = egdBackend(rng);
+    if (egd) addBackend(out, guest, egd.character, egd.options);
     out.object(rngObject(rng));
     out.device(rngProps(guest, rng));
   }
 }
 
 const rngChardev = (rng: Rng): string => `char${aliasOf(rng)}`;
-const egdBackend = ({ backend }: Rng): Character => backend;
+
+/** The chardev of a source that is a daemon behind a socket; undefined for the other sources. */
+export function egdBackend(rng: Rng): { character: Character; options: BackendOptions } | undefined {
+  if (rng.backend.model !== 'egd') return undefined;
+  return { character: rng.backend, options: { id: rngChardev(rng), alias: aliasOf(rng) } };
+}
 
 /** Where the host's kernel gives random bytes, when the document does not say. */
 const defaultSource = '/dev/random';

@@ -1,5 +1,6 @@
 /** TPMs: the host's own, or one emulated by a program that the caller has started. */
 import type { Tpm } from '../elements/memory-device';
+import { isArmVirt } from '../passes/machine';
 import { aliasOf, type Guest } from './context';
 import { addressProps } from './device-address';
 import { props, words, type Props } from './props';
@@ -37,6 +38,8 @@ function passthroughWords(out: CommandWords, { context }: Guest, tpm: Tpm, id: s
 }
 
 export function tpmProps(guest: Guest, tpm: Tpm): Props {
-  const driver = tpm.model === 'spapr-tpm-proxy' ? 'spapr-tpm-proxy' : (tpm.model ?? 'tpm-tis');
+  const model = tpm.model ?? 'tpm-tis';
+  // Boards without an ISA bus have the chip as a device of the board.
+  const driver = model === 'tpm-tis' && isArmVirt(guest.domain) ? 'tpm-tis-device' : model;
   return props({ driver, tpmdev: `tpm-${aliasOf(tpm)}`, id: aliasOf(tpm) }, addressProps(guest, tpm));
 }

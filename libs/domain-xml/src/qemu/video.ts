@@ -1,6 +1,6 @@
 /** Video cards. */
 import type { Video } from '../elements/media';
-import { isX86 } from '../passes/machine';
+import { isArmVirt } from '../passes/machine';
 import { aliasOf, hasFlag, unsupported, type Guest } from './context';
 import { addressProps } from './device-address';
 import { vhostUserChardevId } from './disk';
@@ -58,7 +58,7 @@ function driverName(guest: Guest, video: Video, isPrimary: boolean): string {
 }
 
 function virtioName(guest: Guest, video: Video, isPrimary: boolean): string {
-  const asVga = isPrimary && isX86(guest.domain) && hasFlag(guest, 'virtio-vga');
+  const asVga = isPrimary && !isArmVirt(guest.domain) && video.address?.type === 'pci' && hasFlag(guest, 'virtio-vga');
   if (video.driver?.name === 'vhostuser') return asVga ? 'vhost-user-vga' : virtioDriver('vhost-user-gpu', video);
   const gl = usesGlDevice(guest, video) ? '-gl' : '';
   return asVga ? `virtio-vga${gl}` : virtioDriver(`virtio-gpu${gl}`, video);

@@ -7,7 +7,11 @@ export class CommandWords {
   readonly descriptors: Descriptor[] = [];
   #fdSets = 0;
 
-  constructor(readonly context: CommandLineContext) {}
+  /** @param companions devices to be built just before those with these aliases */
+  constructor(
+    readonly context: CommandLineContext,
+    readonly companions: ReadonlyMap<string, Props> = new Map(),
+  ) {}
 
   add(...some: string[]): void {
     this.args.push(...some);
@@ -22,6 +26,8 @@ export class CommandWords {
   }
 
   device(device: Props): void {
+    const companion = this.companions.get(textOf(device['id']));
+    if (companion) this.device(companion);
     if (this.context.capabilities.flags.has('device.json+hotplug')) this.add('-device', toJson(device));
     else {
       const { driver, ...rest } = device;
