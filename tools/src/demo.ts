@@ -8,8 +8,8 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isVirtError } from '@virtbus/shared';
-import { connectBus } from '@virtbus/shared/bus';
+import { destroyDomain, isVirtError } from '@virtbus/shared';
+import { call, connectBus } from '@virtbus/shared/bus';
 import { demoDomain } from './demo/domain';
 import { qemuGuestLife } from './demo/life';
 import { tinyGuest } from './demo/tiny-guest';
@@ -30,15 +30,22 @@ async function main(): Promise<void> {
   };
   say('bringing the platform up');
   const platform = await startPlatform({ env, report: say });
+  const interrupted = new Promise<never>((_, reject) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const)
+      process.once(signal, () => reject(new Error(`ended by ${signal}`)));
+  });
   try {
     const bus = await connectBus({ name: 'demo', context: platform.env.VIRTBUS_CONTEXT });
     try {
       const guest = tinyGuest(folder);
       const disk = join(folder, 'data.img');
       writeFileSync(disk, Buffer.alloc(16 * 1024 * 1024));
-      await qemuGuestLife({ bus, say, xml: demoDomain(guest), disk, saveFile: join(folder, 'demo.save') });
+      const life = qemuGuestLife({ bus, say, xml: demoDomain(guest), disk, saveFile: join(folder, 'demo.save') });
+      await Promise.race([life, interrupted]);
       say('done: every state was observed');
     } finally {
+      // After a failure the guest may still run: it goes with the demo.
+      await call(bus, destroyDomain, {}, { target: 'demo', timeoutMs: 10_000 }).catch(() => undefined);
       await bus.close();
     }
   } finally {

@@ -7,10 +7,12 @@
  * Source: QEMU's guest agent protocol reference.
  */
 import { connect, type Socket } from 'node:net';
-import { VirtError } from '@virtbus/shared';
+import { isVirtError, VirtError } from '@virtbus/shared';
 
 const maxAnswer = 16 * 1024 * 1024;
 const delimiter = 0xff;
+/** A command that was not refused in this time is being carried out, milliseconds. */
+const acceptedMs = 1_000;
 
 export interface AgentCommand {
   execute: string;
@@ -31,7 +33,7 @@ export async function askAgent(
   try {
     await synchronize(socket, limit);
     const answer = exchange(socket, command, limit);
-    return await (how.silent ? Promise.race([answer, closed(socket)]) : answer);
+    return await (how.silent ? refusalOf(answer, socket) : answer);
   } catch (error) {
     if (!limit.aborted) throw error;
     const detail = `${command.execute} was not answered within ${how.timeoutMs} ms`;
@@ -114,4 +116,17 @@ function settle(line: string, command: string, resolve: (v: unknown) => void, re
   }
 }
 
-const closed = (socket: Socket): Promise<void> => new Promise((resolve) => socket.once('close', () => resolve()));
+/** For a command that succeeds without a word: only a refusal is waited for, and not for long. */
+async function refusalOf(answer: Promise<unknown>, socket: Socket): Promise<void> {
+  const accepted = new Promise<void>((resolve) => {
+    setTimeout(resolve, acceptedMs).unref();
+    socket.once('end', () => resolve()).once('close', () => resolve());
+  });
+  await Promise.race([
+    accepted,
+    answer.catch(async (error: unknown) => {
+      if (!isVirtError(error, 'AGENT_COMMAND_FAILED')) return accepted;
+      throw error;
+    }),
+  ]);
+}

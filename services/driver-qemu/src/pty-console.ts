@@ -2,6 +2,7 @@
  * A console of the guest on a pseudo terminal: we hold its other end from before the first instruction, keep the last
  * output, and pass bytes on to whoever is connected.
  */
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { ReadStream } from 'node:tty';
 import type { ConsoleChannel } from '@virtbus/driver-runtime';
@@ -26,7 +27,8 @@ export class PtyConsole implements ConsoleChannel {
   /** @param path of the terminal, as `query-chardev` tells it: `/dev/pts/3`. */
   static async open(device: string, path: string): Promise<PtyConsole> {
     // Through libuv's tty, which reopens and polls it: a plain file read would block a thread for each console.
-    const file = await open(path, 'r+');
+    // It must not become our controlling terminal: its end would then be ours, by SIGHUP.
+    const file = await open(path, constants.O_RDWR | constants.O_NOCTTY);
     const terminal = new ReadStream(file.fd);
     terminal.unref();
     heldOpen.set(terminal, file);

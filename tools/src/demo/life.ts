@@ -136,7 +136,6 @@ class Console {
     const deadline = Date.now() + patienceMs;
     for (;;) {
       for (let end = this.text.indexOf('\n'); end >= 0; end = this.text.indexOf('\n')) {
-         
         const line = this.text.slice(0, end).replaceAll(/[\x00-\x08\x0b-\x1f]/g, '');
         this.text = this.text.slice(end + 1);
         if (line.trim()) each(line);
