@@ -4,9 +4,9 @@
  * Survives what the server does meanwhile. After a loss of the connection it goes on where it was; when the stream
  * itself was lost and made anew, it says so (`reset`) and begins again at the new stream's start.
  */
-import { ConsumerEvents, DeliverPolicy, type ConsumerMessages, type OrderedConsumerOptions } from 'nats';
+import { ConsumerEvents, DeliverPolicy, ErrorCode, type ConsumerMessages, type OrderedConsumerOptions } from 'nats';
 import { eventFilter, streams } from '../contracts/subjects';
-import { VirtError } from '../errors';
+import { isVirtError, VirtError } from '../errors';
 import type { DomainEvent } from '../model';
 import { decode } from './codec';
 import type { Bus } from './connection';
@@ -67,7 +67,7 @@ export async function* tail(bus: Bus, options: TailOptions): AsyncGenerator<Logg
         }
       }
     } catch (error) {
-      if (options.once) throw VirtError.from(error);
+      if (options.once || isVirtError(error, 'ACCESS_DENIED')) throw VirtError.from(error);
       await pause(options.signal);
       continue;
     }
@@ -115,6 +115,13 @@ async function headOf(bus: Bus): Promise<{ last: number; born: string | undefine
     return { last: state.last_seq, born: created };
   } catch (error) {
     if (isMissing(error)) return { last: 0, born: undefined };
+    if ((error as { code?: string }).code === ErrorCode.PermissionsViolation) {
+      throw new VirtError(
+        'ACCESS_DENIED',
+        { detail: 'these credentials may not read the event log' },
+        { cause: error },
+      );
+    }
     throw error;
   }
 }
