@@ -13,6 +13,7 @@ import {
   type JetStreamManager,
   type NatsConnection,
 } from 'nats';
+import { fromSeed } from 'nkeys.js';
 import { z } from 'zod';
 import { VirtError } from '../errors';
 import type { Log } from '../log';
@@ -113,8 +114,18 @@ function authentication(options: BusOptions, context: ContextFile | undefined): 
   if (options.creds) return { authenticator: credsAuthenticator(readSecret(options.creds)) };
   if (options.user) return { user: options.user, ...(options.password ? { pass: options.password } : {}) };
   if (options.token) return { token: options.token };
-  if (context) return { authenticator: nkeyAuthenticator(new TextEncoder().encode(context.nkey)) };
+  if (context) return { authenticator: nkeyAuthenticator(seedOf(context, options.context)) };
   return {};
+}
+
+function seedOf({ nkey }: ContextFile, path: string | undefined): Uint8Array {
+  const seed = new TextEncoder().encode(nkey);
+  try {
+    fromSeed(seed);
+    return seed;
+  } catch (cause) {
+    throw new VirtError('AUTH_FAILED', { detail: `${path}: nkey: is no seed of an nkey` }, { cause });
+  }
 }
 
 function readSecret(path: string): Uint8Array {
