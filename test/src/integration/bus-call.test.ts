@@ -116,8 +116,8 @@ describe('a call', () => {
     let reason: unknown;
     await serving([
       endpoint(startDomain, (_request, { signal }): Promise<never> => {
-        signal.addEventListener('abort', () => (reason = signal.reason));
-        return new Promise(() => undefined);
+        signal.addEventListener('abort', () => (reason = signal.reason as unknown));
+        return new Promise<never>(() => undefined);
       }),
     ]);
     const began = performance.now();
