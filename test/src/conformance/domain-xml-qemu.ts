@@ -13,19 +13,22 @@ import {
 import { differenceInText, differenceInTrees, saysTheSame } from './compare';
 import { fixedUuid } from './generic-domain-xml';
 import { Tally, type Kit, type Runner } from './kit';
+import type { HostCase } from './kit-host';
+import { judgeCommandLine } from './qemu-arguments';
 
-interface Case {
+interface Case extends HostCase {
   id: string;
   expect: 'ok' | 'parse-error' | 'args-failure';
   input: string;
   missingInput?: boolean;
   expectXml?: string;
   expectError?: string;
+  expectArgs?: string;
   qemuVersion: string;
   capabilities?: string;
   simple?: boolean;
   parseFlags?: string[];
-  options?: { capsAdd?: string[]; capsRemove?: string[] };
+  options?: HostCase['options'] & { capsAdd?: string[]; capsRemove?: string[] };
 }
 
 interface ActiveCase {
@@ -112,6 +115,7 @@ function judge(
       again.output === undefined ? `refused: ${again.refusal}` : differenceInText(expected, again.output),
     );
   }
+  if (one.expect !== 'parse-error' && caps !== undefined) judgeCommandLine(kit, one, caps, options, add);
   if (shouldRefuse && one.expectError !== undefined) {
     const expected = kit.read(one.expectError).trim();
     add(
