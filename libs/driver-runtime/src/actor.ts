@@ -71,6 +71,8 @@ export class Actor<G extends Guest = Guest> {
   job: JobInfo | undefined;
   lastJob: JobInfo | undefined;
   abortJob: AbortController | undefined;
+  /** The command that moves the balloon, until it has arrived: the guest takes its time. */
+  ballooning: { id: string; kib: number } | undefined;
   managedSave = false;
   /** The definition was changed while the guest runs. */
   updated = false;
@@ -240,6 +242,7 @@ export class Actor<G extends Guest = Guest> {
     this.guest = undefined;
     this.record.guest = undefined;
     this.record.asked = undefined;
+    this.ballooning = undefined;
     this.record.id = -1;
     this.record.state = to.state;
     this.record.reason = to.reason;
@@ -259,6 +262,7 @@ export class Actor<G extends Guest = Guest> {
   /** The guest's power news are the effect of the command that asked it to shut down or reboot. */
   private causeOf(news: Exclude<GuestNews, { kind: 'live' }>): NewEvent['cause'] {
     const { asked } = this.record;
+    if (news.kind === 'event' && news.class === 'balloon') return this.balloonCause(news.data?.actualKiB);
     if (news.caused && this.current) return this.current;
     const power =
       news.kind === 'ended' ||
@@ -267,6 +271,12 @@ export class Actor<G extends Guest = Guest> {
     if (!asked || !power) return null;
     if (news.kind === 'event') this.record.asked = undefined;
     return { id: asked };
+  }
+
+  private balloonCause(actualKiB: unknown): NewEvent['cause'] {
+    const { ballooning } = this;
+    if (ballooning?.kib === actualKiB) this.ballooning = undefined;
+    return ballooning ? { id: ballooning.id } : null;
   }
 
   /** Run a command once: the same id gets its first answer again, also from before a restart. */

@@ -110,7 +110,7 @@ export class QemuDriver implements Driver<QemuGuest> {
   }
 
   prepare(domain: Domain, { before }: { before?: Domain | undefined }): { domain: Domain; warnings: string[] } {
-    const options = { newDefinition: before === undefined, privileged: process.getuid?.() === 0 };
+    const options = { newDefinition: before === undefined };
     return { domain: prepareDomain(domain, this.capabilitiesFor(domain), options), warnings: [] };
   }
 

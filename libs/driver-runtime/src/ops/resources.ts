@@ -16,7 +16,10 @@ export const memory = change(setMemory, 'any', async ({ kib, maximum, affect }, 
       throw new VirtError('OPERATION_INVALID', { detail: 'cannot resize the maximum memory on an active domain' });
     }
   }
-  if (sides.includes('live')) await facet(host.implementation, 'balloon').set(guestOf(actor), kib, call.signal);
+  if (sides.includes('live')) {
+    actor.ballooning = { id: call.id, kib };
+    await facet(host.implementation, 'balloon').set(guestOf(actor), kib, call.signal);
+  }
   if (sides.includes('config')) {
     actor.setConfig(withMemory(actor.config!, kib, maximum));
     actor.emit({ class: 'config', type: 'memory', data: { kib, maximum } });

@@ -1,6 +1,6 @@
-/** The list of domains and one domain of it, out of the projection: no host is asked. */
-import { getDomain, isActive, listDomains, type DomainSummary, type Request } from '@virtbus/shared';
-import { endpoint, type Endpoint } from '@virtbus/shared/bus';
+/** The list of domains, out of the projection: no host is asked; and one domain, as its home tells it. */
+import { driverGet, getDomain, isActive, listDomains, type DomainSummary, type Request } from '@virtbus/shared';
+import { callDriver, endpoint, type Endpoint } from '@virtbus/shared/bus';
 import { onBehalf, summaryOf, type Fleet } from '../fleet';
 import { positionOf } from '../projection';
 import { matcher } from './glob';
@@ -17,9 +17,26 @@ export function listEndpoint({ projection, hosts }: Fleet): Endpoint {
 
 export function getEndpoint(fleet: Fleet): Endpoint {
   return endpoint(getDomain, async (_request, call) => {
-    const domain = await summaryOf(fleet, call.target!, onBehalf(call).timeoutMs);
+    const known = await summaryOf(fleet, call.target!, onBehalf(call).timeoutMs);
+    const domain = await askedAtHome(fleet, known);
     return { domain, asOf: fleet.projection.asOf, online: fleet.hosts.isOnline(domain) };
   });
+}
+
+/** How long the home host may take to say how a domain is, milliseconds; then the last known is told. */
+const patienceMs = 1_000;
+
+/** One domain is asked for at its home: whoever has heard an event is never told an older state afterwards. */
+async function askedAtHome({ bus, hosts, knowledge }: Fleet, known: DomainSummary): Promise<DomainSummary> {
+  if (!hosts.isOnline(known)) return known;
+  try {
+    const context = { timeoutMs: patienceMs, domain: known.uuid };
+    const { domain } = await callDriver(bus, known, driverGet, {}, context);
+    knowledge.heard(domain);
+    return domain;
+  } catch {
+    return known;
+  }
 }
 
 /** One page of what matches, and how many match in all. */
