@@ -63,6 +63,7 @@ export function hostContext(one: HostCase, capabilities: QemuCapabilities, domai
       { sizeKib: 1048576, mount: '/dev/hugepages1G', isDefault: false },
     ],
     autoNodeset: '0-3',
+    numaNodes: [0, 1, 2, 3],
     memoryDir: '/var/lib/libvirt/qemu/ram',
     runDir: '/var/run/libvirt/qemu',
     shmemDir: '/var/lib/libvirt',

@@ -2,10 +2,9 @@
 import type { Audio, Sound } from '../elements/media';
 import { aliasOf, unsupported, type Guest } from './context';
 import { addressProps } from './device-address';
-import { props, type LooseProps, type Props } from './props';
+import { props, type LooseProps, type Props, toJson } from './props';
 import { virtioProps } from './virtio';
 import type { CommandWords } from './words';
-import { toJson } from './props';
 
 export function addAudios(out: CommandWords, guest: Guest): void {
   for (const audio of guest.domain.devices.audios) out.add('-audiodev', toJson(audiodevProps(audio)));

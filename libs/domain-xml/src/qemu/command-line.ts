@@ -9,6 +9,7 @@ import { isI440fx, isQ35 } from '../passes/machine';
 import { addAudios, addSounds, audioEnvironment } from './audio';
 import { addBalloon } from './balloon';
 import { numberImages } from './block-chain';
+import { reservationHelper } from './blockdev';
 import { addChannels, addConsoles, addParallels, addRedirdevs, addSerials, addSmartcards } from './character';
 import { addClock, clockEnvironment } from './clock';
 import { hasFlag, type CommandLineContext, type Guest, type QemuCommandLine } from './context';
@@ -16,10 +17,21 @@ import { addCardReaders, addControllers, addPciHole } from './controller';
 import { addCpu } from './cpu';
 import { addDisks, isPluggedLater } from './disk';
 import { addFilesystems } from './filesystem';
-import { reservationHelper } from './blockdev';
+import { addBoot, addFlash, addKernel, addLoader, addPowerManagement } from './firmware';
+import { addGraphics, displayEnvironment } from './graphics';
 import { addHostdevs } from './hostdev';
+import { addInputs } from './input';
+import { iothreadObject, iothreadsOf } from './iothreads';
 import { addLaunchSecurity } from './launch-security';
+import { addAccelerator, addMachine, addNoAcpi } from './machine';
+import { addMemory, addVcpus } from './memory';
 import { addMemoryDevices } from './memory-device';
+import { addMonitor } from './monitor';
+import { addInterfaces } from './network';
+import { addNuma } from './numa';
+import { escapeWord, onOrOff } from './props';
+import { addRngs } from './rng';
+import { addSandbox } from './sandbox';
 import {
   addCryptos,
   addGenerationId,
@@ -33,22 +45,10 @@ import {
 import { addFirmwareConfiguration, addSmbios } from './smbios';
 import { throttleObjects } from './throttle';
 import { addTpms } from './tpm';
-import { addBoot, addFlash, addKernel, addLoader, addPowerManagement } from './firmware';
-import { addGraphics, displayEnvironment } from './graphics';
-import { addInputs } from './input';
-import { iothreadObject, iothreadsOf } from './iothreads';
-import { addAccelerator, addMachine, addNoAcpi } from './machine';
-import { addMemory, addVcpus } from './memory';
-import { addNuma } from './numa';
-import { addInterfaces } from './network';
-import { escapeWord, onOrOff } from './props';
-import { addRngs } from './rng';
-import { addSandbox } from './sandbox';
 import { addVideos } from './video';
 import { addWatchdogs } from './watchdog';
 import { CommandWords } from './words';
 import { zpciCompanions } from './zpci';
-import { addMonitor } from './monitor';
 
 /** Throws CONFIG_UNSUPPORTED for what this QEMU or this context can not do, by name. */
 export function buildCommandLine(domain: Domain, context: CommandLineContext): QemuCommandLine {

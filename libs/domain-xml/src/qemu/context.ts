@@ -107,6 +107,8 @@ export interface CommandLineContext {
   readonly environment: Readonly<Record<string, string>>;
   readonly settings?: HostSettings;
   readonly hugePages?: readonly HugePages[];
+  /** NUMA nodes of the host; not looked at when absent. */
+  readonly numaNodes?: readonly number[];
   /** The NUMA nodes that the host's balancer advises, for `placement='auto'`: `0-3`. */
   readonly autoNodeset?: string;
   /** Folder for memory files that are not huge pages. */

@@ -1,7 +1,7 @@
 /** Controllers: what QEMU has to be told to build; those that the machine brings are left out. */
 import type { Controller, ControllerType } from '../elements/controller';
 import { isI440fx, isQ35 } from '../passes/machine';
-import { aliasOf, unsupported, type Guest } from './context';
+import { aliasOf, hasFlag, unsupported, type Guest } from './context';
 import { addressProps, controllerAlias } from './device-address';
 import { iothreadMapping } from './iothreads';
 import { nonZero, props, type LooseProps, type Props } from './props';
@@ -77,10 +77,25 @@ const usbDrivers: Readonly<Record<string, string>> = {
   'qemu-xhci': 'qemu-xhci',
 };
 
+/** Those that not every QEMU has. */
+const flaggedUsbDrivers = new Set([
+  'piix3-usb-uhci',
+  'piix4-usb-uhci',
+  'usb-ehci',
+  'ich9-usb-ehci1',
+  'vt82c686b-usb-uhci',
+  'pci-ohci',
+  'nec-usb-xhci',
+  'qemu-xhci',
+]);
+
 function usbProps(guest: Guest, controller: Controller): LooseProps | undefined {
-  const { model = 'piix3-uhci', ports, master } = controller;
+  const { model, ports, master } = controller;
   if (model === 'none') return undefined;
-  const driver = usbDrivers[model] ?? unsupported(`USB controller model '${model}' is not supported`);
+  if (model === undefined) return unsupported('no model provided for USB controller');
+  const driver = usbDrivers[model];
+  if (driver === undefined || (flaggedUsbDrivers.has(driver) && !hasFlag(guest, driver)))
+    return unsupported(`USB controller model '${model}' not supported in this QEMU binary`);
   const isXhci = driver.endsWith('xhci');
   if (ports !== undefined && !isXhci) return unsupported(`'ports' is not supported for USB controller '${model}'`);
   return {

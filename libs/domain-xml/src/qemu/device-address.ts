@@ -1,7 +1,7 @@
 /** Where a device sits, as QEMU's properties: bus, slot, port. */
 import { VirtError } from '@virtbus/shared';
-import type { Address, DeviceInfo } from '../elements/device-info';
 import type { ControllerType } from '../elements/controller';
+import type { Address, DeviceInfo } from '../elements/device-info';
 import { findController } from '../passes/controllers';
 import { aliasOf, type Guest } from './context';
 import type { LooseProps } from './props';

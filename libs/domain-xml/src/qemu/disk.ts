@@ -2,12 +2,12 @@
 import type { Disk } from '../elements/disk';
 import { diskIndex, findController } from '../passes/controllers';
 import { diskBlocks, type BlockStep, type DiskBlocks } from './blockdev';
-import { reconnectOptions } from './character-backend';
 import { bootIndex, bootProps } from './boot-order';
+import { reconnectOptions } from './character-backend';
 import { aliasOf, unsupported, type DiskNodes, type Guest } from './context';
 import { addressProps, controllerAlias } from './device-address';
-import { nonZero, onOrOff, props, words, type LooseProps, type Props } from './props';
 import { iothreadMapping } from './iothreads';
+import { nonZero, onOrOff, props, words, type LooseProps, type Props } from './props';
 import { virtioProps } from './virtio';
 import type { CommandWords } from './words';
 

@@ -1,8 +1,9 @@
 /** What the guest boots with: flash images or a BIOS file, a kernel, ACPI tables, and in which order it looks for a system. */
+import { VirtError } from '@virtbus/shared';
 import type { Domain } from '../elements/domain';
 import { emptySource, type Image } from './block-chain';
-import { chainSteps } from './blockdev';
 import { layersOf } from './block-layers';
+import { chainSteps } from './blockdev';
 import type { Guest } from './context';
 import { addBlockSteps } from './disk';
 import { escapeWord, words } from './props';
@@ -40,6 +41,11 @@ function variablesImage({ os }: Domain): Image | undefined {
 }
 
 export function addFlash(out: CommandWords, guest: Guest): void {
+  const { firmware, loader } = guest.domain.os;
+  if (firmware !== undefined && loader?.path === undefined)
+    throw new VirtError('OPERATION_FAILED', {
+      detail: `Unable to find '${firmware}' firmware that is compatible with the current configuration`,
+    });
   for (const image of [codeImage(guest.domain), variablesImage(guest.domain)])
     if (image) addBlockSteps(out, chainSteps(guest, image, out));
 }

@@ -1,7 +1,6 @@
 /** Guests whose memory the host can not read. */
-import type { Guest } from './context';
+import type { Guest, ObjectProps } from './context';
 import { props } from './props';
-import type { ObjectProps } from './context';
 import type { CommandWords } from './words';
 
 /** The object that the machine names as its `confidential-guest-support`. */

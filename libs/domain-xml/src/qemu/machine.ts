@@ -1,10 +1,10 @@
 /** `-machine` and `-accel`. */
 import { findMachine } from '../capabilities';
+import { isArmVirt, isX86 } from '../passes/machine';
 import { hasFlag, type Guest } from './context';
 import { firmwareMachineOptions } from './firmware';
 import { architectureOptions, lateArchitectureOptions } from './machine-features';
 import { onOrOff, words } from './props';
-import { isArmVirt, isX86 } from '../passes/machine';
 import type { CommandWords } from './words';
 
 export function addMachine(out: CommandWords, guest: Guest): void {

@@ -144,7 +144,11 @@ function placement({ domain, context }: Guest, { cell, device }: MemoryRequest):
   if (own !== undefined) return { nodes: parseSet(own), policy };
   if (mode === 'restrictive') return {};
   const set = memnode?.nodeset ?? (memory?.placement === 'auto' ? context.autoNodeset : memory?.nodeset);
-  return set === undefined ? {} : { nodes: parseSet(set), policy };
+  if (set === undefined) return {};
+  const nodes = parseSet(set);
+  const missing = nodes?.find((node) => context.numaNodes?.includes(node) === false);
+  if (missing !== undefined) return unsupported(`NUMA node ${missing} is unavailable`);
+  return { nodes, policy };
 }
 
 function canonicalPath(guest: Guest, { isMachineRam }: MemoryRequest, { kind }: Plan): LooseProps {

@@ -2,8 +2,8 @@
 import type { MemoryDevice } from '../elements/memory-device';
 import { aliasOf, unsupported, type Guest, type ObjectProps } from './context';
 import { addressProps } from './device-address';
-import { hostMemoryObject } from './memory-backend';
 import { deviceSize } from './memory';
+import { hostMemoryObject } from './memory-backend';
 import { nonZero, props, type Props } from './props';
 import { virtioProps } from './virtio';
 import type { CommandWords } from './words';

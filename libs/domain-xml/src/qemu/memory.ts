@@ -3,8 +3,8 @@ import type { Domain } from '../elements/domain';
 import type { MemoryDevice } from '../elements/memory-device';
 import { archOf } from '../passes/machine';
 import type { Guest } from './context';
-import { hostMemoryObject } from './memory-backend';
 import { defaultRamId, usesPlainMemory } from './machine';
+import { hostMemoryObject } from './memory-backend';
 import { words } from './props';
 import type { CommandWords } from './words';
 

@@ -1,8 +1,8 @@
 /** Network cards: the host's side (`-netdev`) and the guest's side (`-device`). */
 import type { Interface } from '../elements/interface';
 import { bootProps } from './boot-order';
-import { addBackend } from './character-backend';
 import { chardevId } from './character';
+import { addBackend } from './character-backend';
 import { aliasOf, hasFlag, unsupported, type Guest } from './context';
 import { addressProps } from './device-address';
 import { nonZero, props, type LooseProps, type Props } from './props';
@@ -34,6 +34,10 @@ export const queuesOf = ({ driver }: Interface): number => Math.max(1, driver?.q
 
 export function addInterfaces(out: CommandWords, guest: Guest): void {
   for (const network of guest.domain.devices.interfaces) {
+    if (network.backend?.tap !== undefined && !usesTap(network))
+      unsupported(
+        `interface ${network.mac?.address ?? aliasOf(network)} - custom tap device path is not supported for network interfaces of type ${network.type}`,
+      );
     // A device of the host that the guest gets whole stands among the host devices.
     if (network.type === 'hostdev') continue;
     if (network.type === 'vhostuser') addVhostUserChardev(out, guest, network);

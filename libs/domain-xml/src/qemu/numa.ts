@@ -2,10 +2,10 @@
 import { findMachine } from '../capabilities';
 import type { NumaCell } from '../elements/cpu';
 import { parseSet } from '../schema';
-import { escapeWord, words } from './props';
-import type { Guest } from './context';
-import { hostMemoryObject, needsBackend, type MemoryRequest } from './memory-backend';
+import { unsupported, type Guest } from './context';
 import { aligned } from './memory';
+import { hostMemoryObject, needsBackend, type MemoryRequest } from './memory-backend';
+import { escapeWord, words } from './props';
 import type { CommandWords } from './words';
 
 export function addNuma(out: CommandWords, guest: Guest): void {
@@ -14,7 +14,9 @@ export function addNuma(out: CommandWords, guest: Guest): void {
   if (cells.length === 0) return;
   const requests = cells.map((cell, index): MemoryRequest => {
     const number = cell.id ?? index;
-    return { id: `ram-node${number}`, kib: aligned(guest, cell.memory), cell: number };
+    const kib = aligned(guest, cell.memory);
+    if (kib > Number.MAX_SAFE_INTEGER) unsupported(`memory size of NUMA node '${number}' overflowed after alignment`);
+    return { id: `ram-node${number}`, kib, cell: number };
   });
   const machine = findMachine(guest.context.capabilities, domain.type, domain.os.type?.machine ?? '');
   const byNumber = machine?.numaMemSupported === true && !requests.some((request) => needsBackend(guest, request));

@@ -118,6 +118,8 @@ const shmemChardev = ({ context }: Guest, shmem: Shmem): string =>
   });
 
 function shmemProps(guest: Guest, shmem: Shmem): Props {
+  if (shmem.address?.type !== 'pci')
+    return unsupported("only 'pci' addresses are supported for the shared memory device");
   const isPlain = shmem.model?.type === 'ivshmem-plain';
   return props(
     { driver: shmem.model?.type ?? 'ivshmem', id: aliasOf(shmem) },

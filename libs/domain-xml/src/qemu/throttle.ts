@@ -1,8 +1,8 @@
 /** Limits on disk traffic: throttle groups that filters of several disks share. */
 import type { Disk } from '../elements/disk';
 import type { Domain } from '../elements/domain';
-import type { ObjectProps } from './context';
 import { throttleGroupId } from './blockdev';
+import type { ObjectProps } from './context';
 import { props, type Props } from './props';
 
 type Limits = NonNullable<Disk['iotune']>;
