@@ -14,6 +14,7 @@ import {
   startDomain,
   type DomainEvent,
   type DomainSummary,
+  type Inventory,
 } from '@virtbus/shared';
 import { authorization, contextOf, newUser, userName, type UserRole } from '@virtbus/shared/auth';
 import { call, callDriver, clientStream, connectBus, lastSequence, newId, tail, type Bus } from '@virtbus/shared/bus';
@@ -50,6 +51,7 @@ export class Stack implements AsyncDisposable {
   readonly domainServices: TestProcess[] = [];
   readonly drivers = new Map<string, TestProcess>();
   private readonly buses: Bus[] = [];
+  private service: Bus | undefined;
 
   private constructor(
     readonly folder: TemporaryFolder,
@@ -161,8 +163,12 @@ export class Stack implements AsyncDisposable {
     return `${now.state}(${now.reason})`;
   }
 
-  /** The stored events of a domain, oldest first. */
+  /** The stored events of a domain, oldest first; what running drivers have in their journals has arrived by then. */
   async events(bus: Bus, uuid?: string): Promise<DomainEvent[]> {
+    for (const [host, driver] of this.drivers) {
+      const waiting = async (): Promise<number> => (await this.inventoryOf(host)).status.journal;
+      if (driver.running) await eventually(waiting, 0, { timeoutMs: 20_000 });
+    }
     const found: DomainEvent[] = [];
     const filter = eventFilter(uuid ? { uuid } : {});
     for await (const { event } of tail(bus, { filter, since: 'all', once: true })) found.push(event);
@@ -175,8 +181,12 @@ export class Stack implements AsyncDisposable {
 
   /** What the host itself says of its domains. */
   async inventory(host: string): Promise<DomainSummary[]> {
-    const bus = await this.connect('service');
-    return (await callDriver(bus, { host, driver: 'qemu' }, driverInventory, {})).domains;
+    return (await this.inventoryOf(host)).domains;
+  }
+
+  private async inventoryOf(host: string): Promise<Inventory> {
+    this.service ??= await this.connect('service');
+    return callDriver(this.service, { host, driver: 'qemu' }, driverInventory, {});
   }
 
   /** Pids of the QEMU processes that belong to this stack. */
