@@ -30,7 +30,9 @@ export async function attachConsole(session: Session, out: Output, target: strin
   const escape = escapeByte(how.escape ?? '^]');
   const { clientStream, newId } = busModule();
   const id = newId();
-  const stream = clientStream(await session.bus(), id, (bytes) => out.write(bytes));
+  // The host begins with what it has kept; that is shown below the words that say where it comes from.
+  let held: Uint8Array[] | undefined = [];
+  const stream = clientStream(await session.bus(), id, (bytes) => void (held ? held.push(bytes) : out.write(bytes)));
   const request = { session: id, force: how.force ?? false, ...(how.devname ? { device: how.devname } : {}) };
   const opened = await session.call('openConsole', request, target).catch((error: unknown) => {
     stream.end();
@@ -41,6 +43,8 @@ export async function attachConsole(session: Session, out: Output, target: strin
   const terminal = stdin.isTTY === true;
   out.note(`Connected to domain '${target}'`);
   if (terminal) out.note(`Escape character is ${how.escape ?? '^]'}`);
+  for (const bytes of held.splice(0)) out.write(bytes);
+  held = undefined;
 
   let left = false;
   const leave = (): void => {

@@ -8,15 +8,18 @@ import { UsageError } from './spec';
 
 /**
  * @param apply takes the edited text; when it fails, a person at a terminal may edit again
+ * @param note says where a text is kept that was refused
  * @returns what `apply` answered, or undefined when nothing was changed
  */
 export async function editText<T>(
   text: string,
   name: string,
   apply: (edited: string) => Promise<T>,
+  note: (text: string) => void,
 ): Promise<T | undefined> {
   const folder = await mkdtemp(join(tmpdir(), 'virtbus-edit-'));
   const path = join(folder, basename(name));
+  let keep = false;
   try {
     await writeFile(path, text, { mode: 0o600 });
     for (;;) {
@@ -26,11 +29,14 @@ export async function editText<T>(
       try {
         return await apply(edited);
       } catch (error) {
-        if (!(await again(error))) throw error;
+        if (await again(error)) continue;
+        keep = true;
+        note(`note: your text is kept in ${path}`);
+        throw error;
       }
     }
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    if (!keep) await rm(folder, { recursive: true, force: true });
   }
 }
 

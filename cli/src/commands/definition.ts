@@ -163,9 +163,8 @@ export const edit = command({
     const { domain: found } = await session.call('getDomain', {}, args.domain);
     if (!found.persistent) throw new UsageError(`domain '${found.name}' is transient: it has no definition to edit`);
     const { xml = '' } = await session.call('getDomainXmlWithSecrets', { inactive: true }, found.uuid);
-    const answer = await editText(xml, `${found.name}.xml`, (edited) =>
-      session.call('defineDomain', { xml: edited, host: found.host, validate: strict }),
-    );
+    const apply = (edited: string) => session.call('defineDomain', { xml: edited, host: found.host, validate: strict });
+    const answer = await editText(xml, `${found.name}.xml`, apply, (text) => out.note(text));
     if (answer === undefined)
       out.show({ changed: false }, () => `Domain '${found.name}' XML configuration not changed.`);
     else out.show({ changed: true, ...answer }, () => `Domain '${answer.domain.name}' XML configuration edited.`);

@@ -5,7 +5,7 @@ import { plain, type Paint } from '../output';
 export function table(head: readonly string[], rows: readonly (readonly string[])[], paint: Paint = plain): string {
   const widths = head.map((title, i) => Math.max(...[title, ...rows.map((row) => row[i] ?? '')].map(width)));
   const line = (cells: readonly string[]): string =>
-    ` ${cells.map((cell, i) => (i === head.length - 1 ? cell : pad(cell, widths[i]!))).join('   ')}`;
+    ` ${cells.map((cell, i) => (i === head.length - 1 ? cell : pad(cell, widths[i]!))).join('   ')}`.trimEnd();
   const dashes = '-'.repeat(widths.reduce((sum, each) => sum + each + 3, 0));
   return [paint('bold', line(head)), dashes, ...rows.map(line)].join('\n') + '\n';
 }
