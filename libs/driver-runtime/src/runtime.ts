@@ -12,6 +12,7 @@ import { createLog, type Log } from '@virtbus/shared/log';
 import { adopt, autostart } from './adoption';
 import type { Driver, Guest } from './driver';
 import { endpoints } from './endpoints';
+import { lockFolder } from './folder-lock';
 import { Heartbeat } from './heartbeat';
 import { DriverHost } from './host';
 import { type driverSettings } from './settings';
@@ -31,6 +32,7 @@ export async function runDriver<G extends Guest>(
   const log = createLog({ service: 'driver', host: values.host, level: values.logLevel });
   const state = join(values.stateDir, 'hosts', values.host);
   const driver = await make({ state, log });
+  const lock = await lockFolder(join(state, driver.name));
   const store = new Store(join(state, driver.name), join(values.runDir, values.host, driver.name));
   const host = new DriverHost<G>(values.host, driver, store, log.child({ driver: driver.name }));
   await adopt(host, host.load());
@@ -63,6 +65,7 @@ export async function runDriver<G extends Guest>(
       for (const actor of host.all()) actor.guest?.detach();
       await bus.close();
       host.journalOnDisk.close();
+      lock[Symbol.dispose]();
     },
   };
 }
