@@ -18,10 +18,10 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { VirtError } from '@virtbus/shared';
+import { domainStates, VirtError } from '@virtbus/shared';
 import type { DomainRecord, HostRecord, Tombstone } from './record';
 
 /** How long the answers of a domain that has gone are kept, milliseconds. */
@@ -66,7 +66,7 @@ export class Store {
     const damaged: { uuid: string; why: string }[] = [];
     for (const uuid of readdirSync(join(this.folder, 'domains'))) {
       try {
-        records.push(JSON.parse(readFileSync(join(this.folderOf(uuid), 'record.json'), 'utf8')) as DomainRecord);
+        records.push(readRecord(readFileSync(join(this.folderOf(uuid), 'record.json'), 'utf8'), uuid));
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code === 'ENOENT' && readdirSync(this.folderOf(uuid)).length === 0) {
           rmSync(this.folderOf(uuid), { recursive: true });
@@ -119,13 +119,15 @@ export class Store {
         rmSync(path, { force: true });
         return [];
       }
-      return [JSON.parse(readFileSync(path, 'utf8')) as Tombstone];
+      const tombstone = parseJson(readFileSync(path, 'utf8')) as Tombstone | undefined;
+      return tombstone && Array.isArray(tombstone.answered) ? [tombstone] : [];
     });
   }
 
+  /** A host whose own record cannot be read gets a new one: its domains matter more than its uuid. */
   loadHost(): HostRecord {
-    const text = readIfThere(join(this.folder, 'host.json'));
-    return text ? (JSON.parse(text) as HostRecord) : { uuid: randomUUID(), lastId: 0, bootId: '' };
+    const known = parseJson(readIfThere(join(this.folder, 'host.json')) ?? '') as HostRecord | undefined;
+    return typeof known?.uuid === 'string' ? known : { uuid: randomUUID(), lastId: 0, bootId: '' };
   }
 
   saveHost(host: HostRecord): void {
@@ -146,15 +148,36 @@ export function replaceFile(path: string, content: string, durable: boolean): vo
   try {
     const fd = openSync(`${path}.new`, 'w', 0o600);
     try {
-      writeSync(fd, content);
+      writeFileSync(fd, content);
       if (durable) fsyncSync(fd);
     } finally {
       closeSync(fd);
     }
     renameSync(`${path}.new`, path);
   } catch (cause) {
-    rmSync(`${path}.new`, { force: true });
+    try {
+      rmSync(`${path}.new`, { force: true, recursive: true });
+    } catch {
+      // Where nothing can be written nothing can be removed either: the first failure is the one to tell.
+    }
     throw unwritable(path, cause);
+  }
+}
+
+/** Throws with what is wrong with it. */
+function readRecord(text: string, uuid: string): DomainRecord {
+  const record = JSON.parse(text) as DomainRecord | null;
+  if (record?.uuid !== uuid || !Array.isArray(record.answered) || !Object.hasOwn(domainStates, record.state)) {
+    throw new TypeError(`record.json is not the record of domain ${uuid}`);
+  }
+  return record;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) ?? undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,0 +1,170 @@
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { DomainSummary } from '@virtbus/shared';
+import type { DomainRecord, Tombstone } from './record';
+import { replaceFile, Store } from './store';
+
+const uuid = 'c7a5fdbd-edaf-9455-926a-d65c16db1809';
+const other = '00000000-0000-4000-8000-000000000002';
+const record = (more: Partial<DomainRecord> = {}): DomainRecord => ({
+  version: 1,
+  uuid,
+  name: 'web1',
+  epoch: 1,
+  revision: 3,
+  id: -1,
+  state: 'shutoff',
+  reason: 'unknown',
+  persistent: true,
+  autostart: false,
+  answered: [],
+  ...more,
+});
+const tombstone = (): Tombstone => ({
+  uuid,
+  name: 'web1',
+  epoch: 1,
+  revision: 9,
+  answered: [{ id: 'c1', operation: 'undefine', response: {} }],
+  summary: {} as DomainSummary,
+});
+
+let root: string;
+let store: Store;
+const again = (): Store => new Store(join(root, 'state'), join(root, 'run'));
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'vb-store-'));
+  store = again();
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+describe('the store', () => {
+  test('gives back what it was given, and no other user can read it', () => {
+    store.makeFolderOf(uuid);
+    store.saveRecord(record());
+    store.saveDocument(uuid, 'config', '<domain/>', true);
+    expect(again().load()).toEqual({ records: [record()], damaged: [] });
+    expect(again().loadDocument(uuid, 'config')).toBe('<domain/>');
+    expect(again().loadDocument(uuid, 'live')).toBeUndefined();
+    for (const path of [store.folderOf(uuid), join(store.folderOf(uuid), 'record.json')]) {
+      expect(statSync(path).mode & 0o077).toBe(0);
+    }
+    store.dropDocument(uuid, 'config');
+    store.dropDocument(uuid, 'config');
+    expect(store.loadDocument(uuid, 'config')).toBeUndefined();
+  });
+
+  test.each(['', '{', 'null', '{}', JSON.stringify(record({ uuid: other })), '{"uuid": "x"}'])(
+    'names a record that reads %j and leaves it as it is; the others load',
+    (text) => {
+      store.makeFolderOf(uuid);
+      writeFileSync(join(store.folderOf(uuid), 'record.json'), text);
+      store.makeFolderOf(other);
+      store.saveRecord(record({ uuid: other }));
+      const { records, damaged } = again().load();
+      expect(records.map((one) => one.uuid)).toEqual([other]);
+      expect(damaged).toEqual([{ uuid, why: expect.any(String) as string }]);
+      expect(readFileSync(join(store.folderOf(uuid), 'record.json'), 'utf8')).toBe(text);
+    },
+  );
+
+  test('removes a folder that a crash left empty, and passes over a file that is none of its own', () => {
+    store.makeFolderOf(uuid);
+    writeFileSync(join(root, 'state', 'domains', 'notes.txt'), 'x');
+    expect(again().load().records).toEqual([]);
+    expect(existsSync(store.folderOf(uuid))).toBe(false);
+    expect(existsSync(join(root, 'state', 'domains', 'notes.txt'))).toBe(true);
+  });
+
+  test('keeps the answers of a domain that has gone for a day', () => {
+    store.makeFolderOf(uuid);
+    store.saveRecord(record());
+    store.bury(tombstone());
+    expect(existsSync(store.folderOf(uuid))).toBe(false);
+    expect(again().tombstones()).toEqual([tombstone()]);
+    const path = join(root, 'state', 'gone', `${uuid}.json`);
+    const yesterday = new Date(Date.now() - 86_400_001);
+    utimesSync(path, yesterday, yesterday);
+    expect(again().tombstones()).toEqual([]);
+    expect(existsSync(path)).toBe(false);
+  });
+
+  test('forgets a tombstone when its domain is back, and passes over one that cannot be read', () => {
+    store.bury(tombstone());
+    writeFileSync(join(root, 'state', 'gone', `${other}.json`), '{"uuid"');
+    expect(again().tombstones()).toHaveLength(1);
+    store.exhume(uuid);
+    expect(again().tombstones()).toEqual([]);
+  });
+
+  test('has one uuid for the host, for ever; one that cannot be read is replaced', () => {
+    const host = store.loadHost();
+    store.saveHost({ ...host, lastId: 7 });
+    expect(again().loadHost()).toEqual({ ...host, lastId: 7 });
+    writeFileSync(join(root, 'state', 'host.json'), '{"uuid":');
+    expect(again().loadHost().uuid).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  test('makes names that cannot leave their folder, and socket paths that fit', () => {
+    expect(store.logOf('../../etc/passwd', uuid)).toBe(join(root, 'state', 'log', '.._.._etc_passwd-c7a5fdbd.log'));
+    expect(store.logOf('x'.repeat(300), uuid).length).toBeLessThan(root.length + 100);
+    expect(store.runFolderOf(uuid).length).toBe(join(root, 'run').length + 21);
+    expect(store.runFolderOf(uuid)).not.toBe(store.runFolderOf(other));
+  });
+});
+
+describe('a file that is replaced', () => {
+  test('is the old one whole when the new one cannot be written, and nothing is left beside it', () => {
+    const path = join(root, 'record.json');
+    replaceFile(path, 'old', false);
+    mkdirSync(`${path}.new`);
+    expect(() => replaceFile(path, 'new', true)).toThrow(/^system error: cannot write .*record\.json: .*EISDIR/);
+    expect(readFileSync(path, 'utf8')).toBe('old');
+  });
+
+  test('in a folder that is not there says which', () => {
+    const path = join(root, 'nowhere', 'record.json');
+    expect(() => replaceFile(path, 'x', false)).toThrow(`system error: cannot write ${path}: `);
+    expect(readdirSync(root)).not.toContain('nowhere');
+  });
+
+  test('on a disk that is full says so', () => {
+    // A link to /dev/full: every write to it ends in ENOSPC (full(4)).
+    const path = join(root, 'full');
+    symlinkSync('/dev/full', `${path}.new`);
+    expect(() => replaceFile(path, 'x', false)).toThrow(`cannot write ${path}: no space left on the device`);
+    expect(existsSync(path)).toBe(false);
+  });
+
+  test('in a folder that is not ours says so', () => {
+    const folder = join(root, 'theirs');
+    mkdirSync(folder, { mode: 0o500 });
+    const path = join(folder, 'x');
+    asNobody(() => expect(() => replaceFile(path, 'x', false)).toThrow(`cannot write ${path}: permission denied`));
+  });
+});
+
+/** Root may write anywhere: as root, act as somebody else for a moment. */
+function asNobody(act: () => void): void {
+  if (process.getuid?.() !== 0) return act();
+  chmodSync(root, 0o711);
+  process.seteuid!(65_534);
+  try {
+    act();
+  } finally {
+    process.seteuid!(0);
+  }
+}
