@@ -23,7 +23,7 @@ import { newId } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
 import type { Consoles } from './consoles';
 import { describe } from './document';
-import type { Guest, GuestFolders, GuestNews, SavedGuest } from './driver';
+import type { Guest, GuestFolders, GuestNews, GuestSink, SavedGuest } from './driver';
 import { Jobs } from './jobs';
 import { answersKept, type Answered, type DomainRecord } from './record';
 import { makeFolder, type Store } from './store';
@@ -74,10 +74,9 @@ export class Actor<G extends Guest = Guest> {
   /** The command that moves the balloon, until it has arrived: the guest takes its time. */
   ballooning: { id: string; kib: number } | undefined;
   managedSave = false;
-  /** The definition was changed while the guest runs. */
-  updated = false;
-  private current: Cause | undefined;
-  private readonly inFlight = new Map<string, Promise<unknown>>();
+  /** The commands being applied, the latest last: `destroy` may interrupt another, and agent commands run beside. */
+  private causes: Cause[] = [];
+  private readonly inFlight = new Map<string, { operation: string; answer: Promise<unknown> }>();
 
   constructor(
     readonly record: DomainRecord,
@@ -91,6 +90,15 @@ export class Actor<G extends Guest = Guest> {
 
   get active(): boolean {
     return isActive(this.record.state);
+  }
+
+  /** The definition was changed while the guest runs. */
+  get updated(): boolean {
+    return this.record.updated ?? false;
+  }
+
+  private get current(): Cause | undefined {
+    return this.causes.at(-1);
   }
 
   get state(): DomainState {
@@ -143,22 +151,22 @@ export class Actor<G extends Guest = Guest> {
   }
 
   setConfig(domain: Domain): void {
-    this.config = domain;
-    this.updated = this.active;
     const xml = formatDomain(domain, { view: 'inactive', secrets: true });
     this.host.store.saveDocument(this.uuid, 'config', xml, true);
+    this.config = domain;
+    this.record.updated = this.active;
   }
 
   dropConfig(): void {
     this.config = undefined;
-    this.updated = false;
+    this.record.updated = false;
     this.host.store.dropDocument(this.uuid, 'config');
   }
 
   setLive(domain: Domain): void {
-    this.live = domain;
     const xml = formatDomain(domain, { view: 'live', secrets: true });
     this.host.store.saveDocument(this.uuid, 'live', xml, false);
+    this.live = domain;
   }
 
   /** The process is there: remember how to find it again. */
@@ -208,8 +216,15 @@ export class Actor<G extends Guest = Guest> {
     this.host.store.saveRecord(this.record);
   }
 
-  /** What the guest tells of itself. */
-  readonly hear = (news: GuestNews): void => {
+  /** What the guest of the present run tells; what a former one still has to say comes too late. */
+  listener(): GuestSink {
+    const { id } = this.record;
+    return (news) => {
+      if (this.record.id === id) this.hear(news);
+    };
+  }
+
+  hear(news: GuestNews): void {
     switch (news.kind) {
       case 'live':
         if (this.guest) this.setLive(this.guest.live);
@@ -225,7 +240,7 @@ export class Actor<G extends Guest = Guest> {
       case 'ended':
         return this.end(news);
     }
-  };
+  }
 
   /** The guest's process is gone. While it was starting the start tells of it; there is no event then. */
   private end(news: GuestNews & { kind: 'ended' }): void {
@@ -250,7 +265,7 @@ export class Actor<G extends Guest = Guest> {
       this.live = undefined;
       this.host.store.dropDocument(this.uuid, 'live');
     }
-    this.updated = false;
+    this.record.updated = false;
     rmSync(this.folders.run, { recursive: true, force: true });
     this.persist();
   }
@@ -284,9 +299,10 @@ export class Actor<G extends Guest = Guest> {
     const known = this.record.answered.find((answer) => answer.id === cause.id);
     if (known) return replay<T>(known, cause);
     const flying = this.inFlight.get(cause.id);
-    if (flying) return flying as Promise<T>;
+    if (flying && flying.operation !== cause.operation) return reused(cause.id, flying.operation);
+    if (flying) return flying.answer as Promise<T>;
     const answer = this.applyOnce(cause, run);
-    this.inFlight.set(cause.id, answer);
+    this.inFlight.set(cause.id, { operation: cause.operation, answer });
     return answer.finally(() => this.inFlight.delete(cause.id));
   }
 
@@ -300,7 +316,7 @@ export class Actor<G extends Guest = Guest> {
       // A failure that time may mend is no final answer: the same id may be tried again.
       if (errorTable[error.code].retry === 'never' && error.code !== 'INTERNAL_ERROR') {
         this.remember({ id: cause.id, operation: cause.operation, error: error.toBody() });
-      }
+      } else this.host.keepAnswers(this);
       throw error;
     }
   }
@@ -319,22 +335,29 @@ export class Actor<G extends Guest = Guest> {
 
   /** While `work` runs, effects that it causes carry its command's id. */
   async as<T>(cause: Cause, work: () => Promise<T>): Promise<T> {
-    this.current = cause;
-    this.record.pending = { id: cause.id, operation: cause.operation };
+    this.causes.push(cause);
+    this.notePending();
     this.persist();
     try {
       return await work();
     } finally {
-      if (this.current === cause) this.current = undefined;
-      this.record.pending = undefined;
+      this.causes = this.causes.filter((one) => one !== cause);
+      this.notePending();
     }
+  }
+
+  private notePending(): void {
+    const { current } = this;
+    this.record.pending = current && { id: current.id, operation: current.operation };
   }
 }
 
+function reused(id: string, operation: string): Promise<never> {
+  const detail = `the command id ${id} was used for ${operation} before`;
+  return Promise.reject(new VirtError('INVALID_ARG', { detail }));
+}
+
 function replay<T>(known: Answered, cause: Cause): Promise<T> {
-  if (known.operation !== cause.operation) {
-    const detail = `the command id ${known.id} was used for ${known.operation} before`;
-    return Promise.reject(new VirtError('INVALID_ARG', { detail }));
-  }
+  if (known.operation !== cause.operation) return reused(known.id, known.operation);
   return known.error ? Promise.reject(VirtError.fromBody(known.error)) : Promise.resolve(known.response as T);
 }

@@ -7,7 +7,7 @@ import { resumedDetail, suspendedDetail, VirtError, type DomainState } from '@vi
 import type { Actor } from './actor';
 import type { Guest, Reattached } from './driver';
 import { reasonOf, type DriverHost } from './host';
-import { boot } from './ops/start';
+import { dropManagedSave, startDefined } from './ops/start';
 
 /** Guests are looked for side by side: one that hangs keeps none of the others waiting. */
 export async function adopt<G extends Guest>(host: DriverHost<G>, actors: readonly Actor<G>[]): Promise<void> {
@@ -20,6 +20,8 @@ async function adoptOne<G extends Guest>(host: DriverHost<G>, actor: Actor<G>): 
   actor.managedSave = existsSync(host.store.managedSaveOf(actor.uuid));
   if (!actor.active) {
     actor.record.pending = undefined;
+    // Its last event was journaled, and we died before its folder was gone.
+    if (!actor.record.persistent) host.gone(actor);
     return;
   }
   const { id, guest: saved } = actor.record;
@@ -32,7 +34,7 @@ async function adoptOne<G extends Guest>(host: DriverHost<G>, actor: Actor<G>): 
       folders: actor.folders,
       saved,
       state: before,
-      sink: actor.hear,
+      sink: actor.listener(),
       log: actor.log,
     });
     if (found.kind === 'gone') ended(host, actor, before, found);
@@ -48,14 +50,23 @@ function ended<G extends Guest>(
   before: DomainState,
   found: Reattached<G> & { kind: 'gone' },
 ): void {
-  const unborn = before.reason === 'starting-up';
-  if (unborn) {
-    actor.record.pending = undefined;
-    actor.shutOff({ state: 'shutoff', reason: 'failed' });
-    if (!actor.record.persistent) host.discard(actor);
+  const { pending } = actor.record;
+  actor.record.pending = undefined;
+  if (before.reason === 'starting-up') return unborn(host, actor);
+  if (pending?.operation !== 'destroy') {
+    actor.hear({ kind: 'ended', to: { state: 'shutoff', reason: found.reason }, detail: found.detail });
     return;
   }
-  actor.hear({ kind: 'ended', to: { state: 'shutoff', reason: found.reason }, detail: found.detail });
+  // We died after cutting its power: the end is that command's, and so is the answer.
+  actor.record.asked = pending.id;
+  actor.hear({ kind: 'ended', to: { state: 'shutoff', reason: 'destroyed' }, detail: 'destroyed' });
+  actor.remember({ ...pending, response: { domain: actor.summary() } });
+}
+
+/** It never ran: there is nothing to tell, and the command that asked for it can be given again. */
+function unborn<G extends Guest>(host: DriverHost<G>, actor: Actor<G>): void {
+  actor.shutOff({ state: 'shutoff', reason: 'failed' });
+  if (!actor.record.persistent) host.discard(actor);
 }
 
 async function alive<G extends Guest>(
@@ -71,15 +82,20 @@ async function alive<G extends Guest>(
   const { pending } = actor.record;
   const cause = pending ? { id: pending.id } : null;
   if (before.reason === 'starting-up' && state.state !== 'running') {
-    // Spawned, never let run: the command that asked for it was not answered and can be given again.
     actor.starting = new AbortController();
     await guest.destroy({ graceful: false, reason: 'failed', detail: 'failed' });
     actor.starting = undefined;
-    actor.shutOff({ state: 'shutoff', reason: 'failed' });
-    if (!actor.record.persistent) host.discard(actor);
-    return;
+    actor.record.pending = undefined;
+    return unborn(host, actor);
   }
-  if (before.reason === 'starting-up') {
+  const restored = actor.managedSave || pending?.operation === 'restore';
+  // The guest lives, so a managed save image is of its past: consumed by its start, or of a save that we died in.
+  dropManagedSave(host, actor);
+  if (before.reason === 'starting-up' && restored) {
+    actor.enter({ state: 'running', reason: 'restored' });
+    actor.lifecycle('started', 'restored', cause);
+    actor.lifecycle('resumed', 'from-snapshot', cause);
+  } else if (before.reason === 'starting-up') {
     actor.enter({ state: 'running', reason: 'booted' });
     actor.lifecycle('resumed', 'unpaused', cause);
     actor.lifecycle('started', 'booted', cause);
@@ -91,7 +107,8 @@ async function alive<G extends Guest>(
     else actor.persist();
   }
   if (pending && done(pending.operation, actor)) {
-    actor.remember({ id: pending.id, operation: pending.operation, response: { domain: actor.summary() } });
+    const warnings = pending.operation === 'create' ? { warnings: [] } : {};
+    actor.remember({ ...pending, response: { domain: actor.summary(), ...warnings } });
   }
   actor.record.pending = undefined;
   actor.persist();
@@ -117,7 +134,7 @@ export async function autostart(host: DriverHost): Promise<void> {
     try {
       using _job = await actor.jobs.async('start', 'autostart');
       const signal = AbortSignal.timeout(60_000);
-      await boot(host, actor, { domain: actor.document, paused: false, signal });
+      await startDefined(host, actor, { paused: false, signal });
     } catch (thrown) {
       const error = VirtError.from(thrown);
       actor.log.error({ reason: reasonOf(error) }, 'autostart failed');

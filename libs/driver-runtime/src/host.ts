@@ -33,6 +33,7 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
   ) {
     this.consoles = new Consoles(name);
     this.journalOnDisk = Journal.open(`${store.folder}/journal`);
+    for (const place of this.journalOnDisk.damaged) log.error({ place }, 'a line of the event journal is damaged');
     this.record = store.loadHost();
     const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
     this.freshBoot = this.record.bootId !== bootId;
@@ -62,12 +63,16 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
     for (const record of records) {
       const event = latest.get(record.uuid);
       if (event && event.domain.revision > record.revision) {
-        const { revision, state, reason, id, persistent, autostart, name } = event.domain;
-        Object.assign(record, { revision, state, reason, id, persistent, autostart, name });
+        const { revision, state, reason, id, persistent, autostart, updated, name } = event.domain;
+        Object.assign(record, { revision, state, reason, id, persistent, autostart, updated, name });
       }
       const actor = new Actor<G>(record, this, this.log.child({ domain: record.uuid, name: record.name }));
       try {
         actor.load();
+        if (!actor.config && !actor.live && !record.guest && !record.persistent) {
+          this.store.discard(record.uuid); // It was to be created, and no process was there yet.
+          continue;
+        }
         if (!actor.config && !actor.live) throw new VirtError('INTERNAL_ERROR', { detail: 'it has no document' });
       } catch (error) {
         this.log.error({ domain: record.uuid, err: error }, 'cannot read a domain; its folder is left as it is');
@@ -90,6 +95,11 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
     const actor = this.actors.get(uuid);
     if (!actor) throw new VirtError('DOMAIN_NOT_FOUND', { domain: uuid });
     return actor;
+  }
+
+  /** Throws when the domain has left while its caller waited for its turn. */
+  mustHave(actor: Actor): void {
+    if (this.actors.get(actor.uuid) !== actor) throw new VirtError('DOMAIN_NOT_FOUND', { domain: actor.uuid });
   }
 
   byName(name: string): Actor<G> | undefined {

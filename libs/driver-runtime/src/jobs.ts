@@ -26,76 +26,86 @@ export type Slot = 'normal' | 'agent' | 'async';
 /** How long a call waits for its turn, milliseconds: libvirt's 30 s. */
 const waitMs = 30_000;
 
+/** How a caller waits for its turn. */
+export interface Wait {
+  signal?: AbortSignal | undefined;
+  /** Give up after this, milliseconds; never later than libvirt's 30 s. */
+  forMs?: number | undefined;
+}
+
 interface Holder {
   /** The operation that holds the slot, for the error another caller gets. */
   by: string;
   job: string;
 }
 
+interface Waiter {
+  free: () => boolean;
+  grant: () => void;
+}
+
 export class Jobs {
   private readonly held = new Map<Slot, Holder>();
-  private waiters: (() => void)[] = [];
+  /** First come, first served: whoever can go on is let go when a slot is freed, so nobody who comes later is faster. */
+  private readonly waiters: Waiter[] = [];
 
   get busy(): boolean {
     return this.held.size > 0;
   }
 
-  normal(job: NormalJob, by: string, signal?: AbortSignal): Promise<Disposable> {
-    return this.acquire('normal', { job, by }, signal, () => {
+  normal(job: NormalJob, by: string, wait?: Wait): Promise<Disposable> {
+    return this.acquire('normal', { job, by }, wait, () => {
       const running = this.held.get('async');
       return !this.held.has('normal') && (!running || beside[running.job as AsyncJob].includes(job));
     });
   }
 
-  agent(by: string, signal?: AbortSignal): Promise<Disposable> {
-    return this.acquire('agent', { job: 'agent', by }, signal, () => !this.held.has('agent'));
+  agent(by: string, wait?: Wait): Promise<Disposable> {
+    return this.acquire('agent', { job: 'agent', by }, wait, () => !this.held.has('agent'));
   }
 
-  async(job: AsyncJob, by: string, signal?: AbortSignal): Promise<Disposable> {
-    return this.acquire('async', { job, by }, signal, () => !this.held.has('async') && !this.held.has('normal'));
+  async(job: AsyncJob, by: string, wait?: Wait): Promise<Disposable> {
+    return this.acquire('async', { job, by }, wait, () => !this.held.has('async') && !this.held.has('normal'));
   }
 
-  private async acquire(
-    slot: Slot,
-    holder: Holder,
-    signal: AbortSignal | undefined,
-    free: () => boolean,
-  ): Promise<Disposable> {
-    const deadline = Date.now() + waitMs;
-    while (!free()) {
-      const left = deadline - Date.now();
-      const blocking = this.held.get('async') ?? this.held.get(slot);
-      if (left <= 0) throw new VirtError('DOMAIN_BUSY', { job: blocking?.by ?? 'another call' });
-      await this.turn(left, signal, blocking);
-    }
+  private acquire(slot: Slot, holder: Holder, wait: Wait = {}, free: () => boolean): Promise<Disposable> {
+    if (free()) return Promise.resolve(this.hold(slot, holder));
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        clearTimeout(timer);
+        wait.signal?.removeEventListener('abort', refuse);
+        const place = this.waiters.indexOf(waiter);
+        if (place !== -1) this.waiters.splice(place, 1);
+      };
+      const refuse = (): void => {
+        leave();
+        // An agent job waits for its own kind alone.
+        const blocking =
+          (slot === 'agent' ? undefined : (this.held.get('async') ?? this.held.get('normal'))) ?? this.held.get(slot);
+        reject(new VirtError('DOMAIN_BUSY', { job: blocking?.by ?? 'another call' }));
+      };
+      const waiter: Waiter = {
+        free,
+        grant: () => {
+          leave();
+          resolve(this.hold(slot, holder));
+        },
+      };
+      const timer = setTimeout(refuse, Math.max(0, Math.min(waitMs, wait.forMs ?? waitMs)));
+      this.waiters.push(waiter);
+      if (wait.signal?.aborted) refuse();
+      else wait.signal?.addEventListener('abort', refuse, { once: true });
+    });
+  }
+
+  private hold(slot: Slot, holder: Holder): Disposable {
     this.held.set(slot, holder);
     return {
       [Symbol.dispose]: () => {
         if (this.held.get(slot) !== holder) return;
         this.held.delete(slot);
-        const waiting = this.waiters;
-        this.waiters = [];
-        for (const go of waiting) go();
+        for (const waiter of [...this.waiters]) if (waiter.free()) waiter.grant();
       },
     };
-  }
-
-  /** Resolves when something was let go, or the time is up. */
-  private turn(ms: number, signal: AbortSignal | undefined, blocking: Holder | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const aborted = (): void => {
-        clearTimeout(timer);
-        reject(new VirtError('DOMAIN_BUSY', { job: blocking?.by ?? 'another call' }));
-      };
-      const go = (): void => {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', aborted);
-        resolve();
-      };
-      const timer = setTimeout(go, ms);
-      if (signal?.aborted) return aborted();
-      signal?.addEventListener('abort', aborted, { once: true });
-      this.waiters.push(go);
-    });
   }
 }

@@ -14,6 +14,8 @@ export interface DomainRecord {
   reason: string;
   persistent: boolean;
   autostart: boolean;
+  /** The definition was changed while the guest runs. */
+  updated?: boolean | undefined;
   /** There from spawn to end of the guest's process. */
   guest?: SavedGuest | undefined;
   /** The command that is being applied: after a crash its effect is found out, not guessed. */

@@ -16,6 +16,7 @@ import type { Call } from '@virtbus/shared/bus';
 import type { Actor, Cause } from './actor';
 import { facet } from './driver';
 import type { DriverHost } from './host';
+import { turn } from './ops/op';
 import { boot, restoreFrom } from './ops/start';
 
 type Defined = { domain: DomainSummary; warnings: string[] };
@@ -35,15 +36,16 @@ export async function define(
   // For a new domain all that follows happens in one turn of the event loop: nobody sees half of it.
   if (!existing) return firstDefinition(host, domain, ask, cause);
   return existing.once(cause, async () => {
-    using _job = await existing.jobs.normal('modify', 'define', call.signal);
+    using _job = await existing.jobs.normal('modify', 'define', turn(call));
+    host.mustHave(existing);
     checkIdentity(host, domain, existing);
     checkEpoch(existing, ask.epoch);
     const { domain: prepared, warnings } = host.implementation.prepare(domain, {
       validate: ask.validate,
       before: existing.config ?? existing.live,
     });
-    existing.record.persistent = true;
     existing.setConfig(prepared);
+    existing.record.persistent = true;
     existing.lifecycle('defined', 'updated', cause);
     return { domain: existing.summary(), warnings };
   });
@@ -92,7 +94,8 @@ export async function create(
     : host.implementation.prepare(domain, { validate: ask.validate, before: existing?.config });
   const actor = existing ?? arrive(host, { ...prepared.domain, uuid: domain.uuid }, ask.epoch);
   return actor.once(cause, async () => {
-    using _job = await actor.jobs.async('start', 'create', call.signal);
+    using _job = await actor.jobs.async('start', 'create', turn(call));
+    host.mustHave(actor);
     try {
       await actor.as(cause, () =>
         boot(host, actor, { domain: prepared.domain, paused: ask.paused, signal: call.signal }),
@@ -122,7 +125,8 @@ export async function restore(
   }
   const actor = existing ?? arrive(host, domain, ask.epoch);
   return actor.once(cause, async () => {
-    using _job = await actor.jobs.async('restore', 'restore', call.signal);
+    using _job = await actor.jobs.async('restore', 'restore', turn(call));
+    host.mustHave(actor);
     try {
       await actor.as(cause, () => restoreFrom(host, actor, { ...ask, signal: call.signal }));
     } catch (thrown) {
@@ -142,7 +146,8 @@ export async function rename(
 ): Promise<{ domain: DomainSummary }> {
   const cause = causeOf(call, 'rename');
   return actor.once(cause, async () => {
-    using _job = await actor.jobs.normal('modify', 'rename', call.signal);
+    using _job = await actor.jobs.normal('modify', 'rename', turn(call));
+    host.mustHave(actor);
     if (!actor.record.persistent)
       throw new VirtError('OPERATION_INVALID', { detail: 'cannot rename a transient domain' });
     if (actor.active) throw new VirtError('OPERATION_INVALID', { detail: 'cannot rename active domain' });
@@ -152,9 +157,9 @@ export async function rename(
     const other = host.byName(name);
     if (other && other !== actor) throw nameTaken(name, other.uuid);
     if (name === actor.record.name) return { domain: actor.summary() };
+    actor.setConfig({ ...actor.config!, name });
     actor.lifecycle('undefined', 'renamed', cause);
     actor.record.name = name;
-    actor.setConfig({ ...actor.config!, name });
     actor.lifecycle('defined', 'renamed', cause);
     return { domain: actor.summary() };
   });

@@ -8,8 +8,9 @@ import {
   suspendDomain,
   VirtError,
 } from '@virtbus/shared';
+import type { Actor } from '../actor';
 import { facet } from '../driver';
-import { change, guestOf, notRunning } from './op';
+import { change, guestOf, notRunning, turn, type Context } from './op';
 
 export const suspend = change(
   suspendDomain,
@@ -34,22 +35,30 @@ export const resume = change(resumeDomain, 'active', async (_request, { actor, c
 const asleep = (): VirtError => new VirtError('OPERATION_INVALID', { detail: 'domain is pmsuspended' });
 
 export const shutdown = change(shutdownDomain, 'running', async ({ mode }, { host, actor, call }) => {
-  actor.record.asked = call.id;
-  await facet(host.implementation, 'power').shutdown(guestOf(actor), mode, call.signal);
+  await asking(actor, call, () => facet(host.implementation, 'power').shutdown(guestOf(actor), mode, call.signal));
   return { domain: actor.summary() };
 });
 
 export const reboot = change(rebootDomain, 'running', async ({ mode }, { host, actor, call }) => {
-  actor.record.asked = call.id;
-  await facet(host.implementation, 'power').reboot(guestOf(actor), mode, call.signal);
+  await asking(actor, call, () => facet(host.implementation, 'power').reboot(guestOf(actor), mode, call.signal));
   return { domain: actor.summary() };
 });
 
 export const reset = change(resetDomain, 'active', async (_request, { host, actor, call }) => {
-  actor.record.asked = call.id;
-  await facet(host.implementation, 'power').reset(guestOf(actor), call.signal);
+  await asking(actor, call, () => facet(host.implementation, 'power').reset(guestOf(actor), call.signal));
   return { domain: actor.summary() };
 });
+
+/** What the guest does next is the effect of this command, unless it could not be asked. */
+async function asking(actor: Actor, call: Context['call'], ask: () => Promise<void>): Promise<void> {
+  actor.record.asked = call.id;
+  try {
+    await ask();
+  } catch (thrown) {
+    if (actor.record.asked === call.id) actor.record.asked = undefined;
+    throw thrown;
+  }
+}
 
 /** Takes no job: it ends whatever holds one. */
 export const destroy = change(
@@ -58,7 +67,7 @@ export const destroy = change(
   async ({ graceful }, { actor, call }) => {
     if (actor.starting && !actor.guest) {
       actor.starting.abort(new VirtError('OPERATION_ABORTED', { detail: 'the domain was destroyed while it started' }));
-      using _turn = await actor.jobs.normal('modify', 'destroy', call.signal);
+      using _turn = await actor.jobs.normal('modify', 'destroy', turn(call));
       return { domain: actor.summary() };
     }
     await guestOf(actor).destroy({ graceful, reason: 'destroyed', detail: 'destroyed', signal: call.signal });

@@ -4,7 +4,7 @@ import type { Call } from '@virtbus/shared/bus';
 import type { Actor, Cause } from '../actor';
 import type { Guest } from '../driver';
 import type { DriverHost } from '../host';
-import type { AsyncJob, NormalJob } from '../jobs';
+import type { AsyncJob, NormalJob, Wait } from '../jobs';
 
 /** What state a call is legal in (libvirt's API × state table). */
 export type Needs = 'any' | 'active' | 'running' | 'inactive' | 'persistent';
@@ -67,10 +67,11 @@ export function checkNeeds(actor: Actor, needs: Needs): void {
 
 /** Serve one call: jobs, legality, once per id. */
 export async function perform(operation: Op, request: unknown, context: Context): Promise<unknown> {
-  const { actor, call } = context;
+  const { host, actor, call } = context;
   const cause: Cause = { id: call.id, operation: operation.contract.operation, traceparent: call.traceparent };
   const work = async (): Promise<unknown> => {
-    using _job = await take(operation, actor, call.signal);
+    using _job = await take(operation, actor, call);
+    host.mustHave(actor);
     checkNeeds(actor, operation.needs);
     const run = (): Promise<unknown> => operation.run(request, context);
     return operation.once ? actor.as(cause, run) : run();
@@ -78,9 +79,18 @@ export async function perform(operation: Op, request: unknown, context: Context)
   return operation.once ? actor.once(cause, work) : work();
 }
 
-async function take({ job, contract }: Op, actor: Actor, signal: AbortSignal): Promise<Disposable> {
+async function take({ job, contract }: Op, actor: Actor, call: Call): Promise<Disposable> {
+  const wait = turn(call);
   if (job === 'none') return { [Symbol.dispose]: () => undefined };
-  if (job === 'agent') return actor.jobs.agent(contract.operation, signal);
-  if (typeof job === 'object') return actor.jobs.async(job.async, contract.operation, signal);
-  return actor.jobs.normal(job, contract.operation, signal);
+  if (job === 'agent') return actor.jobs.agent(contract.operation, wait);
+  if (typeof job === 'object') return actor.jobs.async(job.async, contract.operation, wait);
+  return actor.jobs.normal(job, contract.operation, wait);
+}
+
+/** Left of a caller's time to tell it who was in its way, milliseconds. */
+const toTellMs = 100;
+
+/** A call waits for its turn almost until its deadline: the error then names the job that was in the way. */
+export function turn(call: Call): Wait {
+  return { signal: call.signal, forMs: call.deadline - performance.now() - toTellMs };
 }

@@ -25,16 +25,23 @@ export const start = change(
   startDomain,
   'inactive',
   async ({ paused, forceBoot }, { host, actor, call }) => {
-    const image = host.store.managedSaveOf(actor.uuid);
     if (forceBoot) dropManagedSave(host, actor);
-    if (actor.managedSave)
-      await restoreFrom(host, actor, { path: image, paused: paused || undefined, signal: call.signal });
-    else await boot(host, actor, { domain: actor.document, paused, signal: call.signal });
-    dropManagedSave(host, actor);
+    await startDefined(host, actor, { paused, signal: call.signal });
     return { domain: actor.summary() };
   },
   { async: 'start' },
 );
+
+/** Start a defined domain: from its managed save image where it has one. */
+export async function startDefined(
+  host: DriverHost,
+  actor: Actor,
+  { paused, signal }: { paused: boolean; signal: AbortSignal },
+): Promise<void> {
+  const path = host.store.managedSaveOf(actor.uuid);
+  if (actor.managedSave) await restoreFrom(host, actor, { path, paused: paused || undefined, signal });
+  else await boot(host, actor, { domain: actor.document, paused, signal });
+}
 
 export function dropManagedSave(host: DriverHost, actor: Actor): void {
   if (!actor.managedSave) return;
@@ -73,9 +80,12 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
   actor.record.id = host.nextId();
   actor.record.asked = undefined;
   actor.live = spec.domain;
-  actor.enter({ state: 'paused', reason: 'starting-up' });
+  const { revision } = actor.record;
   let guest: Guest | undefined;
   try {
+    actor.enter({ state: 'paused', reason: 'starting-up' });
+    // Without it, a process of a domain that has no definition could not be found again after a crash of ours.
+    if (!actor.config) actor.setLive(spec.domain);
     actor.makeRunFolder();
     guest = await host.implementation.start({
       uuid: actor.uuid,
@@ -84,7 +94,7 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
       folders: actor.folders,
       restore: spec.restore,
       signal: starting.signal,
-      sink: actor.hear,
+      sink: actor.listener(),
       onSpawned: (saved) => actor.setSaved(saved),
       log: actor.log,
     });
@@ -93,11 +103,14 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
     actor.setSaved(guest.saved);
     actor.setLive(guest.live);
     await letRun(actor, guest, spec, starting.signal);
+    // A managed save image is of a guest that has run on since: to restore it later would be to go back in time.
+    dropManagedSave(host, actor);
   } catch (thrown) {
     await guest
       ?.destroy({ graceful: false, reason: 'failed', detail: 'failed' })
       .catch((error: unknown) => actor.log.error({ err: error }, 'a guest that failed to start cannot be ended'));
     actor.shutOff({ state: 'shutoff', reason: 'failed' });
+    if (actor.record.revision > revision) actor.lifecycle('stopped', 'failed'); // Its life was told of already.
     host.changed();
     actor.log.warn({ reason: reasonOf(thrown) }, 'start failed');
     throw starting.signal.aborted && isVirtError(starting.signal.reason) ? starting.signal.reason : thrown;
