@@ -1,10 +1,10 @@
-#!/bin/sh
+#!/bin/bash
 # Runs libvirtd for the benchmark: `serve.sh FOLDER`, as root in mount, pid and net namespaces of its own
 # (unshare --mount --pid --fork --mount-proc --kill-child --net). It sees FOLDER's subfolders where it expects its
 # configuration and state, so that a libvirtd of the machine is neither used nor touched.
 #
 # Two things would make libvirt slower than it is, and are kept away:
-# - guests whose ends nobody collects: as process 1 here, this shell does;
+# - guests whose ends nobody collects: as process 1 here, this shell does (dash would not while it reads);
 # - a /dev/kvm that can be opened but not used: libvirtd would probe QEMU anew at every start.
 #
 # Ends, and every process in the namespaces with it, when its standard input ends.

@@ -29,7 +29,7 @@ async function main(): Promise<number> {
   const cleanUp = new CleanUp();
   const bench = new Bench(options, cleanUp);
   try {
-    const rows = await Promise.race([runAll(bench, options), signalled()]);
+    const rows = await Promise.race([runAll(bench, options), signalled(), crashed()]);
     if (rows === interrupted) return 130;
     console.log(`\n${toTable(rows)}\n\n${footnote(bench)}`);
     if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(toJson(rows), null, 2)}\n`);
@@ -52,6 +52,13 @@ async function runAll(bench: Bench, { names }: Arguments): Promise<Row[]> {
 function signalled(): Promise<typeof interrupted> {
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve(interrupted));
+  });
+}
+
+/** What nobody caught is a failure like others: what was started is ended first. */
+function crashed(): Promise<never> {
+  return new Promise((_, reject) => {
+    for (const event of ['uncaughtException', 'unhandledRejection']) process.once(event, reject);
   });
 }
 

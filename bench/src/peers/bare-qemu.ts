@@ -25,10 +25,15 @@ export async function timeBareStart({ program, args, monitor }: BareQemu, cleanU
   const began = performance.now();
   const starting = startProcess([program, ...args]);
   cleanUp.add('a bare QEMU', async () => (await starting).stop('SIGKILL'));
-  const qmp = await QmpMonitor.open(monitor);
-  await qmp.execute('cont');
-  const ms = performance.now() - began;
-  qmp.close();
-  await (await starting).stop('SIGKILL');
-  return ms;
+  try {
+    const qmp = await QmpMonitor.open(monitor);
+    await qmp.execute('cont');
+    const ms = performance.now() - began;
+    qmp.close();
+    return ms;
+  } catch (cause) {
+    throw new Error(`a bare QEMU does not start: ${(await starting).log.tail()}`, { cause });
+  } finally {
+    await (await starting).stop('SIGKILL');
+  }
 }

@@ -18,8 +18,9 @@ export class QmpMonitor {
   private answer: ((message: QmpMessage) => void) | undefined;
 
   private constructor(private readonly socket: Socket) {
-    socket.on('error', () => undefined); // its end is told by 'close'
-    createInterface({ input: socket }).on('line', (line) => this.take(JSON.parse(line) as QmpMessage));
+    const lines = createInterface({ input: socket });
+    lines.on('line', (line) => this.take(JSON.parse(line) as QmpMessage));
+    lines.on('error', () => undefined); // the socket's; its end is told by 'close'
   }
 
   /** Connects as soon as the socket is there, and negotiates: answered once QEMU has built its machine. */
