@@ -4,10 +4,11 @@
  * The stream is listened to before it is opened, so that no byte is missed. A terminal is in raw mode for as long as it
  * is attached and gets its old mode back on every way out.
  */
-import { shared, busModule } from './lazy';
+import { busModule } from './lazy';
 import type { Output } from './output';
 import type { Session } from './session';
 import { flag, number, UsageError, value } from './spec';
+import { fail } from './failure';
 
 export const consoleOptions = {
   devname: value('ALIAS', 'which console: serial0, …; the first when left out'),
@@ -75,7 +76,7 @@ export async function attachConsole(session: Session, out: Output, target: strin
   if (terminal) out.note('');
   if (left) return;
   if (broken.test(reason)) {
-    throw new (shared().VirtError)('RPC', { detail: `the console of domain '${target}' ended: ${reason}` });
+    throw fail('RPC', { detail: `the console of domain '${target}' ended: ${reason}` });
   }
   out.note(`Console of domain '${target}' ended: ${reason}`);
 }

@@ -1,5 +1,6 @@
 /** What a failed command tells its user and its caller: one line, and an exit code that scripts can branch on. */
-import type { ErrorCode } from '@virtbus/shared';
+import type { ErrorCode, ErrorDetails } from '@virtbus/shared';
+import { shared } from './lazy';
 import { UsageError } from './spec';
 
 export const exitCodes = {
@@ -20,6 +21,11 @@ const exitOf: Partial<Record<ErrorCode, Exit>> = {
   OPERATION_TIMEOUT: 'timeout',
   AGENT_COMMAND_TIMEOUT: 'timeout',
 };
+
+/** An error of the table, found on this side: what virtbus answered does not allow what was asked for. */
+export function fail<C extends ErrorCode>(code: C, details: ErrorDetails<C>): Error {
+  return new (shared().VirtError)(code, details);
+}
 
 /** Ended by the user: not an error to explain. */
 export class Interrupted extends Error {

@@ -21,6 +21,7 @@ export const plain: Paint = (_style, text) => text;
 export class Output {
   /** Colours only for a person at a terminal who has not asked for none (https://no-color.org). */
   readonly paint: Paint;
+  private statusShown = false;
 
   constructor(
     private readonly streams: Streams,
@@ -46,11 +47,13 @@ export class Output {
   }
 
   write(text: string | Uint8Array): void {
+    this.clearStatus();
     this.streams.stdout.write(text);
   }
 
   /** Said beside the answer, also with `--json`. */
   note(text: string): void {
+    this.clearStatus();
     this.streams.stderr.write(`${text}\n`);
   }
 
@@ -59,10 +62,17 @@ export class Output {
     return this.streams.stderr.isTTY === true && !this.json;
   }
 
-  /** Replaces the line the terminal's cursor is on. */
+  /** Replaces the line the terminal's cursor is on; gone with the next words. */
   status(text: string): void {
     if (!this.watched) return;
-    const width = (this.streams.stderr.columns ?? 80) - 1;
-    this.streams.stderr.write(`\r\u001b[K${text.slice(0, width)}`);
+    this.clearStatus();
+    const width = (this.streams.stderr.columns || 80) - 1;
+    this.streams.stderr.write(text.slice(0, width));
+    this.statusShown = true;
+  }
+
+  clearStatus(): void {
+    if (this.statusShown) this.streams.stderr.write('\r\u001b[K');
+    this.statusShown = false;
   }
 }

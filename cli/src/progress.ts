@@ -37,7 +37,7 @@ export async function watchJob<T>(
     over.abort();
     process.off('SIGINT', interrupt);
     await watching;
-    out.status('');
+    out.clearStatus();
   }
 
   async function draw(): Promise<void> {

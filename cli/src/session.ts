@@ -8,6 +8,7 @@ import { busModule, shared } from './lazy';
 import type { Output } from './output';
 import { connection } from './settings';
 import { UsageError, type Globals } from './spec';
+import { fail } from './failure';
 
 type All = typeof Shared;
 export type ContractName = { [K in keyof All]: All[K] extends Shared.Contract ? K : never }[keyof All];
@@ -91,7 +92,7 @@ export class Session {
     const names = [...new Set(hosts.map(({ host }) => host))];
     if (names.length === 1) return names[0]!;
     if (names.length === 0) {
-      throw new (shared().VirtError)('NO_SUITABLE_HOST', { detail: 'no host has joined; start a driver on one' });
+      throw fail('NO_SUITABLE_HOST', { detail: 'no host has joined; start a driver on one' });
     }
     throw new UsageError(`there are ${names.length} hosts: name one with --host (${names.slice(0, 8).join(', ')})`);
   }

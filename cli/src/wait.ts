@@ -2,6 +2,7 @@
 import type { DomainSummary } from '@virtbus/shared';
 import { busModule, shared } from './lazy';
 import type { Session } from './session';
+import { fail } from './failure';
 
 /**
  * Runs `action` and waits until the domain has stopped. Looks at the event log from before the action on, so that no
@@ -21,5 +22,5 @@ export async function untilStopped(
   const log = tail(await session.bus(), { filter, since: { sequence: asOf + 1 }, signal: deadline });
   for await (const { event } of log) return event.domain;
   const detail = `domain '${domain.name}' has not stopped within ${seconds} s`;
-  throw new (shared().VirtError)('OPERATION_TIMEOUT', { detail });
+  throw fail('OPERATION_TIMEOUT', { detail });
 }

@@ -3,6 +3,7 @@ import { attachConsole } from '../console';
 import { readDefinition } from '../definition';
 import { editText } from '../editor';
 import { argument, command, domain, example, flag, repeated, UsageError, value } from '../spec';
+import { fail } from '../failure';
 
 const file = argument('file with XML or its JSON form; - is standard input', 'file');
 const placement = {
@@ -161,7 +162,8 @@ export const edit = command({
   examples: [example('edit web1', 'in your editor')],
   async run({ args, options: { validate: strict }, session, out }) {
     const { domain: found } = await session.call('getDomain', {}, args.domain);
-    if (!found.persistent) throw new UsageError(`domain '${found.name}' is transient: it has no definition to edit`);
+    if (!found.persistent)
+      throw fail('OPERATION_INVALID', { detail: `domain '${found.name}' is transient: it has no definition to edit` });
     const { xml = '' } = await session.call('getDomainXmlWithSecrets', { inactive: true }, found.uuid);
     const apply = (edited: string) => session.call('defineDomain', { xml: edited, host: found.host, validate: strict });
     const answer = await editText(xml, `${found.name}.xml`, apply, (text) => out.note(text));

@@ -1,11 +1,11 @@
 /** Disks: what there are, adding, removing, changing media. */
 import { affectOf, affectOptions, persistently } from '../affect';
 import { disks, element, formatElement, type DiskDevice } from '../device-xml';
-import { shared } from '../lazy';
 import { printDisks } from '../print/devices';
 import type { Session } from '../session';
 import { argument, choice, command, domain, example, flag, optional, UsageError, value } from '../spec';
 import { definitionFor, isActive } from '../target-document';
+import { fail } from '../failure';
 
 export const domblklist = command({
   name: 'domblklist',
@@ -160,11 +160,16 @@ export const changeMedia = command({
     const matches = (each: DiskDevice): boolean => each.target === args.path || each.source === args.path;
     const drive = await findDisk(session, args.domain, affect, matches, args.path);
     if (drive.device !== 'cdrom' && drive.device !== 'floppy') {
-      throw new UsageError(`'${args.path}' is a ${drive.device}: only cdrom and floppy drives have media`);
+      throw fail('OPERATION_INVALID', {
+        detail: `'${args.path}' is a ${drive.device}: only cdrom and floppy drives have media`,
+      });
     }
-    if (eject && drive.source === undefined) throw new UsageError(`the drive '${args.path}' has no medium`);
+    if (eject && drive.source === undefined)
+      throw fail('OPERATION_INVALID', { detail: `the drive '${args.path}' has no medium` });
     if (insert && drive.source !== undefined) {
-      throw new UsageError(`the drive '${args.path}' has a medium (${drive.source}): use --update`);
+      throw fail('OPERATION_INVALID', {
+        detail: `the drive '${args.path}' has a medium (${drive.source}): use --update`,
+      });
     }
     const xml = withMedium(drive, args.source, options.block || (args.source?.startsWith('/dev/') ?? false));
     if (options.printXml) return out.show({ xml }, () => xml);
@@ -196,5 +201,5 @@ async function findDisk(
 ): Promise<DiskDevice> {
   const found = disks(await definitionFor(session, target, affect)).find(matches);
   if (found) return found;
-  throw new (shared().VirtError)('DEVICE_MISSING', { detail: `domain '${target}' has no disk '${named}'` });
+  throw fail('DEVICE_MISSING', { detail: `domain '${target}' has no disk '${named}'` });
 }

@@ -5,6 +5,7 @@ import { busModule, shared } from '../lazy';
 import { printEvent, printOutcome } from '../print/events';
 import { argument, command, example, flag, number, UsageError, value } from '../spec';
 import { parseSince } from '../times';
+import { fail } from '../failure';
 
 const options = {
   follow: { ...flag('go on as events happen, until Ctrl-C'), short: 'f' },
@@ -103,7 +104,7 @@ export const outcome = command({
     }
     if (!found) {
       const detail = `command '${args.commandId}' has not ended, or there is none of this id`;
-      throw new (shared().VirtError)('OPERATION_TIMEOUT', { detail });
+      throw fail('OPERATION_TIMEOUT', { detail });
     }
     const ended = found;
     if (ended.error) throw shared().VirtError.fromBody(ended.error);

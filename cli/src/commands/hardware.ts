@@ -4,6 +4,7 @@ import { parseKiB } from '../sizes';
 import { argument, command, domain, example, flag, parseNumber, UsageError } from '../spec';
 import { printCpuCounts, printCpus } from '../print/stats';
 import { vcpuCounts } from '../device-xml';
+import { fail } from '../failure';
 
 /** `current` is decided by the service; nothing here needs to know whether the domain runs. */
 const unknown = async (): Promise<boolean> => false;
@@ -76,7 +77,7 @@ export const vcpucount = command({
     if (maximum && active) throw new UsageError('--maximum does not go with --active');
     const running = found.id >= 0;
     if (live && !running) {
-      throw new UsageError(`domain '${found.name}' is not running: --live has nothing to count`);
+      throw fail('OPERATION_INVALID', { detail: `domain '${found.name}' is not running: --live has nothing to count` });
     }
     const wantLive = running && (live || current || !config);
     const wantConfig = found.persistent && (config || (current && !running) || (!live && !current));

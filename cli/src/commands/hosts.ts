@@ -1,8 +1,8 @@
 /** Hosts: which there are, what they have, what they can run. */
 import type { listHosts, Response } from '@virtbus/shared';
-import { shared } from '../lazy';
 import { printHost, printHosts } from '../print/hosts';
 import { argument, command, example, optional, value } from '../spec';
+import { fail } from '../failure';
 
 export type HostRow = Response<typeof listHosts>['hosts'][number];
 
@@ -29,7 +29,7 @@ export const hostInfo = command({
   async run({ args, session, out }) {
     const host = await session.host(args.host);
     const found = (await session.call('listHosts', {})).hosts.filter((each) => each.host === host);
-    if (found.length === 0) throw new (shared().VirtError)('HOST_NOT_FOUND', { host });
+    if (found.length === 0) throw fail('HOST_NOT_FOUND', { host });
     out.show({ hosts: found }, () => found.map(printHost).join('\n'));
   },
 });

@@ -1,10 +1,10 @@
 /** Network interfaces: what there are, adding, removing, plugging the cable. */
 import { affectOf, affectOptions, persistently } from '../affect';
 import { element, formatElement, interfaces, type InterfaceDevice } from '../device-xml';
-import { shared } from '../lazy';
 import { printInterfaces } from '../print/devices';
 import { argument, command, domain, example, flag, optional, UsageError, value } from '../spec';
 import { definitionFor, isActive } from '../target-document';
+import { fail } from '../failure';
 
 export const domiflist = command({
   name: 'domiflist',
@@ -161,4 +161,4 @@ function pick(all: readonly InterfaceDevice[], mac: string | undefined, none: st
   return found[0]!;
 }
 
-const missing = (detail: string): Error => new (shared().VirtError)('DEVICE_MISSING', { detail });
+const missing = (detail: string): Error => fail('DEVICE_MISSING', { detail });

@@ -1,8 +1,8 @@
 /** Measurements: domstats and its narrower kin. */
 import type { StatsGroup } from '@virtbus/shared';
-import { shared } from '../lazy';
 import { printDisk, printInterface, printMemory, printStats } from '../print/stats';
 import { argument, command, domain, example, flag, many, optional, value } from '../spec';
+import { fail } from '../failure';
 
 const groupFlags = {
   state: ['state', 'state and reason'],
@@ -46,7 +46,7 @@ export const domstats = command({
   },
 });
 
-const missing = (detail: string): Error => new (shared().VirtError)('DEVICE_MISSING', { detail });
+const missing = (detail: string): Error => fail('DEVICE_MISSING', { detail });
 
 export const dommemstat = command({
   name: 'dommemstat',
