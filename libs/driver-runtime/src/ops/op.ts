@@ -74,7 +74,8 @@ export async function perform(operation: Op, request: unknown, context: Context)
     host.mustHave(actor);
     checkNeeds(actor, operation.needs);
     const run = (): Promise<unknown> => operation.run(request, context);
-    return operation.once ? actor.as(cause, run) : run();
+    // Awaited here: returned as it is, the job would be let go before the work is done.
+    return operation.once ? await actor.as(cause, run) : await run();
   };
   return operation.once ? actor.once(cause, work) : work();
 }

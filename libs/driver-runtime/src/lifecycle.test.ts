@@ -1,0 +1,453 @@
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { VirtError } from '@virtbus/shared';
+import { gate, OneHost, until, uuid, xml } from './testing/one-host';
+
+let one: OneHost;
+beforeEach(async () => (one = await OneHost.open()));
+afterEach(() => one[Symbol.dispose]());
+
+const invalid = (detail: string): string => `OPERATION_INVALID: Requested operation is not valid: ${detail}`;
+const notRunning = invalid('domain is not running');
+
+describe('the events of a domain', () => {
+  test('are told in libvirt’s order, each with the command that caused it and a rising revision', async () => {
+    await one.define({}, { id: 'c-define' });
+    await one.call('start', {}, { id: 'c-start' });
+    await one.call('suspend', {}, { id: 'c-suspend' });
+    await one.call('resume', {}, { id: 'c-resume' });
+    await one.call('shutdown', {}, { id: 'c-shutdown' });
+    one.guest.powerOff();
+    await one.call('start', { paused: true }, { id: 'c-paused' });
+    await one.call('destroy', {}, { id: 'c-destroy' });
+    await one.call('undefine', {}, { id: 'c-undefine' });
+    expect(one.told()).toEqual([
+      'defined(added) c-define',
+      'resumed(unpaused) c-start',
+      'started(booted) c-start',
+      'suspended(paused) c-suspend',
+      'resumed(unpaused) c-resume',
+      'shutdown(guest) c-shutdown',
+      'stopped(shutdown) c-shutdown',
+      'started(booted) c-paused',
+      'suspended(paused) c-paused',
+      'stopped(destroyed) c-destroy',
+      'undefined(removed) c-undefine',
+    ]);
+    const revisions = one.events().map(({ domain }) => domain.revision);
+    expect(revisions).toEqual(revisions.map((_, n) => n + 1));
+    expect(one.events().map(({ domain }) => domain.state)).toEqual([
+      'shutoff',
+      'running',
+      'running',
+      'paused',
+      'running',
+      'shutdown',
+      'shutoff',
+      'paused',
+      'paused',
+      'shutoff',
+      'shutoff',
+    ]);
+    expect(one.state()).toBe('absent');
+  });
+
+  test('of a power-off that nobody asked for name no command', async () => {
+    await one.define();
+    await one.call('start');
+    one.guest.powerOff();
+    expect(one.told(3)).toEqual(['shutdown(guest)', 'stopped(shutdown)']);
+    expect(one.state()).toBe('shutoff(shutdown)');
+  });
+
+  test('of a shutdown that could not be asked for are not that command’s', async () => {
+    await one.define();
+    await one.call('start');
+    one.driver.before.set('shutdown', () => {
+      throw new VirtError('AGENT_UNRESPONSIVE', { detail: 'agent is not connected' });
+    });
+    expect(await one.refusal('shutdown', { mode: ['agent'] }, { id: 'c-shutdown' })).toContain('AGENT_UNRESPONSIVE');
+    one.guest.powerOff();
+    expect(one.told(3)).toEqual(['shutdown(guest)', 'stopped(shutdown)']);
+  });
+
+  test('name the command that is applied, not one that runs beside it', async () => {
+    await one.define();
+    await one.call('start');
+    const [agent, suspend] = [gate(), gate()];
+    one.driver.before.set('agent', () => agent.wait);
+    one.driver.before.set('suspend', () => suspend.wait);
+    const suspending = one.call('suspend', {}, { id: 'c-suspend' });
+    const asking = one.call('agent', { execute: 'guest-ping' }, { id: 'c-agent' });
+    await until(() => one.host.get(uuid).applies('c-agent'));
+    agent.open();
+    await asking;
+    suspend.open();
+    await suspending;
+    expect(one.told(3)).toEqual(['suspended(paused) c-suspend']);
+  });
+
+  test('end with the guest: what it tells too late is not heard', async () => {
+    await one.define();
+    await one.call('start');
+    const former = one.guest;
+    await one.call('destroy');
+    former.sink({ kind: 'ended', to: { state: 'shutoff', reason: 'crashed' }, detail: 'failed' });
+    await one.call('start');
+    former.sink({ kind: 'ended', to: { state: 'shutoff', reason: 'crashed' }, detail: 'failed' });
+    expect(one.state()).toBe('running(booted)');
+    expect(one.told(3)).toEqual([
+      expect.stringContaining('stopped(destroyed)'),
+      expect.stringContaining('resumed'),
+      expect.stringContaining('started'),
+    ]);
+  });
+});
+
+describe('what is legal in which state', () => {
+  const document = { path: '/nowhere/x.save' };
+  test.each([
+    ['destroy', {}, notRunning],
+    ['shutdown', {}, notRunning],
+    ['reboot', {}, notRunning],
+    ['reset', {}, notRunning],
+    ['suspend', {}, notRunning],
+    ['resume', {}, notRunning],
+    ['save', document, notRunning],
+    ['managed-save', {}, notRunning],
+    ['job-abort', {}, notRunning],
+    ['agent', { execute: 'guest-ping' }, notRunning],
+    ['qmp', { execute: 'query-status' }, notRunning],
+    ['memory', { kib: 1024, affect: 'live' }, notRunning],
+    ['memory', { kib: 1024, affect: 'both' }, notRunning],
+    ['screenshot', {}, notRunning],
+  ])('%s %j of an inactive domain', async (operation, request, text) => {
+    await one.define();
+    expect(await one.refusal(operation, request)).toBe(text);
+    expect(one.told()).toHaveLength(1);
+  });
+
+  test.each([
+    ['start', {}, invalid('domain is already running')],
+    ['resume', {}, invalid('domain is already running')],
+    ['job-abort', {}, invalid('no job is active on the domain')],
+    ['rename', { name: 'web2' }, invalid('cannot rename active domain')],
+    ['memory', { kib: 131_072, maximum: true }, invalid('cannot resize the maximum memory on an active domain')],
+    ['memory', { kib: 131_072 }, 'INVALID_ARG: invalid argument: cannot set memory higher than max memory (65536 KiB)'],
+    [
+      'vcpus',
+      { count: 2 },
+      'UNSUPPORTED_BY_DRIVER: this function is not supported by the connection driver: memory cannot vcpus',
+    ],
+  ])('%s %j of a running domain', async (operation, request, text) => {
+    await one.define();
+    await one.call('start');
+    expect(await one.refusal(operation, request)).toBe(text);
+  });
+
+  test.each([
+    ['undefine', {}, invalid('cannot undefine transient domain')],
+    ['autostart', { enabled: true }, invalid('cannot set autostart for transient domain')],
+    ['managed-save', {}, invalid('cannot do managed save for transient domain')],
+    ['memory', { kib: 1024, affect: 'config' }, invalid('transient domains do not have any persistent config')],
+  ])('%s %j of a transient domain', async (operation, request, text) => {
+    await one.create();
+    expect(await one.refusal(operation, request)).toBe(text);
+  });
+
+  test.each([
+    ['shutdown', notRunning],
+    ['reboot', notRunning],
+  ])('%s of a paused domain', async (operation, text) => {
+    await one.define();
+    await one.call('start', { paused: true });
+    expect(await one.refusal(operation)).toBe(text);
+  });
+
+  test('suspend of a paused domain is done and tells nothing', async () => {
+    await one.define();
+    await one.call('start', { paused: true });
+    const told = one.told().length;
+    await one.call('suspend');
+    expect(one.told()).toHaveLength(told);
+  });
+
+  test.each(['suspend', 'resume'])('%s of a domain that sleeps', async (operation) => {
+    await one.define();
+    await one.call('start');
+    one.guest.sink({
+      kind: 'state',
+      to: { state: 'pmsuspended', reason: 'unknown' },
+      event: { type: 'pmsuspended', detail: 'memory' },
+    });
+    expect(await one.refusal(operation)).toBe(invalid('domain is pmsuspended'));
+  });
+
+  test('a domain that does not live here, and a caller who knows another epoch', async () => {
+    expect(await one.refusal('start')).toBe(
+      `DOMAIN_NOT_FOUND: Domain not found: no domain with matching name or uuid '${uuid}'`,
+    );
+    await one.define();
+    expect(await one.refusal('start', {}, { epoch: 2 })).toMatch(/^EPOCH_STALE: /);
+    await one.call('start', {}, { epoch: 1 });
+  });
+});
+
+describe('a definition', () => {
+  test('given again while the guest runs changes the next boot and is told as updated', async () => {
+    await one.define();
+    await one.call('start');
+    const { domain } = await one.define({ title: 'new' }, { id: 'c-again' });
+    expect(one.told().at(-1)).toBe('defined(updated) c-again');
+    expect(domain).toMatchObject({ updated: true, state: 'running' });
+    expect((await one.call<{ xml: string }>('xml', { inactive: true })).xml).toContain('<title>new</title>');
+    expect((await one.call<{ xml: string }>('xml')).xml).not.toContain('<title>new</title>');
+    await one.restart();
+    expect(one.host.get(uuid).summary().updated).toBe(true);
+    await one.call('destroy');
+    expect(one.host.get(uuid).summary()).toMatchObject({ updated: false, title: 'new' });
+  });
+
+  test('under a name or uuid that is taken is refused, and leaves nothing', async () => {
+    const other = '00000000-0000-4000-8000-000000000002';
+    await one.define();
+    const failed = 'DOMAIN_EXISTS: operation failed: ';
+    const define = (o: object) => one.refusal('define', { xml: xml(o), epoch: 1 });
+    expect(await define({ uuid: other })).toBe(`${failed}domain 'web1' already exists with uuid ${uuid}`);
+    expect(await define({ name: 'web2' })).toBe(`${failed}domain 'web1' is already defined with uuid ${uuid}`);
+    expect(one.host.all()).toHaveLength(1);
+    expect(readdirSync(join(one.folder, 'state', 'domains'))).toEqual([uuid]);
+  });
+
+  test('that the driver refuses leaves nothing', async () => {
+    one.driver.before.set('prepare', () => {
+      throw new VirtError('CONFIG_UNSUPPORTED', { detail: 'no such machine' });
+    });
+    expect(await one.refusal('define', { xml: xml(), epoch: 1 })).toContain('CONFIG_UNSUPPORTED');
+    expect(one.host.all()).toEqual([]);
+    expect(readdirSync(join(one.folder, 'state', 'domains'))).toEqual([]);
+    expect(one.told()).toEqual([]);
+  });
+
+  test('that is dropped while the guest runs leaves it as a transient one, which goes when it stops', async () => {
+    await one.define();
+    await one.call('start');
+    const { domain } = await one.call('undefine');
+    expect(domain).toMatchObject({ persistent: false, state: 'running' });
+    await one.call('destroy');
+    expect(one.state()).toBe('absent');
+    expect(one.told().map((told) => told.split(' ')[0])).toEqual([
+      'defined(added)',
+      'resumed(unpaused)',
+      'started(booted)',
+      'undefined(removed)',
+      'stopped(destroyed)',
+    ]);
+    expect(one.host.contents().gone).toEqual([{ uuid, epoch: 1, revision: 5 }]);
+  });
+
+  test('with a managed save image is not dropped unless that goes too', async () => {
+    await one.define();
+    await one.call('start');
+    await one.call('managed-save');
+    expect(await one.refusal('undefine')).toMatch(/Refusing to undefine while domain managed save image exists/);
+    await one.call('undefine', { managedSave: true });
+    expect(one.state()).toBe('absent');
+  });
+
+  test('with firmware variables is dropped with them or without them, as the caller says', async () => {
+    const nvram = join(one.folder, 'vars.fd');
+    for (const [choice, stays] of [
+      ['keep', true],
+      ['delete', false],
+    ] as const) {
+      writeFileSync(nvram, 'vars');
+      await one.define({ nvram });
+      expect(await one.refusal('undefine')).toBe(invalid('cannot undefine domain with nvram; keep or delete it'));
+      await one.call('undefine', { nvram: choice });
+      expect(existsSync(nvram)).toBe(stays);
+    }
+  });
+
+  test('gets another name in two events, under one uuid', async () => {
+    await one.define();
+    await one.call('rename', { name: 'web2' }, { id: 'c-rename' });
+    expect(one.told(1)).toEqual(['undefined(renamed) c-rename', 'defined(renamed) c-rename']);
+    expect(one.events().map(({ domain }) => domain.name)).toEqual(['web1', 'web1', 'web2']);
+    await one.restart();
+    expect((await one.call<{ xml: string }>('xml')).xml).toContain('<name>web2</name>');
+  });
+
+  test('that cannot be written stays as it was, in memory as on disk', async () => {
+    await one.define();
+    const { store } = one.host;
+    jest.spyOn(store, 'saveDocument').mockImplementationOnce(() => {
+      throw new VirtError('SYSTEM_ERROR', { detail: 'no space left on the device' });
+    });
+    expect(await one.refusal('define', { xml: xml({ title: 'new' }), epoch: 1 })).toContain('no space left');
+    expect(one.host.get(uuid).summary().title).toBeUndefined();
+    expect(one.told()).toHaveLength(1);
+  });
+});
+
+describe('a start that fails', () => {
+  const broken = (): never => {
+    throw new VirtError('OPERATION_FAILED', { detail: 'no such machine' });
+  };
+
+  test('tells no event and leaves a definition shut off', async () => {
+    await one.define();
+    one.driver.before.set('spawned', broken);
+    expect(await one.refusal('start')).toBe('OPERATION_FAILED: operation failed: no such machine');
+    expect(one.told()).toHaveLength(1);
+    expect(one.state()).toBe('shutoff(failed)');
+    expect(one.machines.byUuid.size).toBe(0);
+    one.driver.before.clear();
+    await one.call('start');
+    expect(one.state()).toBe('running(booted)');
+  });
+
+  test('of a transient domain leaves nothing at all', async () => {
+    one.driver.before.set('start', broken);
+    expect(await one.refusal('create', { xml: xml(), epoch: 1, paused: false })).toContain('no such machine');
+    expect(one.state()).toBe('absent');
+    expect(readdirSync(join(one.folder, 'state', 'domains'))).toEqual([]);
+  });
+
+  test('when it should run ends its guest', async () => {
+    await one.define();
+    one.driver.before.set('resume', broken);
+    expect(await one.refusal('start')).toContain('no such machine');
+    expect(one.machines.byUuid.size).toBe(0);
+    expect(one.told()).toHaveLength(1);
+  });
+
+  test('after a part of its life was told ends that life: a restore that does not run', async () => {
+    await one.define();
+    await one.call('start');
+    await one.call('managed-save');
+    const from = one.told().length;
+    one.driver.before.set('resume', broken);
+    await one.refusal('start', {}, { id: 'c-start' });
+    expect(one.told(from)).toEqual(['started(restored) c-start', 'stopped(failed) c-start']);
+    expect(one.state()).toBe('shutoff(failed)');
+    one.driver.before.clear();
+    await one.call('start');
+    expect(one.state()).toBe('running(restored)');
+  });
+
+  test('because it was destroyed meanwhile is no failure of destroy', async () => {
+    await one.define();
+    one.driver.before.set('spawned', () => new Promise<void>(() => undefined));
+    const starting = one.refusal('start');
+    await until(() => one.machines.byUuid.size === 1);
+    await one.call('destroy');
+    expect(await starting).toBe('OPERATION_ABORTED: operation aborted: the domain was destroyed while it started');
+    expect(one.state()).toBe('shutoff(failed)');
+    expect(one.told()).toHaveLength(1);
+  });
+
+  test('for want of memory says how much there is', async () => {
+    await one.define({ memoryKiB: 2 ** 40 });
+    expect(await one.refusal('start')).toMatch(/not enough memory on this host: the domain wants 1073741824 MiB/);
+    expect(one.state()).toBe('shutoff(unknown)');
+  });
+});
+
+describe('saving', () => {
+  const path = (): string => join(one.folder, 'web1.save');
+
+  test('pauses, writes and ends the guest; restoring brings it back as it was', async () => {
+    await one.define();
+    await one.call('start');
+    await one.call('save', { path: path() }, { id: 'c-save' });
+    expect(one.told(3)).toEqual(['suspended(paused) c-save', 'stopped(saved) c-save']);
+    expect(one.state()).toBe('shutoff(saved)');
+    await one.call('restore', { path: path(), epoch: 1 }, { id: 'c-restore' });
+    expect(one.told(5)).toEqual(['started(restored) c-restore', 'resumed(from-snapshot) c-restore']);
+    expect(one.state()).toBe('running(restored)');
+  });
+
+  test('of a guest that fails leaves it running and no file', async () => {
+    await one.define();
+    await one.call('start');
+    one.driver.before.set('save', () => {
+      throw new VirtError('SYSTEM_ERROR', { detail: 'disk full' });
+    });
+    expect(await one.refusal('save', { path: path() })).toContain('disk full');
+    expect(one.state()).toBe('running(save-canceled)');
+    expect(existsSync(path())).toBe(false);
+    const { job } = await one.call<{ job: object }>('job', { completed: true });
+    expect(job).toMatchObject({ type: 'failed', operation: 'save', processed: 40 });
+  });
+
+  test('is aborted by job-abort, and by nothing else; meanwhile its progress can be read', async () => {
+    await one.define();
+    await one.call('start');
+    one.driver.before.set('save', () => new Promise<void>(() => undefined));
+    const saving = one.refusal('managed-save', {}, { id: 'c-save' });
+    await until(() => one.host.get(uuid).job?.processed === 40);
+    expect(await one.refusal('suspend', {}, { timeoutMs: 200 })).toBe(
+      'DOMAIN_BUSY: Timed out during operation: cannot acquire state change lock (held by monitor=managed-save)',
+    );
+    const { job } = await one.call<{ job: object }>('job');
+    expect(job).toMatchObject({ type: 'unbounded', operation: 'save', total: 100, remaining: 60, commandId: 'c-save' });
+    await one.call('job-abort');
+    expect(await saving).toBe('OPERATION_ABORTED: operation aborted: save was aborted');
+    expect(one.state()).toBe('running(save-canceled)');
+    expect(one.told().at(-1)).toBe('resumed(unpaused) c-save');
+  });
+
+  test('is interrupted by destroy', async () => {
+    await one.define();
+    await one.call('start');
+    one.driver.before.set('save', () => new Promise<void>(() => undefined));
+    const saving = one.refusal('save', { path: path() }, { timeoutMs: 300 });
+    await until(() => one.host.get(uuid).job?.processed === 40);
+    await one.call('destroy', {}, { id: 'c-destroy' });
+    expect(one.told().at(-1)).toBe('stopped(destroyed) c-destroy');
+    await saving;
+    expect(one.state()).toBe('shutoff(destroyed)');
+  });
+
+  test('in the managed place makes the next start bring it back, and the one after that boot', async () => {
+    await one.define();
+    await one.call('start');
+    expect((await one.call('managed-save')).domain.managedSave).toBe(true);
+    await one.restart();
+    expect((await one.call('start')).domain.managedSave).toBe(false);
+    expect(one.state()).toBe('running(restored)');
+    await one.call('destroy');
+    await one.call('start');
+    expect(one.state()).toBe('running(booted)');
+  });
+
+  test('is forgotten by a forced boot', async () => {
+    await one.define();
+    await one.call('start');
+    await one.call('managed-save');
+    await one.call('start', { forceBoot: true });
+    expect(one.state()).toBe('running(booted)');
+    expect(existsSync(one.host.store.managedSaveOf(uuid))).toBe(false);
+  });
+});
+
+test('a domain that leaves while a command waits for its turn is not found any more', async () => {
+  await one.define();
+  const held = await one.host.get(uuid).jobs.normal('modify', 'test');
+  const undefining = one.call('undefine');
+  const starting = one.refusal('start');
+  held[Symbol.dispose]();
+  await undefining;
+  expect(await starting).toContain('DOMAIN_NOT_FOUND');
+  expect(one.machines.spawned).toBe(0);
+});
+
+test('a monitor command taints the domain once', async () => {
+  await one.define();
+  await one.call('start');
+  await one.call('qmp', { execute: 'query-status' }, { id: 'c-qmp' });
+  await one.call('qmp', { execute: 'query-status' });
+  expect(one.told(3)).toEqual(['taint.custom-monitor c-qmp']);
+  expect(await one.refusal('qmp', {})).toContain('give either execute or hmp');
+});
