@@ -91,17 +91,14 @@ async function alive<G extends Guest>(
   const restored = actor.managedSave || pending?.operation === 'restore';
   // The guest lives, so a managed save image is of its past: consumed by its start, or of a save that we died in.
   dropManagedSave(host, actor);
-  if (before.reason === 'starting-up' && restored) {
-    actor.enter({ state: 'running', reason: 'restored' });
-    actor.lifecycle('started', 'restored', cause);
-    actor.lifecycle('resumed', 'from-snapshot', cause);
-  } else if (before.reason === 'starting-up') {
+  if (before.reason === 'starting-up') {
     actor.enter({ state: 'running', reason: 'booted' });
     actor.lifecycle('resumed', 'unpaused', cause);
     actor.lifecycle('started', 'booted', cause);
   } else if (state.state !== before.state) {
-    actor.enter(state);
-    if (state.state === 'running') actor.lifecycle('resumed', resumedDetail(state.reason), cause);
+    const now = restored && state.state === 'running' ? ({ state: 'running', reason: 'restored' } as const) : state;
+    actor.enter(now);
+    if (now.state === 'running') actor.lifecycle('resumed', resumedDetail(now.reason), cause);
     else if (state.state === 'paused') actor.lifecycle('suspended', suspendedDetail(state.reason), cause);
     else if (state.state === 'crashed') actor.lifecycle('crashed', 'panicked', null);
     else actor.persist();

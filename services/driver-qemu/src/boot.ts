@@ -3,7 +3,7 @@
  * opened. Whatever fails, nothing of it is left.
  */
 import { open } from 'node:fs/promises';
-import { assignAliases, buildCommandLine, copyModel, type Domain, type QemuCapabilities } from '@virtbus/domain-xml';
+import { buildCommandLine, copyModel, requireFirmware, type Domain, type QemuCapabilities } from '@virtbus/domain-xml';
 import { makeFolder, type StartSpec } from '@virtbus/driver-runtime';
 import { isVirtError, VirtError } from '@virtbus/shared';
 import { chownSync } from 'node:fs';
@@ -16,7 +16,6 @@ import { prepareNvram } from './nvram';
 import {
   FIRST_INHERITED_FD,
   LaunchError,
-  MONITOR_FD,
   launch,
   restoreMemory,
   skipTo,
@@ -36,7 +35,8 @@ export interface BootHost {
 
 export async function bootGuest(spec: StartSpec, host: BootHost): Promise<QemuGuest> {
   const { folders, signal, log } = spec;
-  let live = await makeLive(assignAliases(spec.domain), spec.id, folders);
+  requireFirmware(spec.domain);
+  let live = await makeLive(spec.domain, spec.id, folders);
   const saved: SavedQemu = { process: { pid: 0, startTime: 0, exe: '' }, owners: [] };
   let launched: Launched | undefined;
   let image: Awaited<ReturnType<typeof open>> | undefined;
@@ -56,6 +56,7 @@ export async function bootGuest(spec: StartSpec, host: BootHost): Promise<QemuGu
       emulator: host.capabilities.emulator,
       args: line.args,
       directory: folders.run,
+      env: line.env,
       monitorPath: monitorPath(folders),
       logPath: folders.log,
       ...(image ? { inherit: [image.fd] } : {}),
@@ -123,7 +124,7 @@ async function settle(guest: QemuGuest, signal: AbortSignal): Promise<void> {
     const path = terminals.get(`char${alias}`);
     if (device.type !== 'pty' || path === undefined) continue;
     device.sources = [{ seclabels: [], ...device.sources[0], path }];
-    if (!guest.consoles.has(alias)) guest.consoles.set(alias, await PtyConsole.open(alias, path));
+    if (!guest.consoles.has(alias)) guest.consoles.set(alias, PtyConsole.open(alias, path));
   }
   guest.live = live;
   const { on_reboot, on_poweroff } = live;

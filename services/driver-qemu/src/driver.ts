@@ -33,6 +33,7 @@ import { saveFacet } from './facets/save';
 import { screenshot } from './facets/screenshot';
 import { stats } from './facets/stats';
 import { vcpus } from './facets/vcpus';
+import { installedFirmware } from './firmware';
 import type { QemuGuest } from './guest';
 import { reattachGuest } from './reattach';
 import type { RunUser } from './run-user';
@@ -40,6 +41,8 @@ import type { RunUser } from './run-user';
 export interface QemuDriverOptions {
   /** Folder for the cache of capabilities. */
   cache: string;
+  /** Folder for the variables of guests' firmware. */
+  nvram: string;
   /** Binaries to use; those on the path when left out. */
   emulators?: readonly string[] | undefined;
   user: RunUser | undefined;
@@ -110,7 +113,11 @@ export class QemuDriver implements Driver<QemuGuest> {
   }
 
   prepare(domain: Domain, { before }: { before?: Domain | undefined }): { domain: Domain; warnings: string[] } {
-    const options = { newDefinition: before === undefined };
+    const options = {
+      newDefinition: before === undefined,
+      firmware: installedFirmware(),
+      nvramDirectory: this.options.nvram,
+    };
     return { domain: prepareDomain(domain, this.capabilitiesFor(domain), options), warnings: [] };
   }
 

@@ -3,6 +3,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import type { BackingStore, Disk, Domain } from '@virtbus/domain-xml';
 import { VirtError } from '@virtbus/shared';
+import { onTap, tunDevice } from './networks';
 
 export interface NeededFile {
   path: string;
@@ -23,6 +24,7 @@ export function neededFiles(domain: Domain): NeededFile[] {
     ...boot,
     ...(nvram && existsSync(nvram) ? [{ path: nvram, need: 'write', what: 'nvram' } as const] : []),
     ...devices.disks.flatMap(filesOfDisk),
+    ...(devices.interfaces.some(onTap) ? [{ path: tunDevice, need: 'write', what: 'taps' } as const] : []),
   ];
 }
 

@@ -246,6 +246,9 @@ export class QemuGuest implements Guest {
     if (device) {
       this.live = removeDevice(live, device);
       this.tellLive();
+      this.parts.departed(this, device).catch((err: unknown) => {
+        this.log.warn({ err, alias }, 'cannot take away what stood behind a device');
+      });
       this.tell({
         kind: 'event',
         class: 'device',

@@ -2,9 +2,8 @@
  * The live document: the definition as this one run has it, with what is chosen at start. Files and ports that are
  * found out only after the launch (terminals) are filled in then.
  */
-import { join } from 'node:path';
 import { createServer } from 'node:net';
-import { copyModel, type Domain } from '@virtbus/domain-xml';
+import { prepareForStart, type Domain } from '@virtbus/domain-xml';
 import { VirtError } from '@virtbus/shared';
 import type { GuestFolders } from '@virtbus/driver-runtime';
 
@@ -13,17 +12,8 @@ const lastVncPort = 65535;
 
 /** A copy to run, with its id, its sockets and its ports. */
 export async function makeLive(definition: Domain, id: number, folders: GuestFolders): Promise<Domain> {
-  const live = copyModel(definition);
+  const live = prepareForStart(definition, { channelDir: folders.run });
   live.id = id;
-  for (const channel of [...live.devices.channels, ...live.devices.serials, ...live.devices.consoles]) {
-    if (channel.type !== 'unix') continue;
-    const [source] = channel.sources;
-    // A socket that we name: the definition leaves it out, the guest's own folder holds it.
-    if (!source?.path) {
-      const path = join(folders.run, `${channel.alias?.name ?? 'channel'}.sock`);
-      channel.sources = [{ seclabels: [], ...source, mode: source?.mode ?? 'bind', path }];
-    }
-  }
   for (const graphics of live.devices.graphics) {
     if (graphics.type !== 'vnc' || (graphics.port !== undefined && graphics.port > 0)) continue;
     if (graphics.listens[0]?.type === 'socket') continue;

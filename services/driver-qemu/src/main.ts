@@ -14,6 +14,7 @@ async function main(): Promise<void> {
   const running = await runDriver(values, version, ({ state, log }) =>
     QemuDriver.open({
       cache: join(state, 'qemu', 'capabilities'),
+      nvram: join(state, 'nvram'),
       emulators: values.emulators,
       user: findRunUser(values.qemuUser, log),
       sandbox: values.sandbox,

@@ -10,6 +10,8 @@ import type { Log } from '@virtbus/shared/log';
 import type { RunUser } from './run-user';
 
 const run = promisify(execFile);
+/** QEMU opens its taps here: Debian lets everybody, other hosts only root. */
+export const tunDevice = '/dev/net/tun';
 /** Names like these are ours to give; others are the definition's. */
 const givenName = /^vnet\d+$/;
 
@@ -39,7 +41,7 @@ export async function removeTap(each: Interface): Promise<void> {
   if (onTap(each) && name && existsSync(`/sys/class/net/${name}`)) await remove(name);
 }
 
-const onTap = ({ type, target }: Interface): boolean =>
+export const onTap = ({ type, target }: Interface): boolean =>
   type === 'bridge' || (type === 'ethernet' && target?.managed !== false);
 
 /** Makes the tap of an interface and names it in the document; false for one that has none. */

@@ -2,8 +2,7 @@
  * A console of the guest on a pseudo terminal: we hold its other end from before the first instruction, keep the last
  * output, and pass bytes on to whoever is connected.
  */
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { closeSync, constants, openSync } from 'node:fs';
 import { ReadStream } from 'node:tty';
 import type { ConsoleChannel } from '@virtbus/driver-runtime';
 
@@ -18,6 +17,8 @@ export class PtyConsole implements ConsoleChannel {
   private constructor(
     readonly device: string,
     private readonly terminal: ReadStream,
+    /** What the stream was made from; libuv reads through a descriptor of its own. */
+    private readonly fd: number,
   ) {
     terminal.on('data', (bytes: Buffer) => this.take(bytes));
     // The guest's end closes with its process: the guest itself tells of that.
@@ -25,14 +26,13 @@ export class PtyConsole implements ConsoleChannel {
   }
 
   /** @param path of the terminal, as `query-chardev` tells it: `/dev/pts/3`. */
-  static async open(device: string, path: string): Promise<PtyConsole> {
-    // Through libuv's tty, which reopens and polls it: a plain file read would block a thread for each console.
+  static open(device: string, path: string): PtyConsole {
+    // Through libuv's tty, which polls it: a plain file read would block a thread for each console.
     // It must not become our controlling terminal: its end would then be ours, by SIGHUP.
-    const file = await open(path, constants.O_RDWR | constants.O_NOCTTY);
-    const terminal = new ReadStream(file.fd);
+    const fd = openSync(path, constants.O_RDWR | constants.O_NOCTTY);
+    const terminal = new ReadStream(fd);
     terminal.unref();
-    heldOpen.set(terminal, file);
-    return new PtyConsole(device, terminal);
+    return new PtyConsole(device, terminal, fd);
   }
 
   backlog(bytes: number): Uint8Array {
@@ -52,7 +52,9 @@ export class PtyConsole implements ConsoleChannel {
   }
 
   close(): void {
+    if (this.terminal.destroyed) return;
     this.terminal.destroy();
+    closeSync(this.fd);
     this.listeners.clear();
   }
 
@@ -63,6 +65,3 @@ export class PtyConsole implements ConsoleChannel {
     for (const listener of this.listeners) listener(bytes);
   }
 }
-
-/** A file handle that is collected closes its descriptor: it must live as long as the stream upon it. */
-const heldOpen = new WeakMap<ReadStream, unknown>();

@@ -34,7 +34,7 @@ export async function reattachGuest(
     departed,
   });
   guest.state = spec.state;
-  await openConsoles(guest);
+  openConsoles(guest);
   const agent = guest.live.devices.channels.find(({ target }) => target?.name === agentPort);
   guest.agentConnected = agent?.target?.state === 'connected';
   if (!qmp) {
@@ -54,14 +54,17 @@ function gone(spec: ReattachSpec, saved: SavedQemu | undefined): Reattached<Qemu
   return { kind: 'gone', reason: 'crashed', detail: 'failed' };
 }
 
-async function openConsoles(guest: QemuGuest): Promise<void> {
+function openConsoles(guest: QemuGuest): void {
   const { serials, consoles, channels } = guest.live.devices;
   for (const device of [...serials, ...consoles, ...channels]) {
     const alias = device.alias?.name;
     const path = device.sources[0]?.path;
     if (device.type !== 'pty' || !alias || !path || guest.consoles.has(alias)) continue;
-    const console = await PtyConsole.open(alias, path).catch(() => undefined);
-    if (console) guest.consoles.set(alias, console);
+    try {
+      guest.consoles.set(alias, PtyConsole.open(alias, path));
+    } catch (err) {
+      guest.log.warn({ err, device: alias }, 'cannot open a console');
+    }
   }
 }
 

@@ -127,17 +127,20 @@ export function afterUnplug(guest: Guest, device: Device): QmpStep[] {
     .reverse();
 }
 
-/** Media of a drive: what takes the old one out and puts the new one in, between opening and closing the tray. */
-export function mediumPlan(guest: Guest, old: Disk, asked: Disk): QmpStep[] {
+/**
+ * Media of a drive: what takes the old one out and puts the new one in, between opening and closing the tray, and the disk
+ * as it is then.
+ */
+export function mediumPlan(guest: Guest, old: Disk, asked: Disk): { steps: QmpStep[]; disk: Disk } {
   const id = old.alias?.name ?? '';
   const out: QmpStep[] = [{ command: 'blockdev-remove-medium', arguments: { id } }];
   const before = blocksOf(guest, old);
   for (const step of [...before.steps].reverse()) out.push(blockStep(step).undo);
   const { disk } = numberDisk(asked, nextIndex(guest.domain));
   const after = blocksOf(guest, disk);
-  if (after.top === undefined) return out;
+  if (after.top === undefined) return { disk, steps: out };
   const into = { command: 'blockdev-insert-medium', arguments: { id, 'node-name': after.top } };
-  return [...out, ...after.steps.map(blockStep), into];
+  return { disk, steps: [...out, ...after.steps.map(blockStep), into] };
 }
 
 function plugDisk(guest: Guest, disk: Disk): PlugPlan {

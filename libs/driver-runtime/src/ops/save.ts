@@ -77,7 +77,10 @@ async function saveTo(
       { path, domain, running: how.paused === undefined ? wasRunning : !how.paused },
       { signal, progress: (p) => Object.assign(job, p, { elapsedMs: Date.now() - began }) },
     );
-    actor.lastJob = { ...job, type: 'completed', elapsedMs: Date.now() - began };
+    // What the guest never touched was not written: the total of a finished job is what was.
+    const processed = job.processed ?? 0;
+    const done = { total: processed, processed, remaining: 0 };
+    actor.lastJob = { ...job, ...done, type: 'completed', elapsedMs: Date.now() - began };
   } catch (thrown) {
     actor.lastJob = { ...job, type: signal.aborted ? 'cancelled' : 'failed', elapsedMs: Date.now() - began };
     rmSync(path, { force: true });

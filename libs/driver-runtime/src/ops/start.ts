@@ -131,6 +131,7 @@ async function letRun(actor: Actor, guest: Guest, spec: BootSpec, signal: AbortS
     actor.lifecycle('started', restored ? 'restored' : 'booted');
     actor.lifecycle('suspended', restored ? 'restored' : 'paused');
   } else if (restored) {
+    actor.enter({ state: 'paused', reason: 'from-snapshot' }); // No longer starting up: a crash would tell it twice.
     actor.lifecycle('started', 'restored');
     await guest.resume('restored', signal);
   } else {

@@ -61,13 +61,21 @@ export interface Sources {
   argv?: readonly string[];
 }
 
+/** One file may configure all services of a machine: these keys belong to some of them. */
+const otherServicesKeys = new Set([
+  ...['natsUrl', 'context', 'natsUser', 'natsPassword', 'natsToken', 'natsCreds', 'natsInboxPrefix', 'logLevel'],
+  ...['stateDir', 'runDir', 'host', 'labels', 'natsPort'],
+  ...['emulators', 'qemuUser', 'sandbox'],
+  ...['jetstreamReplicas', 'eventsMaxAgeDays', 'eventsMaxMib'],
+]);
+
 /** Read every setting. Throws one `INVALID_ARG` that names each bad key and where it came from. */
 export function loadConfig<T extends Settings>(settings: T, sources: Sources = {}): Values<T> {
   const env = sources.env ?? process.env;
   const flags = readFlags(settings, sources.argv ?? process.argv.slice(2));
   const file = env.VIRTBUS_CONFIG ? readFile(env.VIRTBUS_CONFIG) : {};
   const faults: string[] = Object.keys(file)
-    .filter((key) => !Object.hasOwn(settings, key))
+    .filter((key) => !Object.hasOwn(settings, key) && !otherServicesKeys.has(key))
     .map((key) => `${env.VIRTBUS_CONFIG}: unknown key '${key}'`);
   const values: Record<string, unknown> = {};
   for (const [key, { schema, env: variable }] of Object.entries(settings)) {

@@ -1,4 +1,7 @@
-/** What can be changed of a device while the guest runs: the medium of a drive, the link of a network card, a password. */
+/**
+ * What can be changed of a device while the guest runs: the medium of a drive, the link of a network card, a password.
+ * Gives the device as it is then.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import { mediumPlan, type Device, type Disk, type Graphics, type Interface } from '@virtbus/domain-xml';
 import { VirtError } from '@virtbus/shared';
@@ -14,12 +17,18 @@ export async function changeDevice(
   old: Device,
   asked: Device,
   signal: AbortSignal,
-): Promise<void> {
-  if (old.list === 'disks' && asked.list === 'disks') return changeMedium(host, guest, old.value, asked.value, signal);
-  if (old.list === 'interfaces' && asked.list === 'interfaces')
-    return changeLink(guest, old.value, asked.value, signal);
-  if (old.list === 'graphics' && asked.list === 'graphics')
-    return changePassword(guest, old.value, asked.value, signal);
+): Promise<Device> {
+  if (old.list === 'disks' && asked.list === 'disks') {
+    return { list: 'disks', value: await changeMedium(host, guest, old.value, asked.value, signal) };
+  }
+  if (old.list === 'interfaces' && asked.list === 'interfaces') {
+    await changeLink(guest, old.value, asked.value, signal);
+    return asked;
+  }
+  if (old.list === 'graphics' && asked.list === 'graphics') {
+    await changePassword(guest, old.value, asked.value, signal);
+    return asked;
+  }
   throw new VirtError('OPERATION_UNSUPPORTED', {
     detail: 'a device of this kind cannot be changed while the guest runs',
   });
@@ -31,7 +40,7 @@ async function changeMedium(
   old: Disk,
   asked: Disk,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Disk> {
   if (old.device !== 'cdrom' && old.device !== 'floppy') {
     throw new VirtError('OPERATION_UNSUPPORTED', { detail: `disk ${old.target.dev} has no removable media` });
   }
@@ -42,12 +51,13 @@ async function changeMedium(
       if (owner) guest.saved.owners.push(owner);
     }
   }
-  asked.alias = old.alias;
+  const named = { ...asked, alias: old.alias, address: old.address };
   const context = commandLineContext(guest.live, guest.folders, host, host.capabilitiesOf(guest));
-  const plan = mediumPlan({ domain: guest.live, context }, old, asked);
+  const { steps, disk } = mediumPlan({ domain: guest.live, context }, old, named);
   await guest.ask('blockdev-open-tray', { id: old.alias!.name, force: true }, signal);
-  for (const { command, arguments: args } of plan) await guest.askRaw(command, args, signal);
+  for (const { command, arguments: args } of steps) await guest.askRaw(command, args, signal);
   await guest.ask('blockdev-close-tray', { id: old.alias!.name }, signal);
+  return disk;
 }
 
 async function changeLink(guest: QemuGuest, old: Interface, asked: Interface, signal: AbortSignal): Promise<void> {

@@ -19,7 +19,7 @@ import { isVirtError, VirtError } from '@virtbus/shared';
 import { commandLineContext, type LineHost } from '../command-line';
 import { endChain, filesOfDisk } from '../files';
 import type { QemuGuest } from '../guest';
-import { makeTap, removeTap } from '../networks';
+import { makeTap, removeTap, tunDevice } from '../networks';
 import { giveBack, lend, type RunUser } from '../run-user';
 import { changeDevice } from './change-device';
 
@@ -37,8 +37,8 @@ export function devicesFacet(host: DeviceHost): NonNullable<Facets<QemuGuest>['d
     detach: (guest, device, signal) => detach(guest, device, signal),
     update: async (guest, asked, signal) => {
       const old = findDevice(guest.live, asked);
-      await changeDevice(host, guest, old, asked, signal);
-      guest.live = replaceDevice(guest.live, asked);
+      const now = await changeDevice(host, guest, old, asked, signal);
+      guest.live = replaceDevice(guest.live, now);
       guest.tellLive();
       guest.tell({ kind: 'event', class: 'device', type: 'updated', data: { alias: aliasOf(old) }, caused: true });
       return findDevice(guest.live, asked);
@@ -98,7 +98,7 @@ async function prepareOnHost(
   undo: (() => unknown)[],
 ): Promise<void> {
   if (device.list === 'disks') lendDisk(host, guest, device.value, undo);
-  if (device.list === 'interfaces') await plugTap(host, device.value, undo);
+  if (device.list === 'interfaces') await plugTap(host, guest, device.value, undo);
 }
 
 function lendDisk(host: DeviceHost, guest: QemuGuest, disk: Disk, undo: (() => unknown)[]): void {
@@ -113,8 +113,11 @@ function lendDisk(host: DeviceHost, guest: QemuGuest, disk: Disk, undo: (() => u
   }
 }
 
-async function plugTap(host: DeviceHost, network: Interface, undo: (() => unknown)[]): Promise<void> {
-  if (await makeTap(network, host.user)) undo.push(() => removeTap(network));
+async function plugTap(host: DeviceHost, guest: QemuGuest, network: Interface, undo: (() => unknown)[]): Promise<void> {
+  if (!(await makeTap(network, host.user))) return;
+  undo.push(() => removeTap(network));
+  const owner = lend(tunDevice, host.user, 'write');
+  if (owner) guest.saved.owners.push(owner);
 }
 
 async function detach(guest: QemuGuest, asked: Device, signal: AbortSignal): Promise<Device> {

@@ -26,6 +26,8 @@ export interface LaunchOptions {
   args: readonly string[];
   /** The guest's private directory: becomes HOME and XDG_*; must exist. */
   directory: string;
+  /** What the guest's definition adds to its environment. */
+  env?: Readonly<Record<string, string>>;
   /** Where the monitor can be reached later; only by our own user. */
   monitorPath: string;
   logPath: string;
@@ -97,7 +99,7 @@ function start(options: LaunchOptions, logFd: number, monitorFd: number): Starte
     const child = spawn(options.emulator, options.args, {
       cwd: '/',
       detached: true,
-      env: environment(options.directory),
+      env: { ...environment(options.directory), ...options.env },
       stdio: ['ignore', logFd, logFd, monitorFd, ...(options.inherit ?? [])],
       ...options.user,
     });

@@ -4,6 +4,7 @@
  * QEMU answers `query-qmp-schema` with several 100 kB on one line, so the decoder keeps chunks apart until the line
  * ends instead of growing a string chunk by chunk.
  */
+import { toJson } from '@virtbus/domain-xml';
 import { MonitorBroken } from './errors';
 
 /** The longest line we take from QEMU, in bytes. The largest known answer (the schema) is below 0.5 MiB. */
@@ -54,7 +55,7 @@ export class QmpDecoder {
 
 /** One message as QEMU expects it. */
 export function encode(message: object): string {
-  return `${JSON.stringify(message)}\r\n`;
+  return `${toJson(message)}\r\n`;
 }
 
 function parse(line: string): QmpMessage {

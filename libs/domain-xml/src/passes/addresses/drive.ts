@@ -25,6 +25,8 @@ export function numberControllers({ devices }: Domain): void {
           .at(-1)
       : undefined;
     const taken = new Set(ofType(controller.type).map((one) => one.index));
+    // The first PCI bus is the machine's own.
+    if (controller.type === 'pci' && !/-root$/.test(controller.model ?? '')) taken.add(0);
     let index = master?.index ?? 0;
     if (!master) while (taken.has(index)) index += 1;
     controller.index = index;
