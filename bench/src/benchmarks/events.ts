@@ -68,7 +68,7 @@ export const events: Benchmark = {
     return [
       ...rows('QEMU → subscriber', ours.fromQemu, peer?.fromQemu, atMostTimes(0.7)),
       ...rows('QEMU → stream reader', replayable.fromQemu, peer?.fromQemu),
-      ...rows('call → subscriber', ours.fromCall, peer?.fromCall, atMostTimes(0.7)),
+      ...rows('call → subscriber', ours.fromCall, peer?.fromCall),
       ...rows('call → stream reader', replayable.fromCall, peer?.fromCall),
     ];
   },

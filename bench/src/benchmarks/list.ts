@@ -18,7 +18,8 @@ export const list: Benchmark = {
     const { bus, ...platform } = await ourDomains(bench);
     const libvirt = await bench.libvirt();
     const theirs: string[] = [];
-    for (let n = 0; libvirt && n < domains; n++) theirs.push(await libvirt.define(document(`bench-list-${n}`)));
+    for (let n = 0; libvirt && n < domains; n++)
+      theirs.push(await libvirt.define(document(`bench-list-${n}`, { memoryMib: 8 })));
     const ours: number[] = [];
     const libvirts: number[] = [];
     for (let run = 0; run < bench.runs(50); run++) {
@@ -56,7 +57,7 @@ async function ourDomains(bench: Bench) {
     };
     await Promise.all(Array.from({ length: inParallel }, worker));
   };
-  await each(async (n) => uuids.push(await platform.define(document(`bench-list-${n}`))));
+  await each(async (n) => uuids.push(await platform.define(document(`bench-list-${n}`, { memoryMib: 8 }))));
   return { bus: platform.bus, undefineAll: () => each((n) => platform.undefine(uuids[n]!)) };
 }
 
