@@ -13,15 +13,7 @@ import { monitorPath, QemuGuest, type GuestParts, type SavedQemu } from './guest
 import { makeLive } from './live';
 import { makeTaps, removeTaps } from './networks';
 import { prepareNvram } from './nvram';
-import {
-  FIRST_INHERITED_FD,
-  LaunchError,
-  launch,
-  restoreMemory,
-  skipTo,
-  terminate,
-  type Launched,
-} from './process';
+import { FIRST_INHERITED_FD, LaunchError, launch, restoreMemory, skipTo, terminate, type Launched } from './process';
 import { PtyConsole } from './pty-console';
 import { giveBack, lend, type Owned, type RunUser } from './run-user';
 import { readSaveImage } from './save-image';
