@@ -83,8 +83,9 @@ async function alive<G extends Guest>(
   const cause = pending ? { id: pending.id } : null;
   if (before.reason === 'starting-up' && state.state !== 'running') {
     actor.starting = new AbortController();
-    await guest.destroy({ graceful: false, reason: 'failed', detail: 'failed' });
-    actor.starting = undefined;
+    await guest.destroy({ graceful: false, reason: 'failed', detail: 'failed' }).finally(() => {
+      actor.starting = undefined;
+    });
     actor.record.pending = undefined;
     return unborn(host, actor);
   }

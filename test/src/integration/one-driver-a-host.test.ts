@@ -1,0 +1,24 @@
+import { startService, temporaryFolder } from '@virtbus/testkit';
+
+jest.setTimeout(60_000);
+
+test('two drivers never run on one state folder: the second names the first and ends', async () => {
+  using folder = temporaryFolder();
+  const env = {
+    VIRTBUS_HOST: 'h1',
+    VIRTBUS_STATE_DIR: folder.file('state'),
+    VIRTBUS_RUN_DIR: folder.file('r'),
+    VIRTBUS_NATS_URL: 'nats://127.0.0.1:1', // no bus: a driver takes up its guests without it
+  };
+  await using first = await startService('driver-qemu', { name: 'first', env });
+  await first.waitFor('the bus is away', { timeoutMs: 30_000 });
+  await using second = await startService('driver-qemu', { name: 'second', env });
+  const { code } = await second.exited;
+  expect(code).toBe(1);
+  expect(second.log.text).toContain(
+    `driver-qemu: resource busy: another driver runs on this state folder (pid ${first.pid})`,
+  );
+  await first.stop('SIGKILL');
+  await using third = await startService('driver-qemu', { name: 'third', env });
+  await third.waitFor('the bus is away', { timeoutMs: 30_000 });
+});
