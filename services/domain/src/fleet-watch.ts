@@ -37,7 +37,7 @@ export class FleetWatch {
   listen(): void {
     this.bus.nc.subscribe(statSubject('*'), {
       callback: (error, message) => {
-        if (!error) this.heartbeat(message.data);
+        if (!error) this.heartbeat(message.data, message.subject);
       },
     });
   }
@@ -66,12 +66,17 @@ export class FleetWatch {
     }
   }
 
-  private heartbeat(body: Uint8Array): void {
+  private heartbeat(body: Uint8Array, subject: string): void {
     let status: HostStatus;
     try {
       status = HostStatus.parse(decode(body));
     } catch (err) {
       this.log.warn({ err }, 'a heartbeat cannot be read');
+      return;
+    }
+    // The server lets a host publish on its own subject only.
+    if (subject !== statSubject(status.host)) {
+      this.log.warn({ subject, host: status.host }, 'a heartbeat in the name of another host');
       return;
     }
     const heard = this.hosts.hear(status);

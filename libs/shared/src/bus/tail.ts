@@ -86,10 +86,11 @@ export async function* tail(bus: Bus, options: TailOptions): AsyncGenerator<Logg
     try {
       for await (const message of messages) {
         next = message.seq + 1;
-        if (!message.subject.includes('.event.domain.')) continue;
-        const event = decode(message.data) as DomainEvent;
-        yield { event, subject: message.subject, sequence: message.seq, last: message.info.pending === 0 };
-        if (options.once && (message.info.pending === 0 || next > end)) return;
+        const last = message.info.pending === 0;
+        const { subject, seq: sequence } = message;
+        const event = subject.includes('.event.domain.') ? (decode(message.data) as DomainEvent) : undefined;
+        if (event && isVouchedFor(subject, event)) yield { event, subject, sequence, last };
+        if (options.once && (last || next > end)) return;
       }
     } catch {
       // The consumer is gone with its server or stream; the loop opens another where this one ended.
@@ -100,6 +101,11 @@ export async function* tail(bus: Bus, options: TailOptions): AsyncGenerator<Logg
     if (options.once) return;
     await pause(options.signal);
   }
+}
+
+/** The server lets a host publish under its own name only: what speaks of another host's domain is no event. */
+function isVouchedFor(subject: string, { host, domain }: DomainEvent): boolean {
+  return subject.endsWith(`.${host}`) && domain?.host === host;
 }
 
 /** The last sequence of the events stream, 0 when it is empty or not there. */
