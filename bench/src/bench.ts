@@ -14,6 +14,8 @@ export interface Benchmark {
 
 export class Bench {
   readonly folder: TemporaryFolder;
+  /** Benchmarks before which the machine never came to rest. */
+  readonly noisy: string[] = [];
   /** Why libvirtd is not beside us, once that is known. */
   libvirtAbsent: string | undefined;
   private ourPlatform: Promise<Platform> | undefined;

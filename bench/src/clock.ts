@@ -15,16 +15,23 @@ export function wallClock(): (performanceNow: number) => number {
   return (moment) => (moment + offset) / 1000;
 }
 
-/** Waits until the processors are mostly idle, at most `patienceMs`: guests that have just booted are busy. */
-export async function machineIsQuiet(patienceMs = 20_000): Promise<void> {
+/** Share of the processors' time below which a machine has nothing else to do. */
+const idle = 0.15;
+
+/**
+ * Waits until the processors are mostly idle, at most `patienceMs`: guests that have just booted are busy, and so are
+ * other programs. False when they stayed busy.
+ */
+export async function machineIsQuiet(patienceMs = 20_000): Promise<boolean> {
   const deadline = performance.now() + patienceMs;
   let before = processorTime();
   while (performance.now() < deadline) {
     await sleep(500);
     const now = processorTime();
-    if ((now.busy - before.busy) / (now.total - before.total) < 0.1) return;
+    if ((now.busy - before.busy) / (now.total - before.total) < idle) return true;
     before = now;
   }
+  return false;
 }
 
 /** The first line of /proc/stat: user nice system idle iowait …, in clock ticks since boot. */

@@ -10,6 +10,7 @@ import { parseArguments, type Arguments } from './arguments';
 import { Bench } from './bench';
 import { benchmarks } from './benchmarks';
 import { CleanUp } from './cleanup';
+import { machineIsQuiet } from './clock';
 import { type Row } from './measure/row';
 import { installLibvirt } from './peers/libvirt-daemon';
 import { toJson, toTable } from './report';
@@ -44,6 +45,7 @@ async function runAll(bench: Bench, { names }: Arguments): Promise<Row[]> {
   for (const benchmark of benchmarks) {
     if (names.length > 0 && !names.includes(benchmark.name)) continue;
     console.error(`${benchmark.name}: ${benchmark.doc}`);
+    if (!(await machineIsQuiet())) bench.noisy.push(benchmark.name);
     rows.push(...(await benchmark.run(bench)));
   }
   return rows;
@@ -62,10 +64,13 @@ function crashed(): Promise<never> {
   });
 }
 
-function footnote({ libvirtAbsent }: Bench): string {
+function footnote({ libvirtAbsent, noisy }: Bench): string {
   const lines = [
     `Medians, or the quantile that is named, of interleaved runs; ${cpus().length} processors, guests under TCG.`,
   ];
+  if (noisy.length > 0) {
+    lines.push(`Other programs kept the processors busy (${noisy.join(', ')}): run it again on a machine at rest.`);
+  }
   if (libvirtAbsent !== undefined) lines.push(`No libvirtd beside us: ${libvirtAbsent}.`);
   return lines.join('\n');
 }
