@@ -58,13 +58,12 @@ export async function* tail(bus: Bus, options: TailOptions): AsyncGenerator<Logg
     try {
       const head = await headOf(bus);
       end = head.last;
-      if (head.born !== undefined) {
-        const anew = born !== undefined && head.born !== born;
-        born = head.born;
-        if (anew || (next !== undefined && next > end + 1)) {
-          options.onReset?.();
-          next = 1;
-        }
+      // Another stream than the one read so far, or none at all where there was one.
+      const anew = born !== undefined && head.born !== born;
+      born = head.born;
+      if (anew || (next !== undefined && next > end + 1)) {
+        options.onReset?.();
+        next = 1;
       }
     } catch (error) {
       if (options.once || isVirtError(error, 'ACCESS_DENIED')) throw VirtError.from(error);
