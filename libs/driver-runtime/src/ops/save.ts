@@ -1,5 +1,5 @@
 /** Saving a guest's memory to a file and ending it. */
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { parseDomain } from '@virtbus/domain-xml';
 import {
   abortJob,
@@ -35,7 +35,9 @@ export const saveManaged = change(
     if (!actor.record.persistent) {
       throw new VirtError('OPERATION_INVALID', { detail: 'cannot do managed save for transient domain' });
     }
-    await saveTo(context, host.store.managedSaveOf(actor.uuid), { paused }, () => (actor.managedSave = true));
+    const path = host.store.managedSaveOf(actor.uuid);
+    rmSync(path, { force: true }); // Of a save that came to nothing: the guest lives.
+    await saveTo(context, path, { paused }, () => (actor.managedSave = true));
     return { domain: actor.summary() };
   },
   { async: 'save' },
@@ -48,7 +50,7 @@ export const dropManaged = change(removeManagedSave, 'any', async (_request, { h
 });
 
 /**
- * Pause, write, end. When the writing fails the guest runs on as before and no file is left.
+ * Pause, write, end. When the writing fails the guest runs on as before and no file is left but one that was there.
  */
 async function saveTo(
   { host, actor, call }: Context,
@@ -66,6 +68,7 @@ async function saveTo(
     throw new VirtError('INVALID_ARG', { detail: 'the document given is of another domain' });
   const abort = new AbortController();
   const signal = AbortSignal.any([call.signal, abort.signal]);
+  const existed = existsSync(path);
   const began = Date.now();
   const job: JobInfo = { type: 'unbounded', operation: 'save', commandId: call.id, elapsedMs: 0 };
   actor.job = job;
@@ -83,7 +86,7 @@ async function saveTo(
     actor.lastJob = { ...job, ...done, type: 'completed', elapsedMs: Date.now() - began };
   } catch (thrown) {
     actor.lastJob = { ...job, type: signal.aborted ? 'cancelled' : 'failed', elapsedMs: Date.now() - began };
-    rmSync(path, { force: true });
+    if (!existed) rmSync(path, { force: true });
     if (wasRunning && actor.guest) {
       await guest
         .resume('save-canceled')
