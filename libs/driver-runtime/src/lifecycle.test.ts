@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { VirtError } from '@virtbus/shared';
 import { gate, OneHost, until, uuid, xml } from './testing/one-host';
@@ -379,6 +379,15 @@ describe('saving', () => {
     expect(existsSync(path())).toBe(false);
     const { job } = await one.call<{ job: object }>('job', { completed: true });
     expect(job).toMatchObject({ type: 'failed', operation: 'save', processed: 40 });
+  });
+
+  test('to a file that is there is refused by a driver that overwrites nothing, and the file stays', async () => {
+    writeFileSync(path(), 'precious');
+    await one.define();
+    await one.call('start');
+    await expect(one.call('save', { path: path() })).rejects.toThrow('EEXIST');
+    expect(readFileSync(path(), 'utf8')).toBe('precious');
+    expect(one.state()).toBe('running(save-canceled)');
   });
 
   test('is aborted by job-abort, and by nothing else; meanwhile its progress can be read', async () => {

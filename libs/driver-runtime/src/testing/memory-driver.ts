@@ -148,10 +148,8 @@ export class MemoryDriver implements Driver<MemoryGuest> {
     balloon: { set: async () => undefined },
     save: {
       save: async (_guest, { path, domain, running }, { signal, progress }) => {
-        writeFileSync(
-          path,
-          JSON.stringify({ xml: formatDomain(domain, { view: 'inactive', secrets: true }), running }),
-        );
+        const image = { xml: formatDomain(domain, { view: 'inactive', secrets: true }), running };
+        writeFileSync(path, JSON.stringify(image), { flag: 'wx' });
         progress({ total: 100, processed: 40, remaining: 60 });
         await orAborted(this.at('save'), signal);
       },
