@@ -110,7 +110,20 @@ async function alive<G extends Guest>(
   }
   actor.record.pending = undefined;
   actor.persist();
+  if (state.state === 'paused' && before.reason === 'save') await goOn(actor, guest);
 }
+
+/** We paused it to save it and died over it: the save has come to nothing, the guest goes on. */
+async function goOn<G extends Guest>(actor: Actor<G>, guest: G): Promise<void> {
+  try {
+    await guest.resume('save-canceled', AbortSignal.timeout(resumeMs));
+  } catch (err) {
+    actor.log.warn({ err }, 'a guest that was paused to be saved cannot be resumed');
+  }
+}
+
+/** How long a guest may take to obey, so that one that hangs keeps nobody waiting, milliseconds. */
+const resumeMs = 5_000;
 
 /** Has the command that we died in had its effect? What can't be told is left to be given again. */
 function done(operation: string, actor: Actor): boolean {

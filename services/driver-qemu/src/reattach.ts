@@ -6,7 +6,7 @@ import type { DomainState } from '@virtbus/shared';
 import { agentPort } from './agent-port';
 import { cleanUp } from './boot';
 import { monitorPath, QemuGuest, type GuestParts, type SavedQemu } from './guest';
-import { adopt, isSame } from './process';
+import { adopt, findOrphan, isSame } from './process';
 import { PtyConsole } from './pty-console';
 import { QmpClient, type RunState } from './qmp';
 import { giveBack } from './run-user';
@@ -18,7 +18,7 @@ export async function reattachGuest(
   spec: ReattachSpec,
   departed: GuestParts['departed'],
 ): Promise<Reattached<QemuGuest>> {
-  const saved = spec.saved as SavedQemu | undefined;
+  const saved = (spec.saved as SavedQemu | undefined) ?? unrecorded(spec);
   if (!saved || !isSame(saved.process)) return gone(spec, saved);
   const qmp = await QmpClient.connect(monitorPath(spec.folders), { timeoutMs: patienceMs }).catch(() => undefined);
   if (!qmp && !isSame(saved.process)) return gone(spec, saved);
@@ -46,6 +46,12 @@ export async function reattachGuest(
   if (status === 'shutdown') queueMicrotask(() => guest.powerOff('guest', false));
   guest.state = state;
   return { kind: 'alive', guest, state };
+}
+
+/** We died between the spawn and writing it down: the process can be found by what it was given. */
+function unrecorded(spec: ReattachSpec): SavedQemu | undefined {
+  const process = findOrphan(spec.uuid, spec.folders.run);
+  return process && { process, owners: [] };
 }
 
 /** Nobody is left to ask why: what did not tell us that it shut down has crashed. */

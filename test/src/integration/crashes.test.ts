@@ -1,6 +1,7 @@
 /** Every process of ours is killed under running guests; nothing is lost, nothing happens twice, no guest is touched. */
 import { call, enqueue, newId } from '@virtbus/shared/bus';
-import { listDomains, startDomain, suspendDomain, resumeDomain, type DomainSummary } from '@virtbus/shared';
+import { existsSync } from 'node:fs';
+import { listDomains, saveDomain, startDomain, suspendDomain, resumeDomain, type DomainSummary } from '@virtbus/shared';
 import { eventually, Stack } from '@virtbus/testkit';
 
 jest.setTimeout(300_000);
@@ -141,4 +142,20 @@ test('a driver killed in the middle of a start leaves no half guest, and the sam
   expect(stack.guestPids()).toHaveLength(1);
   const started = (await stack.events(bus, uuid)).filter((event) => event.type === 'started');
   expect(started).toHaveLength(1);
+});
+
+test('a driver killed in the middle of a save leaves the guest running, as before it', async () => {
+  await using stack = await Stack.start();
+  const bus = await stack.connect();
+  const { uuid } = await stack.run(bus, { name: 'saved', linux: true, memoryMib: 512, append: 'tiny.counter' });
+  await stack.consoleShows(bus, uuid, 'count 1');
+  const pid = stack.pidOf(uuid);
+  const path = stack.folder.file('saved.image');
+  const save = call(bus, saveDomain, { path }, { target: uuid, timeoutMs: 3_000 }).catch((error: unknown) => error);
+  await eventually(() => existsSync(path), true, { intervalMs: 1 });
+  await stack.restartDriver('h1');
+  await save;
+  await eventually(() => stack.state(bus, uuid), 'running(save-canceled)', { timeoutMs: 20_000 });
+  expect(stack.pidOf(uuid)).toBe(pid);
+  await stack.consoleShows(bus, uuid, 'tiny-guest: count');
 });

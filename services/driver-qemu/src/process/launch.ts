@@ -64,8 +64,6 @@ export async function launch(options: LaunchOptions): Promise<Launched> {
     start(options, log.fd, fd),
   );
   try {
-    const identity = child.pid === undefined ? undefined : identify(child.pid);
-    if (identity) options.onSpawned?.(identity);
     if (child.pid === undefined) throw new LaunchError(`cannot run ${options.emulator}: ${(await spawnError).message}`);
     const qmp = await QmpClient.connect(options.monitorPath, {
       timeoutMs: options.timeoutMs ?? 30_000,
@@ -104,9 +102,21 @@ function start(options: LaunchOptions, logFd: number, monitorFd: number): Starte
       ...options.user,
     });
     child.unref();
+    tellSpawned(child, options);
     return { child, exited: exitOf(child), spawnError: new Promise((resolve) => child.once('error', resolve)) };
   } finally {
     process.umask(umask);
+  }
+}
+
+/** In the turn of the spawn. A process that cannot be written down must not be. */
+function tellSpawned(child: ChildProcess, { onSpawned }: LaunchOptions): void {
+  const identity = child.pid === undefined ? undefined : identify(child.pid);
+  try {
+    if (identity) onSpawned?.(identity);
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
   }
 }
 
