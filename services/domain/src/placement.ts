@@ -53,10 +53,10 @@ export class Placement {
       const has = host.labels[label];
       if (has !== value) return `has label ${label}=${has ?? '(none)'}, not ${label}=${value}`;
     }
-    // Who names a host may overcommit it, as libvirt lets him.
-    const free = this.freeKiB(host);
+    // Who names a host may overcommit it, as libvirt lets him; what was only defined takes no memory yet.
+    const free = host.freeMemoryKiB;
     if (wanted.host === undefined && free < wanted.memoryKiB) {
-      return `has ${mib(Math.max(0, free))} MiB of memory free, ${mib(wanted.memoryKiB)} MiB are needed`;
+      return `has ${mib(free)} MiB of memory free, ${mib(wanted.memoryKiB)} MiB are needed`;
     }
     return undefined;
   }

@@ -1,14 +1,15 @@
 /**
  * Bodies on the bus: msgpack between our services, JSON for anybody who speaks JSON.
  *
- * The two are told apart by their first byte: a request is always a map, and no msgpack map begins with `{`.
+ * The two are told apart by their first byte: a request is always a map or a record, and neither begins with `{`.
  */
 import { Packr } from 'msgpackr';
 import { VirtError } from '../errors';
 
 export type Format = 'json' | 'msgpack';
 
-const packr = new Packr({ useRecords: false, variableMapSize: true, mapsAsObjects: true, int64AsType: 'number' });
+// Records: the keys of many like objects (a list of domains) are told once a message, which halves its size and cost.
+const packr = new Packr({ useRecords: true, variableMapSize: true, int64AsType: 'number' });
 const text = { encoder: new TextEncoder(), decoder: new TextDecoder('utf-8', { fatal: true }) };
 
 export function encode(value: unknown, format: Format): Uint8Array {

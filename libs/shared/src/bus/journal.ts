@@ -7,16 +7,17 @@
  */
 import {
   closeSync,
+  constants,
   fstatSync,
   ftruncateSync,
   mkdirSync,
   openSync,
   readFileSync,
   readdirSync,
-  renameSync,
   rmSync,
   truncateSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { VirtError } from '../errors';
@@ -32,7 +33,9 @@ const perSegment = 10_000;
 
 export class Journal {
   private fd: number | undefined;
+  private ackedFd: number | undefined;
   private segmentStart = 1;
+  private oldestSegment = 1;
   private lastN = 0;
   private ackedN: number;
   private pendingEntries: JournalEntry[] = [];
@@ -68,6 +71,7 @@ export class Journal {
       journal.segmentStart = start;
     }
     journal.lastN = Math.max(journal.lastN, journal.ackedN);
+    journal.oldestSegment = journal.segments()[0] ?? journal.segmentStart;
     return journal;
   }
 
@@ -104,17 +108,25 @@ export class Journal {
     this.ackedN = n;
     const first = this.pendingEntries.findIndex((entry) => entry.n > n);
     this.pendingEntries = first === -1 ? [] : this.pendingEntries.slice(first);
-    const path = join(this.folder, 'acked');
-    writeFileSync(`${path}.new`, String(n));
-    renameSync(`${path}.new`, path);
+    // In place and of one length: a rename over the old file would cost a flush (ext4) for every event.
+    this.ackedFd ??= openSync(join(this.folder, 'acked'), constants.O_RDWR | constants.O_CREAT, 0o600);
+    writeSync(this.ackedFd, String(n).padStart(20), 0);
+    if (this.oldestSegment + perSegment <= n) this.prune(n);
+  }
+
+  /** Drop segments whose last entry the stream has. */
+  private prune(n: number): void {
     for (const start of this.segments()) {
       if (start !== this.segmentStart && start + perSegment <= n) rmSync(this.segmentPath(start), { force: true });
     }
+    this.oldestSegment = this.segments()[0] ?? this.segmentStart;
   }
 
   close(): void {
     if (this.fd !== undefined) closeSync(this.fd);
     this.fd = undefined;
+    if (this.ackedFd !== undefined) closeSync(this.ackedFd);
+    this.ackedFd = undefined;
   }
 
   private roll(first: number): void {
