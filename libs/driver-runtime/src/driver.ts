@@ -66,8 +66,11 @@ export interface StartSpec {
   restore?: { path: string } | undefined;
   signal: AbortSignal;
   sink: GuestSink;
-  /** Called as soon as there is a process, so that a crash of ours cannot lose it. */
-  onSpawned: (saved: SavedGuest) => void;
+  /**
+   * Called as soon as there is a process, so that a crash of ours cannot lose it, with the live document as far as it is
+   * known by then.
+   */
+  onSpawned: (saved: SavedGuest, live: Domain) => void;
   log: Log;
 }
 

@@ -56,7 +56,7 @@ export async function bootGuest(spec: StartSpec, host: BootHost): Promise<QemuGu
       signal,
       onSpawned: (identity) => {
         saved.process = identity;
-        spec.onSpawned(saved);
+        spec.onSpawned(saved, live);
       },
     });
     const guest = new QemuGuest({
@@ -104,6 +104,21 @@ async function lendFiles(live: Domain, user: RunUser | undefined): Promise<Owned
 
 /** What only a running QEMU can tell: the names of terminals. They are held open from now on. */
 async function settle(guest: QemuGuest, signal: AbortSignal): Promise<void> {
+  if (onTerminals(guest.live).length > 0) await openTerminals(guest, signal);
+  const { on_reboot, on_poweroff, currentMemory, memory, devices } = guest.live;
+  if (on_reboot === 'destroy' && on_poweroff !== 'restart') {
+    await guest.ask('set-action', { reboot: 'shutdown' }, signal);
+  }
+  const balloon = (devices.memballoon?.model ?? 'none') !== 'none';
+  if (balloon && currentMemory !== undefined && currentMemory < memory.kib) {
+    await guest.ask('balloon', { value: currentMemory * 1024 }, signal);
+  }
+}
+
+const onTerminals = ({ devices }: Domain) =>
+  [...devices.serials, ...devices.consoles, ...devices.channels].filter(({ type }) => type === 'pty');
+
+async function openTerminals(guest: QemuGuest, signal: AbortSignal): Promise<void> {
   const chardevs = await guest.ask('query-chardev', undefined, signal);
   const terminals = new Map(
     chardevs.flatMap(({ label, filename }) =>
@@ -111,22 +126,14 @@ async function settle(guest: QemuGuest, signal: AbortSignal): Promise<void> {
     ),
   );
   const live = copyModel(guest.live);
-  for (const device of [...live.devices.serials, ...live.devices.consoles, ...live.devices.channels]) {
+  for (const device of onTerminals(live)) {
     const alias = device.alias?.name ?? '';
     const path = terminals.get(`char${alias}`);
-    if (device.type !== 'pty' || path === undefined) continue;
+    if (path === undefined) continue;
     device.sources = [{ seclabels: [], ...device.sources[0], path }];
     if (!guest.consoles.has(alias)) guest.consoles.set(alias, PtyConsole.open(alias, path));
   }
   guest.live = live;
-  const { on_reboot, on_poweroff } = live;
-  if (on_reboot === 'destroy' && on_poweroff !== 'restart')
-    await guest.ask('set-action', { reboot: 'shutdown' }, signal);
-  const { currentMemory, memory, devices } = live;
-  const balloon = (devices.memballoon?.model ?? 'none') !== 'none';
-  if (balloon && currentMemory !== undefined && currentMemory < memory.kib) {
-    await guest.ask('balloon', { value: currentMemory * 1024 }, signal);
-  }
 }
 
 /** The image's own position stands at QEMU's stream, which the child inherits. */

@@ -95,13 +95,17 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
       restore: spec.restore,
       signal: starting.signal,
       sink: actor.listener(),
-      onSpawned: (saved) => actor.setSaved(saved),
+      // While the machine is being built: what is written now costs the start nothing.
+      onSpawned: (saved, live) => {
+        actor.setSaved(saved);
+        actor.setLive(live);
+      },
       log: actor.log,
     });
     starting.signal.throwIfAborted();
     actor.guest = guest;
-    actor.setSaved(guest.saved);
-    actor.setLive(guest.live);
+    if (guest.saved !== actor.record.guest) actor.setSaved(guest.saved);
+    if (guest.live !== actor.live) actor.setLive(guest.live);
     await letRun(actor, guest, spec, starting.signal);
     // A managed save image is of a guest that has run on since: to restore it later would be to go back in time.
     dropManagedSave(host, actor);

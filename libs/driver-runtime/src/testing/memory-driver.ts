@@ -105,7 +105,7 @@ export class MemoryDriver implements Driver<MemoryGuest> {
     await orAborted(this.at('start'), spec.signal);
     const machine: Machine = { pid: ++this.machines.spawned, status: 'prelaunch' };
     this.machines.byUuid.set(spec.uuid, machine);
-    spec.onSpawned({ pid: machine.pid });
+    spec.onSpawned({ pid: machine.pid }, spec.domain);
     try {
       await orAborted(this.at('spawned'), spec.signal);
     } catch (error) {
