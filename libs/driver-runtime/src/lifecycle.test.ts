@@ -87,6 +87,14 @@ describe('the events of a domain', () => {
     expect(one.told(3)).toEqual(['suspended(paused) c-suspend']);
   });
 
+  test('two creates of one defined domain start it once, whoever comes first', async () => {
+    using one = await OneHost.open();
+    await one.define();
+    const both = await Promise.allSettled([one.create({}, { id: 'first' }), one.create({}, { id: 'second' })]);
+    expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    expect(one.machines.spawned).toBe(1);
+  });
+
   test('end with the guest: what it tells too late is not heard', async () => {
     await one.define();
     await one.call('start');

@@ -83,28 +83,12 @@ export async function create(
   const known = earlierAnswer<Defined>(host, domain.uuid, call.id);
   if (known) return known;
   const existing = host.find(domain.uuid);
-  checkIdentity(host, domain, existing);
-  const cause = causeOf(call, 'create');
-  const replayed = existing?.record.answered.some((answer) => answer.id === call.id) || existing?.applies(call.id);
-  if (existing?.active && !replayed) {
-    throw new VirtError('OPERATION_INVALID', { detail: `domain '${domain.name}' is already active` });
-  }
-  const prepared = replayed
+  const prepared = isRepeated(existing, call)
     ? { domain, warnings: [] }
     : host.implementation.prepare(domain, { validate: ask.validate, before: existing?.config });
-  const actor = existing ?? arrive(host, { ...prepared.domain, uuid: domain.uuid }, ask.epoch);
-  return actor.once(cause, async () => {
-    using _job = await actor.jobs.async('start', 'create', turn(call));
-    host.mustHave(actor);
-    try {
-      await actor.as(cause, () =>
-        boot(host, actor, { domain: prepared.domain, paused: ask.paused, signal: call.signal }),
-      );
-    } catch (thrown) {
-      if (!existing) host.discard(actor);
-      throw thrown;
-    }
-    host.settle(actor);
+  const life: Life = { operation: 'create', job: 'start', epoch: ask.epoch };
+  return comeAlive(host, { ...prepared.domain, uuid: domain.uuid }, life, call, async (actor) => {
+    await boot(host, actor, { domain: prepared.domain, paused: ask.paused, signal: call.signal });
     return { domain: actor.summary(), warnings: prepared.warnings };
   });
 }
@@ -115,27 +99,57 @@ export async function restore(
   call: Call,
 ): Promise<{ domain: DomainSummary }> {
   const image = await facet(host.implementation, 'save').inspect(ask.path);
-  const domain = parse(ask.xml ?? image.xml);
+  const life: Life = { operation: 'restore', job: 'restore', epoch: ask.epoch };
+  return comeAlive(host, parse(ask.xml ?? image.xml), life, call, async (actor) => {
+    await restoreFrom(host, actor, { ...ask, signal: call.signal });
+    return { domain: actor.summary() };
+  });
+}
+
+interface Life {
+  operation: 'create' | 'restore';
+  job: 'start' | 'restore';
+  epoch: number;
+}
+
+/** A domain that does not run comes to life; one that was not here before leaves nothing when that fails. */
+async function comeAlive<T>(
+  host: DriverHost,
+  domain: Identified,
+  life: Life,
+  call: Call,
+  begin: (actor: Actor) => Promise<T>,
+): Promise<T> {
   const existing = host.find(domain.uuid);
   checkIdentity(host, domain, existing);
-  const cause = causeOf(call, 'restore');
-  const replayed = existing?.record.answered.some((answer) => answer.id === call.id) || existing?.applies(call.id);
-  if (existing?.active && !replayed) {
-    throw new VirtError('OPERATION_INVALID', { detail: `domain '${domain.name}' is already active` });
-  }
-  const actor = existing ?? arrive(host, domain, ask.epoch);
+  if (existing && !isRepeated(existing, call)) checkAsleep(existing);
+  const cause = causeOf(call, life.operation);
+  const actor = existing ?? arrive(host, domain, life.epoch);
   return actor.once(cause, async () => {
-    using _job = await actor.jobs.async('restore', 'restore', turn(call));
+    using _job = await actor.jobs.async(life.job, life.operation, turn(call));
     host.mustHave(actor);
+    // Again, now that nobody else can start it.
+    checkAsleep(actor);
     try {
-      await actor.as(cause, () => restoreFrom(host, actor, { ...ask, signal: call.signal }));
+      const answer = await actor.as(cause, () => begin(actor));
+      host.settle(actor);
+      return answer;
     } catch (thrown) {
       if (!existing) host.discard(actor);
       throw thrown;
     }
-    host.settle(actor);
-    return { domain: actor.summary() };
   });
+}
+
+function checkAsleep(actor: Actor): void {
+  if (!actor.active) return;
+  throw new VirtError('OPERATION_INVALID', { detail: `domain '${actor.record.name}' is already active` });
+}
+
+/** This very command was applied before, or is being applied. */
+function isRepeated(existing: Actor | undefined, call: Call): boolean {
+  if (!existing) return false;
+  return existing.applies(call.id) || existing.record.answered.some((answer) => answer.id === call.id);
 }
 
 export async function rename(
