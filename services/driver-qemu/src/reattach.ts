@@ -37,15 +37,24 @@ export async function reattachGuest(
   openConsoles(guest);
   const agent = guest.live.devices.channels.find(({ target }) => target?.name === agentPort);
   guest.agentConnected = agent?.target?.state === 'connected';
-  if (!qmp) {
+  const status = qmp && (await statusOf(guest));
+  if (!status) {
     spec.log.warn('the guest does not answer on its monitor; it is kept as it was last known');
     return { kind: 'alive', guest, state: spec.state };
   }
-  const { status } = await guest.ask('query-status', undefined, undefined, patienceMs);
   const state = stateOf(status, spec.state);
   if (status === 'shutdown') queueMicrotask(() => guest.powerOff('guest', false));
   guest.state = state;
   return { kind: 'alive', guest, state };
+}
+
+/** Undefined for a guest that takes our connection and then says nothing. */
+async function statusOf(guest: QemuGuest): Promise<RunState | undefined> {
+  try {
+    return (await guest.ask('query-status', undefined, undefined, patienceMs)).status;
+  } catch {
+    return undefined;
+  }
 }
 
 /** We died between the spawn and writing it down: the process can be found by what it was given. */
