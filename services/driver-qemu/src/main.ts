@@ -1,4 +1,5 @@
 /** `node services/driver-qemu`: the QEMU driver of one host. */
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runDriver } from '@virtbus/driver-runtime';
 import { isVirtError } from '@virtbus/shared';
@@ -7,7 +8,7 @@ import { QemuDriver } from './driver';
 import { findRunUser } from './run-user';
 import { settings } from './settings';
 
-const version = '0.1.0';
+const { version } = JSON.parse(readFileSync(join(__dirname, '..', 'package.json'), 'utf8')) as { version: string };
 
 async function main(): Promise<void> {
   const values = loadConfig(settings);

@@ -1,5 +1,6 @@
 /** What is wrong is refused with one clear error, and nothing of it is left behind. */
-import { createDomain, defineDomain, listDomains, startDomain, type ErrorCode } from '@virtbus/shared';
+import { execFileSync } from 'node:child_process';
+import { createDomain, defineDomain, destroyDomain, listDomains, startDomain, type ErrorCode } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
 import { Stack } from '@virtbus/testkit';
 
@@ -65,7 +66,6 @@ test('a name with a comma is a name, and reaches QEMU whole', async () => {
   const xml = domain('', 'a,b=c.d e');
   const { domain: created } = await call(bus, createDomain, { xml });
   expect(created.name).toBe('a,b=c.d e');
-  const { destroyDomain } = await import('@virtbus/shared');
   await call(bus, destroyDomain, {}, { target: 'a,b=c.d e' });
 });
 
@@ -95,7 +95,6 @@ test('a missing image is named at start, the domain stays as it was, and nothing
 });
 
 test('a qcow2 image that names a backing file which the document does not is not started', async () => {
-  const { execFileSync } = await import('node:child_process');
   const [base, top] = [stack.folder.file('base.raw'), stack.folder.file('top.qcow2')];
   execFileSync('qemu-img', ['create', '-q', '-f', 'raw', base, '1M']);
   execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-b', base, '-F', 'raw', top]);

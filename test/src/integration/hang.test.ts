@@ -1,7 +1,7 @@
 /** A guest whose QEMU hangs harms itself only. */
 import { destroyDomain, statsOfDomains, suspendDomain, resumeDomain, setMemory } from '@virtbus/shared';
 import { call } from '@virtbus/shared/bus';
-import { Stack } from '@virtbus/testkit';
+import { eventually, Stack } from '@virtbus/testkit';
 
 jest.setTimeout(120_000);
 
@@ -44,7 +44,6 @@ test('a stopped QEMU is adopted by a restarted driver, and obeys when it goes on
     await call(bus, suspendDomain, {}, { target: uuid, timeoutMs: 2_000 });
     return true;
   };
-  const { eventually } = await import('@virtbus/testkit');
   await eventually(suspended, true, { timeoutMs: 30_000 });
   expect(stack.pidOf(uuid)).toBe(pid);
 });

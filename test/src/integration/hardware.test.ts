@@ -5,6 +5,7 @@ import {
   abortJob,
   agentCommand,
   attachDevice,
+  defineDomain,
   destroyDomain,
   detachDevice,
   getDomain,
@@ -95,7 +96,6 @@ test('memory, processors, screen, keys, metadata and autostart change live and i
   const bus = await stack.connect();
   const spec = { name: 'knobs', devices: display + `<memballoon model='virtio'/>`, memoryMib: 64 };
   const xml = (await stack.domainXml(spec)).replace('<vcpu>1</vcpu>', `<vcpu current='1'>2</vcpu>`);
-  const { defineDomain } = await import('@virtbus/shared');
   const { uuid } = (await call(bus, defineDomain, { xml })).domain;
   const target = { target: uuid };
   await call(bus, setMemory, { kib: 131_072, maximum: true, affect: 'config' }, target);
