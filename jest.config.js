@@ -14,7 +14,8 @@ const moduleNameMapper = {
   '^@virtbus/shared/log$': '<rootDir>/libs/shared/src/log.ts',
   '^@virtbus/shared/auth$': '<rootDir>/libs/shared/src/auth/index.ts',
   '^@virtbus/shared/config$': '<rootDir>/libs/shared/src/config/index.ts',
-  '^@virtbus/(domain-xml|driver-runtime|testkit)$': '<rootDir>/libs/$1/src/index.ts',
+  '^@virtbus/domain-xml/storage$': '<rootDir>/libs/domain-xml/src/storage/index.ts',
+  '^@virtbus/(domain-xml|disk-image|driver-runtime|testkit)$': '<rootDir>/libs/$1/src/index.ts',
 };
 const project = (displayName, testMatch) => ({
   displayName,

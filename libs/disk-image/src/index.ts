@@ -1,0 +1,2 @@
+/** Image headers, backing strings and chain discovery: bounded reads, no processes. */
+export {};

@@ -1,0 +1,2 @@
+/** Storage pools and volumes: libvirt's documents as typed models. */
+export {};

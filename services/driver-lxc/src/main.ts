@@ -1,0 +1,2 @@
+/** `node services/driver-lxc`: the LXC driver of one host. */
+export {};

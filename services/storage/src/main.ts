@@ -1,0 +1,2 @@
+/** `node services/storage`: the storage service of one host. */
+export {};
