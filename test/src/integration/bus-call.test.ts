@@ -61,6 +61,18 @@ describe('a call', () => {
     for (const id of ids) expect(id).toMatch(/^[0-9a-f]{32}$/);
   });
 
+  test('made as soon as the server is back reaches a service that comes back after its caller', async () => {
+    const back = new Promise<void>((resolve) => client.onReconnect(resolve));
+    await server.close();
+    await stand.server.kill9();
+    await stand.server.restart();
+    await back;
+    const started = start();
+    server = await stand.as('service');
+    await serving([endpoint(startDomain, async () => ({ domain: domain() }))]);
+    expect(await started).toEqual({ domain: domain() });
+  });
+
   test('that fails by design fails the same at the caller', async () => {
     await serving([
       endpoint(startDomain, async (_request, _call, fail) => {

@@ -99,8 +99,14 @@ export interface Answer {
   headers: MsgHdrs | undefined;
 }
 
+/** Between two tries to reach one who has not reconnected yet, milliseconds. */
+const returnMs = 100;
+
 /**
  * One request and its answer, as bytes. An answer that carries an error is thrown as the `VirtError` it tells.
+ *
+ * Soon after a reconnect a silent subject may only mean that its owner is not back yet: the request, which nobody got,
+ * is sent again until the bus has settled or the call's time is up.
  * @param absent the error when nobody listens on the subject
  */
 export async function exchange(
@@ -111,14 +117,20 @@ export async function exchange(
   absent: () => VirtError,
 ): Promise<Answer> {
   const h = writeContext(context);
-  let message: Msg;
-  try {
-    message = await bus.nc.request(subject, bus.bodies.outgoing(body, h), {
-      timeout: context.timeoutMs + graceMs,
-      headers: h,
-    });
-  } catch (cause) {
-    throw transportError(cause, context.timeoutMs, absent);
+  const payload = bus.bodies.outgoing(body, h);
+  const due = performance.now() + context.timeoutMs;
+  let message: Msg | undefined;
+  while (!message) {
+    try {
+      message = await bus.nc.request(subject, payload, {
+        timeout: Math.max(0, due - performance.now()) + graceMs,
+        headers: h,
+      });
+    } catch (cause) {
+      const mayReturn = isNoResponders(cause) && bus.settling() && performance.now() + returnMs < due;
+      if (!mayReturn) throw transportError(cause, context.timeoutMs, absent);
+      await new Promise((resolve) => setTimeout(resolve, returnMs));
+    }
   }
   if (message.headers?.has(header.error)) throw VirtError.fromBody(decode(message.data) as object);
   return {
@@ -143,10 +155,14 @@ export function parseRequest<S extends z.ZodType>(name: string, schema: S, reque
   throw new VirtError('INVALID_ARG', { detail: `${name}: ${faults.join('; ')}` });
 }
 
+function isNoResponders(cause: unknown): boolean {
+  return (cause as { code?: string }).code === NatsCode.NoResponders;
+}
+
 function transportError(cause: unknown, timeoutMs: number, absent: () => VirtError): VirtError {
   if (isVirtError(cause)) return cause;
+  if (isNoResponders(cause)) return absent();
   const { code, message } = cause as { code?: string; message?: string };
-  if (code === NatsCode.NoResponders) return absent();
   if (code === NatsCode.Timeout) {
     return new VirtError('OPERATION_TIMEOUT', { detail: `no answer within ${timeoutMs} ms` }, { cause });
   }

@@ -60,8 +60,13 @@ export interface Bus {
   jsm(): Promise<JetStreamManager>;
   /** Called after each reconnect. */
   onReconnect(listener: () => void): void;
+  /** True soon after a reconnect: others who lost the same server may still be on their way back. */
+  settling(): boolean;
   close(): Promise<void>;
 }
+
+/** Time in which everyone who lost a server is expected back, milliseconds; each tries again twice a second. */
+const settlingMs = 5_000;
 
 export async function connectBus(options: BusOptions, log?: Log): Promise<Bus> {
   const context = options.context ? readContextFile(options.context) : undefined;
@@ -85,7 +90,8 @@ export async function connectBus(options: BusOptions, log?: Log): Promise<Bus> {
   } catch (cause) {
     throw connectError(url, cause);
   }
-  const listeners = new Set<() => void>();
+  let reconnectedAt = -Infinity;
+  const listeners = new Set<() => void>([() => (reconnectedAt = performance.now())]);
   void watchStatus(nc, listeners, log);
   const inbox = inboxPrefix ?? '_INBOX';
   const owner = options.owner;
@@ -96,6 +102,7 @@ export async function connectBus(options: BusOptions, log?: Log): Promise<Bus> {
     bodies,
     jsm: () => nc.jetstreamManager({ checkAPI: false, timeout: 5_000 }),
     onReconnect: (listener) => void listeners.add(listener),
+    settling: () => performance.now() - reconnectedAt < settlingMs,
     close: async () => {
       if (nc.isClosed()) return;
       // Draining a connection whose server is gone would wait for it.
