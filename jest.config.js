@@ -13,6 +13,7 @@ const moduleNameMapper = {
   '^@virtbus/shared/bus$': '<rootDir>/libs/shared/src/bus/index.ts',
   '^@virtbus/shared/log$': '<rootDir>/libs/shared/src/log.ts',
   '^@virtbus/shared/auth$': '<rootDir>/libs/shared/src/auth/index.ts',
+  '^@virtbus/shared/files$': '<rootDir>/libs/shared/src/files/index.ts',
   '^@virtbus/shared/config$': '<rootDir>/libs/shared/src/config/index.ts',
   '^@virtbus/domain-xml/storage$': '<rootDir>/libs/domain-xml/src/storage/index.ts',
   '^@virtbus/(domain-xml|disk-image|driver-runtime|testkit)$': '<rootDir>/libs/$1/src/index.ts',

@@ -20,13 +20,14 @@ import {
   type LifecycleType,
 } from '@virtbus/shared';
 import { newId } from '@virtbus/shared/bus';
+import { makeFolder } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 import type { Consoles } from './consoles';
 import { describe } from './document';
 import type { Guest, GuestFolders, GuestNews, GuestSink, SavedGuest } from './driver';
 import { Jobs } from './jobs';
 import { answersKept, type Answered, type DomainRecord } from './record';
-import { makeFolder, type Store } from './store';
+import type { Store } from './store';
 
 /** What an actor needs of the host it lives on. */
 export interface ActorHost {

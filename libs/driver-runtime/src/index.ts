@@ -1,4 +1,3 @@
 export * from './driver';
 export { runDriver, type RunningDriver } from './runtime';
 export { driverSettings } from './settings';
-export { makeFolder } from './store';

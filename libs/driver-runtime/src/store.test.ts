@@ -14,8 +14,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DomainSummary } from '@virtbus/shared';
+import { replaceFile } from '@virtbus/shared/files';
 import type { DomainRecord, Tombstone } from './record';
-import { replaceFile, Store } from './store';
+import { Store } from './store';
 
 const uuid = 'c7a5fdbd-edaf-9455-926a-d65c16db1809';
 const other = '00000000-0000-4000-8000-000000000002';

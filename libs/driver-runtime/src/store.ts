@@ -8,20 +8,10 @@
  *   <state>/journal/                    events that the bus has not acknowledged
  */
 import { randomUUID } from 'node:crypto';
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { domainStates, VirtError } from '@virtbus/shared';
+import { domainStates } from '@virtbus/shared';
+import { dropReplaced, makeFolder, readReplaced, replaceFile } from '@virtbus/shared/files';
 import type { DomainRecord, HostRecord, Tombstone } from './record';
 
 /** How long the answers of a domain that has gone are kept, milliseconds. */
@@ -91,8 +81,7 @@ export class Store {
   }
 
   dropDocument(uuid: string, which: 'config' | 'live'): void {
-    const path = join(this.folderOf(uuid), `${which}.xml`);
-    for (const name of [path, `${path}.new`]) rmSync(name, { force: true });
+    dropReplaced(join(this.folderOf(uuid), `${which}.xml`));
   }
 
   /** The domain has left this host. */
@@ -137,38 +126,6 @@ export class Store {
   }
 }
 
-export function makeFolder(path: string, mode: number): void {
-  try {
-    mkdirSync(path, { recursive: true, mode });
-  } catch (cause) {
-    throw unwritable(path, cause);
-  }
-}
-
-/** Write beside, then take the old one's place: a crash leaves the old one, or the new one under one of its two names. */
-export function replaceFile(path: string, content: string, durable: boolean): void {
-  try {
-    const fd = openSync(`${path}.new`, 'w', 0o600);
-    try {
-      writeFileSync(fd, content);
-      if (durable) fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-    // Renamed over a file, the new one is flushed to disk at once (ext4): half a millisecond that only a file that
-    // must outlive a power cut is worth. Readers look at the `.new` file when they find no other.
-    if (!durable) rmSync(path, { force: true });
-    renameSync(`${path}.new`, path);
-  } catch (cause) {
-    try {
-      rmSync(`${path}.new`, { force: true, recursive: true });
-    } catch {
-      // Where nothing can be written nothing can be removed either: the first failure is the one to tell.
-    }
-    throw unwritable(path, cause);
-  }
-}
-
 /** Throws with what is wrong with it. */
 function readRecord(text: string, uuid: string): DomainRecord {
   const record = JSON.parse(text) as DomainRecord | null;
@@ -183,26 +140,5 @@ function parseJson(text: string): unknown {
     return JSON.parse(text) ?? undefined;
   } catch {
     return undefined;
-  }
-}
-
-function unwritable(path: string, cause: unknown): VirtError {
-  const code = (cause as NodeJS.ErrnoException).code;
-  const why =
-    code === 'ENOSPC' ? 'no space left on the device' : code === 'EACCES' ? 'permission denied' : String(cause);
-  return new VirtError('SYSTEM_ERROR', { detail: `cannot write ${path}: ${why}` }, { cause });
-}
-
-/** A file that `replaceFile` wrote. */
-function readReplaced(path: string): string | undefined {
-  return readIfThere(path) ?? readIfThere(`${path}.new`);
-}
-
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
   }
 }

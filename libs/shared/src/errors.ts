@@ -89,7 +89,7 @@ export const errorTable = {
     39,
     'later',
     ({ host, service }: { host: string; service: string }) =>
-      `host offline: nobody answers for ${service} on host '${host}'; start its driver there and try again`,
+      `host offline: nobody answers for ${service} on host '${host}'; start it there and try again`,
   ),
   NO_SUITABLE_HOST: entry(9, 'later', told('operation failed: no suitable host')),
   SERVICE_OFFLINE: entry(

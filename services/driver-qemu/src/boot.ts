@@ -4,8 +4,9 @@
  */
 import { open } from 'node:fs/promises';
 import { buildCommandLine, copyModel, requireFirmware, type Domain, type QemuCapabilities } from '@virtbus/domain-xml';
-import { makeFolder, type StartSpec } from '@virtbus/driver-runtime';
+import type { StartSpec } from '@virtbus/driver-runtime';
 import { isVirtError, VirtError } from '@virtbus/shared';
+import { makeFolder } from '@virtbus/shared/files';
 import { chownSync } from 'node:fs';
 import { commandLineContext } from './command-line';
 import { endChain, neededFiles } from './files';

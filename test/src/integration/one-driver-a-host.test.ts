@@ -16,7 +16,7 @@ test('two drivers never run on one state folder: the second names the first and 
   const { code } = await second.exited;
   expect(code).toBe(1);
   expect(second.log.text).toContain(
-    `driver-qemu: resource busy: another driver runs on this state folder (pid ${first.pid})`,
+    `driver-qemu: resource busy: another service runs on this state folder (pid ${first.pid})`,
   );
   await first.stop('SIGKILL');
   await using third = await startService('driver-qemu', { name: 'third', env });

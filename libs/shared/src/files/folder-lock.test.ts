@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, realpathSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isVirtError } from '@virtbus/shared';
+import { isVirtError } from '../errors';
 import { lockFolder } from './folder-lock';
 
 let folder: string;
@@ -24,7 +24,7 @@ async function holder(): Promise<ChildProcess> {
   const { dev, ino } = statSync(folder);
   const script = `
     require('node:net').createServer((socket) => socket.end(String(process.pid)))
-      .listen('\\0virtbus-driver-${dev}-${ino}', () => console.log('locked'));`;
+      .listen('\\0virtbus-${dev}-${ino}', () => console.log('locked'));`;
   const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
   children.push(child);
   await new Promise((resolve) => child.stdout.once('data', resolve));

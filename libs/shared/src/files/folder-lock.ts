@@ -1,5 +1,5 @@
 /**
- * One driver a state folder: two that wrote there would tell the same domain two stories.
+ * One service a state folder: two that wrote there would tell the same domain two stories.
  *
  * The lock is an abstract unix socket (unix(7)) named after the folder's device and inode, so that links and mounts of
  * the same folder meet. The kernel takes it away with the process, however that ends: it never has to be broken. It
@@ -7,8 +7,8 @@
  */
 import { statSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
-import { VirtError } from '@virtbus/shared';
-import { makeFolder } from './store';
+import { VirtError } from '../errors';
+import { makeFolder } from './replace';
 
 /** How long the holder may take to tell its pid, milliseconds. */
 const answerMs = 1_000;
@@ -17,7 +17,7 @@ const answerMs = 1_000;
 export async function lockFolder(folder: string): Promise<Disposable> {
   makeFolder(folder, 0o700);
   const { dev, ino } = statSync(folder);
-  const name = `\0virtbus-driver-${dev}-${ino}`;
+  const name = `\0virtbus-${dev}-${ino}`;
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
     socket.end(String(process.pid));
@@ -28,7 +28,7 @@ export async function lockFolder(folder: string): Promise<Disposable> {
     if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') {
       throw new VirtError('SYSTEM_ERROR', { detail: `cannot lock ${folder}: ${String(cause)}` }, { cause });
     }
-    const detail = `another driver runs on this state folder (pid ${await pidOf(name)}): ${folder}`;
+    const detail = `another service runs on this state folder (pid ${await pidOf(name)}): ${folder}`;
     throw new VirtError('RESOURCE_BUSY', { detail }, { cause });
   }
   server.unref();

@@ -1,0 +1,2 @@
+export * from './folder-lock';
+export * from './replace';

@@ -1,0 +1,64 @@
+/** Files that a service keeps its truth in: replaced whole, so that a crash leaves the old one or the new one. */
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { VirtError } from '../errors';
+
+export function makeFolder(path: string, mode: number): void {
+  try {
+    mkdirSync(path, { recursive: true, mode });
+  } catch (cause) {
+    throw unwritable(path, cause);
+  }
+}
+
+/**
+ * Write beside, then take the old one's place: a crash leaves the old one, or the new one under one of its two names.
+ * @param durable wait for the disk: for what must survive a power cut
+ */
+export function replaceFile(path: string, content: string, durable: boolean): void {
+  try {
+    const fd = openSync(`${path}.new`, 'w', 0o600);
+    try {
+      writeFileSync(fd, content);
+      if (durable) fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    // Renamed over a file, the new one is flushed to disk at once (ext4): half a millisecond that only a file that
+    // must outlive a power cut is worth. Readers look at the `.new` file when they find no other.
+    if (!durable) rmSync(path, { force: true });
+    renameSync(`${path}.new`, path);
+  } catch (cause) {
+    try {
+      rmSync(`${path}.new`, { force: true, recursive: true });
+    } catch {
+      // Where nothing can be written nothing can be removed either: the first failure is the one to tell.
+    }
+    throw unwritable(path, cause);
+  }
+}
+
+/** A file that `replaceFile` wrote; undefined when there is none. */
+export function readReplaced(path: string): string | undefined {
+  return readIfThere(path) ?? readIfThere(`${path}.new`);
+}
+
+/** Take away a file that `replaceFile` wrote, under either name. */
+export function dropReplaced(path: string): void {
+  for (const name of [path, `${path}.new`]) rmSync(name, { force: true });
+}
+
+function unwritable(path: string, cause: unknown): VirtError {
+  const code = (cause as NodeJS.ErrnoException).code;
+  const why =
+    code === 'ENOSPC' ? 'no space left on the device' : code === 'EACCES' ? 'permission denied' : String(cause);
+  return new VirtError('SYSTEM_ERROR', { detail: `cannot write ${path}: ${why}` }, { cause });
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
