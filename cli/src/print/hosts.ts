@@ -40,6 +40,7 @@ export function printHost(host: Host): string {
     ['Hypervisor', host.hypervisorVersion],
     ['Domain types', host.virtTypes.join(' ')],
     ['Architectures', host.arches.join(' ')],
+    ['Native formats', host.nativeFormats.join(' ') || undefined],
     ['CPU(s)', host.cpus],
     ['Load', host.load.map((each) => each.toFixed(2)).join(' ')],
     ['Memory', size(host.memoryKiB)],

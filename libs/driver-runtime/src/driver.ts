@@ -217,6 +217,15 @@ export interface Facets<G extends Guest = Guest> {
       signal: AbortSignal,
     ): Promise<unknown>;
   };
+  /** Domain documents from and to what the hypervisor's own users write. Nothing is started or kept. */
+  readonly native?: {
+    /** Names of the formats, as `virsh domxml-from-native` takes them: `qemu-argv`, `lxc-tools`. */
+    readonly formats: readonly string[];
+    /** Throws `CONFIG_UNSUPPORTED` for what this host could not start. */
+    toNative(format: string, domain: Domain): Promise<string> | string;
+    /** What the document cannot say is told by a warning each; throws `CONFIG_UNSUPPORTED` where nothing can be made of it. */
+    fromNative(format: string, text: string): { domain: Domain; warnings: string[] };
+  };
   readonly console?: {
     /** Throws `DEVICE_MISSING` when the guest has no such console. */
     channel(guest: G, device: string | undefined): ConsoleChannel;

@@ -11,7 +11,9 @@ import {
   driverRestore,
   driverStats,
   hostCapabilities,
+  nativeToXml,
   VirtError,
+  xmlToNative,
   type HostStatus,
 } from '@virtbus/shared';
 import { parseDomain } from '@virtbus/domain-xml';
@@ -19,6 +21,7 @@ import { driverEndpoint, type Call, type Endpoint } from '@virtbus/shared/bus';
 import type { Actor } from './actor';
 import { facet } from './driver';
 import type { DriverHost } from './host';
+import { fromNative, toNative } from './native';
 import { ops } from './ops';
 import { perform } from './ops/op';
 import { statsOf } from './ops/stats';
@@ -62,6 +65,8 @@ export function endpoints(host: DriverHost, status: () => HostStatus): Endpoint[
     driverEndpoint(at, domainCapabilities, async ({ format, ...ask }) =>
       shown(host.implementation.domainCapabilities(ask), format),
     ),
+    driverEndpoint(at, nativeToXml, async (ask) => fromNative(host.implementation, ask)),
+    driverEndpoint(at, xmlToNative, (ask) => toNative(host.implementation, ask)),
   ];
 }
 

@@ -55,6 +55,7 @@ export class Heartbeat {
       driver: host.driver,
       virtTypes: [...host.implementation.virtTypes],
       arches: [...host.implementation.arches],
+      nativeFormats: [...(host.implementation.facets.native?.formats ?? [])],
       labels: facts.labels,
       version: facts.version,
       hypervisorVersion: host.implementation.hypervisorVersion,

@@ -25,20 +25,30 @@ export function toHome(fleet: Fleet, c: Contract): Endpoint {
   });
 }
 
-/** A query about a host, done by one of its drivers: the one the body names, else the first. */
+/** A query about a host, done by one of its drivers. */
 export function toHost(fleet: Fleet, c: Contract): Endpoint {
   return passOn(c, async (call) => {
-    const { driver } = decode(call.body) as { driver?: unknown };
     const drivers = fleet.hosts.driversOf(call.target!);
-    const at = driver === undefined ? drivers[0]! : drivers.find((status) => status.driver === driver);
-    if (!at) {
-      const has = drivers.map((status) => status.driver).join(', ');
-      throw new VirtError('INVALID_ARG', {
-        detail: `host '${call.target}' has no driver '${String(driver)}' (it has ${has})`,
-      });
-    }
-    return new Encoded(await ask(fleet, c, call, at));
+    return new Encoded(await ask(fleet, c, call, chooseDriver(drivers, decode(call.body) as object)));
   });
+}
+
+/**
+ * The driver that the query names, else the first that knows the native format it speaks of, else the first.
+ * @param drivers of one host, never none
+ */
+export function chooseDriver<D extends At & { nativeFormats: readonly string[] }>(
+  drivers: readonly D[],
+  { driver, format }: { driver?: unknown; format?: unknown },
+): D {
+  if (driver === undefined) {
+    return drivers.find(({ nativeFormats }) => nativeFormats.includes(format as string)) ?? drivers[0]!;
+  }
+  const named = drivers.find((status) => status.driver === driver);
+  if (named) return named;
+  const has = drivers.map((status) => status.driver).join(', ');
+  const detail = `host '${drivers[0]!.host}' has no driver '${driver as string}' (it has ${has})`;
+  throw new VirtError('INVALID_ARG', { detail });
 }
 
 async function ask({ bus }: Fleet, c: Contract, call: Call, at: At, home?: Home): Promise<Uint8Array> {

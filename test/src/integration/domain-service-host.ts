@@ -91,6 +91,7 @@ export class SimulatedHost {
       driver: this.driver,
       virtTypes: this.options.virtTypes ?? ['qemu'],
       arches: ['x86_64'],
+      nativeFormats: [],
       labels: this.options.labels ?? {},
       version: '0.0.1',
       hypervisorVersion: '0',

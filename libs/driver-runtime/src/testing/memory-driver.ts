@@ -3,7 +3,7 @@
  * outlive it (in `Machines`), it finds them again, and it fails or hangs where a test asks it to.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { formatDomain, type Domain } from '@virtbus/domain-xml';
+import { formatDomain, parseDomain, type Domain } from '@virtbus/domain-xml';
 import {
   resumedDetail,
   suspendedDetail,
@@ -168,6 +168,15 @@ export class MemoryDriver implements Driver<MemoryGuest> {
       },
     },
     monitor: { execute: async () => 'ok' },
+    native: {
+      formats: ['memory-line'],
+      toNative: (_format, { name, memory }) => `${name} ${memory.kib}`,
+      fromNative: (_format, text) => {
+        const [name = '', kib = ''] = text.split(' ');
+        const document = `<domain type='qemu'><name>${name}</name><memory>${kib}</memory><os><type>hvm</type></os></domain>`;
+        return { ...parseDomain(document, { mode: 'inactive' }), warnings: text.split(' ').slice(2) };
+      },
+    },
   };
 
   private guest(uuid: string, live: Domain, machine: Machine, sink: GuestSink): MemoryGuest {

@@ -2,6 +2,7 @@ import * as commands from './domain-commands';
 import * as devices from './domain-devices';
 import * as queries from './domain-queries';
 import * as hosts from './host';
+import * as native from './native';
 import type { Contract } from './contract';
 
 export * from './contract';
@@ -10,12 +11,13 @@ export * from './domain-devices';
 export * from './domain-queries';
 export * from './driver';
 export * from './host';
+export * from './native';
 export * from './subjects';
 
 const isContract = (value: unknown): value is Contract =>
   typeof value === 'object' && value !== null && 'operation' in value && 'servedBy' in value;
 
 /** Every public operation, by name. */
-export const contracts: readonly Contract[] = [queries, commands, devices, hosts]
+export const contracts: readonly Contract[] = [queries, commands, devices, hosts, native]
   .flatMap((module) => Object.values(module).filter(isContract))
   .sort((a, b) => a.name.localeCompare(b.name));

@@ -11,6 +11,7 @@ export const HostStatus = z
     driver: DriverName,
     virtTypes: z.array(z.string()).describe('domain types it can run, best first'),
     arches: z.array(z.string()),
+    nativeFormats: z.array(z.string()).default([]).describe('configurations that it reads and writes: qemu-argv, …'),
     labels: Labels,
     version: z.string().describe('version of the driver service'),
     hypervisorVersion: z.string(),
