@@ -31,10 +31,10 @@ async function holder(): Promise<ChildProcess> {
   return child;
 }
 
-test('a state folder is one driver’s alone, until it lets go', async () => {
+test('a state folder is one service’s alone, until it lets go', async () => {
   const lock = await lockFolder(folder);
   expect(await refusal(folder)).toBe(
-    `resource busy: another driver runs on this state folder (pid ${process.pid}): ${folder}`,
+    `resource busy: another service runs on this state folder (pid ${process.pid}): ${folder}`,
   );
   lock[Symbol.dispose]();
   (await lockFolder(folder))[Symbol.dispose]();
@@ -45,7 +45,7 @@ test('a link to a folder is the folder', async () => {
   const link = `${folder}-link`;
   symlinkSync(realpathSync(folder), link);
   try {
-    expect(await refusal(link)).toContain('another driver runs');
+    expect(await refusal(link)).toContain('another service runs');
   } finally {
     rmSync(link);
   }
@@ -57,7 +57,7 @@ test('two folders are two locks, and a folder that is not there is made', async 
   expect(statSync(join(folder, 'h2', 'qemu')).mode & 0o777).toBe(0o700);
 });
 
-test('a driver that was killed with -9 leaves no lock', async () => {
+test('a service that was killed with -9 leaves no lock', async () => {
   const child = await holder();
   expect(await refusal(folder)).toContain(`(pid ${child.pid})`);
   const gone = new Promise((resolve) => child.once('exit', resolve));
@@ -66,7 +66,7 @@ test('a driver that was killed with -9 leaves no lock', async () => {
   (await lockFolder(folder))[Symbol.dispose]();
 });
 
-test('a driver that does not answer still has its folder', async () => {
+test('a service that does not answer still has its folder', async () => {
   const child = await holder();
   child.kill('SIGSTOP');
   expect(await refusal(folder)).toContain('(pid unknown)');
