@@ -9,6 +9,7 @@ import {
 } from '@virtbus/domain-xml';
 import { channelFolder, hostContext, lookUp, type HostCase } from './kit-host';
 import type { Kit } from './kit';
+import { differenceInWords, shellWords } from './words';
 
 interface Case extends HostCase {
   readonly expect: string;
@@ -57,28 +58,6 @@ function commandWords(
   const { env, args } = buildCommandLine(ready, hostContext(one, capabilities, ready));
   const assignments = Object.entries(env).map(([name, value]) => `${name}=${value}`);
   return [...assignments, ready.devices.emulator ?? '', ...args];
-}
-
-/** The words of a recorded command line: shell quoting undone. */
-function shellWords(text: string): string[] {
-  const words: string[] = [];
-  const pieces = /\\\n|\s+|'([^']*)'|\\(.)|([^\s'\\]+)/gs;
-  let word: string | undefined;
-  for (const [piece, quoted, escaped, plain] of text.matchAll(pieces)) {
-    const part = quoted ?? escaped ?? plain;
-    if (part !== undefined) word = (word ?? '') + part;
-    else if (piece !== '\\\n' && word !== undefined) {
-      words.push(word);
-      word = undefined;
-    }
-  }
-  return word === undefined ? words : [...words, word];
-}
-
-function differenceInWords(expected: readonly string[], actual: readonly string[]): string | undefined {
-  const at = expected.findIndex((word, index) => word !== actual[index]);
-  if (at < 0) return actual.length === expected.length ? undefined : `not expected: «${actual[expected.length]}»`;
-  return `${expected[at - 1] ?? ''} expected «${expected[at]}», got «${actual[at] ?? 'the end'}»`;
 }
 
 /** A JSON word with its keys sorted; any other word as it is. */

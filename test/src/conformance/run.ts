@@ -2,10 +2,12 @@
 import { domainXmlQemu } from './domain-xml-qemu';
 import { genericDomainXml } from './generic-domain-xml';
 import { Kit, type Runner, type Score } from './kit';
+import { storage } from './storage';
 
 const runners: Readonly<Record<string, Runner>> = {
   'domain-xml-qemu': domainXmlQemu,
   'generic-domain-xml': genericDomainXml,
+  storage,
 };
 
 export interface Outcome {

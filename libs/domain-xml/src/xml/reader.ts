@@ -43,6 +43,8 @@ const knownNamespaces: ReadonlyMap<string, string> = new Map([
   ['http://libvirt.org/schemas/domain/lxc/1.0', 'lxc'],
   ['http://libvirt.org/schemas/domain/xen/1.0', 'xen'],
   ['http://libvirt.org/schemas/domain/bhyve/1.0', 'bhyve'],
+  ['http://libvirt.org/schemas/storagepool/fs/1.0', 'fs'],
+  ['http://libvirt.org/schemas/storagepool/rbd/1.0', 'rbd'],
 ]);
 
 const refuse = (detail: string, line?: number): VirtError<'XML_DETAIL'> =>
