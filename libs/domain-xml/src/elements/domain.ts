@@ -25,10 +25,12 @@ import {
   type Model,
   type ModelOf,
 } from '../schema';
+import { domainName, nameFault } from '../domain-name';
 import { cpu } from './cpu';
 import { devices } from './devices';
 import { features } from './features';
 import { idmap } from './filesystem';
+import { lxcNamespace } from './lxc-namespace';
 import { os } from './os';
 import {
   blkiotune,
@@ -216,7 +218,8 @@ const fields = {
   }),
   id: attr(int({ min: 1 }), { live: true }),
   qemuNamespace: attr(string, { name: 'xmlns:qemu' }),
-  name: leaf(anyString, { required: true }),
+  lxcNamespaceUri: attr(string, { name: 'xmlns:lxc' }),
+  name: leaf(domainName, { required: true, refuse: ['XML_ERROR', (raw) => nameFault(raw) ?? '' ] }),
   uuid: leaf(uuid, { refuse: ['INTERNAL_ERROR', (raw) => `malformed uuid element '${raw}'`] }),
   genid: leaf({ ...uuid, parse: (raw: string) => (raw.trim() === '' ? '' : uuid.parse(raw)) }),
   title: leaf(string),
@@ -271,6 +274,7 @@ const fields = {
     element('qemu:deprecation', { behavior: attr(oneOf('none', 'omit', 'reject', 'crash'), { required: true }) }),
   ),
   qemuOverride: one(qemuOverride),
+  lxcNamespace: one(lxcNamespace, { when: on('type', 'lxc') }),
   keywrap: one(
     element('keywrap', {
       ciphers: many(
@@ -286,6 +290,7 @@ const fields = {
 export type Domain = Model<typeof fields>;
 
 const qemuNamespace = 'http://libvirt.org/schemas/domain/qemu/1.0';
+const lxcNamespaceUri = 'http://libvirt.org/schemas/domain/lxc/1.0';
 
 /** Something in QEMU's own namespace will be written. */
 const speaksToQemu = ({
@@ -301,6 +306,11 @@ const speaksToQemu = ({
 export const domain: Element<Domain> = element('domain', fields, {
   refine: (model: Domain) => {
     delete model.qemuNamespace;
+    delete model.lxcNamespaceUri;
   },
-  shape: (model: Domain) => (speaksToQemu(model) ? { ...model, qemuNamespace } : model),
+  shape: (model: Domain) => ({
+    ...model,
+    ...(speaksToQemu(model) && { qemuNamespace }),
+    ...(model.lxcNamespace && { lxcNamespaceUri }),
+  }),
 });

@@ -71,7 +71,7 @@ const choice = <W extends string>(
 
 const smm = element('smm', { state: attr(onOff), tseg: leaf(prettyBytes) }, { keepEmpty: true });
 
-const linuxCapabilities = [
+export const linuxCapabilities = [
   'audit_control',
   'audit_write',
   'block_suspend',

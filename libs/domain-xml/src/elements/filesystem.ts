@@ -1,5 +1,5 @@
 /** `<filesystem>`: a folder of the host inside the guest. */
-import { element, attr, leaf, flag, one, many, oneOf, string, onOff, uint, bytes, type ModelOf } from '../schema';
+import { element, attr, leaf, flag, one, many, oneOf, string, onOff, uint, ulong, bytes, unitScale, type Model } from '../schema';
 import { bootableInfo, virtioOptions } from './device-info';
 
 const idRange = (name: string) =>
@@ -28,7 +28,7 @@ const mode = {
   format: (bits: number) => bits.toString(8).padStart(4, '0'),
 };
 
-export const filesystem = element('filesystem', {
+const fields = {
   type: attr(oneOf('mount', 'block', 'file', 'template', 'ram', 'bind', 'volume'), {
     default: 'mount',
     refuse: ['CONFIG_UNSUPPORTED', (raw) => `unknown filesystem type '${raw}'`],
@@ -58,7 +58,8 @@ export const filesystem = element('filesystem', {
       socket: attr(string),
       pool: attr(string),
       volume: attr(string),
-      usage: attr(uint),
+      /** In KiB, which `units` then says. */
+      usage: attr(ulong),
       units: attr(string),
     }),
   ),
@@ -67,5 +68,17 @@ export const filesystem = element('filesystem', {
   space_hard_limit: leaf(bytes),
   space_soft_limit: leaf(bytes),
   ...bootableInfo,
+};
+export type Filesystem = Model<typeof fields>;
+
+export const filesystem = element('filesystem', fields, {
+  refine: ({ type, source }: Filesystem, { line }, context) => {
+    if (type !== 'ram' || source?.usage === undefined) return;
+    // A file system in memory has its size in KiB, whatever unit the document uses.
+    const scale = unitScale(source.units ?? 'KiB');
+    if (scale === undefined)
+      context.fault('INVALID_ARG', `unknown suffix '${source.units}'`, { element: 'source', line });
+    source.usage = Math.ceil((source.usage * (scale ?? 1024)) / 1024);
+    source.units = 'KiB';
+  },
 });
-export type Filesystem = ModelOf<typeof filesystem>;

@@ -14,10 +14,12 @@ import {
   ulong,
   uuid,
   hex,
+  on,
   type Model,
   type ModelOf,
 } from '../schema';
 import { romInfo } from './device-info';
+import { guestAddress, guestRoute } from './guest-address';
 import { auth } from './storage-source';
 
 const usbId = element('vendor', { id: attr(hex(4, { max: 0xffff }), { required: true }) });
@@ -84,6 +86,9 @@ export const hostdev = element('hostdev', {
       interface: leaf(string),
     }),
   ),
+  /** Addresses that a card of the host has inside a container. */
+  ips: many(guestAddress, { when: on('mode', 'capabilities') }),
+  routes: many(guestRoute, { when: on('mode', 'capabilities') }),
   teaming: one(element('teaming', { type: attr(oneOf('persistent', 'transient')), persistent: attr(string) })),
   readonly: flag(),
   shareable: flag(),

@@ -19,6 +19,7 @@ import {
   type ModelOf,
 } from '../schema';
 import { romInfo, virtioOptions } from './device-info';
+import { guestAddress, guestRoute } from './guest-address';
 import { hostLocation } from './hostdev';
 import { reconnect } from './storage-source';
 
@@ -42,21 +43,6 @@ export const interfaceTypes = [
 
 const portNumber = int({ min: 0, max: 65535 });
 
-const ip = element('ip', {
-  address: attr(string, { required: true }),
-  family: attr(oneOf('ipv4', 'ipv6')),
-  prefix: attr(int({ min: 0, max: 128 })),
-  peer: attr(string),
-});
-const route = element('route', {
-  family: attr(oneOf('ipv4', 'ipv6')),
-  address: attr(string),
-  netmask: attr(string),
-  prefix: attr(uint),
-  gateway: attr(string),
-  metric: attr(uint),
-});
-
 const source = element('source', {
   network: attr(string),
   portgroup: attr(string),
@@ -76,8 +62,8 @@ const source = element('source', {
   local: one(element('local', { address: attr(string), port: attr(portNumber) })),
   hostAddress: one(hostLocation),
   reconnect: one(reconnect),
-  ips: many(ip),
-  routes: many(route),
+  ips: many(guestAddress),
+  routes: many(guestRoute),
 });
 export type InterfaceSource = ModelOf<typeof source>;
 
@@ -175,6 +161,9 @@ const fields = {
   virtualport: one(virtualport),
   bandwidth: one(element('bandwidth', { inbound: one(rate('inbound')), outbound: one(rate('outbound')) })),
   port: one(element('port', { isolated: attr(yesNo) })),
+  ips: many(guestAddress),
+  routes: many(guestRoute),
+  portForwards: many(portForward),
   backenddomain: one(element('backenddomain', { name: attr(string) })),
   script: one(element('script', { path: attr(string) })),
   downscript: one(element('downscript', { path: attr(string) })),
@@ -185,9 +174,6 @@ const fields = {
     }),
   ),
   guest: one(element('guest', { dev: attr(string), actual: attr(string, { live: true }) })),
-  ips: many(ip),
-  routes: many(route),
-  portForwards: many(portForward),
   model: one(element('model', { type: attr(string) })),
   driver: one(driver),
   backend: one(
