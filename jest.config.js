@@ -31,7 +31,11 @@ const project = (displayName, testMatch) => ({
 module.exports = {
   maxWorkers: 2,
   projects: [
-    project('unit', ['{libs,services}/*/src/**/*.test.ts', '{cli,tools,bench}/src/**/*.test.ts']),
+    project('unit', [
+      '{libs,services}/*/src/**/*.test.ts',
+      '{cli,tools,bench}/src/**/*.test.ts',
+      'test/src/fuzz/*.test.ts',
+    ]),
     project('integration', ['test/src/integration/**/*.test.ts']),
     project('conformance', ['test/src/conformance/**/*.test.ts']),
   ],

@@ -1,0 +1,7 @@
+/** Everything that `npm run fuzz` can be pointed at. */
+import { domainXml } from './domain-xml';
+import type { FuzzTarget } from './target';
+
+export const targets: readonly FuzzTarget[] = [domainXml];
+
+export const targetNamed = (name: string): FuzzTarget | undefined => targets.find((target) => target.name === name);
