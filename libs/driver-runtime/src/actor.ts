@@ -249,7 +249,7 @@ export class Actor<G extends Guest = Guest> {
     this.host.consoles.endOf(this.uuid);
     this.shutOff(news.to);
     if (this.starting) return;
-    this.emit({ class: 'lifecycle', type: 'stopped', detail: news.detail, cause });
+    this.emit({ class: 'lifecycle', type: 'stopped', detail: news.detail, data: news.data, cause });
     if (!this.record.persistent) this.host.gone(this);
   }
 

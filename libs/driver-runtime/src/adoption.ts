@@ -54,12 +54,17 @@ function ended<G extends Guest>(
   actor.record.pending = undefined;
   if (before.reason === 'starting-up') return unborn(host, actor);
   if (pending?.operation !== 'destroy') {
-    actor.hear({ kind: 'ended', to: { state: 'shutoff', reason: found.reason }, detail: found.detail });
+    actor.hear({
+      kind: 'ended',
+      to: { state: 'shutoff', reason: found.reason },
+      detail: found.detail,
+      data: found.data,
+    });
     return;
   }
   // We died after cutting its power: the end is that command's, and so is the answer.
   actor.record.asked = pending.id;
-  actor.hear({ kind: 'ended', to: { state: 'shutoff', reason: 'destroyed' }, detail: 'destroyed' });
+  actor.hear({ kind: 'ended', to: { state: 'shutoff', reason: 'destroyed' }, detail: 'destroyed', data: found.data });
   actor.remember({ ...pending, response: { domain: actor.summary() } });
 }
 

@@ -12,6 +12,7 @@ import {
   type EventClass,
   type LifecycleDetail,
   type LifecycleType,
+  type PowerMode,
   type ReasonOf,
   type StatsGroup,
 } from '@virtbus/shared';
@@ -25,7 +26,14 @@ export type GuestNews =
   /** Another state, with the lifecycle event that tells it to the world (`start` tells its own). */
   | { kind: 'state'; to: DomainState; event?: LifecycleNews; caused?: boolean }
   /** The guest is no more: its process is reaped or proven gone. */
-  | { kind: 'ended'; to: DomainState & { state: 'shutoff' }; detail: LifecycleDetail<'stopped'>; caused?: boolean }
+  | {
+      kind: 'ended';
+      to: DomainState & { state: 'shutoff' };
+      detail: LifecycleDetail<'stopped'>;
+      /** How it ended, where that is known: `exitStatus` or `signal` of its first process. */
+      data?: Record<string, unknown> | undefined;
+      caused?: boolean;
+    }
   | {
       kind: 'event';
       class: EventClass;
@@ -63,6 +71,8 @@ export interface StartSpec {
   domain: Domain;
   folders: GuestFolders;
   /** A save image to begin from instead of booting. */
+  /** The guest is to stay paused: a driver that cannot keep it from running may let it run when it is not. */
+  paused: boolean;
   restore?: { path: string } | undefined;
   signal: AbortSignal;
   sink: GuestSink;
@@ -113,7 +123,12 @@ export interface Guest {
 /** What became of a guest that ran when our process ended. */
 export type Reattached<G extends Guest> =
   | { kind: 'alive'; guest: G; state: DomainState }
-  | { kind: 'gone'; reason: ReasonOf<'shutoff'>; detail: LifecycleDetail<'stopped'> };
+  | {
+      kind: 'gone';
+      reason: ReasonOf<'shutoff'>;
+      detail: LifecycleDetail<'stopped'>;
+      data?: Record<string, unknown> | undefined;
+    };
 
 export interface Driver<G extends Guest = Guest> {
   readonly name: string;
@@ -143,8 +158,6 @@ export interface Driver<G extends Guest = Guest> {
   }): { xml: string; document: unknown };
 }
 
-export type PowerMode = 'acpi' | 'agent';
-
 /** Progress of a job in bytes. */
 export interface Progress {
   total: number;
@@ -166,9 +179,10 @@ export interface Facets<G extends Guest = Guest> {
   readonly power?: {
     shutdown(guest: G, modes: readonly PowerMode[], signal: AbortSignal): Promise<void>;
     reboot(guest: G, modes: readonly PowerMode[], signal: AbortSignal): Promise<void>;
-    reset(guest: G, signal: AbortSignal): Promise<void>;
   };
-  readonly balloon?: { set(guest: G, kib: number, signal: AbortSignal): Promise<void> };
+  readonly reset?: { press(guest: G, signal: AbortSignal): Promise<void> };
+  /** The memory that a running guest may use: its balloon, or its limit. */
+  readonly memory?: { set(guest: G, kib: number, signal: AbortSignal): Promise<void> };
   readonly vcpus?: { set(guest: G, count: number, signal: AbortSignal): Promise<void> };
   /** Each tells `live` when the document changed, and returns the device as it is now. */
   readonly devices?: {

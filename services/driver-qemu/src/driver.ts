@@ -23,12 +23,12 @@ import {
   type HostInfo,
 } from './capabilities';
 import { agent } from './facets/agent';
-import { balloon } from './facets/balloon';
 import { console } from './facets/console';
 import { departed, devicesFacet, type DeviceHost } from './facets/devices';
 import { keyboard } from './facets/keyboard';
 import { monitor } from './facets/monitor';
-import { power } from './facets/power';
+import { memory } from './facets/memory';
+import { power, reset } from './facets/power';
 import { saveFacet } from './facets/save';
 import { screenshot } from './facets/screenshot';
 import { stats } from './facets/stats';
@@ -66,13 +66,14 @@ export class QemuDriver implements Driver<QemuGuest> {
     this.deviceHost = { ...options, capabilitiesOf: (guest) => this.capabilitiesFor(guest.live) };
     this.facets = {
       agent,
-      balloon,
       console,
       devices: devicesFacet(this.deviceHost),
       keyboard,
       monitor,
+      memory,
       power,
       save: saveFacet(options.user),
+      reset,
       screenshot,
       stats,
       vcpus,

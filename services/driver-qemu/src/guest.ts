@@ -6,7 +6,14 @@
  * for not answering.
  */
 import { copyModel, deviceByAlias, removeDevice, type Device, type Domain } from '@virtbus/domain-xml';
-import type { Guest, GuestFolders, GuestNews, GuestSink, SavedGuest } from '@virtbus/driver-runtime';
+import type {
+  Guest,
+  GuestFolders,
+  GuestNews,
+  GuestSink,
+  ProcessIdentity,
+  SavedGuest,
+} from '@virtbus/driver-runtime';
 import {
   resumedDetail,
   suspendedDetail,
@@ -19,7 +26,7 @@ import type { Log } from '@virtbus/shared/log';
 import { join } from 'node:path';
 import { agentPort } from './agent-port';
 import { monitorFailure } from './monitor-failure';
-import { terminate, type GuestProcess, type ProcessIdentity } from './process';
+import { terminate, type GuestProcess } from './process';
 import type { PtyConsole } from './pty-console';
 import { QmpClient, type CommandArgs, type CommandName, type CommandResult, type QmpEvent } from './qmp';
 import { newsOf } from './qmp-news';

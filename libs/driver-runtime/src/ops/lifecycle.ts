@@ -45,7 +45,7 @@ export const reboot = change(rebootDomain, 'running', async ({ mode }, { host, a
 });
 
 export const reset = change(resetDomain, 'active', async (_request, { host, actor, call }) => {
-  await asking(actor, call, () => facet(host.implementation, 'power').reset(guestOf(actor), call.signal));
+  await asking(actor, call, () => facet(host.implementation, 'reset').press(guestOf(actor), call.signal));
   return { domain: actor.summary() };
 });
 

@@ -18,7 +18,7 @@ export const memory = change(setMemory, 'any', async ({ kib, maximum, affect }, 
   }
   if (sides.includes('live')) {
     actor.ballooning = { id: call.id, kib };
-    await facet(host.implementation, 'balloon').set(guestOf(actor), kib, call.signal);
+    await facet(host.implementation, 'memory').set(guestOf(actor), kib, call.signal);
   }
   if (sides.includes('config')) {
     actor.setConfig(withMemory(actor.config!, kib, maximum));

@@ -92,6 +92,7 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
       id: actor.record.id,
       domain: spec.domain,
       folders: actor.folders,
+      paused: spec.paused,
       restore: spec.restore,
       signal: starting.signal,
       sink: actor.listener(),

@@ -3,7 +3,7 @@
  * outlive it (in `Machines`), it finds them again, and it fails or hangs where a test asks it to.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { formatDomain, parseDomain, type Domain } from '@virtbus/domain-xml';
+import { formatDomain, parseDomain, taintsOf, type Domain } from '@virtbus/domain-xml';
 import {
   resumedDetail,
   suspendedDetail,
@@ -11,6 +11,7 @@ import {
   type DomainState,
   type LifecycleDetail,
   type ReasonOf,
+  type TaintType,
 } from '@virtbus/shared';
 import type { Driver, Facets, Guest, GuestSink, ReattachSpec, Reattached, SavedGuest, StartSpec } from '../driver';
 
@@ -101,6 +102,10 @@ export class MemoryDriver implements Driver<MemoryGuest> {
     return { domain, warnings: [] };
   }
 
+  taints(domain: Domain): TaintType[] {
+    return taintsOf(domain);
+  }
+
   async start(spec: StartSpec): Promise<MemoryGuest> {
     await orAborted(this.at('start'), spec.signal);
     const machine: Machine = { pid: ++this.machines.spawned, status: 'prelaunch' };
@@ -143,9 +148,9 @@ export class MemoryDriver implements Driver<MemoryGuest> {
     power: {
       shutdown: () => this.at('shutdown'),
       reboot: async (guest) => guest.sink({ kind: 'event', class: 'reboot', type: 'reboot' }),
-      reset: async (guest) => guest.sink({ kind: 'event', class: 'reboot', type: 'reboot' }),
     },
-    balloon: { set: async () => undefined },
+    reset: { press: async (guest) => guest.sink({ kind: 'event', class: 'reboot', type: 'reboot' }) },
+    memory: { set: async () => undefined },
     save: {
       save: async (_guest, { path, domain, running }, { signal, progress }) => {
         const image = { xml: formatDomain(domain, { view: 'inactive', secrets: true }), running };

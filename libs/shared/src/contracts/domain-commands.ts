@@ -1,6 +1,6 @@
 /** Commands on a domain's life: define, start, stop, and what stands between. */
 import { z } from 'zod';
-import { DomainSummary, HostName, Labels } from '../model';
+import { DomainSummary, HostName, Labels, PowerMode } from '../model';
 import { contract } from './contract';
 
 /** The domain right after the command. */
@@ -91,9 +91,9 @@ export const shutdownDomain = contract({
   operation: 'shutdown',
   request: z.object({
     mode: z
-      .array(z.enum(['acpi', 'agent']))
+      .array(PowerMode)
       .default([])
-      .describe('tried in this order; agent if connected, else ACPI, when empty'),
+      .describe('tried in this order; agent if connected, else ACPI (of a container initctl, else signal), when empty'),
   }),
   response: changed,
   errors: ['OPERATION_INVALID', 'AGENT_UNRESPONSIVE', 'AGENT_COMMAND_TIMEOUT', 'ARGUMENT_UNSUPPORTED'],
@@ -105,7 +105,7 @@ export const rebootDomain = contract({
   kind: 'cmd',
   entity: 'domain',
   operation: 'reboot',
-  request: z.object({ mode: z.array(z.enum(['acpi', 'agent'])).default([]) }),
+  request: z.object({ mode: z.array(PowerMode).default([]) }),
   response: changed,
   errors: ['OPERATION_INVALID', 'AGENT_UNRESPONSIVE', 'AGENT_COMMAND_TIMEOUT', 'ARGUMENT_UNSUPPORTED'],
   doc: 'Ask the guest to reboot.',

@@ -117,3 +117,7 @@ export type JobInfo = z.infer<typeof JobInfo>;
 /** Which definition a change is for: libvirt's AFFECT flags. `current` is live when the domain runs, else config. */
 export const Affect = z.enum(['current', 'live', 'config', 'both']);
 export type Affect = z.infer<typeof Affect>;
+/** How a guest is asked to shut down or reboot: the power button, its agent, init's control pipe, a signal to init. */
+export const PowerMode = z.enum(['acpi', 'agent', 'initctl', 'signal']);
+export type PowerMode = z.infer<typeof PowerMode>;
+

@@ -1,6 +1,6 @@
 /** Asking the guest: shut down, reboot; and the reset button. */
-import type { Facets, PowerMode } from '@virtbus/driver-runtime';
-import { isVirtError, VirtError } from '@virtbus/shared';
+import type { Facets } from '@virtbus/driver-runtime';
+import { isVirtError, VirtError, type PowerMode } from '@virtbus/shared';
 import { askAgent } from '../agent';
 import type { QemuGuest } from '../guest';
 import { agentPath } from './agent';
@@ -26,6 +26,10 @@ async function ask(
   for (const [index, how] of tried.entries()) {
     try {
       if (how === 'acpi') return await powerButton(guest, mode === 'reboot', signal);
+      if (how !== 'agent')
+        throw new VirtError('ARGUMENT_UNSUPPORTED', {
+          detail: `${how} is for containers; a machine has acpi and agent`,
+        });
       const command = { execute: 'guest-shutdown', arguments: { mode } };
       await askAgent(agentPath(guest), command, { timeoutMs: agentMs, signal, silent: true });
       return;
@@ -47,7 +51,10 @@ async function powerButton(guest: QemuGuest, reboot: boolean, signal: AbortSigna
 export const power: Power = {
   shutdown: (guest, modes, signal) => ask(guest, modes, 'powerdown', signal),
   reboot: (guest, modes, signal) => ask(guest, modes, 'reboot', signal),
-  reset: async (guest, signal) => {
+};
+
+export const reset: NonNullable<Facets<QemuGuest>['reset']> = {
+  press: async (guest, signal) => {
     await guest.ask('system_reset', undefined, signal);
   },
 };

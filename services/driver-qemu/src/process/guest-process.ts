@@ -7,7 +7,7 @@
 import { type ChildProcess } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type QmpClient } from '../qmp';
-import { isSame, type ProcessIdentity } from './identity';
+import { isSame, type ProcessIdentity } from '@virtbus/driver-runtime';
 
 /** How it ended; both null when it was adopted, whose exit status goes to another parent. */
 export interface ExitStatus {

@@ -2,12 +2,10 @@
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { GuestLog, withInheritedListener, type ProcessIdentity } from '@virtbus/driver-runtime';
 import { QmpClient } from '../qmp';
 import { BareGuest, bareGuestOptions } from './bare-guest';
-import { GuestLog } from './guest-log';
-import { type ProcessIdentity } from './identity';
 import { FIRST_INHERITED_FD, LaunchError, launch } from './launch';
-import { withMonitorListener } from './monitor-listener';
 
 let folder: string;
 beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'launch-'))));
@@ -108,8 +106,8 @@ asRoot('a guest can run as another user, with no capability and no extra group',
 });
 
 test('a listener never accepts in this process and says why it cannot listen', async () => {
-  await expect(withMonitorListener(join(folder, 'none/x'), () => 1)).rejects.toThrow('cannot listen on the monitor');
-  await expect(withMonitorListener(join(folder, 'x'.repeat(120)), () => 1)).rejects.toThrow('longer than 103 bytes');
+  await expect(withInheritedListener(join(folder, 'none/x'), () => 1)).rejects.toThrow('cannot listen on the monitor');
+  await expect(withInheritedListener(join(folder, 'x'.repeat(120)), () => 1)).rejects.toThrow('longer than 103 bytes');
 });
 
 test("a guest's log is put aside when it is large, and its tail is bounded and of this start only", async () => {

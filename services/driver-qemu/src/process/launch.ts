@@ -7,11 +7,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { GuestLog, identify, withInheritedListener, type ProcessIdentity } from '@virtbus/driver-runtime';
 import { MonitorClosed, QmpClient } from '../qmp';
-import { GuestLog } from './guest-log';
 import { exitOf, type ExitStatus, type GuestProcess } from './guest-process';
-import { identify, type ProcessIdentity } from './identity';
-import { withMonitorListener } from './monitor-listener';
 
 /** The descriptor of the listening monitor socket in QEMU: `-chardev socket,id=charmonitor,fd=3,server=on,wait=off`. */
 export const MONITOR_FD = 3;
@@ -60,7 +58,7 @@ export class LaunchError extends Error {
 export async function launch(options: LaunchOptions): Promise<Launched> {
   await using log = await GuestLog.open(options.logPath, header(options));
   options.signal?.throwIfAborted();
-  const { child, exited, spawnError } = await withMonitorListener(options.monitorPath, (fd) =>
+  const { child, exited, spawnError } = await withInheritedListener(options.monitorPath, (fd) =>
     start(options, log.fd, fd),
   );
   try {

@@ -2,7 +2,7 @@
  * Finding a QEMU that was spawned a moment before our process died, so that nobody wrote down its pid.
  */
 import { readdirSync } from 'node:fs';
-import { identify, readProc, type ProcessIdentity } from './identity';
+import { identify, readProc, type ProcessIdentity } from '@virtbus/driver-runtime';
 
 /** The process that runs domain `uuid` with `home` as its home folder: two hosts may share a machine, but no folder. */
 export function findOrphan(uuid: string, home: string): ProcessIdentity | undefined {

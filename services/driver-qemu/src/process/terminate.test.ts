@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { BareGuest } from './bare-guest';
 import { adopt } from './guest-process';
-import { identify, isSame, kill, readStat } from './identity';
+import { identify, isSame, kill, readStat } from '@virtbus/driver-runtime';
 import { terminate } from './terminate';
 import { readThreadCpuTimeNs, readUsage } from './usage';
 

@@ -6,7 +6,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type ExitStatus, type GuestProcess } from './guest-process';
-import { kill, readStat } from './identity';
+import { kill, readStat } from '@virtbus/driver-runtime';
 
 export interface TerminateOptions {
   /** Never SIGKILL: fail after `gracefulMs` instead. */

@@ -1,7 +1,7 @@
 /**
  * What a guest's process uses of the host: processor time and memory, read from /proc.
  */
-import { readProc, readStat } from './identity';
+import { readProc, readStat } from '@virtbus/driver-runtime';
 
 /** The kernel reports times to user space in hundredths of a second on every Linux architecture (USER_HZ). */
 const NS_PER_TICK = 10_000_000;

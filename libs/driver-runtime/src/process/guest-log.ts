@@ -1,7 +1,7 @@
 /**
- * The log file of one guest: what its QEMU writes to stdout and stderr, across starts.
+ * The log file of one guest: what its hypervisor process writes, across starts.
  *
- * QEMU writes to the inherited descriptor itself, also while we are down. The file is therefore bounded when a guest
+ * The process writes to the inherited descriptor (or to the path) itself, also while we are down. The file is therefore bounded when a guest
  * starts: a large one becomes `<name>.old`.
  */
 import { open, rename, stat, type FileHandle } from 'node:fs/promises';
@@ -14,7 +14,8 @@ export class GuestLog implements AsyncDisposable {
   private constructor(
     private readonly path: string,
     private readonly file: FileHandle,
-    private readonly start: number,
+    /** Where this start's own part begins, bytes. */
+    readonly start: number,
   ) {}
 
   /** Opens the log for appending, readable by its owner only, and writes `header` as its first line. */
@@ -34,7 +35,7 @@ export class GuestLog implements AsyncDisposable {
     return this.file.fd;
   }
 
-  /** The end of what QEMU has written since, at most 4 KiB, trimmed. Works after this log is closed. */
+  /** The end of what has been written since, at most 4 KiB, trimmed. Works after this log is closed. */
   async tail(): Promise<string> {
     await using file = await open(this.path);
     const { size } = await file.stat();

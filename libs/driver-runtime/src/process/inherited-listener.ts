@@ -1,8 +1,9 @@
 /**
- * The listening QMP socket that we bind and QEMU accepts on.
+ * A unix socket that we bind and a guest's process inherits: QEMU accepts its monitor's connections on it, other
+ * processes only hold it.
  *
- * Because the socket listens before QEMU exists, we connect at once and need not poll for its file; if QEMU dies, the
- * connection reads its end.
+ * Because the socket listens before the process exists, we connect at once and need not poll for its file; when the
+ * process dies, the connection reads its end.
  *
  * Node has no plain socket(): a `net.Server` binds for us. Two of its habits have to be kept away:
  * - it accepts as soon as the event loop turns. So listening, handing the descriptor to the child and closing the server
@@ -23,7 +24,7 @@ const MAX_SOCKET_PATH_BYTES = 107;
 export async function withMonitorListener<Result>(path: string, handOver: (fd: number) => Result): Promise<Result> {
   const staging = `${path}.new`;
   if (Buffer.byteLength(staging) > MAX_SOCKET_PATH_BYTES) {
-    throw new Error(`monitor socket path is longer than ${MAX_SOCKET_PATH_BYTES - 4} bytes: ${path}`);
+    throw new Error(`socket path is longer than ${MAX_SOCKET_PATH_BYTES - 4} bytes: ${path}`);
   }
   rmSync(staging, { force: true });
   const server = createServer();
@@ -33,7 +34,7 @@ export async function withMonitorListener<Result>(path: string, handOver: (fd: n
   const fd = descriptorOf(server);
   if (fd === undefined) {
     const [cause] = await failed;
-    throw new Error(`cannot listen on the monitor socket: ${cause!.message}`, { cause });
+    throw new Error(`cannot listen on a socket for the guest: ${cause!.message}`, { cause });
   }
   try {
     chmodSync(staging, 0o600);

@@ -1,9 +1,9 @@
-/** The balloon. */
+/** Memory of a running guest: its balloon. */
 import type { Facets } from '@virtbus/driver-runtime';
 import { VirtError } from '@virtbus/shared';
 import type { QemuGuest } from '../guest';
 
-export const balloon: NonNullable<Facets<QemuGuest>['balloon']> = {
+export const memory: NonNullable<Facets<QemuGuest>['memory']> = {
   set: async (guest, kib, signal) => {
     if ((guest.live.devices.memballoon?.model ?? 'none') === 'none') {
       throw new VirtError('OPERATION_INVALID', {
