@@ -31,7 +31,7 @@ export const listDomains = contract({
       .describe('hosts that do not answer now: what is told of their domains is the last known'),
   }),
   errors: [],
-  doc: 'Domains of the fleet, filtered and paged. Subscribing to events from `asOf` + 1 misses nothing and repeats nothing.',
+  doc: 'Domains of the fleet, filtered and paged. Subscribing to events from `asOf` + 1 misses nothing; an event whose revision the list has already is no news.',
   example: { active: true },
 });
 
