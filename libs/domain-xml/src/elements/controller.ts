@@ -1,5 +1,21 @@
 /** `<controller>`: what other devices are plugged into. */
-import { element, attr, leaf, one, oneOf, string, onOff, uint, ulong, int, kib, on, type Model } from '../schema';
+import {
+  element,
+  attr,
+  leaf,
+  one,
+  oneOf,
+  string,
+  onOff,
+  uint,
+  ulong,
+  int,
+  kib,
+  on,
+  type Model,
+  type ReadContext,
+} from '../schema';
+import type { XmlElement } from '../xml/reader';
 import { deviceInfo, iothreadMapping, virtioOptions } from './device-info';
 
 export const controllerTypes = [
@@ -64,12 +80,45 @@ const fields = {
 };
 export type Controller = Model<typeof fields>;
 
+const virtioGenerations = ['virtio-transitional', 'virtio-non-transitional'];
+
+/** Models by type; a type that is missing has none. */
+const models: Readonly<Partial<Record<Controller['type'], readonly string[]>>> = {
+  ide: ['piix3', 'piix4', 'ich6'],
+  pci: [
+    ...['pci-root', 'pcie-root', 'pci-bridge', 'dmi-to-pci-bridge', 'pcie-to-pci-bridge', 'pcie-root-port'],
+    ...['pcie-switch-upstream-port', 'pcie-switch-downstream-port', 'pci-expander-bus', 'pcie-expander-bus'],
+  ],
+  scsi: [
+    ...['auto', 'buslogic', 'lsilogic', 'lsisas1068', 'lsisas1078', 'vmpvscsi', 'ibmvscsi', 'virtio-scsi'],
+    ...[...virtioGenerations, 'ncr53c90', 'dc390', 'am53c974'],
+  ],
+  usb: [
+    ...['piix3-uhci', 'piix4-uhci', 'vt82c686b-uhci', 'ehci', 'ich9-ehci1', 'ich9-uhci1', 'ich9-uhci2', 'ich9-uhci3'],
+    ...['pci-ohci', 'nec-xhci', 'qusb1', 'qusb2', 'qemu-xhci', 'none'],
+  ],
+  'virtio-serial': ['virtio', ...virtioGenerations],
+};
+
+function refuseUnknownModel({ type, model }: Controller, { name, line }: XmlElement, context: ReadContext): void {
+  const known = models[type] ?? [];
+  if (model === undefined || known.includes(model)) return;
+  const allowed = known.length === 0 ? `A ${type} controller has none` : `Expected one of '${known.join("', '")}'`;
+  const where = { element: name, attribute: 'model', line };
+  context.fault('XML_ERROR', `Unknown model type '${model}'. ${allowed}`, where);
+}
+
 /** The first port that each companion of a USB 2 controller serves. */
-const companions: Readonly<Record<string, number>> = { 'ich9-uhci1': 0, 'ich9-uhci2': 2, 'ich9-uhci3': 4 };
+const companions: ReadonlyMap<string | undefined, number> = new Map([
+  ['ich9-uhci1', 0],
+  ['ich9-uhci2', 2],
+  ['ich9-uhci3', 4],
+]);
 
 export const controller = element('controller', fields, {
-  refine: (model: Controller) => {
-    const startport = companions[model.model ?? ''];
+  refine: (model: Controller, source, context) => {
+    refuseUnknownModel(model, source, context);
+    const startport = companions.get(model.model);
     if (startport !== undefined) model.master = { startport: model.master?.startport ?? startport };
   },
 });
