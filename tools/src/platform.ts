@@ -10,10 +10,7 @@ import { join, resolve } from 'node:path';
 import { VirtError } from '@virtbus/shared';
 import { contextOf, newUser, serverConfig, userName, userOf, type User, type UserRole } from '@virtbus/shared/auth';
 import { connectBus } from '@virtbus/shared/bus';
-import { busOptions, busSettings, loadConfig, stateDirSetting } from '@virtbus/shared/config';
-import { setting } from '@virtbus/shared/config';
-import { HostName } from '@virtbus/shared';
-import { hostname } from 'node:os';
+import { busOptions, busSettings, hostSetting, loadConfig, setting, stateDirSetting } from '@virtbus/shared/config';
 import { z } from 'zod';
 import { Child } from './child';
 
@@ -22,16 +19,7 @@ const root = resolve(__dirname, '../..');
 const settings = {
   ...busSettings,
   stateDir: stateDirSetting,
-  host: setting(
-    'VIRTBUS_HOST',
-    HostName.default(
-      () =>
-        hostname()
-          .split('.')[0]!
-          .replaceAll(/[^A-Za-z0-9_-]/g, '-') || 'localhost',
-    ),
-    'name of this host',
-  ),
+  host: hostSetting,
   natsPort: setting(
     'VIRTBUS_NATS_PORT',
     z.coerce.number().int().min(1).max(65535).default(4222),
@@ -93,8 +81,20 @@ export async function startPlatform({ env, report }: PlatformOptions): Promise<P
       stateDir,
     );
     children.push(driver);
-    await Promise.all([domain.ready('domain service ready'), driver.ready('driver ready')]);
+    const storage = Child.start(
+      'storage',
+      [join(root, 'services/storage')],
+      { ...common, VIRTBUS_HOST: host, ...as(`host-${host}`) },
+      stateDir,
+    );
+    children.push(storage);
+    await Promise.all([
+      domain.ready('domain service ready'),
+      driver.ready('driver ready'),
+      storage.ready('storage service ready'),
+    ]);
     report('domain        commands, queries, the registry of the fleet');
+    report(`storage       pools, volumes and backing chains of host '${host}'`);
     report(`driver-qemu   host '${host}'`);
     return {
       stateDir,

@@ -1,6 +1,7 @@
 /**
  * `npm start`: the whole platform on this machine. An embedded nats-server (unless VIRTBUS_NATS_URL names another), the
- * domain service and a QEMU host, each a process of its own; ends them on Ctrl-C and leaves the guests running.
+ * domain service, a QEMU host and its storage service, each a process of its own; ends them on Ctrl-C and leaves the
+ * guests running.
  */
 import { startPlatform } from './platform';
 import { isVirtError } from '@virtbus/shared';

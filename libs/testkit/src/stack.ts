@@ -1,6 +1,6 @@
 /**
- * A whole virtbus of one's own: nats-server with roles, any number of domain services, QEMU hosts, each a real process with
- * its state in a temporary folder. Guests that are left when the test ends are ended with it, by pid.
+ * A whole virtbus of one's own: nats-server with roles, any number of domain services, hosts with a storage service and a
+ * QEMU driver, each a real process with its state in a temporary folder. Guests that are left when the test ends are ended with it, by pid.
  */
 import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -50,6 +50,7 @@ const startMs = 60_000;
 export class Stack implements AsyncDisposable {
   readonly domainServices: TestProcess[] = [];
   readonly drivers = new Map<string, TestProcess>();
+  readonly storages = new Map<string, TestProcess>();
   private readonly buses: Bus[] = [];
   private service: Bus | undefined;
 
@@ -76,7 +77,7 @@ export class Stack implements AsyncDisposable {
     const stack = new Stack(folder, nats, options);
     try {
       for (let n = 0; n < (options.domainServices ?? 1); n++) await stack.startDomainService();
-      await Promise.all(hosts.map((host) => stack.startDriver(host)));
+      await Promise.all(hosts.flatMap((host) => [stack.startDriver(host), stack.startStorage(host)]));
       await stack.hostsOnline(hosts.length);
       return stack;
     } catch (error) {
@@ -111,6 +112,22 @@ export class Stack implements AsyncDisposable {
     const driver = await startService('driver-qemu', { name: `driver-qemu ${host}`, env, leavesChildren: true });
     this.drivers.set(host, driver);
     return driver;
+  }
+
+  /** Start the storage service of a host and wait until it answers. */
+  async startStorage(host: string): Promise<TestProcess> {
+    const env = this.environment({ VIRTBUS_CONTEXT: this.context(`host-${host}`), VIRTBUS_HOST: host });
+    const storage = await startService('storage', { name: `storage ${host}`, env });
+    this.storages.set(host, storage);
+    await storage.waitFor('storage service ready', { timeoutMs: startMs });
+    return storage;
+  }
+
+  /** Kill the storage service as a crash would, and start it again. */
+  async restartStorage(host: string, meanwhile: () => Promise<void> = async () => undefined): Promise<void> {
+    await this.storages.get(host)!.stop('SIGKILL');
+    await meanwhile();
+    await this.startStorage(host);
   }
 
   async driverReady(host: string): Promise<void> {
@@ -232,6 +249,7 @@ export class Stack implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const bus of this.buses) await bus.close().catch(() => undefined);
     for (const driver of this.drivers.values()) await driver.stop('SIGTERM');
+    for (const storage of this.storages.values()) await storage.stop('SIGTERM');
     for (const service of this.domainServices) await service.stop('SIGTERM');
     for (const pid of this.guestPids()) end(pid);
     await eventually(() => this.guestPids().length, 0);

@@ -6,6 +6,7 @@
  * answer to (`bus/serve.ts`), which a consumer's delivery never has.
  */
 import { contracts, endpointSubject, root, streams, syncSubject } from '../contracts';
+import { storageEventTypes } from '../model';
 
 export type UserRole =
   { role: 'admin' } | { role: 'operator' } | { role: 'reader' } | { role: 'service' } | { role: 'host'; host: string };
@@ -89,6 +90,7 @@ export function permissionsOf(user: UserRole): Permissions {
         publish: {
           allow: [
             `${root}.event.domain.*.*.*.${user.host}`,
+            ...Object.keys(storageEventTypes).map((entity) => `${root}.event.${entity}.*.*.${user.host}`),
             `${root}.stat.host.${user.host}`,
             `${root}.stream.${user.host}.*.out`,
             `${root}.body.>`,
@@ -99,6 +101,7 @@ export function permissionsOf(user: UserRole): Permissions {
           allow: [
             inbox,
             `${root}.host.${user.host}.>`,
+            ...servedByStorage(user.host),
             `${root}.stream.${user.host}.*.in`,
             `${root}.body.${user.host}.*`,
             '$SRV.>',
@@ -107,6 +110,12 @@ export function permissionsOf(user: UserRole): Permissions {
         responses: { max: 1_000, expires: '20m' },
       };
   }
+}
+
+/** What the storage service of a host serves to users. */
+function servedByStorage(host: string): string[] {
+  const entities = new Set(contracts.filter((c) => c.servedBy === 'storage-service').map(({ entity }) => entity));
+  return [...entities].flatMap((entity) => ['query', 'cmd'].map((kind) => `${root}.${kind}.${entity}.${host}.*`));
 }
 
 /** The commands that an operator may not give, also not through the queue. */

@@ -42,12 +42,14 @@ export async function call<C extends Contract>(
     traceparent: options.traceparent,
   };
   const answer = await exchange(bus, callSubject(c, options.target), body, context, () => {
-    return new VirtError('SERVICE_OFFLINE', { service: c.entity });
+    return c.servedBy === 'storage-service'
+      ? new VirtError('HOST_OFFLINE', { host: options.target ?? '', service: 'storage' })
+      : new VirtError('SERVICE_OFFLINE', { service: c.entity });
   });
   return decode(answer.body) as Response<C>;
 }
 
-/** Ask a driver on its host: for our services. */
+/** Ask a driver, or the storage service (driver `storage`), on its host: for our services. */
 export async function callDriver<Req extends z.ZodType, Res extends z.ZodType>(
   bus: Bus,
   at: { host: string; driver: string },
@@ -60,10 +62,13 @@ export async function callDriver<Req extends z.ZodType, Res extends z.ZodType>(
     driverSubject(at.host, at.driver, c.operation),
     encode(request, 'msgpack'),
     { timeoutMs: c.timeoutMs, ...context },
-    () => new VirtError('HOST_OFFLINE', { host: at.host, service: `driver-${at.driver}` }),
+    () => new VirtError('HOST_OFFLINE', { host: at.host, service: serviceName(at.driver) }),
   );
   return decode(answer.body) as z.output<Res>;
 }
+
+/** The process that serves `virtbus.v1.host.<host>.<driver>.…`. */
+const serviceName = (driver: string): string => (driver === 'storage' ? driver : `driver-${driver}`);
 
 /** Keep a command until it can be applied. Resolves once the stream has it. */
 export async function enqueue<C extends Contract>(

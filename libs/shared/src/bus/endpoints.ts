@@ -1,6 +1,7 @@
 /** From contracts to endpoints: the request is parsed before a handler sees it, its errors are those declared. */
 import type { z } from 'zod';
 import {
+  callSubject,
   driverSubject,
   endpointSubject,
   type Contract,
@@ -20,13 +21,18 @@ export type Fail<C extends Contract> = <E extends C['errors'][number]>(
 
 const fail = (code: ErrorCode, details: never): VirtError => new VirtError(code, details);
 
-/** The endpoint of a public operation. */
+/**
+ * The endpoint of a public operation.
+ * @param host listen to calls about this host alone: what its storage service serves
+ */
 export function endpoint<C extends Contract>(
   c: C,
   handler: (request: Request<C>, call: Call, fail: Fail<C>) => Promise<Response<C> | Encoded>,
+  host?: string,
 ): Endpoint {
   return {
     ...frame(c),
+    ...(host === undefined ? {} : { subject: callSubject(c, host) }),
     handler: (request, call) =>
       handler(parseRequest(c.name, c.request, request()) as Request<C>, call, fail as unknown as Fail<C>),
   };

@@ -9,5 +9,5 @@ export * from './journal';
 export * from './kv';
 export * from './publisher';
 export * from './serve';
-export * from './tail';
+export { lastEvent, lastSequence, tail, tailStorage, type Logged, type Since, type TailOptions } from './tail';
 export * from './work-queue';

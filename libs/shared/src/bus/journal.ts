@@ -1,8 +1,8 @@
 /**
- * The event journal of a driver: an event is on disk before it is published.
+ * The event journal of a driver or a storage service: an event is on disk before it is published.
  *
  * Append-only segments of JSON lines, and beside them the number of the last entry that the stream has acknowledged.
- * One journal a driver, published in order, keeps the order of each domain's events. Written through the page cache:
+ * One journal a service, published in order, keeps the order of each domain's events. Written through the page cache:
  * it survives the death of our process; a power cut takes the guests with it anyway.
  */
 import {
@@ -21,24 +21,26 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { VirtError } from '../errors';
-import type { DomainEvent } from '../model';
+import type { DomainEvent, StorageEvent } from '../model';
 
-export interface JournalEntry {
+export type JournaledEvent = DomainEvent | StorageEvent;
+
+export interface JournalEntry<E extends JournaledEvent = JournaledEvent> {
   /** Position, from 1. */
   n: number;
-  event: DomainEvent;
+  event: E;
 }
 
 const perSegment = 10_000;
 
-export class Journal {
+export class Journal<E extends JournaledEvent = DomainEvent> {
   private fd: number | undefined;
   private ackedFd: number | undefined;
   private segmentStart = 1;
   private oldestSegment = 1;
   private lastN = 0;
   private ackedN: number;
-  private pendingEntries: JournalEntry[] = [];
+  private pendingEntries: JournalEntry<E>[] = [];
   /** Lines that cannot be read, as `segment:line`: passed over, because a driver must start on any disk. */
   readonly damaged: string[] = [];
 
@@ -50,8 +52,8 @@ export class Journal {
   }
 
   /** Read what is on disk. A last line that was cut short by a crash was never published: it is dropped. */
-  static open(folder: string): Journal {
-    const journal = new Journal(folder);
+  static open<E extends JournaledEvent = DomainEvent>(folder: string): Journal<E> {
+    const journal = new Journal<E>(folder);
     for (const start of journal.segments()) {
       const path = journal.segmentPath(start);
       const content = readFileSync(path, 'utf8');
@@ -60,7 +62,7 @@ export class Journal {
       journal.lastN = Math.max(journal.lastN, start - 1);
       for (const [index, line] of whole.split('\n').entries()) {
         if (!line) continue;
-        const entry = parseEntry(line);
+        const entry = parseEntry<E>(line);
         if (!entry || entry.n <= journal.lastN) {
           journal.damaged.push(`${start}:${index + 1}`);
           continue;
@@ -76,12 +78,17 @@ export class Journal {
   }
 
   /** Events that the stream has not acknowledged, oldest first. */
-  get pending(): readonly JournalEntry[] {
+  get pending(): readonly JournalEntry<E>[] {
     return this.pendingEntries;
   }
 
+  /** Position of the last entry ever made, 0 before the first. */
+  get last(): number {
+    return this.lastN;
+  }
+
   /** Throws `SYSTEM_ERROR` when the disk does not take it; nothing of it is left then. */
-  append(event: DomainEvent): JournalEntry {
+  append(event: E): JournalEntry<E> {
     const entry = { n: this.lastN + 1, event };
     try {
       if (this.fd === undefined || entry.n - this.segmentStart >= perSegment) this.roll(entry.n);
@@ -148,11 +155,11 @@ export class Journal {
   }
 }
 
-function parseEntry(line: string): JournalEntry | undefined {
+function parseEntry<E extends JournaledEvent>(line: string): JournalEntry<E> | undefined {
   try {
-    const entry = JSON.parse(line) as Partial<JournalEntry> | null;
-    const sound = Number.isSafeInteger(entry?.n) && typeof entry?.event?.domain?.uuid === 'string';
-    return sound ? (entry as JournalEntry) : undefined;
+    const entry = JSON.parse(line) as { n?: unknown; event?: { domain?: { uuid?: unknown }; name?: unknown } } | null;
+    const about = entry?.event?.domain?.uuid ?? entry?.event?.name;
+    return Number.isSafeInteger(entry?.n) && typeof about === 'string' ? (entry as JournalEntry<E>) : undefined;
   } catch {
     return undefined;
   }

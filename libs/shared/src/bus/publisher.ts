@@ -6,13 +6,12 @@
  * what is there already: epochs and the revisions within them rise, so that comparison is exact.
  */
 import { headers } from 'nats';
-import { eventSubject, streams } from '../contracts/subjects';
+import { eventFilter, eventSubject, storageEventFilter, storageEventSubject, streams } from '../contracts/subjects';
 import type { Log } from '../log';
-import type { DomainEvent } from '../model';
 import { encode } from './codec';
 import type { Bus } from './connection';
-import type { Journal, JournalEntry } from './journal';
-import { lastEvent } from './tail';
+import type { Journal, JournaledEvent, JournalEntry } from './journal';
+import { lastStored } from './tail';
 
 const retryMs = 500;
 
@@ -21,17 +20,47 @@ interface Version {
   revision: number;
 }
 
+/** How an event is addressed, and where it stands among those about the same thing. */
+interface Address extends Version {
+  /** What it is about: order holds within. */
+  key: string;
+  subject: string;
+  /** Lets through the events about the same thing from the same host. */
+  filter: string;
+  type: string;
+}
+
+function addressOf(event: JournaledEvent): Address {
+  const { type, host } = event;
+  if ('domain' in event) {
+    const { uuid, epoch, revision } = event.domain;
+    return {
+      ...{ key: uuid, epoch, revision },
+      subject: eventSubject({ uuid, class: event.class, type, host }),
+      filter: eventFilter({ uuid, host }),
+      type: `virtbus.domain.${event.class}.${type}`,
+    };
+  }
+  const { entity, name, epoch, revision } = event;
+  return {
+    ...{ key: `${entity}/${name}`, epoch, revision },
+    subject: storageEventSubject({ entity, name, type, host }),
+    filter: storageEventFilter({ entity, name, host }),
+    type: `virtbus.${entity}.${type}`,
+  };
+}
+
 export class EventPublisher {
   private wake: (() => void) | undefined;
   private stopped = false;
   private running: Promise<void> | undefined;
-  /** Domains whose stored revision must be looked at before publishing: set after a start and after each failure. */
+  /** Stored revisions must be looked at before publishing: set after a start and after each failure. */
   private doubtful = true;
   private readonly stored = new Map<string, Version>();
 
   constructor(
     private readonly bus: Bus,
-    private readonly journal: Journal,
+    private readonly journal: Pick<Journal<JournaledEvent>, 'pending' | 'acknowledge'>,
     private readonly log: Log,
   ) {}
 
@@ -77,10 +106,10 @@ export class EventPublisher {
   private async publish(batch: JournalEntry[]): Promise<void> {
     const tails = new Map<string, Promise<unknown>>();
     const sent = batch.map(({ n, event }) => {
-      const { uuid } = event.domain;
-      const done = (tails.get(uuid) ?? Promise.resolve()).then(() => this.once(event));
+      const address = addressOf(event);
+      const done = (tails.get(address.key) ?? Promise.resolve()).then(() => this.once(event, address));
       done.catch(() => undefined);
-      tails.set(uuid, done);
+      tails.set(address.key, done);
       return { n, done };
     });
     let reached: number | undefined;
@@ -95,25 +124,24 @@ export class EventPublisher {
     }
   }
 
-  private async once(event: DomainEvent): Promise<void> {
-    if (this.doubtful && (await this.isStored(event))) return;
-    await this.send(event);
+  private async once(event: JournaledEvent, address: Address): Promise<void> {
+    if (this.doubtful && (await this.isStored(address))) return;
+    await this.send(event, address);
   }
 
-  private send(event: DomainEvent): Promise<unknown> {
+  private send(event: JournaledEvent, { key, subject, type, epoch, revision }: Address): Promise<unknown> {
     const h = headers();
     // CloudEvents 1.0, NATS protocol binding: attributes as headers.
     h.set('ce-specversion', '1.0');
     h.set('ce-id', event.id);
-    h.set('ce-type', `virtbus.domain.${event.class}.${event.type}`);
+    h.set('ce-type', type);
     h.set('ce-source', `/hosts/${event.host}`);
-    h.set('ce-subject', event.domain.uuid);
+    h.set('ce-subject', encodeURI(key));
     h.set('ce-time', event.time);
-    h.set('Virtbus-Revision', String(event.domain.revision));
-    h.set('Virtbus-Epoch', String(event.domain.epoch));
+    h.set('Virtbus-Revision', String(revision));
+    h.set('Virtbus-Epoch', String(epoch));
     if (event.commandId) h.set('Virtbus-Command', event.commandId);
     if (event.traceparent) h.set('traceparent', event.traceparent);
-    const subject = eventSubject({ uuid: event.domain.uuid, class: event.class, type: event.type, host: event.host });
     return this.bus.js.publish(subject, encode(event, 'json'), {
       msgID: event.id,
       headers: h,
@@ -121,11 +149,12 @@ export class EventPublisher {
     });
   }
 
-  private async isStored({ host, domain: { uuid, epoch, revision } }: DomainEvent): Promise<boolean> {
-    let last = this.stored.get(uuid);
+  private async isStored({ key, filter, epoch, revision }: Address): Promise<boolean> {
+    let last = this.stored.get(key);
     if (last === undefined) {
-      last = (await lastEvent(this.bus, { uuid, host }))?.domain ?? { epoch: 0, revision: 0 };
-      this.stored.set(uuid, last);
+      const event = await lastStored<JournaledEvent>(this.bus, filter);
+      last = event ? addressOf(event) : { epoch: 0, revision: 0 };
+      this.stored.set(key, last);
     }
     return epoch === last.epoch ? revision <= last.revision : epoch < last.epoch;
   }

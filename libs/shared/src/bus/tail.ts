@@ -5,17 +5,17 @@
  * itself was lost and made anew, it says so (`reset`) and begins again at the new stream's start.
  */
 import { ConsumerEvents, DeliverPolicy, ErrorCode, type ConsumerMessages, type OrderedConsumerOptions } from 'nats';
-import { eventFilter, streams } from '../contracts/subjects';
+import { eventFilter, root, streams } from '../contracts/subjects';
 import { isVirtError, VirtError } from '../errors';
-import type { DomainEvent } from '../model';
+import type { DomainEvent, StorageEvent } from '../model';
 import { decode } from './codec';
 import type { Bus } from './connection';
 import { isMissing } from './jetstream';
 
 export type Since = 'new' | 'all' | { sequence: number } | { time: Date };
 
-export interface Logged {
-  event: DomainEvent;
+export interface Logged<E = DomainEvent> {
+  event: E;
   subject: string;
   /** Position in the stream, from 1. */
   sequence: number;
@@ -42,7 +42,28 @@ const gone = new Set<string>([
   ConsumerEvents.OrderedConsumerRecreated,
 ]);
 
-export async function* tail(bus: Bus, options: TailOptions): AsyncGenerator<Logged> {
+/** Events of domains. */
+export function tail(bus: Bus, options: TailOptions): AsyncGenerator<Logged> {
+  return follow(bus, { filter: eventFilter(), ...options }, (subject, data) => {
+    if (!subject.startsWith(`${root}.event.domain.`)) return undefined;
+    const event = decode(data) as DomainEvent;
+    return isVouchedFor(subject, event.host, event.domain?.host) ? event : undefined;
+  });
+}
+
+/** Events of pools or chains; `filter` is one that `storageEventFilter` gives. */
+export function tailStorage(bus: Bus, options: TailOptions & { filter: string }): AsyncGenerator<Logged<StorageEvent>> {
+  return follow(bus, options, (subject, data) => {
+    const event = decode(data) as StorageEvent;
+    return isVouchedFor(subject, event.host) ? event : undefined;
+  });
+}
+
+async function* follow<E>(
+  bus: Bus,
+  options: TailOptions,
+  read: (subject: string, data: Uint8Array) => E | undefined,
+): AsyncGenerator<Logged<E>> {
   const filter = options.filter ?? eventFilter();
   let next: number | undefined;
   let since = options.since;
@@ -87,8 +108,8 @@ export async function* tail(bus: Bus, options: TailOptions): AsyncGenerator<Logg
         next = message.seq + 1;
         const last = message.info.pending === 0;
         const { subject, seq: sequence } = message;
-        const event = subject.includes('.event.domain.') ? (decode(message.data) as DomainEvent) : undefined;
-        if (event && isVouchedFor(subject, event)) yield { event, subject, sequence, last };
+        const event = read(subject, message.data);
+        if (event) yield { event, subject, sequence, last };
         if (options.once && (last || next > end)) return;
       }
     } catch {
@@ -103,8 +124,8 @@ export async function* tail(bus: Bus, options: TailOptions): AsyncGenerator<Logg
 }
 
 /** The server lets a host publish under its own name only: what speaks of another host's domain is no event. */
-function isVouchedFor(subject: string, { host, domain }: DomainEvent): boolean {
-  return subject.endsWith(`.${host}`) && domain?.host === host;
+function isVouchedFor(subject: string, host: string, home = host): boolean {
+  return subject.endsWith(`.${host}`) && home === host;
 }
 
 /** The last sequence of the events stream, 0 when it is empty or not there. */
@@ -132,11 +153,16 @@ async function headOf(bus: Bus): Promise<{ last: number; born: string | undefine
 }
 
 /** The last event the stream holds of a domain, from any host or from one. */
-export async function lastEvent(bus: Bus, of: { uuid: string; host?: string }): Promise<DomainEvent | undefined> {
+export function lastEvent(bus: Bus, of: { uuid: string; host?: string }): Promise<DomainEvent | undefined> {
+  return lastStored(bus, eventFilter(of));
+}
+
+/** The last event that a filter lets through. */
+export async function lastStored<E>(bus: Bus, filter: string): Promise<E | undefined> {
   try {
     const jsm = await bus.jsm();
-    const message = await jsm.streams.getMessage(streams.events, { last_by_subj: eventFilter(of) });
-    return decode(message.data) as DomainEvent;
+    const message = await jsm.streams.getMessage(streams.events, { last_by_subj: filter });
+    return decode(message.data) as E;
   } catch (error) {
     if (isMissing(error) || (error as Error).message.includes('no message found')) return undefined;
     throw error;

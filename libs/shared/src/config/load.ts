@@ -65,7 +65,7 @@ export interface Sources {
 const otherServicesKeys = new Set([
   ...['natsUrl', 'context', 'natsUser', 'natsPassword', 'natsToken', 'natsCreds', 'natsInboxPrefix', 'logLevel'],
   ...['stateDir', 'runDir', 'host', 'labels', 'natsPort'],
-  ...['emulators', 'qemuUser', 'sandbox'],
+  ...['emulators', 'qemuUser', 'sandbox', 'imagePolicy'],
   ...['jetstreamReplicas', 'eventsMaxAgeDays', 'eventsMaxMib'],
 ]);
 

@@ -1,8 +1,9 @@
 /** The settings that every service shares: how to reach the bus, how much to log. */
-import { homedir } from 'node:os';
+import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { BusOptions } from '../bus/connection';
+import { HostName } from '../model';
 import { setting, type Values } from './load';
 
 /** Where virtbus keeps what must outlive its processes: root's in the system's place, a user's in the user's. */
@@ -33,6 +34,14 @@ export const stateDirSetting = setting(
   z.string().default(() => defaultStateDir()),
   'folder for what must outlive the processes',
 );
+
+const defaultHost = (): string =>
+  hostname()
+    .split('.')[0]!
+    .replaceAll(/[^A-Za-z0-9_-]/g, '-') || 'localhost';
+
+/** For services that serve one host. */
+export const hostSetting = setting('VIRTBUS_HOST', HostName.default(defaultHost), 'name of this host on the bus');
 
 /** The bus options that these settings mean. */
 export function busOptions(values: Values<typeof busSettings>, name: string, owner?: string): BusOptions {

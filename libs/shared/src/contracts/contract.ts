@@ -9,12 +9,17 @@ import type { ErrorCode } from '../errors';
 export type Kind = 'query' | 'cmd';
 /** The least role that may publish the operation: each role may do all that the ones before it may. */
 export type Role = 'reader' | 'operator' | 'admin';
-/** Who does the work: a service of its own, or the driver on the home host of the domain that the subject names. */
-export type ServedBy = 'domain-service' | 'home-host' | 'host';
+/** What an operation is about: the token of the subject after the kind. */
+export type Entity = 'domain' | 'host' | 'pool' | 'volume' | 'chain';
+/**
+ * Who does the work: the domain service, the driver on the home host of the domain that the subject names, a driver of
+ * the host that it names, or the storage service of that host.
+ */
+export type ServedBy = 'domain-service' | 'home-host' | 'host' | 'storage-service';
 
 export interface ContractSpec<Req extends z.ZodType, Res extends z.ZodType, E extends ErrorCode> {
   kind: Kind;
-  entity: 'domain' | 'host';
+  entity: Entity;
   operation: string;
   /** `one`: the subject names the thing the call is about; `all`: it does not. */
   on: 'one' | 'all';
@@ -59,6 +64,9 @@ export const commonErrors = [
   'INTERNAL_ERROR',
 ] as const satisfies readonly ErrorCode[];
 
+/** Failures of any call that the storage service of a host serves. */
+export const storageErrors = ['HOST_OFFLINE'] as const satisfies readonly ErrorCode[];
+
 /** Failures of any call about one domain that its home host serves. */
 export const homeErrors = [
   'DOMAIN_NOT_FOUND',
@@ -72,7 +80,7 @@ type Defaulted = 'role' | 'timeoutMs' | 'queue' | 'on' | 'servedBy';
 
 /**
  * Declare an operation. Defaults: about one thing, served at its home host; a query for readers within 5 s; a command
- * for operators within 30 s that may be queued.
+ * for operators within 30 s that may be queued, unless it is the storage service's.
  */
 export function contract<Req extends z.ZodType, Res extends z.ZodType, const E extends ErrorCode>(
   spec: Omit<ContractSpec<Req, Res, E>, Defaulted> & Partial<Pick<ContractSpec<Req, Res, E>, Defaulted>>,
@@ -83,7 +91,7 @@ export function contract<Req extends z.ZodType, Res extends z.ZodType, const E e
     servedBy: 'home-host',
     role: query ? 'reader' : 'operator',
     timeoutMs: query ? 5_000 : 30_000,
-    queue: !query,
+    queue: !query && spec.servedBy !== 'storage-service',
     ...spec,
     name: `${spec.entity}.${spec.operation}`,
   });
@@ -91,5 +99,6 @@ export function contract<Req extends z.ZodType, Res extends z.ZodType, const E e
 
 /** Every failure that a call of this contract can end in. */
 export function errorsOf(c: Contract): ErrorCode[] {
-  return [...new Set<ErrorCode>([...c.errors, ...(c.servedBy === 'home-host' ? homeErrors : []), ...commonErrors])];
+  const served = { 'home-host': homeErrors, 'storage-service': storageErrors, 'domain-service': [], host: [] } as const;
+  return [...new Set<ErrorCode>([...c.errors, ...served[c.servedBy], ...commonErrors])];
 }

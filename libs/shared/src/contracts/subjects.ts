@@ -7,7 +7,7 @@ import type { Contract } from './contract';
 
 export const root = 'virtbus.v1';
 
-/** Where a client publishes a call. `target` is the uuid or name of a domain, or a host's name. */
+/** Where a client publishes a call. `target` is the uuid or name of a domain; for storage and hosts it is the host's name. */
 export function callSubject(c: Contract, target?: string): string {
   return `${root}.${c.kind}.${tail(c, target)}`;
 }
@@ -28,7 +28,10 @@ function tail(c: Contract, target: string | undefined): string {
   return `${c.entity}.${encodeToken(target)}.${c.operation}`;
 }
 
-/** Where our services ask one driver on one host. The domain is named in a header, the body is the request. */
+/**
+ * Where our services ask one driver, or the storage service (`storage`), on one host. The domain is named in a header,
+ * the body is the request.
+ */
 export function driverSubject(host: string, driver: string, operation: string): string {
   return `${root}.host.${host}.${driver}.${operation}`;
 }
@@ -41,9 +44,20 @@ export function eventSubject(e: { uuid: string; class: string; type: string; hos
   return `${root}.event.domain.${e.uuid}.${e.class}.${e.type}.${e.host}`;
 }
 
-/** A filter over events; what is left out matches all. */
+/** A filter over events of domains; what is left out matches all. */
 export function eventFilter(f: { uuid?: string; class?: string; type?: string; host?: string } = {}): string {
   return `${root}.event.domain.${f.uuid ?? '*'}.${f.class ?? '*'}.${f.type ?? '*'}.${f.host ?? '*'}`;
+}
+
+/** Where an event of a host's storage service is published and stored. `name` is that of the pool, or the image's path. */
+export function storageEventSubject(e: { entity: string; name: string; type: string; host: string }): string {
+  return `${root}.event.${e.entity}.${encodeToken(e.name)}.${e.type}.${e.host}`;
+}
+
+/** A filter over events of pools or chains; what is left out matches all. */
+export function storageEventFilter(f: { entity: string; name?: string; type?: string; host?: string }): string {
+  const name = f.name === undefined ? '*' : encodeToken(f.name);
+  return `${root}.event.${f.entity}.${name}.${f.type ?? '*'}.${f.host ?? '*'}`;
 }
 
 /** Where the outcome of a queued command is told. */

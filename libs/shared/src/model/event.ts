@@ -1,6 +1,6 @@
 /** What an event carries, and the classes of events with their types (libvirt's event ids behind them). */
 import { z } from 'zod';
-import { DomainSummary } from './domain';
+import { DomainSummary, TaintType } from './domain';
 import { HostName } from './ids';
 
 /**
@@ -26,7 +26,8 @@ export const domainEventClasses = {
   metadata: { number: 23, types: ['title', 'description', 'element'] },
   config: { number: null, types: ['autostart', 'memory', 'vcpus', 'device', 'managed-save'] },
   job: { number: 21, types: ['completed', 'failed', 'cancelled'] },
-  taint: { number: null, types: ['custom-monitor', 'custom-argv'] },
+  taint: { number: null, types: TaintType.options },
+  warning: { number: null, types: ['ignored'] },
 } as const satisfies Record<string, { number: number | null; types: readonly string[] }>;
 
 export type EventClass = keyof typeof domainEventClasses;
@@ -50,6 +51,33 @@ export const DomainEvent = z
   })
   .describe('an event of a domain');
 export type DomainEvent = z.infer<typeof DomainEvent>;
+
+/** What the storage service of a host tells about, with the types of its events: the token before the host. */
+export const storageEventTypes = {
+  pool: [
+    ...['defined', 'undefined', 'started', 'stopped', 'refreshed', 'built', 'deleted', 'autostart'],
+    ...['volume-created', 'volume-deleted', 'volume-changed'],
+  ],
+  chain: ['changed', 'repaired', 'lease-taken', 'lease-released'],
+} as const satisfies Record<string, readonly string[]>;
+
+/** One thing that happened to a pool or to a chain of images on a host. Stored in the stream as JSON. */
+export const StorageEvent = z
+  .object({
+    id: z.string().describe('unique; also the Nats-Msg-Id it is deduplicated by'),
+    entity: z.enum(['pool', 'chain']),
+    name: z.string().describe("the pool's name, or the path of the image that the chain begins with"),
+    type: z.string(),
+    time: z.iso.datetime().describe('when it happened on the host, UTC'),
+    host: HostName,
+    commandId: z.string().optional().describe('id of the command that caused it'),
+    traceparent: z.string().optional(),
+    epoch: z.number().int().describe('when the storage service first ran on this host, milliseconds since 1970'),
+    revision: z.number().int().describe('rises by one with every event of the storage service of this host'),
+    data: z.record(z.string(), z.unknown()).optional().describe('what else belongs to this type of event'),
+  })
+  .describe('an event of storage');
+export type StorageEvent = z.infer<typeof StorageEvent>;
 
 /** How a queued command ended. */
 export const CommandOutcome = z

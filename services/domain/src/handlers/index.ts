@@ -1,4 +1,4 @@
-/** Every public operation as an endpoint: served here, or passed on to a host. */
+/** Every public operation but storage's as an endpoint: served here, or passed on to a host. */
 import {
   contracts,
   createDomain,
@@ -34,8 +34,9 @@ const own = new Map<Contract, (fleet: Fleet) => Endpoint>([
 
 /** By contract; a contract that nobody serves is a defect that shows at once. */
 export function endpointsOf(fleet: Fleet): Map<Contract, Endpoint> {
+  const ours = contracts.filter((c) => c.servedBy !== 'storage-service');
   return new Map(
-    contracts.map((c) => {
+    ours.map((c) => {
       if (c.servedBy === 'home-host') return [c, toHome(fleet, c)];
       if (c.servedBy === 'host') return [c, toHost(fleet, c)];
       const make = own.get(c);

@@ -1,0 +1,55 @@
+/** Events of this host's storage: in the journal on disk before anybody is told, numbered across restarts. */
+import { join } from 'node:path';
+import type { StorageEvent } from '@virtbus/shared';
+import { EventPublisher, Journal, newId, type Bus } from '@virtbus/shared/bus';
+import { readReplaced, replaceFile } from '@virtbus/shared/files';
+import type { Log } from '@virtbus/shared/log';
+import type { NewStorageEvent } from './host';
+
+export class StorageEvents {
+  private readonly journal: Journal<StorageEvent>;
+  private readonly epoch: number;
+  private revision: number;
+  private publisher: EventPublisher | undefined;
+
+  constructor(
+    private readonly host: string,
+    folder: string,
+    private readonly log: Log,
+  ) {
+    this.journal = Journal.open<StorageEvent>(join(folder, 'journal'));
+    for (const place of this.journal.damaged) log.error({ place }, 'a line of the event journal is damaged');
+    const born = join(folder, 'born');
+    this.epoch = Number(readReplaced(born)) || Date.now();
+    replaceFile(born, String(this.epoch), true);
+    this.revision = this.journal.last;
+  }
+
+  tell({ cause, data, ...what }: NewStorageEvent): void {
+    this.revision++;
+    this.journal.append({
+      id: newId(),
+      ...what,
+      time: new Date().toISOString(),
+      host: this.host,
+      ...(cause ? { commandId: cause.id } : {}),
+      ...(cause?.traceparent ? { traceparent: cause.traceparent } : {}),
+      epoch: this.epoch,
+      revision: this.revision,
+      ...(data ? { data } : {}),
+    });
+    this.log.info({ event: `${what.entity}.${what.type}`, of: what.name, command: cause?.id }, 'event');
+    this.publisher?.kick();
+  }
+
+  /** Publish what the journal holds, and what will come. */
+  publish(bus: Bus): void {
+    this.publisher = new EventPublisher(bus, this.journal, this.log);
+    this.publisher.start();
+  }
+
+  async close(): Promise<void> {
+    await this.publisher?.stop();
+    this.journal.close();
+  }
+}
