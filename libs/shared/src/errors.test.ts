@@ -15,6 +15,10 @@ const details = {
   operation: 'migrate',
   mine: 2,
   asked: 1,
+  pool: 'default',
+  volume: 'web1.qcow2',
+  path: '/srv/images/base.qcow2',
+  users: ['volume web1.qcow2 of pool default'],
 };
 const make = (code: ErrorCode): VirtError => new VirtError(code, details);
 
@@ -84,6 +88,7 @@ describe('the error table', () => {
       'AGENT_UNRESPONSIVE',
       'DOMAIN_BUSY',
       'HOST_OFFLINE',
+      'IMAGE_IN_USE',
       'NO_SUITABLE_HOST',
       'OPERATION_TIMEOUT',
       'RESOURCE_BUSY',

@@ -74,6 +74,33 @@ export const errorTable = {
   RESOURCE_BUSY: entry(87, 'later', told('resource busy')),
   CPU_INCOMPATIBLE: entry(91, 'never', told('the CPU is incompatible with host CPU')),
 
+  // Storage
+  POOL_NOT_FOUND: entry(
+    49,
+    'never',
+    ({ pool }: { pool: string }) => `Storage pool not found: no storage pool with matching name or uuid '${pool}'`,
+  ),
+  POOL_EXISTS: entry(9, 'never', told('operation failed')),
+  VOLUME_NOT_FOUND: entry(
+    50,
+    'never',
+    ({ volume, pool }: { volume: string; pool?: string | undefined }) =>
+      `Storage volume not found: no storage volume with matching ${pool === undefined ? 'path or key' : 'name'} '${volume}'` +
+      `${pool === undefined ? '' : ` in pool '${pool}'`}`,
+  ),
+  VOLUME_EXISTS: entry(
+    90,
+    'never',
+    ({ volume, pool }: { volume: string; pool: string }) =>
+      `this storage volume exists already: '${volume}' in pool '${pool}'`,
+  ),
+  IMAGE_IN_USE: entry(
+    55,
+    'later',
+    ({ path, users }: { path: string; users: string[] }) =>
+      `Requested operation is not valid: ${path} is in use: ${users.join('; ')}`,
+  ),
+
   // The guest agent
   AGENT_UNRESPONSIVE: entry(86, 'later', told('Guest agent is not responding')),
   AGENT_COMMAND_TIMEOUT: entry(112, 'later', told('guest agent command timed out')),

@@ -2,7 +2,7 @@
 import { Faults } from '../schema/faults';
 import { formatElement } from '../schema/format';
 import { fromJson, toJson } from '../schema/json';
-import { parseElement, type ParseOptions } from '../schema/parse';
+import { emptyModel, parseElement, type ParseOptions } from '../schema/parse';
 import { readXml } from '../xml/reader';
 import { pool, type Pool } from './pool';
 import { partitionFormats, poolTypeInfo, type PoolType } from './pool-types';
@@ -43,6 +43,9 @@ export function parseVolume(xml: string, options: VolumeParseOptions): Volume {
 /** The model of a volume's JSON form, checked as a document is. */
 export const volumeFromJson = (json: unknown, options: VolumeParseOptions): Volume =>
   settled(fromJson(volume, json) as Volume, options);
+
+/** A volume of which nothing is known but its name. */
+export const emptyVolume = (name: string): Volume => ({ ...(emptyModel(volume) as Volume), name });
 
 export const formatVolume = (model: Volume): string => formatElement(volume, model, view);
 

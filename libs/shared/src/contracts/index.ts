@@ -2,6 +2,8 @@ import * as commands from './domain-commands';
 import * as devices from './domain-devices';
 import * as queries from './domain-queries';
 import * as hosts from './host';
+import * as pools from './pool';
+import * as volumes from './volume';
 import * as native from './native';
 import type { Contract } from './contract';
 
@@ -12,12 +14,14 @@ export * from './domain-queries';
 export * from './driver';
 export * from './host';
 export * from './native';
+export * from './pool';
 export * from './subjects';
+export * from './volume';
 
 const isContract = (value: unknown): value is Contract =>
   typeof value === 'object' && value !== null && 'operation' in value && 'servedBy' in value;
 
 /** Every public operation, by name. */
-export const contracts: readonly Contract[] = [queries, commands, devices, hosts, native]
+export const contracts: readonly Contract[] = [queries, commands, devices, hosts, native, pools, volumes]
   .flatMap((module) => Object.values(module).filter(isContract))
   .sort((a, b) => a.name.localeCompare(b.name));
