@@ -11,4 +11,5 @@ export { readXml, type XmlElement } from './xml/reader';
 export * from './device';
 export * from './metadata';
 export { plugDevice } from './plug-device';
+export * from './lxc';
 export * from './qemu';

@@ -1,12 +1,14 @@
 /** Which kits we can run, and running all that lie in a folder. */
 import { domainXmlQemu } from './domain-xml-qemu';
 import { genericDomainXml } from './generic-domain-xml';
+import { lxc } from './lxc';
 import { Kit, type Runner, type Score } from './kit';
 import { storage } from './storage';
 
 const runners: Readonly<Record<string, Runner>> = {
   'domain-xml-qemu': domainXmlQemu,
   'generic-domain-xml': genericDomainXml,
+  lxc,
   storage,
 };
 

@@ -1,0 +1,79 @@
+/** What a host can do for containers, and what a start needs to know beside the document: plain data that the driver probes. */
+
+export type CgroupController = 'memory' | 'cpu' | 'cpuset' | 'blkio' | 'devices' | 'pids' | 'freezer' | 'cpuacct';
+
+/** Where the controllers are: hybrid hosts have some on the old hierarchies and others on the unified one. */
+export interface LxcCgroups {
+  /** A controller that is absent here cannot be used. */
+  readonly versions: Readonly<Partial<Record<CgroupController, 1 | 2>>>;
+  /** File that holds the weight in block I/O, e.g. `blkio.bfq.weight` or `io.weight`; absent when the kernel has none. */
+  readonly blkioWeight?: string;
+  /** Swap is counted, so it can be limited. */
+  readonly swap: boolean;
+}
+
+/** What liblxc on one host can do. */
+export interface LxcCapabilities {
+  /** Path of the program that starts containers, shown as `<emulator>`. */
+  readonly emulator: string;
+  /** liblxc's version: major * 1 000 000 + minor * 1000 + micro, 5.0.2 is 5000002. */
+  readonly version: number;
+  /** libvirt's names of the architectures whose programs run here, the host's own first. */
+  readonly arches: readonly string[];
+  readonly cgroups: LxcCgroups;
+  readonly apparmor: boolean;
+  readonly selinux: boolean;
+  readonly seccomp: boolean;
+}
+
+/** A device node of the host. */
+export interface DeviceNode {
+  readonly kind: 'block' | 'char';
+  readonly major: number;
+  readonly minor: number;
+}
+
+/** A file system that the driver has made ready: for `<filesystem type='block'>` and `'file'` anywhere but at `/`. */
+export interface BlockSource {
+  /** A block device of the host, e.g. the loop device over an image. */
+  readonly device: string;
+  /** As mount(2) wants it, e.g. `ext4`. */
+  readonly fsType: string;
+}
+
+/**
+ * All that `toLxcConfig` must know of the host and of this start. Every text that ends up in the configuration is checked, so
+ * values may come from anywhere. What is absent leaves its lines out, unless the document needs it: then the call fails.
+ */
+export interface LxcFacts {
+  readonly cgroups: LxcCgroups;
+  /** The host runs AppArmor and liblxc can use it. */
+  readonly apparmor?: boolean;
+  /** Path of the seccomp policy. */
+  readonly seccompProfile?: string;
+  /** Path of the container's cgroup below each hierarchy's root, so that it is known beforehand. */
+  readonly cgroupDir?: string;
+  /** No more processes and threads than this. */
+  readonly pidsMax?: number;
+  /** File that the first console's output is appended to. */
+  readonly consoleLog?: string;
+  /** Numbers behind the names in `<inituser>` and `<initgroup>`, looked up in the container's own files. */
+  readonly ids?: { readonly uid?: number; readonly gid?: number };
+  /**
+   * `arguments`: the driver hands `initWords` to lxc-start after `--`, where a word may hold anything; the configuration then
+   * leaves `lxc.init.cmd` out when it cannot say them.
+   */
+  readonly command?: 'config' | 'arguments';
+  /** The device node at a path of the host; undefined when there is none. */
+  readonly device?: (path: string) => DeviceNode | undefined;
+  /** Whether there is a plain file, not a folder, at a path of the host. */
+  readonly isFile?: (path: string) => boolean;
+  /** What stands ready for the source of a `block` or `file` file system. */
+  readonly block?: (source: string) => BlockSource | undefined;
+  /** The bridge of a virtual network. */
+  readonly bridge?: (network: string) => string | undefined;
+  /** Process id of the init of another container on this host. */
+  readonly initPid?: (container: string) => number | undefined;
+  /** Further settings of the driver: hooks, signals, logs. */
+  readonly entries?: readonly (readonly [key: string, value: string])[];
+}

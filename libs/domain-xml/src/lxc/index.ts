@@ -1,0 +1,7 @@
+export { fromLxcConfig, type FromLxcOptions } from './from-config';
+export type { BlockSource, CgroupController, DeviceNode, LxcCapabilities, LxcCgroups, LxcFacts } from './facts';
+export { fillLxcDefaults, prepareLxcDomain, type LxcHost } from './prepare';
+export { toLxcConfig } from './to-config';
+export { initWords } from './to-config/init';
+export { accessRule } from './to-config/device-nodes';
+export { cpuWeight, memoryLimit } from './to-config/limits';

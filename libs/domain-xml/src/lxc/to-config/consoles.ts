@@ -1,0 +1,18 @@
+/** Terminals: the first console is /dev/console, further ones are tty1, tty2, …; libvirt counts them all as ttys. */
+import type { Domain } from '../../elements/domain';
+import { lineOf } from '../../schema';
+import type { LxcFacts } from '../facts';
+import type { ConfigLines } from './lines';
+
+/** More pseudo terminals than this a container cannot open. */
+const mostTerminals = 1024;
+
+export function writeConsoles(lines: ConfigLines, { devices: { consoles } }: Domain, facts: LxcFacts): void {
+  const [first] = consoles;
+  if (first === undefined) lines.set('lxc.console.path', 'none');
+  const log = first?.log?.file ?? facts.consoleLog;
+  if (log !== undefined && first !== undefined)
+    lines.set('lxc.console.logfile', log, { element: 'console', line: lineOf(first) });
+  lines.set('lxc.tty.max', consoles.length);
+  lines.set('lxc.pty.max', mostTerminals);
+}

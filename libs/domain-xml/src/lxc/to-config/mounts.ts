@@ -1,0 +1,75 @@
+/** The root file system, and what is mounted below it. */
+import type { Domain } from '../../elements/domain';
+import type { Filesystem } from '../../elements/filesystem';
+import { lineOf } from '../../schema';
+import type { LxcFacts } from '../facts';
+import { mountEntry, refuse, type ConfigLines, type Where } from './lines';
+
+export const isRoot = ({ target }: Filesystem): boolean => target?.dir === '/';
+
+/** Where a file system comes from on the host. */
+export function sourceOf({ type, source }: Filesystem): string | undefined {
+  return type === 'file' ? source?.file : type === 'block' ? source?.dev : source?.dir;
+}
+
+export function writeMounts(lines: ConfigLines, { devices }: Domain, facts: LxcFacts): void {
+  const root = devices.filesystems.find(isRoot);
+  if (!root)
+    refuse(
+      "there is no <filesystem> with target dir='/', so the container would run on the host's own root; add one, with source dir='/' if that is what you want",
+      { element: 'devices', line: lineOf(devices) },
+    );
+  writeRoot(lines, root);
+  lines.set('lxc.mount.auto', 'proc:mixed sys:ro cgroup:mixed');
+  lines.set('lxc.autodev', 1);
+  for (const filesystem of devices.filesystems) if (!isRoot(filesystem)) writeMount(lines, filesystem, facts);
+}
+
+const storage: Readonly<Partial<Record<Filesystem['type'], string>>> = {
+  mount: 'dir:',
+  bind: 'dir:',
+  file: 'loop:',
+  block: '',
+};
+
+function writeRoot(lines: ConfigLines, root: Filesystem): void {
+  const where = whereOf(root);
+  const prefix = storage[root.type];
+  if (prefix === undefined) refuse(`a root file system cannot be of type '${root.type}'`, where);
+  lines.set('lxc.rootfs.path', `${prefix}${hostPath(root, where)}`, where);
+  if (root.readonly) lines.set('lxc.rootfs.options', 'ro');
+}
+
+/** One mount below the root. Also what a driver performs by itself when a file system is plugged. */
+export function writeMount(lines: ConfigLines, filesystem: Filesystem, facts: LxcFacts): void {
+  const where = whereOf(filesystem);
+  const target = filesystem.target?.dir ?? refuse('<filesystem> has no <target dir>', where);
+  const access = filesystem.readonly ? ['ro'] : [];
+  if (filesystem.type === 'ram') {
+    const kib = filesystem.source?.usage ?? refuse('a <filesystem> in memory needs <source usage>', where);
+    const options = [`size=${kib * 1024}`, 'mode=1777', 'nosuid', 'nodev', ...access, 'create=dir'];
+    mountEntry(lines, { source: 'tmpfs', target, type: 'tmpfs', options }, where);
+    return;
+  }
+  const path = hostPath(filesystem, where);
+  if (filesystem.type === 'block' || filesystem.type === 'file') {
+    const ready = facts.block?.(path) ?? refuse(`'${path}' holds no file system that the host can mount`, where);
+    const options = [filesystem.readonly ? 'ro' : 'rw', 'create=dir'];
+    mountEntry(lines, { source: ready.device, target, type: ready.fsType, options }, where);
+    return;
+  }
+  const inside = filesystem.type === 'bind';
+  const source = inside ? path.replace(/^\/+/, '') || '.' : path;
+  const create = facts.isFile?.(path) ? 'create=file' : 'create=dir';
+  const options = ['bind', ...access, ...(inside ? ['relative'] : []), create];
+  mountEntry(lines, { source, target, type: 'none', options }, where);
+}
+
+function hostPath(filesystem: Filesystem, where: Where): string {
+  const path = sourceOf(filesystem) ?? refuse(`<filesystem type='${filesystem.type}'> has no source`, where);
+  if (!path.startsWith('/') || path.split('/').includes('..'))
+    refuse(`the source '${path}' must be an absolute path without '..'`, where);
+  return path;
+}
+
+const whereOf = (filesystem: Filesystem): Where => ({ element: 'filesystem', line: lineOf(filesystem) });
