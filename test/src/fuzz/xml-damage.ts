@@ -118,12 +118,14 @@ const removeAttribute: Damage = (text, _other, random) => {
   return at ? replaced(text, at, '') : text;
 };
 
-/** The same attribute twice is no XML; so mostly it goes to another element. */
+/** The same attribute twice is no XML, so mostly it goes where there is none of its name. */
 const copyAttribute: Damage = (text, other, random) => {
   const source = random.chance(0.5) ? text : other;
   const copied = spot(source, attribute, random)?.match[0];
   const at = spot(text, openTag, random);
   if (copied === undefined || !at) return text;
+  const name = copied.slice(0, copied.indexOf('='));
+  if (at.match[2]?.includes(name) && random.chance(0.9)) return text;
   const end = at.to - (at.match[3] === '/' ? 2 : 1);
   return replaced(text, { from: end, to: end }, copied);
 };

@@ -1,7 +1,7 @@
 /** The guest's clocks: `-rtc` and the timers of the chipset. */
 import type { Domain } from '../elements/domain';
 import { isX86 } from '../passes/machine';
-import { hasFlag, type Guest } from './context';
+import { hasFlag, unsupported, type Guest } from './context';
 import { words } from './props';
 import type { CommandWords } from './words';
 
@@ -47,7 +47,13 @@ function base({ domain, context }: Guest): string {
   }
 }
 
-const moment = (seconds: number): string => new Date(seconds * 1000).toISOString().slice(0, 19);
+/** Seconds since 1970 up to which QEMU reads a date: the end of the year 9999. */
+const lastSecond = 253_402_300_799;
+
+function moment(seconds: number): string {
+  if (seconds >= 0 && seconds <= lastSecond) return new Date(seconds * 1000).toISOString().slice(0, 19);
+  return unsupported(`the clock cannot start at ${seconds} seconds since 1970; it shows years from 1970 to 9999`);
+}
 
 /** QEMU asks the C library what time it is elsewhere. */
 export function clockEnvironment({ clock }: Domain): Record<string, string> {
