@@ -60,7 +60,7 @@ describe('a domain document', () => {
 
   test('with an unknown element or attribute is refused by its name and line', () => {
     const error = refusal(guest('', "<disk type='file'><target dev='vda' colour='red'/>\n<wheel/></disk>"));
-    expect(error.code).toBe('CONFIG_UNSUPPORTED');
+    expect(error.code).toBe('XML_INVALID_SCHEMA');
     expect(error.message).toContain("line 11: attribute 'colour' of <target> is not supported");
     expect(error.message).toContain('line 12: element <wheel> inside <disk> is not supported');
     expect(error.details).toMatchObject({ element: 'target', attribute: 'colour', line: 11 });

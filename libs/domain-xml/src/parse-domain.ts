@@ -1,5 +1,7 @@
 /** From documents to models and back: the whole domain, or one device of it. */
 import { domain, type Domain } from './elements/domain';
+import { checkConflicts } from './passes/check/check';
+import { arrange } from './passes/defaults/every-guest';
 import { parseElement, type ParseOptions, type Warning } from './schema/parse';
 import { formatElement } from './schema/format';
 import { fromJson, jsonSchemaOf, toJson } from './schema/json';
@@ -18,7 +20,10 @@ export interface FormatOptions {
  * their lines. `warnings` lists what was not understood, with `unknown: 'warn'`.
  */
 export function parseDomain(xml: string, options: ParseOptions): { domain: Domain; warnings: Warning[] } {
-  const { model, warnings } = parseElement(domain, readXml(xml), options);
+  const { model, warnings } = parseElement(domain, readXml(xml), options, (partial) => {
+    arrange(partial);
+    checkConflicts(partial);
+  });
   return { domain: model, warnings };
 }
 

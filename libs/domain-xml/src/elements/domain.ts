@@ -219,7 +219,7 @@ const fields = {
   id: attr(int({ min: 1 }), { live: true }),
   qemuNamespace: attr(string, { name: 'xmlns:qemu' }),
   lxcNamespaceUri: attr(string, { name: 'xmlns:lxc' }),
-  name: leaf(domainName, { required: true, refuse: ['XML_ERROR', (raw) => nameFault(raw) ?? '' ] }),
+  name: leaf(domainName, { required: true, refuse: ['XML_ERROR', (raw) => nameFault(raw) ?? ''] }),
   uuid: leaf(uuid, { refuse: ['INTERNAL_ERROR', (raw) => `malformed uuid element '${raw}'`] }),
   genid: leaf({ ...uuid, parse: (raw: string) => (raw.trim() === '' ? '' : uuid.parse(raw)) }),
   title: leaf(string),

@@ -26,18 +26,20 @@ export function fillDefaults(domain: Domain, caps: QemuCapabilities | undefined,
 export function fillInPlace(domain: Domain, caps: QemuCapabilities | undefined, options: PrepareOptions): void {
   const faults = new Faults();
   arrange(domain);
-  fillCommon(domain, options);
+  fillCommon(domain, faults, options);
   fillMemory(domain, faults, options);
   fillConsole(domain);
   fillPorts(domain);
-  faults.throwIfAny();
-  numberControllers(domain);
-  if (caps) fillQemu(domain, caps, options);
+  numberControllers(domain, faults);
+  // Everything else depends on the machine.
+  const known = caps === undefined || faults.attempt(() => fillQemu(domain, caps, options));
+  if (!known) faults.throwIfAny();
   fillVideo(domain);
-  if (caps) fillQemuDevices(domain, caps, options);
+  if (caps) fillQemuDevices(domain, caps, faults, options);
   fillDriveAddresses(domain, caps !== undefined);
-  addImplicitControllers(domain, caps);
+  faults.attempt(() => addImplicitControllers(domain, caps));
   fillBoot(domain);
+  faults.throwIfAny();
 }
 
 /** Refuses what this QEMU cannot do or what contradicts itself. */
@@ -52,12 +54,19 @@ export function assignAddresses(domain: Domain, caps: QemuCapabilities, options:
   return copy;
 }
 
-/** All that `define` does after reading. Throws one VirtError for what is wrong. */
+/**
+ * All that `define` does after reading. Throws one VirtError that tells all that is wrong; the first fault decides its code.
+ * Without a known machine there are no defaults and no buses; what can be checked without them is checked still.
+ */
 export function prepareDomain(domain: Domain, caps: QemuCapabilities, options: PrepareOptions = {}): Domain {
   const copy = copyModel(domain);
-  fillInPlace(copy, caps, options);
-  checkAll(copy, caps);
-  chooseFirmware(copy, caps, options);
-  assignAll(copy, caps, options);
+  const faults = new Faults();
+  const filled = faults.attempt(() => fillInPlace(copy, caps, options));
+  faults.attempt(() => checkAll(copy, filled ? caps : undefined));
+  if (filled) {
+    faults.attempt(() => chooseFirmware(copy, caps, options));
+    faults.attempt(() => assignAll(copy, caps, options));
+  }
+  faults.throwIfAny();
   return copy;
 }

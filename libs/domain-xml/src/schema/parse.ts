@@ -19,6 +19,9 @@ export interface Warning {
   readonly line: number;
 }
 
+/** As people read it. */
+export const warningText = ({ line, detail }: Warning): string => `line ${line}: ${detail}, so it has no effect`;
+
 type Loose = Record<string, unknown>;
 
 class Reader implements ReadContext {
@@ -38,7 +41,7 @@ class Reader implements ReadContext {
 
   unknown(detail: string, source: XmlElement, attribute?: string): void {
     if (this.#refuse) {
-      this.fault('CONFIG_UNSUPPORTED', detail, {
+      this.fault('XML_INVALID_SCHEMA', detail, {
         element: source.name,
         line: source.line,
         ...(attribute !== undefined && { attribute }),
@@ -128,8 +131,12 @@ class Reader implements ReadContext {
 
   #child(model: Loose, entry: Entry, child: XmlElement): void {
     const { key, field } = entry;
-    if (field.kind === 'many') ((model[key] ??= []) as unknown[]).push(this.#sub(field, child, model));
-    else if (field.kind === 'leaves') {
+    if (field.kind === 'many') {
+      const before = this.faults.count;
+      const item = this.#sub(field, child, model);
+      // What is in a list is whole, so that its items can be compared even when the document is refused.
+      if (this.faults.count === before) ((model[key] ??= []) as unknown[]).push(item);
+    } else if (field.kind === 'leaves') {
       const value = this.#value(field, child.text, child, undefined);
       if (value !== undefined) ((model[key] ??= []) as unknown[]).push(value);
     } else if (model[key] !== undefined) {
@@ -152,10 +159,12 @@ class Reader implements ReadContext {
 
   #value(field: Field, raw: string, source: XmlElement, attribute: string | undefined): unknown {
     const codec = field.value as Value<unknown>;
-    if (raw === '' && attribute === undefined && codec.json['type'] !== 'integer') return codec.parse(raw);
+    const mayBeEmpty = !field.options.required || attribute !== undefined;
+    if (raw === '' && attribute === undefined && mayBeEmpty && codec.json['type'] !== 'integer')
+      return codec.parse(raw);
     const value = codec.parse(raw);
     if (value === undefined) {
-      if (raw === '' && codec.json['type'] === 'string') return undefined;
+      if (raw === '' && mayBeEmpty && codec.json['type'] === 'string') return undefined;
       this.#refuseValue(field, codec, raw, source, attribute);
       return undefined;
     }
@@ -165,15 +174,15 @@ class Reader implements ReadContext {
   #refuseValue(field: Field, codec: Value<unknown>, raw: string, source: XmlElement, attribute?: string): void {
     const where = { element: source.name, line: source.line, ...(attribute !== undefined && { attribute }) };
     const { refuse } = field.options;
-    if (refuse) this.fault(refuse[0], refuse[1](raw), where);
+    const allowed = codec.expects === '' ? '' : `. Expected ${codec.expects}`;
+    if (refuse) this.fault(refuse[0], refuse[1](raw) + allowed, where);
     else if (attribute !== undefined)
       this.fault(
         'XML_ERROR',
-        `Invalid value for attribute '${attribute}' in element '${source.name}': '${raw}'. Expected ${codec.expects}`,
+        `Invalid value for attribute '${attribute}' in element '${source.name}': '${raw}'${allowed}`,
         where,
       );
-    else
-      this.fault('XML_ERROR', `Invalid value for element '${source.name}': '${raw}'. Expected ${codec.expects}`, where);
+    else this.fault('XML_ERROR', `Invalid value for element '${source.name}': '${raw}'${allowed}`, where);
   }
 
   #scaled(value: number, codec: Value<unknown>, source: XmlElement): number | undefined {
@@ -241,11 +250,13 @@ export function emptyModel(element: Element): Loose {
 /**
  * The model of `source`, which must be a `<name>` of this declaration.
  * Throws a VirtError that tells all faults found; `warnings` are told only with `unknown: 'warn'`.
+ * @param compare looks for more of them among the items of a refused document's lists, which are whole; the rest may be missing
  */
 export function parseElement<M>(
   element: Element<M>,
   source: XmlElement,
   options: ParseOptions,
+  compare?: (model: M) => void,
 ): { model: M; warnings: Warning[] } {
   const reader = new Reader(options);
   if (source.name !== element.name) {
@@ -256,6 +267,7 @@ export function parseElement<M>(
     reader.faults.throwIfAny();
   }
   const model = reader.read(element, source, {});
+  if (reader.faults.count > 0 && compare) reader.faults.attempt(() => compare(model as M));
   reader.faults.throwIfAny();
   return { model: model as M, warnings: reader.warnings };
 }

@@ -11,7 +11,7 @@ export interface Value<T> {
   readonly parse: (raw: string) => T | undefined;
   readonly format: (value: T) => string;
   readonly json: JsonSchema;
-  /** Completes "expected …". */
+  /** Completes "expected …"; empty where the refusal says it all. */
   readonly expects: string;
   /** A size: written with this unit in a `unit` attribute beside it and read with any unit. */
   readonly unit?: Unit;

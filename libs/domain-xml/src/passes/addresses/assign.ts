@@ -1,7 +1,7 @@
 /** Gives every device its place, bus by bus. */
 import type { QemuCapabilities } from '../../capabilities';
 import type { Domain } from '../../elements/domain';
-import { fail } from '../../schema';
+import { fail, Faults } from '../../schema';
 import { assignCcw } from './ccw';
 import { assignPci, plugPci } from './pci';
 import type { PrepareOptions } from '../options';
@@ -10,22 +10,33 @@ import { assignDimms, assignVirtioSerial } from './virtio-serial';
 
 /** In place; the model then says where everything is, so that it never moves. */
 export function assignAll(domain: Domain, caps: QemuCapabilities, options: PrepareOptions): void {
-  assignVirtioSerial(domain);
-  assignCcw(domain);
-  assignDimms(domain);
-  assignPci(domain, caps);
-  assignUsb(domain, options.newDefinition === true);
+  placeAll(
+    () => assignVirtioSerial(domain),
+    () => assignCcw(domain),
+    () => assignDimms(domain),
+    () => assignPci(domain, caps),
+    () => assignUsb(domain, options.newDefinition === true),
+  );
+}
+
+/** Bus by bus; what is wrong on one keeps nobody from looking at the next. */
+function placeAll(...buses: (() => void)[]): void {
+  const faults = new Faults();
+  for (const assign of buses) faults.attempt(assign);
+  faults.throwIfAny();
 }
 
 /** The same for a running guest: places only on buses that are there. */
 export function plugAddresses(domain: Domain, caps: QemuCapabilities): void {
   const before = domain.devices.controllers.length;
   const hubs = domain.devices.hubs.length;
-  assignVirtioSerial(domain);
-  assignCcw(domain);
-  assignDimms(domain);
-  plugPci(domain, caps);
-  assignUsb(domain, true);
+  placeAll(
+    () => assignVirtioSerial(domain),
+    () => assignCcw(domain),
+    () => assignDimms(domain),
+    () => plugPci(domain, caps),
+    () => assignUsb(domain, true),
+  );
   if (domain.devices.controllers.length > before || domain.devices.hubs.length > hubs)
     fail(
       'OPERATION_FAILED',

@@ -1,7 +1,7 @@
 /** Device numbers on the channel subsystem of s390, where virtio devices live. */
 import type { DeviceInfo } from '../../elements/device-info';
 import type { Domain } from '../../elements/domain';
-import { fail, lineOf } from '../../schema';
+import { Faults, lineOf } from '../../schema';
 import { isS390Ccw } from '../machine';
 
 /** The subsystem that virtual devices are in. */
@@ -34,13 +34,18 @@ export function assignCcw(domain: Domain): void {
   const taken = new Set<string>();
   const key = (cssid: number, ssid: number, devno: number): string =>
     `${cssid.toString(16)}.${ssid.toString(16)}.${devno.toString(16).padStart(4, '0')}`;
+  const faults = new Faults();
   for (const { address } of all) {
     if (address?.type !== 'ccw' || address.devno === undefined) continue;
     const place = key(address.cssid ?? virtualCss, address.ssid ?? 0, address.devno);
     if (taken.has(place))
-      fail('XML_ERROR', `The CCW devno '${place}' is in use already`, { element: 'address', line: lineOf(address) });
+      faults.add('XML_ERROR', `The CCW devno '${place}' is in use already`, {
+        element: 'address',
+        line: lineOf(address),
+      });
     taken.add(place);
   }
+  faults.throwIfAny();
   for (const device of all) {
     const { address } = device;
     if (address !== undefined && (address.type !== 'ccw' || address.devno !== undefined)) continue;

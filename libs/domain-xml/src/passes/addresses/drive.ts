@@ -4,16 +4,16 @@ import type { ControllerType } from '../../elements/controller';
 import type { DriveAddress } from '../../elements/device-info';
 import type { Disk } from '../../elements/disk';
 import type { Domain } from '../../elements/domain';
-import { fail, lineOf } from '../../schema';
+import { lineOf, type Faults } from '../../schema';
 import { diskIndex, ensureController, highestController } from '../controllers';
 import { assignCcid } from './virtio-serial';
 
 /** Gives numbers to controllers that have none: the lowest free one of their type. */
-export function numberControllers({ devices }: Domain): void {
+export function numberControllers({ devices }: Domain, faults: Faults): void {
   const ofType = (type: ControllerType) => devices.controllers.filter((one) => one.type === type);
   for (const controller of devices.controllers) {
     if (controller.type === 'pci' && (controller.index ?? 0) > highestController)
-      fail('XML_ERROR', `Invalid PCI controller index '${controller.index}', must be <= ${highestController}`, {
+      faults.add('XML_ERROR', `Invalid PCI controller index '${controller.index}', must be <= ${highestController}`, {
         element: 'controller',
         line: lineOf(controller),
       });
@@ -38,24 +38,13 @@ export function fillDriveAddresses({ devices }: Domain, wide: boolean): void {
   for (const disk of devices.disks) {
     if (disk.address !== undefined) continue;
     const index = diskIndex(disk.target.dev ?? '');
-    const place = placeOf(disk, index, wide);
+    const place = index === undefined ? undefined : placeOf(disk, index, wide);
     if (place) disk.address = { type: 'drive', target: 0, ...place };
   }
 }
 
-function placeOf(
-  disk: Disk,
-  index: number | undefined,
-  wide: boolean,
-): Omit<DriveAddress, 'type' | 'target'> | undefined {
-  const { bus } = disk.target;
-  if (bus !== 'ide' && bus !== 'sata' && bus !== 'scsi' && bus !== 'fdc') return undefined;
-  if (index === undefined)
-    fail('XML_ERROR', `Unknown disk name '${disk.target.dev}' and no address specified`, {
-      element: 'disk',
-      line: lineOf(disk),
-    });
-  switch (bus) {
+function placeOf(disk: Disk, index: number, wide: boolean): Omit<DriveAddress, 'type' | 'target'> | undefined {
+  switch (disk.target.bus) {
     case 'ide':
       return { controller: Math.floor(index / 4), bus: Math.floor((index % 4) / 2), unit: index % 2 };
     case 'sata':
@@ -68,6 +57,8 @@ function placeOf(
       // Unit 7 is the controller itself.
       return { controller: Math.floor(index / units), bus: 0, unit: wide && unit >= 7 ? unit + 1 : unit };
     }
+    default:
+      return undefined;
   }
 }
 

@@ -163,7 +163,12 @@ export class PciBuses {
     const where = { element: 'address', line };
     this.#checkPlace(place, wish, where);
     const bus = this.#buses[place.bus] as Bus;
-    if (this.isTaken(place)) fail('XML_ERROR', `Attempted double use of PCI Address ${formatPci(place)}`, where);
+    if (this.isTaken(place))
+      fail(
+        'XML_ERROR',
+        `Attempted double use of PCI Address ${formatPci(place)}. Give one of the two another, or none to have one chosen`,
+        where,
+      );
     this.#take(bus, place, wish);
   }
 

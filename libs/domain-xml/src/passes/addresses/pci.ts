@@ -8,7 +8,7 @@ import type { QemuCapabilities } from '../../capabilities';
 import type { Controller } from '../../elements/controller';
 import { isEmptyPci, type DeviceInfo, type PciAddress } from '../../elements/device-info';
 import type { Domain } from '../../elements/domain';
-import { fail, lineOf } from '../../schema';
+import { fail, Faults, lineOf } from '../../schema';
 import { ensureController } from '../controllers';
 import { hasPcieRoot, hasPciRoot, isI440fx, isPseries, isQ35 } from '../machine';
 import { PciBuses, type Wish } from './pci-buses';
@@ -38,7 +38,9 @@ class Round {
 
   run(spareRootPort: boolean, spareBridge: boolean): void {
     const devices = pciDevices(this.domain);
-    for (const { device, wish, line } of devices) this.#reserveGiven(device, wish, line);
+    const faults = new Faults();
+    for (const { device, wish, line } of devices) faults.attempt(() => this.#reserveGiven(device, wish, line));
+    faults.throwIfAny();
     if (isI440fx(this.domain)) this.#placeI440fx();
     if (isQ35(this.domain)) this.#placeQ35();
     if (spareBridge && !this.buses.allFull) this.buses.next({ plug: 'pci-device', hotplug: true });

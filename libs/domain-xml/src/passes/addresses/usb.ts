@@ -1,7 +1,7 @@
 /** Ports on USB buses and hubs. */
 import type { DeviceInfo } from '../../elements/device-info';
 import type { Domain } from '../../elements/domain';
-import { fail, lineOf } from '../../schema';
+import { fail, Faults, lineOf } from '../../schema';
 
 /** Ports of a controller of this model; companions have none of their own. */
 function portsOf(model: string | undefined, ports: number | undefined): number {
@@ -77,7 +77,12 @@ class UsbBuses {
   reserve(bus: number, port: string, isHub: boolean, line: number | undefined): void {
     const where = { element: 'address', line };
     const root = this.#buses.get(bus);
-    if (!root) fail('XML_ERROR', `USB bus ${bus} requested but no controller with that index is present`, where);
+    if (!root)
+      fail(
+        'XML_ERROR',
+        `USB bus ${bus} requested but no controller with that index is present. Add <controller type='usb' index='${bus}'/>`,
+        where,
+      );
     const place = root.find(port);
     if (!place) fail('XML_ERROR', `Invalid USB address bus='${bus}' port='${port}'`, where);
     if (place.hub.taken.has(place.port)) fail('XML_ERROR', `Duplicate USB address bus ${bus} port ${port}`, where);
@@ -136,8 +141,10 @@ export function assignUsb(domain: Domain, fill: boolean): void {
   );
   // A hub's port must be known before those behind it.
   reserved.sort((a, b) => Number(b.hub) - Number(a.hub) || a.port.split('.').length - b.port.split('.').length);
+  const faults = new Faults();
   for (const { device, hub, bus, port } of reserved)
-    buses.reserve(bus, port, hub, lineOf(device.address) ?? lineOf(device));
+    faults.attempt(() => buses.reserve(bus, port, hub, lineOf(device.address) ?? lineOf(device)));
+  faults.throwIfAny();
   const lacking = wanting - buses.freePorts - unplacedHubs * hubPorts;
   if (lacking > 0) {
     // Each hub takes one port and gives eight; the reference keeps one in hand.

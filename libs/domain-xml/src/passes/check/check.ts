@@ -2,9 +2,9 @@
 import type { QemuCapabilities } from '../../capabilities';
 import type { Domain } from '../../elements/domain';
 import { Faults } from '../../schema';
-import { controllerRules } from './controllers';
+import { controllerConflicts, controllerRules } from './controllers';
 import { deviceRules } from './devices';
-import { diskRules } from './disks';
+import { diskConflicts, diskRules } from './disks';
 import { hostdevRules } from './hostdevs';
 import { machineRules } from './machine';
 import { memoryRules } from './memory';
@@ -21,9 +21,21 @@ const rules: readonly Rule[] = [
   ...deviceRules,
 ];
 
+/** What devices of one kind must not have in common; holds whatever else is wrong with a document. */
+const conflicts: readonly Rule[] = [...diskConflicts, ...controllerConflicts];
+
 /** Throws one VirtError that names all faults. */
 export function checkAll(domain: Domain, caps: QemuCapabilities | undefined): void {
+  judge(rules, domain, caps);
+}
+
+/** Only what needs nothing but whole devices: names and addresses that are used twice. Throws one VirtError. */
+export function checkConflicts(domain: Domain): void {
+  judge(conflicts, domain, undefined);
+}
+
+function judge(by: readonly Rule[], domain: Domain, caps: QemuCapabilities | undefined): void {
   const faults = new Faults();
-  for (const rule of rules) rule({ domain, caps, faults });
+  for (const rule of by) rule({ domain, caps, faults });
   faults.throwIfAny();
 }

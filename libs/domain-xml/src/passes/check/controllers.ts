@@ -79,6 +79,7 @@ const unique: Rule = ({ domain, faults }) => {
   const seen = new Set<string>();
   for (const controller of domain.devices.controllers) {
     const { type, index, model = '' } = controller;
+    if (index === undefined) continue;
     // The companions of a USB 2 controller have its number.
     const key = `${type} ${index} ${model.startsWith('ich9-') ? model : ''}`;
     if (seen.has(key))
@@ -90,4 +91,5 @@ const unique: Rule = ({ domain, faults }) => {
   }
 };
 
-export const controllerRules: readonly Rule[] = [usb, pci, threads, unique];
+export const controllerConflicts: readonly Rule[] = [unique];
+export const controllerRules: readonly Rule[] = [usb, pci, threads, ...controllerConflicts];

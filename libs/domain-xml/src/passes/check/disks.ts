@@ -22,7 +22,7 @@ const targets: Rule = ({ domain: { devices }, faults }) => {
     if (other)
       faults.add(
         'XML_ERROR',
-        `target '${dev}' duplicated for disk sources '${pathOf(other.source)}' and '${pathOf(disk.source)}'`,
+        `target '${dev}' duplicated for disk sources '${pathOf(other.source)}' and '${pathOf(disk.source)}'. Each disk needs a name of its own`,
         place(disk),
       );
     seen.set(dev, disk);
@@ -125,4 +125,5 @@ const sources: Rule = ({ domain: { devices }, faults }) => {
   }
 };
 
-export const diskRules: readonly Rule[] = [targets, addresses, media, sources];
+export const diskConflicts: readonly Rule[] = [targets, addresses];
+export const diskRules: readonly Rule[] = [...diskConflicts, media, sources];

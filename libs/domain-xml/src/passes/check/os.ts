@@ -1,27 +1,7 @@
-/** Names, what is booted, firmware, SMBIOS, security labels. */
+/** What is booted, firmware, SMBIOS, security labels. */
 import { lineOf } from '../../schema';
 import { isX86 } from '../machine';
 import type { Rule } from './rule';
-
-/** Longer ones do not fit into a file name together with what we add. */
-const nameLimit = 200;
-
-const name: Rule = ({ domain, faults }) => {
-  const where = { element: 'name', line: lineOf(domain) };
-  const shown = domain.name.length > 40 ? `${domain.name.slice(0, 40)}…` : domain.name;
-  if (domain.name.trim() === '') faults.add('XML_ERROR', 'a domain name must not be empty', where);
-  else if (Buffer.byteLength(domain.name) > nameLimit)
-    faults.add(
-      'XML_ERROR',
-      `name '${shown}' has ${Buffer.byteLength(domain.name)} bytes, at most ${nameLimit} are allowed`,
-      where,
-    );
-  else if (domain.name === '.' || domain.name === '..')
-    faults.add('XML_ERROR', `name '${domain.name}' is not allowed`, where);
-  else if (domain.name.includes('/')) faults.add('XML_ERROR', `name ${shown} cannot contain '/'`, where);
-  else if (/[\u0000-\u001f\u007f]/.test(domain.name))
-    faults.add('XML_ERROR', `name ${JSON.stringify(shown)} cannot contain newlines or other control characters`, where);
-};
 
 const bootOrder: Rule = ({ domain: { devices, os }, faults }) => {
   const bootable = [
@@ -126,4 +106,4 @@ const seclabels: Rule = ({ domain, faults }) => {
   }
 };
 
-export const osRules: readonly Rule[] = [name, bootOrder, bootMenu, firmware, smbios, seclabels];
+export const osRules: readonly Rule[] = [bootOrder, bootMenu, firmware, smbios, seclabels];

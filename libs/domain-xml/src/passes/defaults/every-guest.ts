@@ -7,7 +7,7 @@ import type { Domain } from '../../elements/domain';
 import type { Controller } from '../../elements/controller';
 import type { Serial } from '../../elements/chardev';
 import { withoutRepetition } from '../../metadata';
-import { fail, formatSet, lineOf, parseSet, type Faults } from '../../schema';
+import { formatSet, lineOf, parseSet, type Faults } from '../../schema';
 import { insertController, insertDisk } from '../controllers';
 import type { PrepareOptions } from '../options';
 
@@ -39,10 +39,11 @@ function busOfTarget({ target }: Disk): DiskBus | undefined {
   return busOfPrefix.find(([prefix]) => name.startsWith(prefix))?.[1];
 }
 
-export function fillCommon(domain: Domain, options: PrepareOptions): void {
+export function fillCommon(domain: Domain, faults: Faults, options: PrepareOptions): void {
   domain.uuid ??= (options.newUuid ?? randomUUID)();
   if (domain.genid === '') domain.genid = (options.newUuid ?? randomUUID)();
-  if (domain.title?.includes('\n')) fail('XML_ERROR', "Domain title can't contain newlines");
+  if (domain.title?.includes('\n'))
+    faults.add('XML_ERROR', "Domain title can't contain newlines", { element: 'title', line: lineOf(domain) });
   domain.on_poweroff ??= 'destroy';
   domain.on_reboot ??= 'restart';
   domain.on_crash ??= 'destroy';

@@ -2,22 +2,22 @@
 import type { QemuCapabilities } from '../../capabilities';
 import type { Disk } from '../../elements/disk';
 import type { Domain } from '../../elements/domain';
-import { fail, lineOf } from '../../schema';
+import { lineOf, type Faults } from '../../schema';
 import { scsiModel } from '../addresses/drive';
 import { isArmVirt, isPseries, isRiscvVirt, isS390Ccw, isX86, isPowerPci, isVersatile } from '../machine';
 import type { PrepareOptions } from '../options';
 
-export function fillQemuDevices(domain: Domain, caps: QemuCapabilities, options: PrepareOptions): void {
-  fillControllers(domain, caps, options);
+export function fillQemuDevices(domain: Domain, caps: QemuCapabilities, faults: Faults, options: PrepareOptions): void {
+  fillControllers(domain, caps, faults, options);
   fillDisks(domain);
   fillCards(domain, caps);
   fillSerials(domain);
   fillInputs(domain);
   fillVideos(domain, caps);
-  fillRest(domain);
+  fillRest(domain, faults);
 }
 
-function fillControllers(domain: Domain, caps: QemuCapabilities, options: PrepareOptions): void {
+function fillControllers(domain: Domain, caps: QemuCapabilities, faults: Faults, options: PrepareOptions): void {
   for (const controller of domain.devices.controllers) {
     if (controller.type === 'scsi' && (controller.model === undefined || controller.model === 'auto')) {
       delete controller.model;
@@ -29,7 +29,7 @@ function fillControllers(domain: Domain, caps: QemuCapabilities, options: Prepar
     if (model !== undefined) controller.model = model;
     // QEMU's own choice once was good enough; new guests are to know what they get.
     else if (options.newDefinition)
-      fail('CONFIG_UNSUPPORTED', 'no model provided for USB controller', {
+      faults.add('CONFIG_UNSUPPORTED', 'no model provided for USB controller', {
         element: 'controller',
         line: lineOf(controller),
       });
@@ -174,7 +174,7 @@ function isGeneratedSocket(path: string, name = ''): boolean {
   return match !== null && name !== '' && path.endsWith(name);
 }
 
-function fillRest(domain: Domain): void {
+function fillRest(domain: Domain, faults: Faults): void {
   const { devices } = domain;
   for (const hostdev of devices.hostdevs) {
     if (hostdev.mode !== 'subsystem') continue;
@@ -203,7 +203,7 @@ function fillRest(domain: Domain): void {
     const { path } = channel.sources[0] ?? {};
     if (channel.type !== 'unix' || (path !== undefined && !isGeneratedSocket(path, channel.target?.name))) continue;
     if (channel.sources[0]?.reconnect?.enabled)
-      fail('INTERNAL_ERROR', 'chardev reconnect is possible only for connect mode', {
+      faults.add('INTERNAL_ERROR', 'chardev reconnect is possible only for connect mode', {
         element: 'channel',
         line: lineOf(channel),
       });

@@ -56,8 +56,22 @@ function fillOs(domain: Domain, caps: QemuCapabilities): void {
   const machine = asked === undefined ? defaultMachine(caps, domain.type) : findMachine(caps, domain.type, asked);
   if (machine) os.type.machine = machine.name;
   else if (asked !== undefined && caps.accelerators[domain.type === 'kvm' ? 'kvm' : 'tcg'])
-    fail('CONFIG_UNSUPPORTED', `Emulator '${emulator}' does not support machine type '${asked}'`, where);
+    fail(
+      'CONFIG_UNSUPPORTED',
+      `Emulator '${emulator}' does not support machine type '${asked}'. It has ${movingNames(caps, domain.type)} and their versions`,
+      where,
+    );
 }
+
+/** The machine types of a binary, without the versions of each. */
+const movingNames = (caps: QemuCapabilities, domainType: string): string =>
+  [
+    ...new Set(
+      acceleratorFor(caps, domainType).machines.map(({ name, alias }) => alias ?? name.replace(/-[\d.]+$/, '')),
+    ),
+  ]
+    .sort()
+    .join(', ');
 
 /** Controllers and devices that the machine has in any case. */
 function addBuiltInDevices(domain: Domain, caps: QemuCapabilities): void {
