@@ -10,7 +10,7 @@ const placement = {
   host: value('HOST', 'its home; chosen by the fleet when left out', 'host'),
   label: repeated('KEY=VALUE', 'a label that the host must have; may be repeated'),
 };
-const validate = flag('refuse what is unknown even where it could be passed over');
+const validate = flag('refuse elements and attributes that are not known, by line, instead of warning of them');
 
 /** `key=value` pairs. */
 export function labelsOf(pairs: readonly string[]): Record<string, string> {
@@ -169,6 +169,9 @@ export const edit = command({
     const answer = await editText(xml, `${found.name}.xml`, apply, (text) => out.note(text));
     if (answer === undefined)
       out.show({ changed: false }, () => `Domain '${found.name}' XML configuration not changed.`);
-    else out.show({ changed: true, ...answer }, () => `Domain '${answer.domain.name}' XML configuration edited.`);
+    else {
+      for (const warning of answer.warnings) out.note(`warning: ${warning}`);
+      out.show({ changed: true, ...answer }, () => `Domain '${answer.domain.name}' XML configuration edited.`);
+    }
   },
 });

@@ -1,5 +1,5 @@
 /** Domains in a table, by themselves, and in a word. */
-import type { DomainStats, DomainSummary } from '@virtbus/shared';
+import type { DomainStats, DomainSummary, TaintType } from '@virtbus/shared';
 import type { Paint } from '../output';
 import { reasonWords, stateWords } from './state';
 import { fields, safe, table } from './table';
@@ -33,6 +33,14 @@ export function isolatedNames(domains: readonly DomainSummary[], show: { name: b
 const yes = (value: boolean): string => (value ? 'yes' : 'no');
 const enabled = (value: boolean): string => (value ? 'enable' : 'disable');
 
+/** As virsh has it. */
+const taints: Record<TaintType, string> = {
+  'custom-argv': 'custom configuration parameters specified',
+  'custom-monitor': 'custom monitor control commands issued',
+  'custom-hypervisor-feature': 'hypervisor feature autodetection override',
+  'custom-device': 'custom device configuration',
+};
+
 /** virsh's dominfo, and what a fleet adds. */
 export function printInfo(domain: DomainSummary, stats: DomainStats | undefined, online: boolean): string {
   return fields([
@@ -49,6 +57,7 @@ export function printInfo(domain: DomainSummary, stats: DomainStats | undefined,
     ['Persistent', yes(domain.persistent)],
     ['Autostart', enabled(domain.autostart)],
     ['Managed save', yes(domain.managedSave)],
+    ['Messages', domain.tainted && `tainted: ${domain.tainted.map((type) => taints[type]).join(', ')}`],
     ['Changed', domain.updated ? 'yes, at the next start' : undefined],
     ['Virt type', domain.virtType],
     ['Machine', [domain.arch, domain.machine].filter(Boolean).join(' ')],

@@ -81,6 +81,9 @@ test('dominfo is in the columns of virsh', () => {
   expect(text).toContain('Id:             7\nName:           web1\n');
   expect(text).toContain('Max memory:     262144 KiB\nUsed memory:    131072 KiB\n');
   expect(printInfo(db, undefined, false)).toContain('Host:           h1 (offline');
+  expect(printInfo({ ...web1, tainted: ['custom-argv'] }, undefined, true)).toContain(
+    'Messages:       tainted: custom configuration parameters specified\n',
+  );
 });
 
 test('domstate says why when asked', () => {

@@ -18,6 +18,7 @@ import {
   type JobInfo,
   type LifecycleDetail,
   type LifecycleType,
+  type TaintType,
 } from '@virtbus/shared';
 import { newId } from '@virtbus/shared/bus';
 import { makeFolder } from '@virtbus/shared/files';
@@ -138,6 +139,7 @@ export class Actor<G extends Guest = Guest> {
       updated: this.updated,
       autostart: record.autostart,
       managedSave: this.managedSave,
+      ...(record.tainted ? { tainted: record.tainted } : {}),
       ...describe(this.document),
     };
   }
@@ -213,6 +215,19 @@ export class Actor<G extends Guest = Guest> {
     this.emit({ class: 'lifecycle', type, detail, cause });
   }
 
+  /** A definition says something that nobody knows: told, so that it is not lost in silence. */
+  warnIgnored(warnings: readonly string[], cause?: NewEvent['cause']): void {
+    if (warnings.length > 0) this.emit({ class: 'warning', type: 'ignored', data: { warnings }, cause });
+  }
+
+  /** What makes this run one that nobody vouches for; told once a run. */
+  taint(type: TaintType, cause?: NewEvent['cause']): void {
+    const { tainted = [] } = this.record;
+    if (tainted.includes(type)) return;
+    this.record.tainted = [...tainted, type];
+    this.emit({ class: 'taint', type, cause });
+  }
+
   persist(): void {
     this.host.store.saveRecord(this.record);
   }
@@ -258,6 +273,7 @@ export class Actor<G extends Guest = Guest> {
     this.guest = undefined;
     this.record.guest = undefined;
     this.record.asked = undefined;
+    this.record.tainted = undefined;
     this.ballooning = undefined;
     this.record.id = -1;
     this.record.state = to.state;

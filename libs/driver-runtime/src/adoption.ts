@@ -101,6 +101,7 @@ async function alive<G extends Guest>(
     actor.enter({ state: 'running', reason: 'booted' });
     actor.lifecycle('resumed', 'unpaused', cause);
     actor.lifecycle('started', 'booted', cause);
+    for (const type of host.implementation.taints?.(guest.live) ?? []) actor.taint(type, cause);
   } else if (state.state !== before.state) {
     const now = restored && state.state === 'running' ? ({ state: 'running', reason: 'restored' } as const) : state;
     actor.enter(now);

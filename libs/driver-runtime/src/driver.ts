@@ -15,6 +15,7 @@ import {
   type PowerMode,
   type ReasonOf,
   type StatsGroup,
+  type TaintType,
 } from '@virtbus/shared';
 import type { Log } from '@virtbus/shared/log';
 
@@ -70,9 +71,9 @@ export interface StartSpec {
   /** The definition to run; the driver makes the live document from it. */
   domain: Domain;
   folders: GuestFolders;
-  /** A save image to begin from instead of booting. */
   /** The guest is to stay paused: a driver that cannot keep it from running may let it run when it is not. */
   paused: boolean;
+  /** A save image to begin from instead of booting. */
   restore?: { path: string } | undefined;
   signal: AbortSignal;
   sink: GuestSink;
@@ -141,11 +142,13 @@ export interface Driver<G extends Guest = Guest> {
    * What a new definition becomes here: defaults filled, checked, devices placed and named.
    * @param before the definition it replaces, whose devices keep their places
    */
-  prepare(
-    domain: Domain,
-    how: { validate: boolean; before?: Domain | undefined },
-  ): { domain: Domain; warnings: string[] };
-  /** Resolves with the guest ready but paused, or incoming from the save image; the caller lets it run. */
+  prepare(domain: Domain, how: { before?: Domain | undefined }): { domain: Domain; warnings: string[] };
+  /** Why nobody vouches for a guest of this document; no reasons when left out. */
+  taints?(domain: Domain): TaintType[];
+  /**
+   * Resolves with the guest ready, paused or incoming from the save image, and the caller lets it run. A container runs
+   * from the moment it is there: unless it is to stay paused, its `resume` only tells of it.
+   */
   start(spec: StartSpec): Promise<G>;
   /** Find a guest that was started by an earlier process of ours. Never harms it, also when it does not answer. */
   reattach(spec: ReattachSpec): Promise<Reattached<G>>;

@@ -460,6 +460,33 @@ test('a domain that leaves while a command waits for its turn is not found any m
   expect(one.machines.spawned).toBe(0);
 });
 
+test('what nobody knows in a document is warned of by line, in the answer and in an event', async () => {
+  const odd = xml().replace('<memory', '<wheel/><memory');
+  const warning = 'line 5: element <wheel> inside <domain> is not supported, so it has no effect';
+  const answer = await one.call<{ warnings: string[] }>('define', { xml: odd, epoch: 1 }, { id: 'c-odd' });
+  expect(answer.warnings).toEqual([warning]);
+  expect(one.told()).toEqual(['defined(added) c-odd', 'warning.ignored c-odd']);
+  expect(one.events().at(-1)?.data).toEqual({ warnings: [warning] });
+  expect(await one.refusal('define', { xml: odd, epoch: 1, validate: true })).toMatch(/^XML_INVALID_SCHEMA: .*line 5/);
+  await one.call('undefine');
+  await one.call('create', { xml: odd, epoch: 2, paused: false });
+  expect(one.told().at(-1)).toMatch(/^warning.ignored/);
+});
+
+test('a document that names no uuid is of the domain that the call is about', async () => {
+  await one.call('define', { xml: xml().replace(/<uuid>.*<\/uuid>/, ''), epoch: 1 });
+  expect(one.host.find(uuid)?.config?.uuid).toBe(uuid);
+});
+
+test('arguments for QEMU taint the run, which the summary tells until it ends', async () => {
+  const argument = `<qemu:commandline xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><qemu:arg value='-snapshot'/></qemu:commandline>`;
+  await one.call('define', { xml: xml().replace('</domain>', `${argument}</domain>`), epoch: 1 });
+  const { domain } = await one.call('start', {}, { id: 'c-start' });
+  expect(domain.tainted).toEqual(['custom-argv']);
+  expect(one.told().at(-1)).toBe('taint.custom-argv c-start');
+  expect((await one.call('destroy')).domain.tainted).toBeUndefined();
+});
+
 test('a monitor command taints the domain once', async () => {
   await one.define();
   await one.call('start');

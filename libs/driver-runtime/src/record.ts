@@ -1,5 +1,5 @@
 /** What is kept of each domain and of the host itself, as JSON. */
-import type { DomainState, DomainSummary, ErrorBody } from '@virtbus/shared';
+import type { DomainState, DomainSummary, ErrorBody, TaintType } from '@virtbus/shared';
 import type { SavedGuest } from './driver';
 
 export interface DomainRecord {
@@ -24,7 +24,8 @@ export interface DomainRecord {
   asked?: string | undefined;
   /** Answers by command id, oldest first. */
   answered: Answered[];
-  tainted?: string[] | undefined;
+  /** Of the present run. */
+  tainted?: TaintType[] | undefined;
 }
 
 export interface Answered {

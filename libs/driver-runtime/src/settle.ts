@@ -2,7 +2,7 @@
  * How a domain comes to live on this host: define, create, restore, rename. The caller (the domain service) holds the
  * claim on the name and gives the epoch; this host has the last word on what it can run.
  */
-import { parseDomain, type Domain } from '@virtbus/domain-xml';
+import { parseDomain, warningText, type Domain } from '@virtbus/domain-xml';
 import {
   type driverCreate,
   type driverDefine,
@@ -28,38 +28,33 @@ export async function define(
   ask: z.output<typeof driverDefine.request>,
   call: Call,
 ): Promise<Defined> {
-  const domain = parse(ask.xml);
+  const read = parse(ask.xml, call, ask.validate);
+  const { domain, ignored } = read;
   const known = earlierAnswer<Defined>(host, domain.uuid, call.id);
   if (known) return known;
   const existing = host.find(domain.uuid);
   const cause = causeOf(call, 'define');
   // For a new domain all that follows happens in one turn of the event loop: nobody sees half of it.
-  if (!existing) return firstDefinition(host, domain, ask, cause);
+  if (!existing) return firstDefinition(host, read, ask.epoch, cause);
   return existing.once(cause, async () => {
     using _job = await existing.jobs.normal('modify', 'define', turn(call));
     host.mustHave(existing);
     checkIdentity(host, domain, existing);
     checkEpoch(existing, ask.epoch);
-    const { domain: prepared, warnings } = host.implementation.prepare(domain, {
-      validate: ask.validate,
-      before: existing.config ?? existing.live,
-    });
+    const before = existing.config ?? existing.live;
+    const { domain: prepared, warnings } = host.implementation.prepare(domain, { before });
     existing.setConfig(prepared);
     existing.record.persistent = true;
     existing.lifecycle('defined', 'updated', cause);
-    return { domain: existing.summary(), warnings };
+    existing.warnIgnored(ignored, cause);
+    return { domain: existing.summary(), warnings: [...ignored, ...warnings] };
   });
 }
 
-function firstDefinition(
-  host: DriverHost,
-  domain: Identified,
-  ask: z.output<typeof driverDefine.request>,
-  cause: Cause,
-): Promise<Defined> {
+function firstDefinition(host: DriverHost, { domain, ignored }: Read, epoch: number, cause: Cause): Promise<Defined> {
   checkIdentity(host, domain, undefined);
-  const { domain: prepared, warnings } = host.implementation.prepare(domain, { validate: ask.validate });
-  const actor = host.add({ uuid: domain.uuid, name: domain.name, epoch: ask.epoch, persistent: true });
+  const { domain: prepared, warnings } = host.implementation.prepare(domain, {});
+  const actor = host.add({ uuid: domain.uuid, name: domain.name, epoch, persistent: true });
   try {
     actor.setConfig(prepared);
     actor.persist();
@@ -70,7 +65,8 @@ function firstDefinition(
   host.settle(actor);
   return actor.once(cause, async () => {
     actor.lifecycle('defined', 'added', cause);
-    return { domain: actor.summary(), warnings };
+    actor.warnIgnored(ignored, cause);
+    return { domain: actor.summary(), warnings: [...ignored, ...warnings] };
   });
 }
 
@@ -79,17 +75,18 @@ export async function create(
   ask: z.output<typeof driverCreate.request>,
   call: Call,
 ): Promise<Defined> {
-  const domain = parse(ask.xml);
+  const { domain, ignored } = parse(ask.xml, call, ask.validate);
   const known = earlierAnswer<Defined>(host, domain.uuid, call.id);
   if (known) return known;
   const existing = host.find(domain.uuid);
   const prepared = isRepeated(existing, call)
     ? { domain, warnings: [] }
-    : host.implementation.prepare(domain, { validate: ask.validate, before: existing?.config });
+    : host.implementation.prepare(domain, { before: existing?.config });
   const life: Life = { operation: 'create', job: 'start', epoch: ask.epoch };
   return comeAlive(host, { ...prepared.domain, uuid: domain.uuid }, life, call, async (actor) => {
     await boot(host, actor, { domain: prepared.domain, paused: ask.paused, signal: call.signal });
-    return { domain: actor.summary(), warnings: prepared.warnings };
+    actor.warnIgnored(ignored);
+    return { domain: actor.summary(), warnings: [...ignored, ...prepared.warnings] };
   });
 }
 
@@ -100,8 +97,10 @@ export async function restore(
 ): Promise<{ domain: DomainSummary }> {
   const image = await facet(host.implementation, 'save').inspect(ask.path);
   const life: Life = { operation: 'restore', job: 'restore', epoch: ask.epoch };
-  return comeAlive(host, parse(ask.xml ?? image.xml), life, call, async (actor) => {
+  const { domain, ignored } = parse(ask.xml ?? image.xml, call, false);
+  return comeAlive(host, domain, life, call, async (actor) => {
     await restoreFrom(host, actor, { ...ask, signal: call.signal });
+    actor.warnIgnored(ignored);
     return { domain: actor.summary() };
   });
 }
@@ -181,10 +180,18 @@ export async function rename(
 
 type Identified = Domain & { uuid: string };
 
-function parse(xml: string): Identified {
-  const { domain } = parseDomain(xml, { mode: 'inactive', unknown: 'refuse' });
+interface Read {
+  domain: Identified;
+  /** What of the document is not known and has no effect, a line each. */
+  ignored: string[];
+}
+
+/** A document that names no uuid is of the domain that the call is about. */
+function parse(xml: string, call: Call, validate: boolean): Read {
+  const { domain, warnings } = parseDomain(xml, { mode: 'inactive', unknown: validate ? 'refuse' : 'warn' });
+  domain.uuid ??= call.domain;
   if (!domain.uuid) throw new VirtError('XML_ERROR', { detail: 'the document has no uuid', element: 'uuid' });
-  return domain as Identified;
+  return { domain: domain as Identified, ignored: warnings.map(warningText) };
 }
 
 /** A transient domain arrives: it has a live document only. */

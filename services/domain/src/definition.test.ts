@@ -6,7 +6,7 @@ const xml = (name: string, rest = ''): string =>
   `<domain type='kvm'><name>${name}</name>${rest}<memory unit='GiB'>2</memory><vcpu>1</vcpu>` +
   `<os><type arch='aarch64' machine='virt'>hvm</type></os></domain>`;
 
-test('what placement needs is read, and the uuid gets into the document', () => {
+test('what placement needs is read, and the document stays as it was given', () => {
   const definition = readDefinition({ xml: xml('web') }, 'command-1');
   expect(definition).toMatchObject({
     name: 'web',
@@ -15,7 +15,7 @@ test('what placement needs is read, and the uuid gets into the document', () => 
     memoryKiB: 2_097_152,
     derived: true,
   });
-  expect(definition.xml).toContain(`<uuid>${definition.uuid}</uuid>`);
+  expect(definition.xml).toBe(xml('web'));
 });
 
 test('the same command names the same domain, another command another', () => {
@@ -31,26 +31,40 @@ test('a uuid that is given is kept', () => {
 });
 
 test.each([
-  ['', 'is empty'],
-  [' ', 'is empty'],
-  ['..', 'is a directory'],
-  ['a/b', "contains '/'"],
-  ['a\u0000b', 'contains control characters'],
-  ['a\nb', 'contains control characters'],
-  ['x'.repeat(241), 'is longer than 240 bytes'],
+  ['', 'must not be empty'],
+  [' ', 'must not be empty'],
+  ['..', 'means a folder'],
+  ['a/b', "cannot contain '/'"],
+  ['a\u0000b', 'cannot contain newlines or other control characters'],
+  ['a\nb', 'cannot contain newlines or other control characters'],
+  ['x'.repeat(201), 'has 201 bytes, at most 200 are allowed'],
 ])('the name %j is refused', (name, why) => {
   expect(() => checkName(name)).toThrow(why);
 });
 
-test.each(['web', 'a,b', 'Größe 1.0 *>', '.hidden', 'x'.repeat(240)])('the name %j is fine', (name) => {
+test.each(['web', 'a,b', 'Größe 1.0 *>', '.hidden', 'x'.repeat(200)])('the name %j is fine', (name) => {
   expect(() => checkName(name)).not.toThrow();
 });
 
 test('a document as JSON is the same definition', () => {
   const { domain } = parseDomain(xml('web'), { mode: 'inactive' });
   const document = domainToJson(domain, { view: 'inactive' });
-  expect(readDefinition({ document }, 'command-1')).toEqual(readDefinition({ xml: xml('web') }, 'command-1'));
+  const { xml: written, ...definition } = readDefinition({ document }, 'command-1');
+  const { xml: given, ...same } = readDefinition({ xml: xml('web') }, 'command-1');
+  expect(definition).toEqual(same);
+  expect(given).toBe(xml('web'));
+  expect(written).toContain(`<uuid>${definition.uuid}</uuid>`);
   expect(() => readDefinition({ document: { name: 7 } }, 'c')).toThrow('invalid argument');
+});
+
+test('what nobody knows is warned of by line, and refused when the document is to be valid', () => {
+  const odd = xml('web', '\n<wheel/>');
+  expect(readDefinition({ xml: odd }, 'c').warnings).toEqual([
+    'line 2: element <wheel> inside <domain> is not supported, so it has no effect',
+  ]);
+  expect(() => readDefinition({ xml: odd, validate: true }, 'c')).toThrow(
+    'XML document failed to validate against schema: line 2: element <wheel> inside <domain> is not supported',
+  );
 });
 
 test('exactly one form of the document is wanted', () => {

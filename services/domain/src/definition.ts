@@ -1,6 +1,6 @@
 /** Reading a definition as far as the fleet needs it: identity, what host it fits, and the document with its uuid in it. */
 import { createHash } from 'node:crypto';
-import { domainFromJson, formatDomain, parseDomain, type Domain } from '@virtbus/domain-xml';
+import { domainFromJson, formatDomain, nameFault, parseDomain, warningText, type Domain } from '@virtbus/domain-xml';
 import { VirtError } from '@virtbus/shared';
 
 export interface Definition {
@@ -12,29 +12,30 @@ export interface Definition {
   virtType: string;
   arch: string | undefined;
   memoryKiB: number;
-  /** Canonical, with the uuid in it. */
+  /** As it was given, so that the host's faults name the lines that its author knows; canonical when it was given as JSON. */
   xml: string;
   warnings: string[];
 }
 
-/** Names longer than this do not fit into a file's name, bytes. */
-const maxNameBytes = 240;
+interface Given {
+  xml?: string | undefined;
+  document?: Record<string, unknown> | undefined;
+  /** Refuse what is unknown instead of warning of it. */
+  validate?: boolean | undefined;
+}
 
 /**
  * Throws the parser's errors, which name element and line; `INVALID_ARG` without a document or with two.
  * @param commandId the uuid is made from when the document names none, so that a repeated command names the same domain
  */
-export function readDefinition(
-  { xml, document }: { xml?: string | undefined; document?: Record<string, unknown> | undefined },
-  commandId: string,
-): Definition {
+export function readDefinition({ xml, document, validate = false }: Given, commandId: string): Definition {
   if ((xml === undefined) === (document === undefined)) {
     throw new VirtError('INVALID_ARG', { detail: 'give the definition either as `xml` or as `document`' });
   }
   const { domain, warnings } =
     xml === undefined
       ? { domain: domainFromJson(document), warnings: [] }
-      : parseDomain(xml, { mode: 'inactive', unknown: 'refuse' });
+      : parseDomain(xml, { mode: 'inactive', unknown: validate ? 'refuse' : 'warn' });
   checkName(domain.name);
   const uuid = domain.uuid ?? uuidFrom(commandId);
   return {
@@ -44,27 +45,17 @@ export function readDefinition(
     virtType: domain.type,
     arch: domain.os.type?.arch,
     memoryKiB: domain.memory.kib,
-    xml: canonical({ ...domain, uuid }),
-    warnings: warnings.map(({ detail }) => detail),
+    xml: xml ?? canonical({ ...domain, uuid }),
+    warnings: warnings.map(warningText),
   };
 }
 
 const canonical = (domain: Domain): string => formatDomain(domain, { view: 'inactive', secrets: true });
 
-const nameFaults: readonly [fault: string, has: (name: string) => boolean][] = [
-  ['is empty', (name) => name.trim() === ''],
-  ['is a directory', (name) => name === '.' || name === '..'],
-  ["contains '/'", (name) => name.includes('/')],
-  ['contains control characters', (name) => /\p{Cc}/u.test(name)],
-  [`is longer than ${maxNameBytes} bytes`, (name) => Buffer.byteLength(name) > maxNameBytes],
-];
-
 /** Throws `XML_ERROR` for a name that libvirt or a file system would refuse. */
 export function checkName(name: string): void {
-  const found = nameFaults.find(([, has]) => has(name));
-  if (!found) return;
-  const detail = `the name ${JSON.stringify(name.slice(0, 80))} ${found[0]}`;
-  throw new VirtError('XML_ERROR', { detail, element: 'name' });
+  const detail = nameFault(name);
+  if (detail !== undefined) throw new VirtError('XML_ERROR', { detail, element: 'name' });
 }
 
 /** A version 5 uuid (RFC 9562) of the command's id: the same id always names the same domain. */

@@ -4,12 +4,13 @@ import { basename, delimiter, join } from 'node:path';
 import {
   prepareDomain,
   supportsDomainType,
+  taintsOf,
   type Device,
   type Domain,
   type QemuCapabilities,
 } from '@virtbus/domain-xml';
 import type { Driver, Facets, ReattachSpec, StartSpec } from '@virtbus/driver-runtime';
-import { VirtError } from '@virtbus/shared';
+import { VirtError, type TaintType } from '@virtbus/shared';
 import type { Log } from '@virtbus/shared/log';
 import { bootGuest } from './boot';
 import {
@@ -26,8 +27,8 @@ import { agent } from './facets/agent';
 import { console } from './facets/console';
 import { departed, devicesFacet, type DeviceHost } from './facets/devices';
 import { keyboard } from './facets/keyboard';
-import { monitor } from './facets/monitor';
 import { memory } from './facets/memory';
+import { monitor } from './facets/monitor';
 import { power, reset } from './facets/power';
 import { saveFacet } from './facets/save';
 import { screenshot } from './facets/screenshot';
@@ -69,11 +70,11 @@ export class QemuDriver implements Driver<QemuGuest> {
       console,
       devices: devicesFacet(this.deviceHost),
       keyboard,
-      monitor,
       memory,
+      monitor,
       power,
-      save: saveFacet(options.user),
       reset,
+      save: saveFacet(options.user),
       screenshot,
       stats,
       vcpus,
@@ -120,6 +121,10 @@ export class QemuDriver implements Driver<QemuGuest> {
       nvramDirectory: this.options.nvram,
     };
     return { domain: prepareDomain(domain, this.capabilitiesFor(domain), options), warnings: [] };
+  }
+
+  taints(domain: Domain): TaintType[] {
+    return taintsOf(domain);
   }
 
   start(spec: StartSpec): Promise<QemuGuest> {

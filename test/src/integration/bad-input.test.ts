@@ -1,6 +1,14 @@
 /** What is wrong is refused with one clear error, and nothing of it is left behind. */
 import { execFileSync } from 'node:child_process';
-import { createDomain, defineDomain, destroyDomain, listDomains, startDomain, type ErrorCode } from '@virtbus/shared';
+import {
+  createDomain,
+  defineDomain,
+  destroyDomain,
+  getDomainXml,
+  listDomains,
+  startDomain,
+  type ErrorCode,
+} from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
 import { Stack } from '@virtbus/testkit';
 
@@ -19,8 +27,8 @@ afterAll(async () => {
 const domain = (inner: string, name = 'bad'): string =>
   `<domain type='qemu'><name>${name}</name><memory unit='MiB'>32</memory><os><type arch='x86_64' machine='q35'>hvm</type></os>${inner}</domain>`;
 
-async function refused(xml: string): Promise<{ code: ErrorCode; message: string }> {
-  const error: unknown = await call(bus, defineDomain, { xml }).then(
+async function refused(xml: string, how: { validate?: boolean } = {}): Promise<{ code: ErrorCode; message: string }> {
+  const error: unknown = await call(bus, defineDomain, { xml, ...how }).then(
     () => undefined,
     (thrown: unknown) => thrown,
   );
@@ -44,7 +52,6 @@ const malformed: [string, string, ErrorCode[]][] = [
   ['JSON where XML is expected', '{"name": "x"}', ['XML_DETAIL', 'XML_ERROR']],
   ['no XML at all', 'hello', ['XML_DETAIL', 'XML_ERROR']],
   ['an element left open', "<domain type='qemu'><name>x</domain>", ['XML_DETAIL', 'XML_ERROR']],
-  ['an unknown element', domain('<warpdrive/>'), ['CONFIG_UNSUPPORTED', 'XML_ERROR']],
   ['a machine type that QEMU lacks', domain('').replace('q35', 'pc-q35-99.9'), ['CONFIG_UNSUPPORTED']],
   ['a name with a slash', domain('', 'a/b'), ['XML_ERROR', 'CONFIG_UNSUPPORTED']],
   ['a name of dots', domain('', '..'), ['XML_ERROR', 'CONFIG_UNSUPPORTED']],
@@ -56,10 +63,27 @@ test.each(malformed)('%s is refused', async (_what, xml, codes) => {
   expect(codes).toContain((await refused(xml)).code);
 });
 
-test('an unknown element is refused by name and line', async () => {
-  const { message } = await refused(domain('\n<warpdrive/>'));
-  expect(message).toMatch(/warpdrive/);
-  expect(message).toMatch(/line 2/);
+test('an unknown element is refused by name and line when the document is to be valid', async () => {
+  const { code, message } = await refused(domain('\n<warpdrive/>'), { validate: true });
+  expect(code).toBe('XML_INVALID_SCHEMA');
+  expect(message).toMatch(/line 2: .*warpdrive/);
+});
+
+test('an unknown element is warned of by name and line otherwise, and is not kept', async () => {
+  const { warnings } = await call(bus, defineDomain, { xml: domain('\n<warpdrive/>', 'odd') });
+  expect(warnings).toEqual([expect.stringMatching(/^line 2: .*<warpdrive>.* has no effect$/)]);
+  const { xml } = await call(bus, getDomainXml, {}, { target: 'odd' });
+  expect(xml).not.toContain('warpdrive');
+});
+
+test('faults that the host finds have the lines of the document as it was given, and are told together', async () => {
+  const disk = (dev: string): string => `\n<disk><source file='/a'/><target dev='${dev}' bus='virtio'/></disk>`;
+  const { message } = await refused(
+    domain(
+      `<features><vmport state='on'/><ps2 state='off'/></features><devices>${disk('vda')}${disk('vda')}</devices>`,
+    ),
+  );
+  expect(message).toMatch(/line 1: vmport feature requires .*; line 3: target 'vda' duplicated/);
 });
 
 test('a name with a comma is a name, and reaches QEMU whole', async () => {

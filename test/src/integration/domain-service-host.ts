@@ -146,17 +146,17 @@ export class SimulatedHost {
         gone: [...this.gone.values()].map(({ uuid, epoch, revision }) => ({ uuid, epoch, revision })),
       })),
       driverEndpoint(at, driverDefine, ({ xml, epoch }, call) =>
-        this.once('define', uuidOf(xml), call, () => {
-          const added = !this.domains.has(uuidOf(xml));
-          this.arrive(xml, epoch, true);
-          const domain = this.happen(uuidOf(xml), { persistent: true }, 'defined', added ? 'added' : 'updated', call);
+        this.once('define', call.domain!, call, () => {
+          const added = !this.domains.has(call.domain!);
+          this.arrive(call.domain!, xml, epoch, true);
+          const domain = this.happen(call.domain!, { persistent: true }, 'defined', added ? 'added' : 'updated', call);
           return { domain, warnings: [] };
         }),
       ),
       driverEndpoint(at, driverCreate, ({ xml, epoch }, call) =>
-        this.once('create', uuidOf(xml), call, () => {
-          this.arrive(xml, epoch, false);
-          return { domain: this.run(uuidOf(xml), call), warnings: [] };
+        this.once('create', call.domain!, call, () => {
+          this.arrive(call.domain!, xml, epoch, false);
+          return { domain: this.run(call.domain!, call), warnings: [] };
         }),
       ),
       driverEndpoint(at, driverRename, ({ name }, call) =>
@@ -176,7 +176,7 @@ export class SimulatedHost {
       driverEndpoint(at, driverRestore, ({ path, epoch }, call) => {
         const xml = this.saves.get(path)!;
         return this.once('restore', uuidOf(xml), call, () => {
-          this.arrive(xml, epoch, false);
+          this.arrive(uuidOf(xml), xml, epoch, false);
           return { domain: this.run(uuidOf(xml), call) };
         });
       }),
@@ -246,8 +246,7 @@ export class SimulatedHost {
     return this.happen(uuid, { state: 'running', reason: 'booted', id: this.nextId++ }, 'started', 'booted', call);
   }
 
-  private arrive(xml: string, epoch: number, persistent: boolean): void {
-    const uuid = uuidOf(xml);
+  private arrive(uuid: string, xml: string, epoch: number, persistent: boolean): void {
     this.documents.set(uuid, xml);
     if (this.domains.has(uuid)) return;
     const former = this.gone.get(uuid);

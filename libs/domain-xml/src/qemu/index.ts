@@ -21,6 +21,7 @@ export { virtiofsProps, virtiofsSocket } from './filesystem';
 export { mediatedProps, pciHostProps, scsiHost, usbHostProps, vhostScsiProps } from './hostdev';
 export { memoryDeviceProps, memoryObjects } from './memory-device';
 export { cryptoObject, cryptoProps, hubProps, vsockProps } from './small-devices';
+export { taintsOf } from './taints';
 export { throttleLimits } from './throttle';
 export { tpmProps } from './tpm';
 export { diskProps } from './disk';

@@ -28,8 +28,7 @@ async function apply(how: How, { xml, affect }: { xml: string; affect: Affect },
   const device = parseDevice(xml);
   // The new definition is made and checked first: when it is refused, the guest has not been touched.
   const config = sides.includes('config')
-    ? host.implementation.prepare(onConfig[how](actor.config!, device), { validate: false, before: actor.config })
-        .domain
+    ? host.implementation.prepare(onConfig[how](actor.config!, device), { before: actor.config }).domain
     : undefined;
   let now: Device | undefined;
   if (sides.includes('live')) {

@@ -39,10 +39,7 @@ export const monitor = op({
     if ((request.execute === undefined) === (request.hmp === undefined)) {
       throw new VirtError('INVALID_ARG', { detail: 'give either execute or hmp' });
     }
-    if (!actor.record.tainted?.includes('custom-monitor')) {
-      actor.record.tainted = [...(actor.record.tainted ?? []), 'custom-monitor'];
-      actor.emit({ class: 'taint', type: 'custom-monitor' });
-    }
+    actor.taint('custom-monitor');
     return { result: await facet(host.implementation, 'monitor').execute(guestOf(actor), request, call.signal) };
   },
 });

@@ -108,6 +108,7 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
     if (guest.saved !== actor.record.guest) actor.setSaved(guest.saved);
     if (guest.live !== actor.live) actor.setLive(guest.live);
     await letRun(actor, guest, spec, starting.signal);
+    for (const type of host.implementation.taints?.(spec.domain) ?? []) actor.taint(type);
     // A managed save image is of a guest that has run on since: to restore it later would be to go back in time.
     dropManagedSave(host, actor);
   } catch (thrown) {

@@ -13,7 +13,10 @@ const placement = {
 const definition = {
   xml: z.string().optional().describe("libvirt's domain XML"),
   document: z.record(z.string(), z.unknown()).optional().describe('or the same as JSON'),
-  validate: z.boolean().default(false).describe('refuse what is unknown even where it could be passed over'),
+  validate: z
+    .boolean()
+    .default(false)
+    .describe('refuse elements and attributes that are not known, by line; otherwise they are warned of'),
 };
 const definitionErrors = [
   'XML_ERROR',

@@ -20,7 +20,7 @@ const driverContract = <Req extends z.ZodType, Res extends z.ZodType>(
 ): DriverContract<Req, Res> => Object.freeze(spec);
 
 const settled = {
-  xml: z.string().describe('the document, with its uuid in it'),
+  xml: z.string().describe('the document as it was given; the header names the domain, whose uuid it may leave out'),
   epoch: z.number().int().nonnegative(),
   validate: z.boolean().default(false),
 };

@@ -5,6 +5,10 @@ import { DriverName, HostName, Uuid } from './ids';
 
 const KiB = z.number().int().nonnegative();
 
+/** Why nobody vouches for a running guest, in libvirt's words. */
+export const TaintType = z.enum(['custom-argv', 'custom-monitor', 'custom-hypervisor-feature', 'custom-device']);
+export type TaintType = z.infer<typeof TaintType>;
+
 export const DomainSummary = z
   .object({
     uuid: Uuid,
@@ -21,6 +25,7 @@ export const DomainSummary = z
     updated: z.boolean().describe('the persistent definition differs from the running one'),
     autostart: z.boolean(),
     managedSave: z.boolean().describe('a managed save image exists'),
+    tainted: z.array(TaintType).optional().describe('why nobody vouches for this run; absent when there is no reason'),
     memoryKiB: KiB.describe('current (balloon) memory, KiB'),
     maxMemoryKiB: KiB,
     vcpus: z.number().int().nonnegative(),
@@ -114,10 +119,10 @@ export const JobInfo = z
   .describe('progress of a job');
 export type JobInfo = z.infer<typeof JobInfo>;
 
-/** Which definition a change is for: libvirt's AFFECT flags. `current` is live when the domain runs, else config. */
-export const Affect = z.enum(['current', 'live', 'config', 'both']);
-export type Affect = z.infer<typeof Affect>;
 /** How a guest is asked to shut down or reboot: the power button, its agent, init's control pipe, a signal to init. */
 export const PowerMode = z.enum(['acpi', 'agent', 'initctl', 'signal']);
 export type PowerMode = z.infer<typeof PowerMode>;
 
+/** Which definition a change is for: libvirt's AFFECT flags. `current` is live when the domain runs, else config. */
+export const Affect = z.enum(['current', 'live', 'config', 'both']);
+export type Affect = z.infer<typeof Affect>;
