@@ -16,3 +16,4 @@ export {
 } from './start-process';
 export { temporaryFolder, type TemporaryFolder } from './temporary-folder';
 export { tinyGuest, tinyGuestBooted, type TinyGuest } from './tiny-guest';
+export { tinyRootfs, tinyRootfsBooted, tinyRootfsImage, type TinyRootfsOptions } from './tiny-rootfs';
