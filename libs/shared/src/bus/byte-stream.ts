@@ -1,8 +1,8 @@
 /**
- * A stream of bytes in both directions over core NATS: consoles.
+ * A stream of bytes in both directions over core NATS: consoles, contents of volumes.
  *
  * `stream.<host>.<session>.out` carries the host's bytes, `.in` the client's. Every message with bytes is numbered and
- * acknowledged by the other side; a sender that is `window` messages ahead waits. Each side sends a sign of life, and
+ * acknowledged by the other side once it has dealt with them; a sender that is `window` messages ahead waits. Each side sends a sign of life, and
  * ends the stream when it hears none: a client that was killed does not hold a console for ever.
  */
 import { headers, type Msg, type Subscription } from 'nats';
@@ -25,12 +25,15 @@ export interface ByteStream {
   readonly ended: Promise<string>;
 }
 
+/** Takes bytes as they come; a promise holds up what comes next, and in the end the sender. A failure ends the stream. */
+export type TakesBytes = (bytes: Uint8Array) => void | Promise<void>;
+
 export interface ByteStreamOptions {
   bus: Bus;
   /** The subject to send to, and the one to listen on. `*` as host in the latter is the client's, who learns it later. */
   sendTo: () => string;
   listenOn: string;
-  onBytes: (bytes: Uint8Array) => void;
+  onBytes: TakesBytes;
   silenceMs?: number | undefined;
 }
 
@@ -39,7 +42,7 @@ export function hostStream(
   bus: Bus,
   host: string,
   session: string,
-  onBytes: (b: Uint8Array) => void,
+  onBytes: TakesBytes,
   silenceMs?: number,
 ): ByteStream {
   return openStream({
@@ -58,7 +61,7 @@ export function hostStream(
 export function clientStream(
   bus: Bus,
   session: string,
-  onBytes: (b: Uint8Array) => void,
+  onBytes: TakesBytes,
   silenceMs?: number,
 ): ByteStream & { connect(input: string): void } {
   let input: string | undefined;
@@ -116,9 +119,24 @@ function openStream(o: ByteStreamOptions & { onMessage?: (subject: string) => vo
       // Core NATS keeps order and loses only with the connection: a gap means that bytes are gone for good.
       if (Number.isFinite(n) && n !== expected) return close('bytes were lost with the connection', true);
       expected++;
-      if (Number.isFinite(n)) send('ack', n);
-      o.onBytes(message.data);
-    } else if (what.startsWith('end')) close(what.slice(4) || 'ended by the other side', false);
+      take(message.data, n);
+    } else if (what.startsWith('end')) {
+      const reason = what.slice(4) || 'ended by the other side';
+      if (taking) void taking.then(() => close(reason, false));
+      else close(reason, false);
+    }
+  };
+  /** Bytes that are still being dealt with; what comes after them waits. */
+  let taking: Promise<void> | undefined;
+  const take = (bytes: Uint8Array, n: number): void => {
+    const acknowledge = (): void => void (Number.isFinite(n) && !over && send('ack', n));
+    const work = taking ? taking.then(() => (over ? undefined : o.onBytes(bytes))) : o.onBytes(bytes);
+    if (!work) return acknowledge();
+    const done: Promise<void> = work.then(acknowledge, (error: unknown) =>
+      close(error instanceof Error ? error.message : String(error), true),
+    );
+    taking = done;
+    void done.then(() => (taking = taking === done ? undefined : taking));
   };
   const sub: Subscription = nc.subscribe(o.listenOn, {
     callback: (error, message) => (error ? close(error.message, false) : receive(message)),

@@ -1,3 +1,4 @@
+export * from './byte-records';
 export * from './byte-stream';
 export * from './call';
 export * from './codec';
