@@ -19,6 +19,10 @@ const details = {
   volume: 'web1.qcow2',
   path: '/srv/images/base.qcow2',
   users: ['volume web1.qcow2 of pool default'],
+  image: '/srv/images/web1.qcow2',
+  base: 'base.qcow2',
+  overlay: '/srv/images/web1.qcow2',
+  repair: 'virtbus chain repair /srv/images/web1.qcow2 --backing-format FORMAT',
 };
 const make = (code: ErrorCode): VirtError => new VirtError(code, details);
 

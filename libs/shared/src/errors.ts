@@ -94,6 +94,19 @@ export const errorTable = {
     ({ volume, pool }: { volume: string; pool: string }) =>
       `this storage volume exists already: '${volume}' in pool '${pool}'`,
   ),
+  IMAGE_INVALID: entry(
+    9,
+    'never',
+    ({ image, detail }: { image: string; detail: string }) =>
+      `operation failed: image '${image}' is refused: ${detail}`,
+  ),
+  BACKING_FORMAT_MISSING: entry(
+    55,
+    'never',
+    ({ base, overlay, repair }: { base: string; overlay: string; repair: string }) =>
+      `Requested operation is not valid: format of backing image '${base}' of image '${overlay}' was not specified in the image metadata; ` +
+      `when you know it, record it: ${repair}`,
+  ),
   IMAGE_IN_USE: entry(
     55,
     'later',

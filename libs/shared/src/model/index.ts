@@ -1,3 +1,4 @@
+export * from './chain';
 export * from './domain';
 export * from './domain-state';
 export * from './event';
