@@ -8,6 +8,9 @@ export const archOf = (domain: Domain): string => domain.os.type?.arch ?? 'x86_6
 
 export const isX86 = (domain: Domain): boolean => archOf(domain) === 'x86_64' || archOf(domain) === 'i686';
 
+/** Processes on the host's kernel: devices are files, there is no machine with buses to put them on. */
+export const isContainer = (domain: Domain): boolean => domain.os.type?.name === 'exe';
+
 /** Intel Q35: PCI Express, SATA, ICH9. */
 export const isQ35 = (domain: Domain): boolean => isX86(domain) && /^(q35$|pc-q35-)/.test(machineOf(domain));
 

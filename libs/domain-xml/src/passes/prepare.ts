@@ -13,6 +13,7 @@ import { fillQemuDevices } from './defaults/qemu-devices';
 import { fillQemu } from './defaults/qemu-guest';
 import { addImplicitControllers, fillDriveAddresses, numberControllers } from './addresses/drive';
 import { chooseFirmware } from './firmware';
+import { isContainer } from './machine';
 import type { PrepareOptions } from './options';
 
 /** Fills in what the document leaves open; with capabilities as QEMU's driver of libvirt does. */
@@ -36,10 +37,17 @@ export function fillInPlace(domain: Domain, caps: QemuCapabilities | undefined, 
   if (!known) faults.throwIfAny();
   fillVideo(domain);
   if (caps) fillQemuDevices(domain, caps, faults, options);
-  fillDriveAddresses(domain, caps !== undefined);
-  faults.attempt(() => addImplicitControllers(domain, caps));
+  if (!isContainer(domain)) {
+    fillDriveAddresses(domain, caps !== undefined);
+    faults.attempt(() => addImplicitControllers(domain, caps));
+  }
   fillBoot(domain);
   faults.throwIfAny();
+}
+
+/** Completes the document of a guest that runs, without knowing its QEMU; in place. */
+export function fillStatusDomain(domain: Domain): void {
+  fillInPlace(domain, undefined, {});
 }
 
 /** Refuses what this QEMU cannot do or what contradicts itself. */
