@@ -3,6 +3,7 @@ import type { Domain } from '../elements/domain';
 import { checkDomain } from '../passes/prepare';
 import { Faults, lineOf, type FaultCode } from '../schema';
 import { allDevices } from '../device';
+import { filesystemTypes, hostdevTypes, interfaceTypes } from './capabilities';
 import type { LxcHost } from './prepare';
 import { unsupportedParts } from './unsupported';
 import { isRoot, sourceOf } from './to-config/mounts';
@@ -13,6 +14,9 @@ interface Judged {
   readonly faults: Faults;
 }
 type Rule = (judged: Judged) => void;
+
+const otherType = (what: string, type: string, known: readonly string[]): string =>
+  `${what} type '${type}' is not supported for containers; it can be ${known.join(', ')}`;
 
 const osType: Rule = ({ domain, host, faults }) => {
   const { os } = domain;
@@ -56,8 +60,8 @@ const filesystems: Rule = ({ domain: { devices }, faults }) => {
       faults.add('XML_ERROR', `target '${target.dir}' must be an absolute path without '..'`, where);
     else if (targets.has(target.dir)) faults.add('XML_ERROR', `two filesystems have the target '${target.dir}'`, where);
     else targets.add(target.dir);
-    if (type === 'template' || type === 'volume')
-      faults.add('CONFIG_UNSUPPORTED', `filesystem type '${type}' is not supported for containers`, where);
+    if (!filesystemTypes.includes(type))
+      faults.add('CONFIG_UNSUPPORTED', otherType('filesystem', type, filesystemTypes), where);
     else if (type === 'ram') {
       if (!source?.usage) faults.add('XML_ERROR', "a filesystem of type 'ram' needs <source usage='…'>", where);
       if (isRoot(filesystem))
@@ -79,12 +83,8 @@ const cards: Rule = ({ domain: { devices, lxcNamespace }, faults }) => {
   const pairs = new Set<string>();
   for (const card of devices.interfaces) {
     const where = { element: 'interface', line: lineOf(card) };
-    if (!['bridge', 'network', 'ethernet', 'direct'].includes(card.type))
-      faults.add(
-        'CONFIG_UNSUPPORTED',
-        `interface type '${card.type}' is not supported for containers; it can be bridge, network, ethernet or direct`,
-        where,
-      );
+    if (!interfaceTypes.includes(card.type))
+      faults.add('CONFIG_UNSUPPORTED', otherType('interface', card.type, interfaceTypes), where);
     const name = card.target?.dev;
     if (name !== undefined && pairs.has(name))
       faults.add('XML_ERROR', `two interfaces have the target '${name}'`, where);
@@ -107,14 +107,20 @@ const cards: Rule = ({ domain: { devices, lxcNamespace }, faults }) => {
 const hostDevices: Rule = ({ domain: { devices }, faults }) => {
   for (const hostdev of devices.hostdevs) {
     const where = { element: 'hostdev', line: lineOf(hostdev) };
+    const named: Readonly<Record<string, string | undefined>> = {
+      storage: hostdev.source?.block,
+      misc: hostdev.source?.char,
+      net: hostdev.source?.interface,
+    };
     if (hostdev.mode !== 'capabilities')
       faults.add(
         'CONFIG_UNSUPPORTED',
         `a container gets devices of the host by mode='capabilities', not '${hostdev.mode}'`,
         where,
       );
-    const named = { storage: hostdev.source?.block, misc: hostdev.source?.char, net: hostdev.source?.interface };
-    if (hostdev.mode === 'capabilities' && !named[hostdev.type as keyof typeof named])
+    else if (!hostdevTypes.includes(hostdev.type))
+      faults.add('CONFIG_UNSUPPORTED', otherType('hostdev', hostdev.type, hostdevTypes), where);
+    else if (named[hostdev.type] === undefined)
       faults.add('XML_ERROR', `missing source of hostdev type '${hostdev.type}'`, where);
   }
   for (const disk of devices.disks)

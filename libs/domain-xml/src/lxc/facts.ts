@@ -57,6 +57,11 @@ export interface LxcFacts {
   readonly pidsMax?: number;
   /** File that the first console's output is appended to. */
   readonly consoleLog?: string;
+  /**
+   * The files of the root file system belong to the host's own ids, not to those that `<idmap>` maps to: they are mapped while it is
+   * mounted (Linux 5.12, on file systems that can).
+   */
+  readonly idmapRoot?: boolean;
   /** Numbers behind the names in `<inituser>` and `<initgroup>`, looked up in the container's own files. */
   readonly ids?: { readonly uid?: number; readonly gid?: number };
   /**

@@ -1,3 +1,4 @@
+export { lxcDomainCapabilities, type LxcDomainCapabilities } from './capabilities';
 export { fromLxcConfig, type FromLxcOptions } from './from-config';
 export type { BlockSource, CgroupController, DeviceNode, LxcCapabilities, LxcCgroups, LxcFacts } from './facts';
 export { fillLxcDefaults, prepareLxcDomain, type LxcHost } from './prepare';

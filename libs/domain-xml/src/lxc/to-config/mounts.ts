@@ -4,6 +4,7 @@ import type { Filesystem } from '../../elements/filesystem';
 import { lineOf } from '../../schema';
 import type { LxcFacts } from '../facts';
 import { mountEntry, refuse, type ConfigLines, type Where } from './lines';
+import { hasHostNetwork } from './network';
 
 export const isRoot = ({ target }: Filesystem): boolean => target?.dir === '/';
 
@@ -12,15 +13,18 @@ export function sourceOf({ type, source }: Filesystem): string | undefined {
   return type === 'file' ? source?.file : type === 'block' ? source?.dev : source?.dir;
 }
 
-export function writeMounts(lines: ConfigLines, { devices }: Domain, facts: LxcFacts): void {
+export function writeMounts(lines: ConfigLines, domain: Domain, facts: LxcFacts): void {
+  const { devices } = domain;
   const root = devices.filesystems.find(isRoot);
   if (!root)
     refuse(
       "there is no <filesystem> with target dir='/', so the container would run on the host's own root; add one, with source dir='/' if that is what you want",
       { element: 'devices', line: lineOf(devices) },
     );
-  writeRoot(lines, root);
-  lines.set('lxc.mount.auto', 'proc:mixed sys:ro cgroup:mixed');
+  writeRoot(lines, root, domain.idmap !== undefined && facts.idmapRoot === true);
+  // Nobody but the owner of a network may mount its sysfs.
+  const foreign = domain.idmap !== undefined && hasHostNetwork(domain);
+  lines.set('lxc.mount.auto', `proc:mixed${foreign ? '' : ' sys:ro'} cgroup:mixed`);
   lines.set('lxc.autodev', 1);
   for (const filesystem of devices.filesystems) if (!isRoot(filesystem)) writeMount(lines, filesystem, facts);
 }
@@ -29,15 +33,17 @@ const storage: Readonly<Partial<Record<Filesystem['type'], string>>> = {
   mount: 'dir:',
   bind: 'dir:',
   file: 'loop:',
-  block: '',
+  // liblxc mounts no block devices, but looks at them through a loop device just as well.
+  block: 'loop:',
 };
 
-function writeRoot(lines: ConfigLines, root: Filesystem): void {
+function writeRoot(lines: ConfigLines, root: Filesystem, mapped: boolean): void {
   const where = whereOf(root);
   const prefix = storage[root.type];
   if (prefix === undefined) refuse(`a root file system cannot be of type '${root.type}'`, where);
   lines.set('lxc.rootfs.path', `${prefix}${hostPath(root, where)}`, where);
-  if (root.readonly) lines.set('lxc.rootfs.options', 'ro');
+  const options = [...(root.readonly ? ['ro'] : []), ...(mapped ? ['idmap=container'] : [])];
+  if (options.length > 0) lines.set('lxc.rootfs.options', options.join(','));
 }
 
 /** One mount below the root. Also what a driver performs by itself when a file system is plugged. */
