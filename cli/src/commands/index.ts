@@ -13,6 +13,7 @@ import { attachInterface, detachInterface, domifSetlink, domiflist } from './int
 import { console, destroy, reboot, reset, resume, shutdown, start, suspend } from './lifecycle';
 import { list } from './list';
 import { desc, metadata } from './metadata';
+import { domxmlFromNative, domxmlToNative } from './native';
 import { managedsave, managedsaveRemove, restore, save } from './save';
 import { domblkstat, domifstat, dommemstat, domstats } from './stats';
 import { completion, help, version } from './tools';
@@ -20,7 +21,7 @@ import { completion, help, version } from './tools';
 export const commands: readonly CommandSpec[] = [
   ...[define, undefine, create, start, shutdown, reboot, reset, destroy, suspend, resume],
   ...[save, restore, managedsave, managedsaveRemove, domjobabort],
-  ...[autostart, edit, dumpxml, rename, desc, metadata, name, uuid, id],
+  ...[autostart, edit, dumpxml, domxmlToNative, domxmlFromNative, rename, desc, metadata, name, uuid, id],
   ...[list, dominfo, domstate, domjobinfo, events, outcome],
   ...[domstats, dommemstat, domblkstat, domifstat, domblklist, domiflist, vcpucount, vcpuinfo],
   ...[attach, detach, update, attachDisk, detachDisk, changeMedia, attachInterface, detachInterface, domifSetlink],

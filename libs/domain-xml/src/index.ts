@@ -14,3 +14,4 @@ export { nameFault } from './domain-name';
 export { plugDevice } from './plug-device';
 export * from './lxc';
 export * from './qemu';
+export * from './native';

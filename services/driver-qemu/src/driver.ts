@@ -29,6 +29,7 @@ import { departed, devicesFacet, type DeviceHost } from './facets/devices';
 import { keyboard } from './facets/keyboard';
 import { memory } from './facets/memory';
 import { monitor } from './facets/monitor';
+import { nativeFacet } from './facets/native';
 import { power, reset } from './facets/power';
 import { saveFacet } from './facets/save';
 import { screenshot } from './facets/screenshot';
@@ -44,6 +45,8 @@ export interface QemuDriverOptions {
   cache: string;
   /** Folder for the variables of guests' firmware. */
   nvram: string;
+  /** Folder with the run-time folders of guests. */
+  run: string;
   /** Binaries to use; those on the path when left out. */
   emulators?: readonly string[] | undefined;
   user: RunUser | undefined;
@@ -72,6 +75,11 @@ export class QemuDriver implements Driver<QemuGuest> {
       keyboard,
       memory,
       monitor,
+      native: nativeFacet({
+        ...options,
+        prepare: (domain) => this.prepare(domain, {}).domain,
+        capabilitiesOf: (domain) => this.capabilitiesFor(domain),
+      }),
       power,
       reset,
       save: saveFacet(options.user),

@@ -16,6 +16,7 @@ async function main(): Promise<void> {
     QemuDriver.open({
       cache: join(state, 'qemu', 'capabilities'),
       nvram: join(state, 'nvram'),
+      run: join(values.runDir, values.host, 'qemu'),
       emulators: values.emulators,
       user: findRunUser(values.qemuUser, log),
       sandbox: values.sandbox,

@@ -1,0 +1,3 @@
+/** Command lines as people write them, in and out. */
+export { domainFromQemuArgv } from './from-argv';
+export { formatInvocation, type Invocation } from './shell';
