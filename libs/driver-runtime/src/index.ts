@@ -1,4 +1,6 @@
+export * from './capabilities';
 export * from './driver';
 export * from './process';
+export { driverMain } from './main';
 export { runDriver, type RunningDriver } from './runtime';
 export { driverSettings } from './settings';

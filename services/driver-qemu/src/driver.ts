@@ -9,7 +9,14 @@ import {
   type Domain,
   type QemuCapabilities,
 } from '@virtbus/domain-xml';
-import type { Driver, Facets, ReattachSpec, StartSpec } from '@virtbus/driver-runtime';
+import {
+  readHostInfo,
+  type Driver,
+  type Facets,
+  type HostInfo,
+  type ReattachSpec,
+  type StartSpec,
+} from '@virtbus/driver-runtime';
 import { VirtError, type TaintType } from '@virtbus/shared';
 import type { Log } from '@virtbus/shared/log';
 import { bootGuest } from './boot';
@@ -19,9 +26,7 @@ import {
   domainCapabilitiesXml,
   hostCapabilities,
   hostCapabilitiesXml,
-  readHostInfo,
   UnusableEmulator,
-  type HostInfo,
 } from './capabilities';
 import { agent } from './facets/agent';
 import { console } from './facets/console';

@@ -1,12 +1,12 @@
 /**
  * Finding a guest again after our own restart: by its process's identity, then by what its monitor says it is.
  */
-import { isSame, type Reattached, type ReattachSpec } from '@virtbus/driver-runtime';
+import { findOrphan, isSame, type Reattached, type ReattachSpec } from '@virtbus/driver-runtime';
 import type { DomainState } from '@virtbus/shared';
 import { agentPort } from './agent-port';
 import { cleanUp } from './boot';
 import { monitorPath, QemuGuest, type GuestParts, type SavedQemu } from './guest';
-import { adopt, findOrphan } from './process';
+import { adopt } from './process';
 import { PtyConsole } from './pty-console';
 import { QmpClient, type RunState } from './qmp';
 import { giveBack } from './run-user';

@@ -2,3 +2,4 @@
 export { GuestLog, MAX_LOG_BYTES } from './guest-log';
 export { identify, isSame, kill, readProc, readStat, type ProcessIdentity, type ProcessStat } from './identity';
 export { withInheritedListener } from './inherited-listener';
+export { findOrphan } from './orphan';

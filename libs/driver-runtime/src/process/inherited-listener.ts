@@ -21,7 +21,7 @@ const MAX_SOCKET_PATH_BYTES = 107;
  * Calls `handOver` with the descriptor of a socket that listens at `path`, mode 0600. `handOver` must pass it on
  * (spawn) before it returns: afterwards the descriptor is closed in this process.
  */
-export async function withMonitorListener<Result>(path: string, handOver: (fd: number) => Result): Promise<Result> {
+export async function withInheritedListener<Result>(path: string, handOver: (fd: number) => Result): Promise<Result> {
   const staging = `${path}.new`;
   if (Buffer.byteLength(staging) > MAX_SOCKET_PATH_BYTES) {
     throw new Error(`socket path is longer than ${MAX_SOCKET_PATH_BYTES - 4} bytes: ${path}`);

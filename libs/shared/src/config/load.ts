@@ -65,7 +65,7 @@ export interface Sources {
 const otherServicesKeys = new Set([
   ...['natsUrl', 'context', 'natsUser', 'natsPassword', 'natsToken', 'natsCreds', 'natsInboxPrefix', 'logLevel'],
   ...['stateDir', 'runDir', 'host', 'labels', 'natsPort'],
-  ...['emulators', 'qemuUser', 'sandbox', 'imagePolicy'],
+  ...['emulators', 'qemuUser', 'sandbox', 'imagePolicy', 'subIds'],
   ...['jetstreamReplicas', 'eventsMaxAgeDays', 'eventsMaxMib'],
 ]);
 

@@ -2,9 +2,8 @@
 import { type QemuCapabilities } from '@virtbus/domain-xml';
 import { domainCapabilities, domainCapabilitiesXml } from './domain-document';
 import { hostCapabilities, hostCapabilitiesXml } from './host-document';
-import { parseList, readHostInfo, type HostInfo } from './host-info';
+import { formatXml, parseList, readHostInfo, type HostInfo } from '@virtbus/driver-runtime';
 import { probe } from './probe';
-import { formatXml } from './xml-document';
 
 let caps: QemuCapabilities;
 beforeAll(async () => {

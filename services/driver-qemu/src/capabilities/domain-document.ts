@@ -10,8 +10,8 @@ import {
   supportsDomainType,
   type QemuCapabilities,
 } from '@virtbus/domain-xml';
+import { formatXml, type XmlNode } from '@virtbus/driver-runtime';
 import { deviceChoices, featureOffers, memoryChoices, type Choices, type Offer } from './domain-choices';
-import { formatXml, type XmlNode } from './xml-document';
 
 /** Enum name → values on offer. */
 export type Enums = Readonly<Record<string, readonly string[]>>;

@@ -3,8 +3,14 @@
  * XML; the XML is written from the JSON form.
  */
 import { type QemuCapabilities } from '@virtbus/domain-xml';
-import { type HostCell, type HostInfo } from './host-info';
-import { formatXml, type XmlNode } from './xml-document';
+import {
+  formatXml,
+  hostDocument,
+  hostNode,
+  type HostDocument,
+  type HostInfo,
+  type XmlNode,
+} from '@virtbus/driver-runtime';
 
 export interface GuestSupport {
   readonly osType: 'hvm';
@@ -18,15 +24,8 @@ export interface GuestSupport {
 }
 
 export interface HostCapabilities {
-  readonly host: {
-    readonly uuid: string;
-    readonly cpu: {
-      readonly arch: string;
-      readonly model: string;
-      readonly topology: { sockets: number; dies: number; clusters: number; cores: number; threads: number };
-    };
+  readonly host: HostDocument & {
     readonly migration: { readonly live: true; readonly uriTransports: readonly string[] };
-    readonly cells: readonly HostCell[];
   };
   readonly guests: readonly GuestSupport[];
 }
@@ -48,26 +47,9 @@ const narrow = new Set([
 
 export function hostCapabilities(host: HostInfo, emulators: readonly QemuCapabilities[]): HostCapabilities {
   return {
-    host: {
-      uuid: host.uuid,
-      cpu: { arch: host.arch, model: host.cpuModel, topology: topologyOf(host) },
-      migration: { live: true, uriTransports: ['tcp'] },
-      cells: host.cells,
-    },
+    host: { ...hostDocument(host), migration: { live: true, uriTransports: ['tcp'] } },
     guests: emulators.map(guestSupport),
   };
-}
-
-/** Per socket, die, cluster and core of an even host; an uneven one is shown as one socket of single-threaded cores. */
-function topologyOf(host: HostInfo): HostCapabilities['host']['cpu']['topology'] {
-  const all = host.cells.flatMap((cell) => cell.processors);
-  const count = (key: (processor: (typeof all)[number]) => string): number => new Set(all.map(key)).size;
-  const sockets = count((p) => `${p.socket}`);
-  const dies = count((p) => `${p.socket}.${p.die}`);
-  const cores = count((p) => `${p.socket}.${p.die}.${p.core}`);
-  const even = dies % sockets === 0 && cores % dies === 0 && all.length % cores === 0;
-  if (!even) return { sockets: 1, dies: 1, clusters: 1, cores: all.length, threads: 1 };
-  return { sockets, dies: dies / sockets, clusters: 1, cores: cores / dies, threads: all.length / cores };
 }
 
 function guestSupport(capabilities: QemuCapabilities): GuestSupport {
@@ -87,62 +69,16 @@ function guestSupport(capabilities: QemuCapabilities): GuestSupport {
 }
 
 export function hostCapabilitiesXml({ host, guests }: HostCapabilities): string {
-  const { arch, model, topology } = host.cpu;
-  const cpu: XmlNode[] = [
-    ['arch', {}, arch],
-    ...(model === '' ? [] : [['model', {}, model] as const]),
-    ['topology', topology],
-  ];
   const transports = host.migration.uriTransports.map((name) => ['uri_transport', {}, name] as const);
-  return formatXml([
-    'capabilities',
+  const migration: XmlNode = [
+    'migration_features',
     {},
     [
-      [
-        'host',
-        {},
-        [
-          ['uuid', {}, host.uuid],
-          ['cpu', {}, cpu],
-          [
-            'migration_features',
-            {},
-            [
-              ['live', {}],
-              ['uri_transports', {}, transports],
-            ],
-          ],
-          ['topology', {}, [['cells', { num: host.cells.length }, host.cells.map(cellNode)]]],
-        ],
-      ],
-      ...guests.map(guestNode),
-    ],
-  ]);
-}
-
-function cellNode(cell: HostCell): XmlNode {
-  const processors = cell.processors.map(
-    (p) =>
-      [
-        'cpu',
-        {
-          id: p.id,
-          socket_id: p.socket,
-          die_id: p.die,
-          cluster_id: p.cluster,
-          core_id: p.core,
-          siblings: p.siblings.join(','),
-        },
-      ] as const,
-  );
-  return [
-    'cell',
-    { id: cell.id },
-    [
-      ['memory', { unit: 'KiB' }, cell.memoryKiB],
-      ['cpus', { num: processors.length }, processors],
+      ['live', {}],
+      ['uri_transports', {}, transports],
     ],
   ];
+  return formatXml(['capabilities', {}, [hostNode(host, [migration]), ...guests.map(guestNode)]]);
 }
 
 function guestNode(guest: GuestSupport): XmlNode {

@@ -106,7 +106,7 @@ asRoot('a guest can run as another user, with no capability and no extra group',
 });
 
 test('a listener never accepts in this process and says why it cannot listen', async () => {
-  await expect(withInheritedListener(join(folder, 'none/x'), () => 1)).rejects.toThrow('cannot listen on the monitor');
+  await expect(withInheritedListener(join(folder, 'none/x'), () => 1)).rejects.toThrow('cannot listen on a socket');
   await expect(withInheritedListener(join(folder, 'x'.repeat(120)), () => 1)).rejects.toThrow('longer than 103 bytes');
 });
 
