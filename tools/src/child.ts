@@ -26,7 +26,10 @@ export class Child {
     });
   }
 
-  /** In a session of its own: Ctrl-C reaches only us, and we end the others in order. */
+  /**
+   * In a session of its own: Ctrl-C reaches only us, and we end the others in order. Where we are killed instead, the
+   * kernel ends them (prctl(2), PR_SET_PDEATHSIG), so that the next start finds the port free.
+   */
   static start(
     name: string,
     args: string[],
@@ -38,7 +41,11 @@ export class Child {
     const log = join(stateDir, 'log', `${name}.log`);
     const fd = openSync(log, 'a', 0o600);
     const from = statSync(log).size;
-    const child = spawn(program, args, { env, stdio: ['ignore', fd, fd], detached: true });
+    const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', program, ...args], {
+      env,
+      stdio: ['ignore', fd, fd],
+      detached: true,
+    });
     closeSync(fd);
     return new Child(name, child, log, from);
   }
