@@ -16,7 +16,7 @@ import { Tally, type Kit, type Runner } from './kit';
 import type { HostCase } from './kit-host';
 import { judgeCommandLine } from './qemu-arguments';
 
-interface Case extends HostCase {
+export interface Case extends HostCase {
   id: string;
   expect: 'ok' | 'parse-error' | 'args-failure';
   input: string;
@@ -41,7 +41,7 @@ interface ActiveCase {
 }
 
 /** The reference host: its firmware descriptors, most important folder first, and where it keeps variables. */
-function hostOptions(kit: Kit): PrepareOptions {
+export function hostOptions(kit: Kit): PrepareOptions {
   const folders = ['support/firmware/etc/qemu/firmware', 'support/firmware/usr/share/qemu/firmware'];
   const files = folders.flatMap((folder) =>
     kit.list(folder).map((name) => ({ name, content: kit.read(`${folder}/${name}`) })),
@@ -68,7 +68,8 @@ export const domainXmlQemu: Runner = (kit) => {
   return tally.scores();
 };
 
-function capabilityReader(
+/** The capabilities that a case was recorded with; undefined where the kit has them not. */
+export function capabilityReader(
   kit: Kit,
 ): (one: Partial<Pick<Case, 'capabilities' | 'qemuVersion' | 'options'>>) => QemuCapabilities | undefined {
   const read = new Map<string, QemuCapabilities>();

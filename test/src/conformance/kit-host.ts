@@ -101,11 +101,14 @@ const nbdkitProtocols = (plugins: readonly string[]): Set<string> =>
 
 const count = (length: number): Buffer => Buffer.from(Array.from({ length }, (_, index) => index));
 
+/** What every secret of these guests holds. */
+export const passphrase = 'AQCVn5hO6HzFAhAAq0NCv8jtJcIcE+HOBlMQ1A';
+
 /** Key bytes 00..1f, IV bytes 00..0f, and one secret for all. */
 function encrypt({ type, text }: SecretRequest): { data: string; iv: string } {
   const iv = count(16);
   const cipher = createCipheriv('aes-256-cbc', count(32), iv);
-  const plain = type === 'cookie' ? (text ?? '') : 'AQCVn5hO6HzFAhAAq0NCv8jtJcIcE+HOBlMQ1A';
+  const plain = type === 'cookie' ? (text ?? '') : passphrase;
   const data = Buffer.concat([cipher.update(plain, 'utf8'), cipher.final()]);
   return { data: data.toString('base64'), iv: iv.toString('base64') };
 }

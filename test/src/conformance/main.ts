@@ -1,14 +1,19 @@
 /**
- * `npm run conformance -- [--kits DIR] [--kit NAME] [--json FILE] [--all]`
+ * `npm run conformance -- [--kits DIR] [--kit NAME] [--json FILE] [--all] [--start-qemu]`
  *
  * Measures this build against recorded cases of libvirt, kit by kit. Exit code 0 when the kits were run, whatever the numbers;
- * 2 when there was nothing to run.
+ * 2 when there was nothing to run. With `--start-qemu` the installed QEMU is started with our command lines instead (as root).
  */
 import { existsSync, writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { availableParallelism } from 'node:os';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { findProgram } from '@virtbus/testkit';
+import { Kit } from './kit';
 import { failingCases, table } from './report';
 import { runKits } from './run';
+import { startReport } from './start-qemu/report';
+import { startCases } from './start-qemu/run';
 
 const { values } = parseArgs({
   options: {
@@ -16,6 +21,7 @@ const { values } = parseArgs({
     kit: { type: 'string' },
     json: { type: 'string' },
     all: { type: 'boolean', default: false },
+    'start-qemu': { type: 'boolean', default: false },
   },
 });
 
@@ -23,20 +29,31 @@ if (!existsSync(values.kits)) {
   console.error(`there are no conformance kits in ${values.kits}; name their folder with --kits DIR`);
   process.exit(2);
 }
-const { scores, withoutRunner } = runKits(values.kits, values.kit);
-if (scores.length + withoutRunner.length === 0) {
-  console.error(`there is no kit${values.kit === undefined ? '' : ` named '${values.kit}'`} in ${values.kits}`);
-  process.exit(2);
+if (values['start-qemu']) void tellStarts(values.kits);
+else tellScores(values.kits, values);
+
+function tellScores(kits: string, { kit, all, json }: { kit?: string; all: boolean; json?: string }): void {
+  const { scores, withoutRunner } = runKits(kits, kit);
+  if (scores.length + withoutRunner.length === 0) {
+    console.error(`there is no kit${kit === undefined ? '' : ` named '${kit}'`} in ${kits}`);
+    process.exit(2);
+  }
+  console.log(table(scores));
+  for (const name of withoutRunner) console.log(`${name}: no runner`);
+  console.log(failingCases(scores, all ? Infinity : 8));
+  if (json === undefined) return;
+  const rows = scores.map(({ kit: name, kind, cases, passed }) => ({ kit: name, kind, cases, passed }));
+  writeFileSync(json, `${JSON.stringify(rows, null, 2)}\n`);
 }
-console.log(table(scores));
-for (const name of withoutRunner) console.log(`${name}: no runner`);
-console.log(failingCases(scores, values.all ? Infinity : 8));
-if (values.json !== undefined)
-  writeFileSync(
-    values.json,
-    `${JSON.stringify(
-      scores.map(({ kit, kind, cases, passed }) => ({ kit, kind, cases, passed })),
-      null,
-      2,
-    )}\n`,
-  );
+
+async function tellStarts(kits: string): Promise<void> {
+  const emulator = findProgram('qemu-system-x86_64');
+  if (emulator === undefined || process.getuid?.() !== 0) {
+    console.error(
+      '--start-qemu starts qemu-system-x86_64, each in a network of its own: install it, and run this as root',
+    );
+    process.exit(2);
+  }
+  const kit = new Kit('domain-xml-qemu', join(kits, 'domain-xml-qemu'));
+  console.log(startReport(await startCases(kit, { emulator, every: 1, parallel: availableParallelism() })));
+}
