@@ -1,6 +1,6 @@
 /** What every part of the service works with: whose storage this is, where its state lies, how it tells what happens. */
-import type { StorageEvent } from '@virtbus/shared';
-import type { Endpoint } from '@virtbus/shared/bus';
+import type { ImageFormat, ImageUser, Location, StorageEvent } from '@virtbus/shared';
+import type { Bus, Endpoint } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
 
 export interface StorageHost {
@@ -20,7 +20,42 @@ export type NewStorageEvent = Pick<StorageEvent, 'entity' | 'name' | 'type' | 'd
   cause?: { id: string; traceparent?: string | undefined } | undefined;
 };
 
+/** A volume as its pool knows it. */
+export interface KnownVolume {
+  pool: string;
+  volume: string;
+  location: Location;
+  format: ImageFormat;
+  /** We made it, so its format is certain. */
+  created: boolean;
+}
+
+/** What pools tell those who look for images. */
+export interface VolumeDirectory {
+  /** Throws when there is no such pool, it does not run, or it has no such volume. */
+  find(pool: string, volume: string): Promise<KnownVolume>;
+  /** All volumes of the pools that run. */
+  list(): Promise<KnownVolume[]>;
+}
+
+/** What is known of the use of images, for those who would change one. */
+export interface ImageUse {
+  /** Domains of this host, and volumes, that stand on the image: as their active layer or below. Empty for no image. */
+  usersOf(path: string): Promise<ImageUser[]>;
+  /**
+   * Nobody begins to use the image while the result is held.
+   * @param what is done to it: `deleted`, `resized`
+   * @param below also volumes and definitions that only stand on it are in the way
+   * @throws `RESOURCE_BUSY` that names who uses it
+   */
+  claim(path: string, what: string, below: boolean): Promise<Disposable>;
+}
+
 /** Pools, volumes, chains: what each brings to the bus. */
 export interface Part {
   endpoints: Endpoint[];
+  /** Before anybody is answered: take up what was there before. */
+  begin?(): Promise<void>;
+  /** The bus is there. */
+  connect?(bus: Bus): void;
 }
