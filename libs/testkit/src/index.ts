@@ -1,10 +1,11 @@
 /** Help for tests on real processes: a nats-server, our services, a Linux guest, and waiting for states. */
+export { initOf, needsContainers } from './containers';
 export { eventually, type EventuallyOptions } from './eventually';
 export { freePort, startNatsServer, type NatsServer, type NatsServerOptions } from './nats-server';
 export { descendants, isAlive, processEntry, type ProcessEntry } from './process-table';
 export { checkout, findProgram } from './programs';
 export { needsProgram, needsRoot, requirement, type Requirement } from './requirement';
-export { Stack, type GuestSpec, type StackOptions } from './stack';
+export { Stack, type ContainerSpec, type GuestSpec, type StackOptions } from './stack';
 export {
   startProcess,
   startService,

@@ -1,6 +1,7 @@
 /**
  * A whole virtbus of one's own: nats-server with roles, any number of domain services, hosts with a storage service and a
- * QEMU driver, each a real process with its state in a temporary folder. Guests that are left when the test ends are ended with it, by pid.
+ * QEMU driver, LXC hosts; each a real process with its state in a temporary folder. Guests and containers that are left when
+ * the test ends are ended with it, by pid.
  */
 import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -18,15 +19,19 @@ import {
 } from '@virtbus/shared';
 import { authorization, contextOf, newUser, userName, type UserRole } from '@virtbus/shared/auth';
 import { call, callDriver, clientStream, connectBus, lastSequence, newId, tail, type Bus } from '@virtbus/shared/bus';
+import { endContainers, initOf, supervisorsBelow } from './containers';
 import { eventually } from './eventually';
 import { freePort, startNatsServer, type NatsServer } from './nats-server';
 import { startService, type TestProcess } from './start-process';
 import { temporaryFolder, type TemporaryFolder } from './temporary-folder';
 import { tinyGuest } from './tiny-guest';
+import { tinyRootfs } from './tiny-rootfs';
 
 export interface StackOptions {
   /** Names of the QEMU hosts; default: one, `h1`. */
   hosts?: readonly string[];
+  /** Names of the LXC hosts, other ones than those; default: none. */
+  lxcHosts?: readonly string[];
   /** Copies of the domain service; default 1. */
   domainServices?: number;
   /** Added to the environment of every service. */
@@ -45,6 +50,22 @@ export interface GuestSpec {
   more?: string;
 }
 
+export interface ContainerSpec {
+  name: string;
+  /** Arguments of the tiny root file system's init; see tools/lxc-rootfs/README.md. */
+  args?: readonly string[];
+  /** Another init than the tiny one's. */
+  init?: string;
+  /** Elements of `<devices>` beside root file system and console. */
+  devices?: string;
+  /** Elements of the domain itself. */
+  more?: string;
+  /** A root file system of its own; all others of a stack share one. */
+  root?: string;
+}
+
+type DriverKind = 'qemu' | 'lxc';
+
 const startMs = 60_000;
 
 export class Stack implements AsyncDisposable {
@@ -53,6 +74,7 @@ export class Stack implements AsyncDisposable {
   readonly storages = new Map<string, TestProcess>();
   private readonly buses: Bus[] = [];
   private service: Bus | undefined;
+  private rootfs: Promise<string> | undefined;
 
   private constructor(
     readonly folder: TemporaryFolder,
@@ -63,10 +85,12 @@ export class Stack implements AsyncDisposable {
   static async start(options: StackOptions = {}): Promise<Stack> {
     const folder = temporaryFolder();
     const hosts = options.hosts ?? ['h1'];
+    const lxcHosts = options.lxcHosts ?? [];
+    const all = [...hosts, ...lxcHosts];
     const port = await freePort();
     const roles: UserRole[] = [
       ...(['admin', 'operator', 'reader', 'service'] as const).map((role) => ({ role })),
-      ...hosts.map((host) => ({ role: 'host', host }) as const),
+      ...all.map((host) => ({ role: 'host', host }) as const),
     ];
     const users = roles.map(newUser);
     for (const user of users) {
@@ -77,8 +101,11 @@ export class Stack implements AsyncDisposable {
     const stack = new Stack(folder, nats, options);
     try {
       for (let n = 0; n < (options.domainServices ?? 1); n++) await stack.startDomainService();
-      await Promise.all(hosts.flatMap((host) => [stack.startDriver(host), stack.startStorage(host)]));
-      await stack.hostsOnline(hosts.length);
+      await Promise.all([
+        ...all.map((host) => stack.startDriver(host)),
+        ...hosts.map((host) => stack.startStorage(host)),
+      ]);
+      await stack.hostsOnline(all.length);
       return stack;
     } catch (error) {
       await stack[Symbol.asyncDispose]();
@@ -109,7 +136,8 @@ export class Stack implements AsyncDisposable {
 
   async startDriver(host: string): Promise<TestProcess> {
     const env = this.environment({ VIRTBUS_CONTEXT: this.context(`host-${host}`), VIRTBUS_HOST: host });
-    const driver = await startService('driver-qemu', { name: `driver-qemu ${host}`, env, leavesChildren: true });
+    const program = `driver-${this.kindOf(host)}`;
+    const driver = await startService(program, { name: `${program} ${host}`, env, leavesChildren: true });
     this.drivers.set(host, driver);
     return driver;
   }
@@ -166,6 +194,44 @@ export class Stack implements AsyncDisposable {
 </domain>`;
   }
 
+  /** The document of a container on the tiny root file system. */
+  async containerXml(spec: ContainerSpec): Promise<string> {
+    const root = spec.root ?? (await (this.rootfs ??= tinyRootfs(this.folder.file('rootfs'))));
+    const args = (spec.args ?? []).map((word) => `<initarg>${word}</initarg>`).join('');
+    return `<domain type='lxc'>
+  <name>${spec.name}</name>
+  <memory unit='MiB'>64</memory>
+  <vcpu>1</vcpu>
+  <os><type>exe</type><init>${spec.init ?? '/sbin/init'}</init>${args}</os>
+  <features><privnet/></features>
+  ${spec.more ?? ''}
+  <devices>
+    <filesystem type='mount'><source dir='${root}'/><target dir='/'/></filesystem>
+    <console type='pty'/>
+    ${spec.devices ?? ''}
+  </devices>
+</domain>`;
+  }
+
+  async runContainer(bus: Bus, spec: ContainerSpec): Promise<DomainSummary> {
+    const { domain } = await call(bus, defineDomain, { xml: await this.containerXml(spec) });
+    return (await call(bus, startDomain, {}, { target: domain.uuid })).domain;
+  }
+
+  /** Pids of the supervisors of this stack's containers. */
+  containerPids(): number[] {
+    return supervisorsBelow(this.folder.path);
+  }
+
+  /** Pid, on this host, of process 1 of a domain's container. */
+  containerInit(uuid: string): number {
+    const name = `${uuid.slice(0, 8)}${uuid.slice(-12)}`;
+    const supervisor = this.containerPids().find((pid) => commandLine(pid).includes(name));
+    const init = supervisor === undefined ? undefined : initOf(supervisor);
+    if (init === undefined) throw new Error(`no container runs domain ${uuid}`);
+    return init;
+  }
+
   async define(bus: Bus, spec: GuestSpec): Promise<DomainSummary> {
     return (await call(bus, defineDomain, { xml: await this.domainXml(spec) })).domain;
   }
@@ -203,7 +269,7 @@ export class Stack implements AsyncDisposable {
 
   private async inventoryOf(host: string): Promise<Inventory> {
     this.service ??= await this.connect('service');
-    return callDriver(this.service, { host, driver: 'qemu' }, driverInventory, {});
+    return callDriver(this.service, { host, driver: this.kindOf(host) }, driverInventory, {});
   }
 
   /** Pids of the QEMU processes that belong to this stack. */
@@ -226,7 +292,7 @@ export class Stack implements AsyncDisposable {
     let text = '';
     const session = newId();
     const decoder = new TextDecoder();
-    const stream = clientStream(bus, session, (bytes) => (text += decoder.decode(bytes, { stream: true })));
+    const stream = clientStream(bus, session, (bytes) => void (text += decoder.decode(bytes, { stream: true })));
     const { input } = await call(bus, openConsole, { session, force: true }, { target: domain });
     stream.connect(input);
     await eventually(() => text.includes(words), true, { timeoutMs });
@@ -251,10 +317,15 @@ export class Stack implements AsyncDisposable {
     for (const driver of this.drivers.values()) await driver.stop('SIGTERM');
     for (const storage of this.storages.values()) await storage.stop('SIGTERM');
     for (const service of this.domainServices) await service.stop('SIGTERM');
+    await endContainers(this.folder.path);
     for (const pid of this.guestPids()) end(pid);
     await eventually(() => this.guestPids().length, 0);
     await this.nats[Symbol.asyncDispose]();
     this.folder[Symbol.dispose]();
+  }
+
+  private kindOf(host: string): DriverKind {
+    return this.options.lxcHosts?.includes(host) ? 'lxc' : 'qemu';
   }
 
   private environment(own: Record<string, string>): Record<string, string | undefined> {

@@ -1,0 +1,83 @@
+/** Containers that a stack's LXC drivers have started: found by their supervisors, ended with everything that is theirs. */
+import { mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { eventually } from './eventually';
+import { descendants } from './process-table';
+import { findProgram } from './programs';
+import { requirement, type Requirement } from './requirement';
+
+const hierarchies = '/sys/fs/cgroup';
+
+/** Root, liblxc's programs, and cgroups that can be made. */
+export function needsContainers(): Requirement {
+  return requirement('containers (root, the package lxc, writable cgroups)', () => {
+    if (process.getuid?.() !== 0 || findProgram('lxc-start') === undefined) return false;
+    const unified = readdirSync(hierarchies).includes('cgroup.controllers');
+    const probe = join(hierarchies, unified ? '' : 'memory', `virtbus-test-${process.pid}`);
+    mkdirSync(probe);
+    rmdirSync(probe);
+    return true;
+  });
+}
+
+/** Pids of the supervisors (`lxc-start`) whose containers have their files below `folder`. */
+export function supervisorsBelow(folder: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      const words = readOf(pid, 'cmdline').split('\0');
+      return words[0]?.endsWith('lxc-start') === true && words.some((word) => word.startsWith(`${folder}/`));
+    });
+}
+
+/** Pid of process 1 of a supervisor's container. */
+export function initOf(supervisor: number): number | undefined {
+  return descendants(supervisor).find(({ parent }) => parent === supervisor)?.pid;
+}
+
+/** End them all: init first, so that each supervisor cleans up; then what cgroups are left. */
+export async function endContainers(folder: string): Promise<void> {
+  const supervisors = supervisorsBelow(folder);
+  const cgroups = new Set(supervisors.flatMap(cgroupsOf));
+  for (const pid of supervisors) end(initOf(pid) ?? pid);
+  await eventually(() => supervisorsBelow(folder).length, 0, { timeoutMs: 5_000 }).catch(() => {
+    for (const pid of supervisorsBelow(folder)) end(pid);
+  });
+  await eventually(() => supervisorsBelow(folder).length, 0);
+  for (const path of cgroups) removeTree(path);
+}
+
+/** The folders of a supervisor's container, one a hierarchy: its own path is `…/virtbus-lxc/NAME/monitor`. */
+function cgroupsOf(pid: number): string[] {
+  const path = /\/virtbus-lxc\/[^/]+/.exec(readOf(pid, 'cgroup'))?.[0];
+  if (path === undefined) return [];
+  return [hierarchies, ...readdirSync(hierarchies).map((name) => join(hierarchies, name))].map((mount) => mount + path);
+}
+
+function removeTree(folder: string): void {
+  try {
+    for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      if (entry.isDirectory()) removeTree(join(folder, entry.name));
+    }
+    rmdirSync(folder);
+  } catch {
+    // It is not there.
+  }
+}
+
+function readOf(pid: number, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function end(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has just ended by itself.
+  }
+}

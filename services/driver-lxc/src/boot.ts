@@ -1,0 +1,161 @@
+/**
+ * From a definition to a container whose init runs: configuration written, supervisor launched, init seen in its log.
+ * Whatever fails, nothing of it is left.
+ */
+import { rmSync, writeFileSync } from 'node:fs';
+import { initWords, type Domain } from '@virtbus/domain-xml';
+import { GuestLog, kill, type StartSpec } from '@virtbus/driver-runtime';
+import { isVirtError, VirtError } from '@virtbus/shared';
+import { makeFolder } from '@virtbus/shared/files';
+import type { Log } from '@virtbus/shared/log';
+import { configurationOf } from './configuration';
+import { Consoles } from './console';
+import { freeze } from './freezer';
+import { LxcGuest, type SavedContainer } from './guest';
+import { dropLoops, openImages } from './images';
+import { makeLive } from './live';
+import type { Machine } from './machine';
+import { placeOf, type Place } from './place';
+import { checkStart } from './start-checks';
+import { onGrowth, readStartLog, startHeading, textFrom, type StartLog } from './start-log';
+import { launchSupervisor, type Supervisor } from './supervisor';
+
+export interface ContainerHost {
+  machine: Machine;
+  /** Path of the seccomp policy. */
+  seccomp: string;
+  initPid: (domain: string) => number | undefined;
+}
+
+export async function bootContainer(spec: StartSpec, host: ContainerHost): Promise<LxcGuest> {
+  const { folders, signal, log } = spec;
+  const { cgroups, subIds, capabilities } = host.machine;
+  const place = placeOf(folders);
+  const live = makeLive(spec.domain, spec.id, place, subIds);
+  checkStart(live);
+  const saved: SavedContainer = { supervisor: { pid: 0, startTime: 0, exe: '' }, logFrom: 0, boots: 0, loops: [] };
+  let supervisor: Supervisor | undefined;
+  try {
+    makeFolder(place.run, 0o700);
+    rmSync(place.consoleLog, { force: true });
+    const blocks = await openImages(live, saved.loops);
+    writeFileSync(place.config, configurationOf(live, { ...host, place, blocks }), { mode: 0o600 });
+    await using file = await GuestLog.open(place.log, startHeading());
+    saved.logFrom = file.start;
+    signal.throwIfAborted();
+    supervisor = await launchSupervisor({
+      program: capabilities.emulator,
+      args: lxcStartArgs(place, live),
+      folder: place.run,
+      logFd: file.fd,
+      onSpawned: (identity) => {
+        saved.supervisor = identity;
+        spec.onSpawned(saved, live);
+      },
+    });
+    const { inits, errors } = await booted(place, saved.logFrom, supervisor, signal);
+    if (inits.length === 0) throw new VirtError('OPERATION_FAILED', { detail: whyNot(live, place, errors) });
+    saved.boots = inits.length;
+    const cgroup = cgroups.container(place.cgroup.payload);
+    if (spec.paused) await freeze(cgroup, signal);
+    const consoles = new Consoles(live, place);
+    return new LxcGuest({
+      live,
+      place,
+      saved,
+      supervisor,
+      cgroup,
+      consoles,
+      sink: spec.sink,
+      log,
+      cleanUp: cleanUpOn(host.machine),
+    });
+  } catch (thrown) {
+    if (supervisor) await endHalfBorn(supervisor, place, saved, host.machine);
+    await takeAway(place, saved, host.machine, log);
+    signal.throwIfAborted();
+    throw isVirtError(thrown)
+      ? thrown
+      : new VirtError(
+          'SYSTEM_ERROR',
+          { detail: `cannot start '${live.name}': ${String((thrown as Error).message)}` },
+          { cause: thrown },
+        );
+  }
+}
+
+/** In the foreground, below us until we end; everything is in the configuration but init's words, which may hold blanks. */
+function lxcStartArgs({ lxcPath, name, config, log }: Place, live: Domain): string[] {
+  const where = ['-P', lxcPath, '-n', name, '-f', config];
+  return ['-F', '-q', ...where, '-o', log, '-l', 'DEBUG', '--', ...initWords(live)];
+}
+
+/** Resolves when init runs, or when the supervisor has given up. */
+async function booted(place: Place, from: number, supervisor: Supervisor, signal: AbortSignal): Promise<StartLog> {
+  return new Promise<StartLog>((resolve, reject) => {
+    const done = (settle: () => void): void => {
+      watch[Symbol.dispose]();
+      signal.removeEventListener('abort', aborted);
+      settle();
+    };
+    const look = (): void => {
+      const found = readStartLog(place.log, from);
+      if (found.inits.length > 0) done(() => resolve(found));
+    };
+    const aborted = (): void => done(() => reject(signal.reason as Error));
+    const watch = onGrowth(place.log, look);
+    signal.addEventListener('abort', aborted, { once: true });
+    void supervisor.exited.then(() => done(() => resolve(readStartLog(place.log, from))));
+    if (signal.aborted) aborted();
+    else look();
+  });
+}
+
+/** liblxc's first error is the cause; what the container has shown goes with it. */
+function whyNot({ name, os }: Domain, { consoleLog, log }: Place, errors: readonly string[]): string {
+  const [cause = 'lxc-start has ended without a word'] = errors;
+  const missing = /^(No such file or directory|Permission denied|Exec format error) - Failed to exec "(.*)"$/.exec(
+    cause,
+  );
+  const why = missing ? `its init '${missing[2]}' cannot be run: ${missing[1]}` : cause;
+  const shown = textFrom(consoleLog, 0, 1_024).trim();
+  const args = os.initargs.length > 0 ? ` (with ${os.initargs.length} arguments)` : '';
+  return [
+    `cannot start container '${name}': ${why}${missing ? args : ''}`,
+    shown,
+    `log: ${log}: ${errors.slice(0, 4).join('; ')}`,
+  ]
+    .filter(Boolean)
+    .join('; ');
+}
+
+async function endHalfBorn(
+  supervisor: Supervisor,
+  place: Place,
+  saved: SavedContainer,
+  { cgroups }: Machine,
+): Promise<void> {
+  const [pid] = readStartLog(place.log, saved.logFrom).inits;
+  kill(supervisor.identity, pid === undefined ? 'SIGTERM' : 'SIGKILL');
+  const cgroup = cgroups.container(place.cgroup.payload);
+  const late = setTimeout(() => kill(supervisor.identity, 'SIGKILL'), 500);
+  if (pid !== undefined && cgroup.version('freezer') === 1) cgroup.write('freezer', 'freezer.state', 'THAWED');
+  await supervisor.exited;
+  clearTimeout(late);
+}
+
+export const cleanUpOn =
+  (machine: Machine) =>
+  (guest: LxcGuest): Promise<void> =>
+    takeAway(guest.place, guest.saved, machine, guest.log);
+
+/** What liblxc leaves behind: its cgroups, and the loop devices that we gave it. Network devices go with the container. */
+export async function takeAway(
+  place: Place,
+  saved: Pick<SavedContainer, 'loops'>,
+  machine: Machine,
+  log: Log,
+): Promise<void> {
+  machine.cgroups.remove(place.cgroup.all);
+  await dropLoops(saved.loops, log);
+}

@@ -1,0 +1,170 @@
+/**
+ * The container's terminals. What the first console (/dev/console) shows is kept by liblxc in a file, from before the first
+ * instruction and also while we are down: its output is read from there. Everything else goes through `lxc-console`, run
+ * when it is needed: for what is typed, and for the other terminals (/dev/tty1, …).
+ */
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import type { Domain } from '@virtbus/domain-xml';
+import type { ConsoleChannel } from '@virtbus/driver-runtime';
+import { VirtError } from '@virtbus/shared';
+import type { Place } from './place';
+import { onGrowth, textFrom } from './start-log';
+import { TerminalClient } from './terminal-client';
+
+type Listener = (bytes: Uint8Array) => void;
+
+/** Output of a further terminal that is kept for those who connect later, bytes. */
+const keep = 65_536;
+/** Read from the file at a time, bytes. */
+const chunk = 65_536;
+
+export class Consoles {
+  private readonly byDevice: Map<string, Terminal>;
+
+  constructor(live: Domain, place: Place) {
+    this.byDevice = new Map(
+      live.devices.consoles.map((console, tty) => {
+        const device = console.alias?.name ?? `console${tty}`;
+        return [device, tty === 0 ? new FirstConsole(device, place) : new Terminal(device, place, tty)];
+      }),
+    );
+  }
+
+  /** Throws `DEVICE_MISSING`. @param device alias; the first console when left out */
+  channel(device: string | undefined): ConsoleChannel {
+    const found = device === undefined ? [...this.byDevice.values()][0] : this.byDevice.get(device);
+    if (found) return found;
+    const known = [...this.byDevice.keys()].join(', ') || 'none';
+    const detail =
+      device === undefined
+        ? 'the container has no console; add <console type="pty"/>'
+        : `no console device '${device}'; the container has: ${known}`;
+    throw new VirtError('DEVICE_MISSING', { detail });
+  }
+
+  close(): void {
+    for (const terminal of this.byDevice.values()) terminal.close();
+  }
+}
+
+/** A terminal that nobody reads unless somebody is connected. */
+class Terminal implements ConsoleChannel {
+  protected readonly listeners = new Set<Listener>();
+  private client: TerminalClient | undefined;
+  private kept = Buffer.alloc(0);
+
+  constructor(
+    readonly device: string,
+    protected readonly place: Place,
+    private readonly tty: number,
+  ) {}
+
+  backlog(bytes: number): Uint8Array {
+    return this.kept.subarray(Math.max(0, this.kept.length - bytes));
+  }
+
+  onOutput(listener: Listener): () => void {
+    this.listeners.add(listener);
+    this.listen();
+    return () => {
+      this.listeners.delete(listener);
+      if (this.listeners.size === 0) this.close();
+    };
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    const client = this.connect();
+    await client.connected;
+    await client.write(bytes);
+  }
+
+  close(): void {
+    this.client?.close();
+    this.client = undefined;
+  }
+
+  /** Somebody wants to hear: without a client there is nothing to hear. */
+  protected listen(): void {
+    this.connect();
+  }
+
+  protected take(bytes: Buffer): void {
+    this.kept = Buffer.concat([this.kept, bytes]).subarray(-keep);
+    this.tell(bytes);
+  }
+
+  protected tell(bytes: Buffer): void {
+    for (const listener of this.listeners) listener(bytes);
+  }
+
+  private connect(): TerminalClient {
+    if (this.client) return this.client;
+    const { lxcPath, name } = this.place;
+    const client = new TerminalClient({ lxcPath, name, tty: this.tty }, (bytes) => this.take(bytes));
+    this.client = client;
+    void client.ended.then(() => {
+      if (this.client === client) this.client = undefined;
+    });
+    return client;
+  }
+}
+
+/** /dev/console: what it shows is in a file, whoever is connected. */
+class FirstConsole extends Terminal {
+  private watch: Disposable | undefined;
+  private at = 0;
+
+  constructor(device: string, place: Place) {
+    super(device, place, 0);
+  }
+
+  override backlog(bytes: number): Uint8Array {
+    const { consoleLog } = this.place;
+    const recent = Buffer.from(textFrom(consoleLog, 0, bytes));
+    this.at = sizeOf(consoleLog);
+    return recent;
+  }
+
+  override close(): void {
+    super.close();
+    this.watch?.[Symbol.dispose]();
+    this.watch = undefined;
+  }
+
+  protected override listen(): void {
+    if (this.watch) return;
+    const { consoleLog } = this.place;
+    // liblxc makes the file when the container starts; without it there is no console to follow.
+    this.watch = onGrowth(consoleLog, () => this.follow());
+    this.follow();
+  }
+
+  /** What lxc-console shows is in the file too. */
+  protected override take(): void {}
+
+  private follow(): void {
+    const fd = openSync(this.place.consoleLog, 'r');
+    try {
+      const { size } = fstatSync(fd);
+      if (size < this.at) this.at = 0;
+      while (this.at < size) {
+        const bytes = Buffer.alloc(Math.min(chunk, size - this.at));
+        const read = readSync(fd, bytes, 0, bytes.length, this.at);
+        if (read === 0) return;
+        this.at += read;
+        this.tell(bytes.subarray(0, read));
+      }
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+function sizeOf(path: string): number {
+  const fd = openSync(path, 'r');
+  try {
+    return fstatSync(fd).size;
+  } finally {
+    closeSync(fd);
+  }
+}

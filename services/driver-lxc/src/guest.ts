@@ -1,0 +1,206 @@
+/**
+ * One running container: its supervisor, its init, its state.
+ *
+ * The supervisor's end is the container's end; the log that it writes tells how init ended, and of each reboot. Nothing
+ * here asks a program: state is the freezer's, identity is /proc's.
+ */
+import type { Domain } from '@virtbus/domain-xml';
+import {
+  identify,
+  isSame,
+  kill,
+  type Guest,
+  type GuestNews,
+  type GuestSink,
+  type ProcessIdentity,
+  type SavedGuest,
+} from '@virtbus/driver-runtime';
+import {
+  resumedDetail,
+  suspendedDetail,
+  VirtError,
+  type DomainState,
+  type LifecycleDetail,
+  type ReasonOf,
+} from '@virtbus/shared';
+import type { Log } from '@virtbus/shared/log';
+import type { ContainerCgroup } from './cgroups';
+import type { Consoles } from './console';
+import { freeze, thaw } from './freezer';
+import type { Place } from './place';
+import { endingOf } from './ending';
+import { onGrowth, readStartLog } from './start-log';
+import type { Supervisor } from './supervisor';
+
+/** What is kept on disk to find the container again. */
+export interface SavedContainer extends SavedGuest {
+  supervisor: ProcessIdentity;
+  /** Where the log of this start begins, bytes. */
+  logFrom: number;
+  /** Boots that have been told of: one more for each reboot. */
+  boots: number;
+  /** Loop devices over images. */
+  loops: string[];
+}
+
+export interface GuestParts {
+  live: Domain;
+  place: Place;
+  saved: SavedContainer;
+  supervisor: Supervisor;
+  cgroup: ContainerCgroup;
+  consoles: Consoles;
+  sink: GuestSink;
+  log: Log;
+  /** Called once when the supervisor is gone, before the end is told. */
+  cleanUp: (guest: LxcGuest) => Promise<void>;
+}
+
+interface Ending {
+  reason: ReasonOf<'shutoff'>;
+  detail: LifecycleDetail<'stopped'>;
+}
+
+/** How long init may take to end by itself, and a killed container to be gone, milliseconds. */
+const gracefulMs = 15_000;
+const killMs = 5_000;
+const againMs = 250;
+const giveUpMs = 30_000;
+
+export class LxcGuest implements Guest {
+  live: Domain;
+  saved: SavedContainer;
+  state: DomainState = { state: 'paused', reason: 'starting-up' };
+  /** Init was asked to end: what follows is a shutdown. */
+  asked = false;
+  readonly place: Place;
+  readonly cgroup: ContainerCgroup;
+  readonly consoles: Consoles;
+  readonly log: Log;
+  /** Resolves when the end has been told. */
+  readonly ended: Promise<void>;
+  private init: ProcessIdentity | undefined;
+  private ending: Ending | undefined;
+  private detached = false;
+  private readonly watch: Disposable;
+
+  constructor(private readonly parts: GuestParts) {
+    this.live = parts.live;
+    this.saved = parts.saved;
+    this.place = parts.place;
+    this.cgroup = parts.cgroup;
+    this.consoles = parts.consoles;
+    this.log = parts.log;
+    this.watch = onGrowth(this.place.log, () => this.readLog());
+    this.findInit();
+    this.ended = parts.supervisor.exited.then(() => this.finish());
+  }
+
+  /** Process 1 of the container as this host numbers it. Throws while it is rebooting. */
+  get initPid(): number {
+    if (!this.init || !isSame(this.init)) this.findInit();
+    if (this.init) return this.init.pid;
+    throw new VirtError('OPERATION_INVALID', { detail: 'Init process ID is not yet known' });
+  }
+
+  async resume(reason: ReasonOf<'running'>): Promise<void> {
+    if (this.state.reason !== 'starting-up') thaw(this.cgroup);
+    const event = { type: 'resumed', detail: resumedDetail(reason) } as const;
+    this.tell({ kind: 'state', to: { state: 'running', reason }, event, caused: true });
+  }
+
+  async suspend(reason: ReasonOf<'paused'>, signal?: AbortSignal): Promise<void> {
+    await freeze(this.cgroup, signal);
+    const event = { type: 'suspended', detail: suspendedDetail(reason) } as const;
+    this.tell({ kind: 'state', to: { state: 'paused', reason }, event, caused: true });
+  }
+
+  async destroy(how: Parameters<Guest['destroy']>[0]): Promise<void> {
+    const before = this.ending;
+    this.ending = { reason: how.reason, detail: how.detail };
+    if (how.graceful) {
+      this.signal('SIGTERM');
+      if (await this.isGoneWithin(gracefulMs)) return;
+      this.ending = before;
+      throw new VirtError('OPERATION_FAILED', { detail: `init of '${this.live.name}' does not end on SIGTERM` });
+    }
+    // More than once: while the container reboots there is no init to kill, and a moment later there is another.
+    for (let waited = 0; waited < killMs; waited += againMs) {
+      this.signal('SIGKILL');
+      if (await this.isGoneWithin(againMs)) return;
+    }
+    // Init dies with its supervisor (prctl(2), PR_SET_PDEATHSIG).
+    kill(this.parts.supervisor.identity, 'SIGKILL');
+    if (await this.isGoneWithin(giveUpMs)) return;
+    this.ending = before;
+    throw new VirtError('OPERATION_FAILED', { detail: `Failed to kill the processes of '${this.live.name}'` });
+  }
+
+  detach(): void {
+    this.detached = true;
+    this.watch[Symbol.dispose]();
+    this.consoles.close();
+  }
+
+  /** Send a signal to init, if there is one. A frozen process gets it once it is thawed. */
+  signal(signal: NodeJS.Signals): void {
+    if (!this.init || !isSame(this.init)) this.findInit();
+    if (this.init) kill(this.init, signal);
+    if (this.state.state === 'paused') thaw(this.cgroup);
+  }
+
+  /** The document has changed. */
+  tellLive(): void {
+    this.parts.sink({ kind: 'live' });
+  }
+
+  tell(news: GuestNews): void {
+    if (news.kind === 'state') this.state = news.to;
+    this.parts.sink(news);
+  }
+
+  /** Something was written to the log: a process that became init after the first is a reboot. */
+  readLog(): void {
+    if (this.detached) return;
+    const { inits } = readStartLog(this.place.log, this.saved.logFrom);
+    if (inits.length <= this.saved.boots) return;
+    const reboots = inits.length - this.saved.boots;
+    this.saved = { ...this.saved, boots: inits.length };
+    this.findInit(inits.at(-1));
+    this.tellLive();
+    for (let n = 0; n < reboots; n++) this.tell({ kind: 'event', class: 'reboot', type: 'reboot' });
+  }
+
+  private findInit(pid = readStartLog(this.place.log, this.saved.logFrom).inits.at(-1)): void {
+    this.init = pid === undefined ? undefined : identify(pid);
+  }
+
+  private async isGoneWithin(ms: number): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), ms)));
+    try {
+      return await Promise.race([this.ended.then(() => true), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  private async finish(): Promise<void> {
+    if (this.detached) return;
+    this.readLog();
+    this.watch[Symbol.dispose]();
+    this.consoles.close();
+    const { end } = readStartLog(this.place.log, this.saved.logFrom);
+    await this.parts
+      .cleanUp(this)
+      .catch((err: unknown) => this.log.error({ err }, 'cannot clean up after the container'));
+    const { reason, detail } = this.ending ?? endingOf(end, this.asked);
+    this.parts.sink({
+      kind: 'ended',
+      to: { state: 'shutoff', reason },
+      detail,
+      data: end && { ...end },
+      caused: this.ending !== undefined,
+    });
+  }
+}

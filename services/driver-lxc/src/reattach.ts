@@ -1,0 +1,60 @@
+/** Finding a container again after our own restart: by its supervisor's identity, and by the log that it has written meanwhile. */
+import { findOrphan, isSame, type Reattached, type ReattachSpec } from '@virtbus/driver-runtime';
+import type { DomainState } from '@virtbus/shared';
+import { cleanUpOn, takeAway } from './boot';
+import { Consoles } from './console';
+import { endingOf } from './ending';
+import { isFrozen } from './freezer';
+import { LxcGuest, type SavedContainer } from './guest';
+import type { Machine } from './machine';
+import { placeOf, type Place } from './place';
+import { lastStartIn, readStartLog } from './start-log';
+import { adoptSupervisor } from './supervisor';
+
+export async function reattachContainer(spec: ReattachSpec, machine: Machine): Promise<Reattached<LxcGuest>> {
+  const { folders, log } = spec;
+  const place = placeOf(folders);
+  const saved = (spec.saved as SavedContainer | undefined) ?? unrecorded(place);
+  if (!saved || !isSame(saved.supervisor)) {
+    const { end } = readStartLog(place.log, saved?.logFrom ?? lastStartIn(place.log));
+    await takeAway(place, { loops: saved?.loops ?? [] }, machine, log);
+    return { kind: 'gone', ...endingOf(end, false), ...(end ? { data: { ...end } } : {}) };
+  }
+  const cgroup = machine.cgroups.container(place.cgroup.payload);
+  const guest = new LxcGuest({
+    live: spec.domain,
+    place,
+    saved,
+    supervisor: adoptSupervisor(saved.supervisor, place.run),
+    cgroup,
+    consoles: new Consoles(spec.domain, place),
+    sink: spec.sink,
+    log,
+    cleanUp: cleanUpOn(machine),
+  });
+  guest.state = stateOf(spec.state, isFrozen(cgroup), saved.boots > 0 || bootedMeanwhile(guest));
+  // Once the runtime knows the guest: reboots that nobody has told of.
+  queueMicrotask(() => guest.readLog());
+  return { kind: 'alive', guest, state: guest.state };
+}
+
+/** The first boot is not told as a reboot, but by the start that we died in. */
+function bootedMeanwhile(guest: LxcGuest): boolean {
+  const { inits } = readStartLog(guest.place.log, guest.saved.logFrom);
+  if (inits.length === 0) return false;
+  guest.saved = { ...guest.saved, boots: 1 };
+  return true;
+}
+
+/** We died between the spawn and writing it down: the supervisor can be found by what it was given. */
+function unrecorded({ name, run, log }: Place): SavedContainer | undefined {
+  const supervisor = findOrphan(name, run);
+  return supervisor && { supervisor, logFrom: lastStartIn(log), boots: 0, loops: [] };
+}
+
+function stateOf(kept: DomainState, frozen: boolean, booted: boolean): DomainState {
+  if (!booted) return kept;
+  if (frozen)
+    return kept.state === 'paused' && kept.reason !== 'starting-up' ? kept : { state: 'paused', reason: 'user' };
+  return kept.state === 'running' ? kept : { state: 'running', reason: 'unpaused' };
+}
