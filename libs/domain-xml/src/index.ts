@@ -15,3 +15,4 @@ export { plugDevice } from './plug-device';
 export * from './lxc';
 export * from './qemu';
 export * from './native';
+export * from './status';

@@ -3,12 +3,14 @@ import { domainXmlQemu } from './domain-xml-qemu';
 import { genericDomainXml } from './generic-domain-xml';
 import { lxc } from './lxc';
 import { Kit, type Runner, type Score } from './kit';
+import { statusXml } from './status-xml';
 import { storage } from './storage';
 
 const runners: Readonly<Record<string, Runner>> = {
   'domain-xml-qemu': domainXmlQemu,
   'generic-domain-xml': genericDomainXml,
   lxc,
+  'status-xml': statusXml,
   storage,
 };
 

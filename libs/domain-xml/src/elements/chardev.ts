@@ -201,29 +201,31 @@ export const consoleTargets = [
   'isa-debug',
 ] as const;
 
-export const console = element(
-  'console',
-  {
-    ...characterBackend,
-    type: attr(oneOf(...characterTypes), {
-      default: 'pty',
-      refuse: ['CONFIG_UNSUPPORTED', (raw) => `unknown type presented to host for character device: ${raw}`],
-    }),
-    tty: attr(string, { live: true }),
-    ...backendChildren(),
-    target: one(
-      element('target', {
-        type: attr(oneOf(...consoleTargets), {
-          refuse: ['CONFIG_UNSUPPORTED', (raw) => `unknown target type '${raw}' specified for character device`],
-        }),
-        port,
+const consoleFields = {
+  ...characterBackend,
+  type: attr(oneOf(...characterTypes), {
+    default: 'pty',
+    refuse: ['CONFIG_UNSUPPORTED', (raw) => `unknown type presented to host for character device: ${raw}`],
+  }),
+  tty: attr(string, { live: true }),
+  ...backendChildren(),
+  target: one(
+    element('target', {
+      type: attr(oneOf(...consoleTargets), {
+        refuse: ['CONFIG_UNSUPPORTED', (raw) => `unknown target type '${raw}' specified for character device`],
       }),
-    ),
-    ...deviceInfo,
-  },
-  { refine: refineCharacter },
-);
-export type Console = ModelOf<typeof console>;
+      port,
+    }),
+  ),
+  ...deviceInfo,
+};
+export type Console = Model<typeof consoleFields>;
+
+export const console = element('console', consoleFields, {
+  refine: refineCharacter,
+  // Said twice: old clients look for the terminal here.
+  shape: (model: Console) => (model.type === 'pty' ? { ...model, tty: model.sources[0]?.path } : model),
+});
 
 const channelFields = {
   ...characterBackend,

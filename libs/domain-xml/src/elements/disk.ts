@@ -10,6 +10,7 @@ import {
   string,
   yesNo,
   onOff,
+  trueFalse,
   uint,
   ulong,
   pattern,
@@ -27,6 +28,7 @@ import {
   type StorageSource,
   storageType,
 } from './storage-source';
+import { diskPrivateData } from './private-data';
 import { emptyModel } from '../schema/parse';
 
 const driver = element('driver', {
@@ -62,8 +64,8 @@ const target = element('target', {
 
 const limit = () => leaf(ulong, { omit: 0 });
 
-/** Limits on what a disk may move per second; 0 is none. */
-export const ioLimits = {
+/** Limits on what may be moved per second; 0 is none. */
+const rates = {
   total_bytes_sec: limit(),
   read_bytes_sec: limit(),
   write_bytes_sec: limit(),
@@ -77,7 +79,10 @@ export const ioLimits = {
   read_iops_sec_max: limit(),
   write_iops_sec_max: limit(),
   size_iops_sec: limit(),
-  group_name: leaf(string),
+};
+
+/** For how many seconds a maximum may be used. */
+const burstLengths = {
   total_bytes_sec_max_length: limit(),
   read_bytes_sec_max_length: limit(),
   write_bytes_sec_max_length: limit(),
@@ -85,7 +90,12 @@ export const ioLimits = {
   read_iops_sec_max_length: limit(),
   write_iops_sec_max_length: limit(),
 };
-export const iotune = element('iotune', ioLimits);
+
+const group_name = leaf(string);
+/** The limits of a disk, which it may share with the others of its group. */
+const iotune = element('iotune', { ...rates, group_name, ...burstLengths });
+/** The limits of a group, which disks name. */
+export const throttlegroup = element('throttlegroup', { ...rates, ...burstLengths, group_name });
 
 const mirrorFields = {
   type: attr(storageType),
@@ -177,6 +187,8 @@ const fields = {
   }),
   encryption: one(encryption),
   ...bootableInfo,
+  privateData: one(diskPrivateData, { status: true }),
+  diskSecretsPlacement: one(element('diskSecretsPlacement', { auth: attr(trueFalse) }), { status: true }),
 };
 
 export type Disk = Model<typeof fields>;

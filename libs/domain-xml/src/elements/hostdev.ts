@@ -20,6 +20,7 @@ import {
 } from '../schema';
 import { romInfo } from './device-info';
 import { guestAddress, guestRoute } from './guest-address';
+import { imagePrivateData } from './private-data';
 import { auth } from './storage-source';
 
 const usbId = element('vendor', { id: attr(hex(4, { max: 0xffff }), { required: true }) });
@@ -78,9 +79,12 @@ export const hostdev = element('hostdev', {
       product: one({ ...usbId, name: 'product' }),
       adapter: one(element('adapter', { name: attr(string) })),
       hosts: many(element('host', { name: attr(string), port: attr(uint) })),
+      address: one(hostLocation),
+      /** What is to be undone on the host when the guest gives the device back. */
+      origstates: one(element('origstates', { unbind: flag(), removeslot: flag(), reprobe: flag() }), { status: true }),
+      privateData: one(imagePrivateData, { status: true }),
       auth: one(auth),
       initiator: one(element('initiator', { iqn: one(element('iqn', { name: attr(string) })) })),
-      address: one(hostLocation),
       block: leaf(string),
       char: leaf(string),
       interface: leaf(string),

@@ -147,6 +147,17 @@ const fields = {
     }),
   ),
   source: one(source),
+  /** What an interface on a network turned out to be. */
+  actual: one(
+    element('actual', {
+      type: attr(oneOf(...interfaceTypes), { required: true }),
+      managed: attr(yesNo),
+      trustGuestRxFilters: attr(yesNo),
+      source: one(source),
+      virtualport: one(virtualport),
+    }),
+    { status: true },
+  ),
   vlan: one(
     element('vlan', {
       trunk: attr(yesNo),

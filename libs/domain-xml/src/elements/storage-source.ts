@@ -23,6 +23,7 @@ import {
   type ReadContext,
 } from '../schema';
 import { deviceSeclabel, pciLocation } from './device-info';
+import { imagePrivateData } from './private-data';
 
 export const storageTypes = ['file', 'block', 'dir', 'network', 'volume', 'nvme', 'vhostuser', 'vhostvdpa'] as const;
 export const storageType = oneOf(...storageTypes);
@@ -111,7 +112,7 @@ export interface DataStore {
   source?: StorageSource | undefined;
 }
 
-const sourceFields = {
+export const sourceFields = {
   file: attr(string),
   fdgroup: attr(string),
   dev: attr(string),
@@ -127,11 +128,16 @@ const sourceFields = {
   name: attr(string),
   query: attr(string),
   tls: attr(yesNo),
+  tlsFromConfig: attr(uint, { status: true }),
   tlsHostname: attr(string),
   pool: attr(string),
   volume: attr(string),
   mode: attr(oneOf('host', 'direct')),
   startupPolicy: attr(oneOf('mandatory', 'requisite', 'optional')),
+  /** What a volume of a pool turned out to be, and where. */
+  actualType: attr(storageType, { status: true }),
+  actualFile: attr(string, { name: 'file', status: true }),
+  actualDev: attr(string, { name: 'dev', status: true }),
   index: attr(positive, { live: 'input', refuse: ['XML_ERROR', (raw) => `invalid storage source index '${raw}'`] }),
   hosts: many(host),
   snapshot: one(element('snapshot', { name: attr(string) })),
@@ -163,6 +169,7 @@ const sourceFields = {
   auth: one(auth),
   encryption: one(encryption),
   reservations: one(reservations),
+  privateData: one(imagePrivateData, { status: true }),
   dataStore: one(dataStore),
 };
 
@@ -172,8 +179,14 @@ export type StorageSource = Model<typeof sourceFields>;
 export type StorageType = (typeof storageTypes)[number];
 
 function refineSource(source: StorageSource, _xml: unknown, context: ReadContext): void {
+  if (source.actualType !== undefined) {
+    const { file, dev } = source;
+    Object.assign(source, { file: undefined, dev: undefined, actualFile: file, actualDev: dev });
+  }
   // A label that is only not set yet says nothing about a definition.
   if (!context.live) source.seclabels = source.seclabels.filter(({ labelskip }) => labelskip === undefined);
+  // The one protocol whose port is written down when the document leaves it out.
+  if (source.protocol === 'vxhs') for (const host of source.hosts) host.port ??= 9999;
   for (const { transport, socket, name } of source.hosts) {
     if (transport === 'unix' && socket === undefined) context.fault('XML_ERROR', 'missing socket for unix transport');
     if (transport !== 'unix' && socket !== undefined)

@@ -23,7 +23,7 @@ import {
   type Model,
   type ReadContext,
 } from '../schema';
-import { iotune } from './disk';
+import { throttlegroup } from './disk';
 
 const cpus = (raw: string) => `Failed to parse bitmap '${raw}'`;
 const cpusetOptions = { refuse: ['INVALID_ARG', cpus] } as const;
@@ -254,5 +254,5 @@ export const resource = element('resource', {
 });
 
 export const throttlegroups = element('throttlegroups', {
-  groups: many({ ...iotune, name: 'throttlegroup' }),
+  groups: many(throttlegroup),
 });

@@ -50,7 +50,8 @@ function compileFields(element: Element): Compiled {
       ({ field: { kind, implied, options } }) =>
         kind === 'many' || kind === 'leaves' || implied || options.default !== undefined || options.required,
     ),
-    attributeNamed: new Map(attributes.map((entry) => [entry.name, entry])),
+    // Of two with one name the first is read; `refine` may move it.
+    attributeNamed: new Map([...attributes].reverse().map((entry) => [entry.name, entry])),
     childNamed: new Map(children.map((entry) => [entry.name, entry])),
     unitAttribute: [...attributes, ...(text ? [text] : [])].some((entry) => entry.field.value?.unit !== undefined),
     alsoReads: new Set(element.options.alsoReads),

@@ -40,6 +40,8 @@ export interface FieldOptions<T> {
   /** Describes a running guest (or does with this value): ignored in and left out of an inactive definition.
    * `input`: only ignored; what has it is a running guest's anyway. */
   readonly live?: boolean | 'input' | ((value: T) => boolean);
+  /** A manager's own note on a running guest: only in status documents, unknown elsewhere. */
+  readonly status?: boolean;
   /** Written only when secrets are asked for. */
   readonly secret?: boolean;
   /** Where the field has a meaning; elsewhere it counts as unknown. */
@@ -99,7 +101,8 @@ export interface ElementOptions<M> {
 
 /** For whom a document is written. */
 export interface View {
-  readonly view: 'inactive' | 'live';
+  /** `status`: live, and what a manager must remember of the guest to find it again. */
+  readonly view: 'inactive' | 'live' | 'status';
   readonly secrets: boolean;
   /** For another host: without what only this manager understands. */
   readonly migratable: boolean;

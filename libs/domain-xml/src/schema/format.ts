@@ -67,7 +67,8 @@ function write(
 function isWritten({ key, field }: Entry, model: Loose, parent: Loose, view: View): boolean {
   const value = model[key];
   if (value === undefined) return false;
-  const { live, secret, omit, when } = field.options;
+  const { live, status, secret, omit, when } = field.options;
+  if (status && view.view !== 'status') return false;
   if (live && view.view === 'inactive' && (live === true || (live !== 'input' && live(value as never)))) return false;
   if (secret && !view.secrets) return false;
   if (omit !== undefined && value === omit) return false;

@@ -20,8 +20,8 @@ export function toJson(declared: Element, model: Loose, view: View): Loose {
   for (const key in fields) {
     const field = fields[key] as Field;
     const value = model[key];
-    const { live, secret } = field.options;
-    if (value === undefined || (secret && !view.secrets)) continue;
+    const { live, status, secret } = field.options;
+    if (value === undefined || status || (secret && !view.secrets)) continue;
     if (live && view.view === 'inactive' && (live === true || (live !== 'input' && live(value as never)))) continue;
     if (Array.isArray(value)) {
       if (value.length === 0) continue;
@@ -52,7 +52,9 @@ function readObject(declared: Element, json: unknown, path: string, faults: stri
     return {};
   }
   const { fields } = variantOf(declared, given);
-  for (const key in given) if (!Object.hasOwn(fields, key)) faults.push(`${path}${path && '.'}${key} is not known`);
+  for (const key in given)
+    if (!Object.hasOwn(fields, key) || fields[key]?.options.status)
+      faults.push(`${path}${path && '.'}${key} is not known`);
   const model = emptyModel({ ...declared, fields });
   for (const key in fields) {
     const field = fields[key] as Field;
@@ -137,6 +139,7 @@ class SchemaWriter {
     const properties: Loose = {};
     const required: string[] = [];
     for (const [key, field] of Object.entries(element.fields)) {
+      if (field.options.status) continue;
       properties[key] = this.#field(field);
       if (field.options.required) required.push(key);
     }

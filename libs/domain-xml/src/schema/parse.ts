@@ -7,8 +7,8 @@ import type { Condition, Element, Field, ReadContext } from './field';
 import { unitScale, type Value } from './value';
 
 export interface ParseOptions {
-  /** `inactive` ignores what only a running guest has. */
-  readonly mode: 'inactive' | 'live';
+  /** `inactive` ignores what only a running guest has; `status` reads a manager's own notes on it, too. */
+  readonly mode: 'inactive' | 'live' | 'status';
   /** What is done with elements and attributes that are not declared; `refuse` unless told otherwise. */
   readonly unknown?: 'refuse' | 'warn';
 }
@@ -29,9 +29,11 @@ class Reader implements ReadContext {
   readonly faults = new Faults();
   readonly warnings: Warning[] = [];
   readonly #refuse: boolean;
+  readonly #status: boolean;
 
   constructor({ mode, unknown = 'refuse' }: ParseOptions) {
-    this.live = mode === 'live';
+    this.live = mode !== 'inactive';
+    this.#status = mode === 'status';
     this.#refuse = unknown === 'refuse';
   }
 
@@ -84,7 +86,7 @@ class Reader implements ReadContext {
     let conditional = false;
     for (const name in source.attributes) {
       const entry = attributeNamed.get(name);
-      if (entry === undefined) {
+      if (entry === undefined || this.#isForeign(entry)) {
         if (name.startsWith('xmlns') || (name === 'unit' && unitAttribute) || alsoReads.has(name)) continue;
         this.unknown(`attribute '${name}' of <${source.name}> is not supported`, source, name);
       } else if (this.#wanted(entry)) {
@@ -111,11 +113,16 @@ class Reader implements ReadContext {
     const { childNamed, alsoReads } = compile(element);
     for (const child of source.children) {
       const entry = childNamed.get(child.name);
-      if (entry === undefined || !holds(entry.field.options.when, model, parent)) {
+      if (entry === undefined || this.#isForeign(entry) || !holds(entry.field.options.when, model, parent)) {
         if (alsoReads.has(child.name)) continue;
         this.unknown(`element <${child.name}> inside <${source.name}> is not supported`, child);
       } else if (this.#wanted(entry)) this.#child(model, entry, child);
     }
+  }
+
+  /** Belongs into another kind of document. */
+  #isForeign({ field }: Entry): boolean {
+    return field.options.status === true && !this.#status;
   }
 
   #wanted({ field }: Entry): boolean {

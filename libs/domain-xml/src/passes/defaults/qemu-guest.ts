@@ -185,7 +185,7 @@ function fillCells({ cpu, vcpu }: Domain): void {
   if (rest.length > 0) first.cpus = formatSet([...(parseSet(first.cpus ?? '') ?? []), ...rest].sort((a, b) => a - b));
 }
 
-function addAudio({ devices }: Domain): void {
+export function addAudio({ devices }: Domain): void {
   if (devices.audios.length > 0) return;
   const types = devices.graphics.map((one) => one.type);
   const shown = types.includes('spice') ? 'spice' : types.find((one) => one === 'vnc');
