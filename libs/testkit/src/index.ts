@@ -4,7 +4,7 @@ export { eventually, type EventuallyOptions } from './eventually';
 export { freePort, startNatsServer, type NatsServer, type NatsServerOptions } from './nats-server';
 export { descendants, isAlive, processEntry, type ProcessEntry } from './process-table';
 export { checkout, findProgram } from './programs';
-export { needsProgram, needsRoot, requirement, type Requirement } from './requirement';
+export { needsContainers, needsProgram, needsRoot, requirement, type Requirement } from './requirement';
 export { Stack, type ContainerSpec, type GuestSpec, type StackOptions } from './stack';
 export {
   startProcess,

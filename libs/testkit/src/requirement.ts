@@ -4,6 +4,7 @@
  * Without it the test is skipped, never silently: the reason is printed, and kept for the summary of the whole run in the
  * file that VIRTBUS_TEST_SKIPS names, one JSON object a line: `{test, needs}`.
  */
+import { spawnSync } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
 import { findProgram } from './programs';
 
@@ -40,6 +41,19 @@ export function needsProgram(name: string): Requirement {
 
 export function needsRoot(): Requirement {
   return requirement('root', () => process.getuid?.() === 0);
+}
+
+/** What it takes to run a container: root, lxc, what its root file system is made of, and a machine that allows namespaces. */
+export function needsContainers(): Requirement {
+  const programs = ['lxc-start', 'busybox', 'unshare'];
+  const namespaces = ['--mount', '--pid', '--fork', '--net', '--uts', '--ipc', 'true'];
+  return requirement(
+    'root, lxc, busybox-static and namespaces',
+    () =>
+      process.getuid?.() === 0 &&
+      programs.every((program) => findProgram(program) !== undefined) &&
+      spawnSync('unshare', namespaces, { timeout: 10_000 }).status === 0,
+  );
 }
 
 function holds(probe: () => boolean): boolean {
