@@ -18,7 +18,7 @@ export interface Score {
 }
 
 /** Runs all cases of one kit. */
-export type Runner = (kit: Kit) => Score[];
+export type Runner = (kit: Kit) => Score[] | Promise<Score[]>;
 
 export class Kit {
   constructor(

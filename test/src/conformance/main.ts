@@ -30,10 +30,13 @@ if (!existsSync(values.kits)) {
   process.exit(2);
 }
 if (values['start-qemu']) void tellStarts(values.kits);
-else tellScores(values.kits, values);
+else void tellScores(values.kits, values);
 
-function tellScores(kits: string, { kit, all, json }: { kit?: string; all: boolean; json?: string }): void {
-  const { scores, withoutRunner } = runKits(kits, kit);
+async function tellScores(
+  kits: string,
+  { kit, all, json }: { kit?: string; all: boolean; json?: string },
+): Promise<void> {
+  const { scores, withoutRunner } = await runKits(kits, kit);
   if (scores.length + withoutRunner.length === 0) {
     console.error(`there is no kit${kit === undefined ? '' : ` named '${kit}'`} in ${kits}`);
     process.exit(2);

@@ -3,6 +3,7 @@ import { domainXmlQemu } from './domain-xml-qemu';
 import { genericDomainXml } from './generic-domain-xml';
 import { lxc } from './lxc';
 import { Kit, type Runner, type Score } from './kit';
+import { qmpCapabilities } from './qmp-capabilities';
 import { statusXml } from './status-xml';
 import { storage } from './storage';
 
@@ -10,6 +11,7 @@ const runners: Readonly<Record<string, Runner>> = {
   'domain-xml-qemu': domainXmlQemu,
   'generic-domain-xml': genericDomainXml,
   lxc,
+  'qmp-capabilities': qmpCapabilities,
   'status-xml': statusXml,
   storage,
 };
@@ -20,14 +22,14 @@ export interface Outcome {
   readonly withoutRunner: readonly string[];
 }
 
-export function runKits(folder: string, only?: string): Outcome {
+export async function runKits(folder: string, only?: string): Promise<Outcome> {
   const scores: Score[] = [];
   const withoutRunner: string[] = [];
   for (const kit of Kit.all(folder)) {
     if (only !== undefined && kit.name !== only) continue;
     const run = runners[kit.name];
     if (run === undefined) withoutRunner.push(kit.name);
-    else scores.push(...run(kit));
+    else scores.push(...(await run(kit)));
   }
   return { scores, withoutRunner };
 }

@@ -47,6 +47,7 @@ export {
   smartcardProps,
 } from './character';
 export { inputProps } from './input';
+export { deriveCapabilities, probeRulesDigest, type ProbeCommands, type QmpPeer } from './probe';
 export { rngObject, rngProps } from './rng';
 export { balloonProps } from './balloon';
 export { watchdogProps } from './watchdog';

@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { access, constants, readFile, realpath, stat } from 'node:fs/promises';
 import { release } from 'node:os';
-import * as rules from './flag-rules';
+import { probeRulesDigest } from '@virtbus/domain-xml';
 
 /** Directories from which QEMU loads its modules, as distributions build it. */
 const MODULE_DIRECTORIES = [
@@ -16,9 +16,6 @@ const MODULE_DIRECTORIES = [
 ];
 
 export type Fingerprint = Readonly<Record<string, string | number | boolean | null>>;
-
-/** Changes whenever a rule does, so that a new release of ours asks again. */
-const rulesDigest = createHash('sha256').update(JSON.stringify(rules)).digest('hex').slice(0, 16);
 
 /** @throws ENOENT when there is no such binary. */
 export async function fingerprint(emulator: string): Promise<Fingerprint> {
@@ -34,7 +31,8 @@ export async function fingerprint(emulator: string): Promise<Fingerprint> {
     ),
   ]);
   return {
-    rules: rulesDigest,
+    // A new release of ours asks again when its rules have changed.
+    rules: probeRulesDigest,
     path,
     ctimeMs: binary.ctimeMs,
     size: binary.size,

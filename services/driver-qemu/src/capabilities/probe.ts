@@ -4,10 +4,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type QemuCapabilities } from '@virtbus/domain-xml';
+import { deriveCapabilities, type QemuCapabilities, type QmpPeer } from '@virtbus/domain-xml';
 import { type Launched, MONITOR_FD, launch, terminate } from '../process';
-import { deriveCapabilities } from './derive';
-import { type QmpPeer } from './facts';
+import { QmpError } from '../qmp';
 
 /** The oldest QEMU that guests are run with. */
 const OLDEST_QEMU = 6_002_000;
@@ -27,7 +26,7 @@ export async function probe(emulator: string, useKvm: boolean): Promise<QemuCapa
   const start = async (accelerators: string): Promise<QmpPeer> => {
     const launched = await startEmpty(emulator, directory, accelerators);
     running.push(launched);
-    return launched.qmp;
+    return { ask: (command, args) => launched.qmp.executeRaw(command, args).catch(noneIfRefused) };
   };
   try {
     const capabilities = await deriveCapabilities(emulator, await start(useKvm ? 'kvm:tcg' : 'tcg'), () =>
@@ -45,6 +44,11 @@ export async function probe(emulator: string, useKvm: boolean): Promise<QemuCapa
     );
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** That QEMU lacks something is an answer. */
+function noneIfRefused(error: unknown): undefined {
+  if (!(error instanceof QmpError)) throw error;
 }
 
 function startEmpty(emulator: string, directory: string, accelerators: string): Promise<Launched> {

@@ -3,19 +3,14 @@
  *
  * Only fields that somebody reads are typed. `undefined` arguments: the command takes none.
  */
+import type { ProbeCommands } from '@virtbus/domain-xml';
 import {
   type BlockNode,
   type BlockStatsEntry,
-  type CommandLineOption,
-  type CpuModel,
-  type CpuDefinition,
   type HotpluggableCpu,
-  type MachineType,
   type MemoryDevice,
   type MigrationInfo,
-  type ObjectProperty,
   type RunState,
-  type SchemaEntry,
   type VcpuInfo,
 } from './results';
 
@@ -33,15 +28,12 @@ type Id = { id: string };
 /** An object whose further members depend on a discriminator (driver, type, qom-type). */
 type Open<Known> = Known & Record<string, unknown>;
 
-export interface QmpCommandMap {
+export interface QmpCommandMap extends ProbeCommands {
   qmp_capabilities: Command<{ enable?: string[] } | undefined>;
 
   'query-status': Query<{ status: RunState; running: boolean; singlestep?: boolean }>;
   'query-name': Query<{ name?: string }>;
   'query-uuid': Query<{ UUID: string }>;
-  'query-version': Query<{ qemu: { major: number; minor: number; micro: number }; package: string }>;
-  'query-target': Query<{ arch: string }>;
-  'query-kvm': Query<{ enabled: boolean; present: boolean }>;
   'query-chardev': Query<{ label: string; filename: string; 'frontend-open': boolean }[]>;
   'query-cpus-fast': Query<VcpuInfo[]>;
   'query-hotpluggable-cpus': Query<HotpluggableCpu[]>;
@@ -86,7 +78,6 @@ export interface QmpCommandMap {
   'migrate-set-parameters': Command<Record<string, unknown>>;
   'query-migrate-parameters': Query<Record<string, unknown>>;
   'migrate-set-capabilities': Command<{ capabilities: { capability: string; state: boolean }[] }>;
-  'query-migrate-capabilities': Query<{ capability: string; state: boolean }[]>;
   'dump-guest-memory': Command<{ paging: boolean; protocol: string; detach?: boolean; format?: string }>;
 
   cont: Query<None>;
@@ -117,17 +108,6 @@ export interface QmpCommandMap {
   'qom-set': Command<{ path: string; property: string; value: unknown }>;
   'qom-list': Command<{ path: string }, { name: string; type: string }[]>;
   'human-monitor-command': Command<{ 'command-line': string; 'cpu-index'?: number }, string>;
-
-  'query-qmp-schema': Query<SchemaEntry[]>;
-  'qom-list-types': Command<{ implements?: string; abstract?: boolean } | undefined, { name: string }[]>;
-  'device-list-properties': Command<{ typename: string }, ObjectProperty[]>;
-  'qom-list-properties': Command<{ typename: string }, ObjectProperty[]>;
-  'query-machines': Query<MachineType[]>;
-  'query-cpu-definitions': Query<CpuDefinition[]>;
-  'query-cpu-model-expansion': Command<{ type: 'static' | 'full'; model: CpuModel }, { model: CpuModel }>;
-  'query-tpm-models': Query<string[]>;
-  'query-tpm-types': Query<string[]>;
-  'query-command-line-options': Command<{ option?: string } | undefined, CommandLineOption[]>;
 }
 
 export type CommandName = keyof QmpCommandMap;

@@ -3,14 +3,9 @@
  *
  * The peer may be a live monitor or a recorded conversation. A command or type that QEMU lacks is an answer ("no").
  */
-import { QmpError, type CommandArgs, type CommandName, type CommandResult, type ObjectProperty } from '../qmp';
+import { ask, askFor, type ObjectProperty, type QmpPeer } from './answers';
 import { devicePropertyFlags, objectPropertyFlags } from './flag-rules';
 import { QmpSchema } from './schema';
-
-/** Answers QMP commands; a refusal is a QmpError. */
-export interface QmpPeer {
-  executeRaw(command: string, args?: object): Promise<unknown>;
-}
 
 export interface QemuFacts {
   /** major * 1 000 000 + minor * 1000 + micro. */
@@ -30,24 +25,6 @@ export interface QemuFacts {
   readonly sgx: boolean;
 }
 
-export function ask<Name extends CommandName>(
-  peer: QmpPeer,
-  command: Name,
-  args?: CommandArgs<Name>,
-): Promise<CommandResult<Name>> {
-  return peer.executeRaw(command, args);
-}
-
-/** Undefined instead of QEMU's refusal. */
-export async function orNone<Result>(answer: Promise<Result>): Promise<Result | undefined> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof QmpError) return undefined;
-    throw error;
-  }
-}
-
 export async function gatherFacts(peer: QmpPeer): Promise<QemuFacts> {
   const version = await ask(peer, 'query-version');
   const { major, minor, micro } = version.qemu;
@@ -57,7 +34,7 @@ export async function gatherFacts(peer: QmpPeer): Promise<QemuFacts> {
     rules: Record<string, readonly [string, string]>,
   ): Promise<void> => {
     for (const typename of new Set(Object.values(rules).map(([type]) => type))) {
-      const found = await orNone(ask(peer, command, { typename }));
+      const found = await askFor(peer, command, { typename });
       if (found) properties.set(typename, new Map(found.map((property) => [property.name, property])));
     }
   };
@@ -75,10 +52,10 @@ export async function gatherFacts(peer: QmpPeer): Promise<QemuFacts> {
     options: new Map(options.map((each) => [each.option, new Set(each.parameters.map((one) => one.name))])),
     migration: new Set((await ask(peer, 'query-migrate-capabilities')).map((one) => one.capability)),
     tpm: new Set([
-      ...((await orNone(ask(peer, 'query-tpm-models'))) ?? []),
-      ...((await orNone(ask(peer, 'query-tpm-types'))) ?? []),
+      ...((await askFor(peer, 'query-tpm-models')) ?? []),
+      ...((await askFor(peer, 'query-tpm-types')) ?? []),
     ]),
-    sev: (await orNone(peer.executeRaw('query-sev-capabilities'))) !== undefined,
-    sgx: (await orNone(peer.executeRaw('query-sgx-capabilities'))) !== undefined,
+    sev: (await askFor(peer, 'query-sev-capabilities')) !== undefined,
+    sgx: (await askFor(peer, 'query-sgx-capabilities')) !== undefined,
   };
 }

@@ -6,7 +6,7 @@
  * where `arg-type` and `ret-type` enter a command, a plain word enters a member, `+x` the variant x of a union, and the
  * last step may be `^x` (value x of an enum) or `$x` (feature x). Arrays are entered without being named.
  */
-import { type SchemaEntry } from '../qmp';
+import type { SchemaEntry } from './answers';
 
 export class QmpSchema {
   private readonly entries: ReadonlyMap<string, SchemaEntry>;

@@ -1,15 +1,9 @@
 /**
  * Turns one probing conversation (two, when KVM works) into the `QemuCapabilities` of a binary.
  */
-import {
-  type AcceleratorCapabilities,
-  type CpuModel,
-  type HostCpu,
-  type MachineType,
-  type QemuCapabilities,
-} from '@virtbus/domain-xml';
-import { type CpuDefinition, type CpuModel as QmpCpuModel, type MachineType as QmpMachine } from '../qmp';
-import { ask, gatherFacts, orNone, type QmpPeer } from './facts';
+import type { AcceleratorCapabilities, CpuModel, HostCpu, MachineType, QemuCapabilities } from '../../capabilities';
+import { ask, askFor, type CpuDefinition, type QmpCpuModel, type QmpMachine, type QmpPeer } from './answers';
+import { gatherFacts } from './facts';
 import { deriveFlags } from './flags';
 import { hypervFeaturesOf } from './hyperv';
 
@@ -84,7 +78,7 @@ function cpuModel(definition: CpuDefinition): CpuModel {
  */
 async function expandHostCpu(peer: QmpPeer, name: string): Promise<HostCpu | undefined> {
   const expand = (model: QmpCpuModel): Promise<{ model: QmpCpuModel } | undefined> =>
-    orNone(ask(peer, 'query-cpu-model-expansion', { type: 'static', model }));
+    askFor(peer, 'query-cpu-model-expansion', { type: 'static', model });
   const migratable = await expand({ name });
   const all = await expand({ name, props: { migratable: false } });
   if (!migratable) return undefined;

@@ -2,7 +2,7 @@
  * Which Hyper-V enlightenments KVM offers here: libvirt's feature name → QEMU's CPU property that `hv-passthrough`
  * switches on where it can.
  */
-import { ask, orNone, type QmpPeer } from './facts';
+import { askFor, type QmpPeer } from './answers';
 
 /** In libvirt's order. Spinlocks is a number and vendor_id a string in QEMU, the others are switches. */
 const enlightenments: Readonly<Record<string, string>> = {
@@ -28,7 +28,7 @@ const enlightenments: Readonly<Record<string, string>> = {
 /** Undefined when QEMU cannot say. */
 export async function hypervFeaturesOf(peer: QmpPeer): Promise<string[] | undefined> {
   const model = { name: 'host', props: { migratable: false, 'hv-passthrough': true } };
-  const expanded = await orNone(ask(peer, 'query-cpu-model-expansion', { type: 'full', model }));
+  const expanded = await askFor(peer, 'query-cpu-model-expansion', { type: 'full', model });
   const properties = expanded?.model.props;
   if (!properties) return undefined;
   const offered = ([, property]: [string, string]): boolean =>

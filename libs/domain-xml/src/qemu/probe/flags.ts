@@ -1,5 +1,5 @@
 /** Derives libvirt's capability flags from what QEMU has told (facts.ts) by the rules (flag-rules.ts). */
-import { type QemuFacts } from './facts';
+import type { QemuFacts } from './facts';
 import * as rules from './flag-rules';
 
 export function deriveFlags(facts: QemuFacts): Set<string> {
