@@ -1,0 +1,75 @@
+/** The header extensions of qcow2: magic, length, data, padded to a multiple of 8, up to the magic 0. */
+import { nameOf } from './bytes';
+import type { Qcow2Header } from './qcow2';
+import type { HeaderBytes } from './types';
+
+export const extension = { end: 0, backingFormat: 0xe2792aca, dataFile: 0x44415441, encryption: 0x0537be77 } as const;
+
+/** QEMU keeps the name of a format in 16 bytes. */
+const longestFormat = 15;
+const longestName = 1023;
+const dataFileFeature = 4n;
+
+export interface Extensions {
+  readonly backingFormat?: string;
+  readonly dataFile?: string;
+  readonly encryptionHeader: boolean;
+  /** Where the next extension could be written: at the end magic. */
+  readonly end: number;
+}
+
+/** One extension and where it stands: `at` is its magic, `next` the magic after it. */
+export interface ExtensionAt {
+  readonly magic: number;
+  readonly at: number;
+  readonly length: number;
+  readonly next: number;
+}
+
+/** Offset at which extensions must have ended: the backing name, or the end of the first cluster. */
+export function extensionLimit({ backingOffset, clusterBits }: Qcow2Header): number {
+  return backingOffset === 0n ? 1 << clusterBits : Number(backingOffset);
+}
+
+/** Every extension in its order; the last one is the end, when there is one. */
+export async function* walkExtensions(header: Qcow2Header, bytes: HeaderBytes): AsyncGenerator<ExtensionAt> {
+  const limit = extensionLimit(header);
+  for (let at = header.headerLength; at < limit;) {
+    const head = await bytes.upTo(at, 8);
+    // A file may end within its first cluster; what is not there reads as zeros.
+    const magic = head.length < 4 ? extension.end : head.readUInt32BE(0);
+    const length = head.length < 8 ? 0 : head.readUInt32BE(4);
+    if (magic === extension.end) {
+      yield { magic, at, length: 0, next: at };
+      return;
+    }
+    if (length > limit - at - 8) bytes.refuse(`the header extension at byte ${at} is too large`);
+    const next = at + 8 + Math.ceil(length / 8) * 8;
+    yield { magic, at, length, next };
+    at = next;
+  }
+}
+
+export async function readExtensions(header: Qcow2Header, bytes: HeaderBytes): Promise<Extensions> {
+  const found: { backingFormat?: string; dataFile?: string } = {};
+  let encryptionHeader = false;
+  let end = header.headerLength;
+  const text = async ({ at, length }: ExtensionAt, longest: number, what: string): Promise<string> => {
+    if (length > longest) bytes.refuse(`${what} is ${length} bytes long, more than ${longest}`);
+    return nameOf(await bytes.take(at + 8, length, what), what, bytes);
+  };
+  for await (const one of walkExtensions(header, bytes)) {
+    end = one.at;
+    if (one.magic === extension.backingFormat) {
+      found.backingFormat = await text(one, longestFormat, 'the backing format');
+    } else if (one.magic === extension.dataFile && (header.incompatible & dataFileFeature) !== 0n) {
+      if (one.length === 0) bytes.refuse('invalid empty data-file definition');
+      found.dataFile = await text(one, longestName, 'the name of the data file');
+    } else if (one.magic === extension.encryption) {
+      if (header.crypt !== 2 || one.length !== 16) bytes.refuse('its encryption header belongs to no encryption');
+      encryptionHeader = true;
+    }
+    if (one.magic !== extension.end) end = one.next;
+  }
+  return { ...found, encryptionHeader, end };
+}

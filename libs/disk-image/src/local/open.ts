@@ -1,0 +1,153 @@
+/**
+ * Opens images that lie on this machine.
+ *
+ * Opening can do harm (a watchdog device starts, a fifo waits for ever), so a file is looked at first, opened without blocking, and
+ * looked at again. Nothing in the kernel's file systems is an image. What only a header names must be a regular file.
+ */
+import { constants, type BigIntStats } from 'node:fs';
+import { open, readlink, stat, type FileHandle } from 'node:fs/promises';
+import { VirtError } from '@virtbus/shared';
+import type { OpenImage } from '../chain/types';
+import type { OpenedImage } from '../reader';
+import { deviceIdentity, deviceNumber, fileIdentity } from './identity';
+import { isKernels, readMounts, type Mount, type Mounts } from './mounts';
+
+export interface LocalImagesOptions {
+  /** Name of this machine in identities; the same whenever it is asked. */
+  readonly machine: string;
+  /** Devices that a header may name nevertheless, as an administrator allows: a volume group, say. */
+  readonly mayName?: ((path: string) => boolean) | undefined;
+}
+
+/** Opens files and devices of this machine for one look at them; undefined for places elsewhere. */
+export function localImages({ machine, mayName = () => false }: LocalImagesOptions): OpenImage {
+  let mounts: Promise<Mounts> | undefined;
+  return async (location, trust) => {
+    if (location.type !== 'file' && location.type !== 'block' && location.type !== 'dir') return undefined;
+    const { path } = location;
+    const seen = await looked(path);
+    mounts ??= readMounts();
+    const here = (await mounts).get(deviceNumber(seen.dev)) ?? [];
+    mustBeAnImage(path, seen, here);
+    if (trust === 'named' && !seen.isFile() && !mayName(path)) {
+      refuse(
+        path,
+        `the header of an image names it, and it is a ${kindOf(seen)}; only the domain's document may do that`,
+      );
+    }
+    if (seen.isDirectory()) return folder(machine, path, seen, here);
+    return openedImage(machine, path, seen, here);
+  };
+}
+
+const refuse = (image: string, detail: string): never => {
+  throw new VirtError('IMAGE_INVALID', { image, detail });
+};
+
+function mustBeAnImage(path: string, stats: BigIntStats, mounts: readonly Mount[]): void {
+  if (stats.isDirectory() || stats.isFile()) {
+    const [mount] = mounts;
+    if (mount && isKernels(mount)) refuse(path, `it lies in a file system of the kernel (${mount.type})`);
+  } else if (!stats.isBlockDevice()) {
+    refuse(path, `it is a ${kindOf(stats)}`);
+  }
+}
+
+function kindOf(stats: BigIntStats): string {
+  if (stats.isDirectory()) return 'folder';
+  if (stats.isBlockDevice()) return 'block device';
+  if (stats.isCharacterDevice()) return 'character device';
+  return stats.isFIFO() ? 'fifo' : 'socket';
+}
+
+const folder = async (
+  machine: string,
+  path: string,
+  stats: BigIntStats,
+  mounts: readonly Mount[],
+): Promise<OpenedImage> => ({
+  kind: 'dir',
+  size: 0,
+  identity: await fileIdentity(machine, stats, mounts, () => Promise.resolve(path)),
+  read: () => Promise.resolve(Buffer.alloc(0)),
+  close: () => Promise.resolve(),
+});
+
+async function openedImage(
+  machine: string,
+  path: string,
+  seen: BigIntStats,
+  mounts: readonly Mount[],
+): Promise<OpenedImage> {
+  const file = await opened(path);
+  try {
+    const stats = await file.stat({ bigint: true });
+    if (stats.ino !== seen.ino || stats.dev !== seen.dev) refuse(path, 'it was replaced while it was opened');
+    const isBlock = stats.isBlockDevice();
+    return {
+      kind: isBlock ? 'block' : 'file',
+      size: isBlock ? await lengthOfDevice(stats) : Number(stats.size),
+      identity: isBlock
+        ? await deviceIdentity(machine, stats)
+        : await fileIdentity(machine, stats, mounts, () => readlink(`/proc/self/fd/${file.fd}`)),
+      read: (offset, length) => readExactly(file, path, offset, length),
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+async function opened(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  } catch (cause) {
+    return failed(`Cannot access storage file '${path}'`, cause);
+  }
+}
+
+async function looked(path: string): Promise<BigIntStats> {
+  try {
+    return await stat(path, { bigint: true });
+  } catch (cause) {
+    return failed(`Cannot access storage file '${path}'`, cause);
+  }
+}
+
+async function readExactly(file: FileHandle, path: string, offset: number, length: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(length);
+  let done = 0;
+  while (done < length) {
+    const { bytesRead } = await file
+      .read(bytes, done, length - done, offset + done)
+      .catch((cause: unknown) => failed(`Cannot read '${path}'`, cause));
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return bytes.subarray(0, done);
+}
+
+/** The kernel tells the length of a block device in sectors. */
+async function lengthOfDevice(stats: BigIntStats): Promise<number> {
+  const file = await open(`/sys/dev/block/${deviceNumber(stats.rdev)}/size`);
+  try {
+    return Number((await file.readFile('utf8')).trim()) * 512;
+  } finally {
+    await file.close();
+  }
+}
+
+function failed(what: string, cause: unknown): never {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  const told: Record<string, string> = {
+    ENOENT: 'No such file or directory',
+    ENOTDIR: 'Not a directory',
+    EACCES: 'Permission denied',
+    EPERM: 'Operation not permitted',
+    ELOOP: 'Too many levels of symbolic links',
+    ENAMETOOLONG: 'File name too long',
+    EIO: 'Input/output error',
+  };
+  throw new VirtError('SYSTEM_ERROR', { detail: `${what}: ${told[code ?? ''] ?? message}` }, { cause });
+}
