@@ -51,6 +51,12 @@ export class Output {
     this.streams.stdout.write(text);
   }
 
+  /** Bytes of somebody else's standard error. */
+  writeError(bytes: Uint8Array): void {
+    this.clearStatus();
+    this.streams.stderr.write(bytes);
+  }
+
   /** Said beside the answer, also with `--json`. */
   note(text: string): void {
     this.clearStatus();

@@ -1,6 +1,7 @@
 /** One run of `virtbus`: from the words of a command line to an exit code. Never throws. */
 import { CommanderError } from 'commander';
 import { exitCodes, failureOf, formatFailure, type Failure } from './failure';
+import { ExitWith } from './exec';
 import { Output, type Streams } from './output';
 import { buildProgram } from './program';
 
@@ -22,6 +23,7 @@ export async function run(words: readonly string[], streams: Streams, version: s
     return exitCodes.ok.code;
   } catch (thrown) {
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return exitCodes.ok.code;
+    if (thrown instanceof ExitWith) return thrown.code;
     const failure = thrown instanceof CommanderError ? wrongLine(thrown) : failureOf(thrown);
     if (failure.message) streams.stderr.write(`${formatFailure(failure, words.includes('--json'))}\n`);
     if (streams.env.VIRTBUS_DEBUG) streams.stderr.write(`${describe(thrown)}\n`);
@@ -29,9 +31,10 @@ export async function run(words: readonly string[], streams: Streams, version: s
   }
 }
 
-/** `help start` is `start --help`; nothing at all asks for help too. */
+/** `help start` is `start --help`, `chain show` is `chain-show`; nothing at all asks for help too. */
 function spelledOut(words: readonly string[]): string[] {
   if (words.length === 0) return ['--help'];
+  if (words[0] === 'chain' && words[1]) return [`chain-${words[1]}`, ...words.slice(2)];
   return words[0] === 'help' ? [...words.slice(1, 2), '--help'] : [...words];
 }
 

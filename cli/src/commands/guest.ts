@@ -1,7 +1,8 @@
 /** Reaching into a guest and behind virtbus: keys, screen, agent, QEMU's monitor. */
 import { writeFile } from 'node:fs/promises';
 import { reasonOf } from '../definition';
-import { choice, command, domain, example, flag, many, number, optional, UsageError } from '../spec';
+import { execInside } from '../exec';
+import { choice, command, domain, example, flag, many, number, optional, repeated, UsageError } from '../spec';
 
 export const sendKey = command({
   name: 'send-key',
@@ -62,6 +63,41 @@ export function commandOf(words: readonly string[]): { execute: string; argument
     throw new UsageError('<cmd>: "arguments" is not an object');
   }
   return { execute, arguments: given as Record<string, unknown> };
+}
+
+export const exec = command({
+  name: 'exec',
+  group: 'guest',
+  summary: 'Run a command inside a container; its exit code becomes ours',
+  args: { domain, command: many('program and arguments, after --') },
+  options: {
+    env: repeated('NAME=VALUE', 'added to its environment; may be given again'),
+    uid: number('N', 'user it runs as, by number inside'),
+    gid: number('N', 'group it runs as'),
+    noStdin: flag('give it no standard input'),
+  },
+  gives: 'execInDomain',
+  examples: [
+    example('exec c1 -- ps aux', 'what runs in it'),
+    example('exec c1 -- sh -c "cat >/etc/motd" <motd', 'put a file into it'),
+  ],
+  async run({ args, options, session, out }) {
+    if (args.command.length === 0) throw new UsageError('missing argument <command>');
+    const { uid, gid } = options;
+    await execInside(session, out, args.domain, {
+      command: args.command,
+      env: Object.fromEntries((options.env ?? []).map(variable)),
+      ...(uid === undefined ? {} : { uid }),
+      ...(gid === undefined ? {} : { gid }),
+      input: !options.noStdin,
+    });
+  },
+});
+
+function variable(text: string): [string, string] {
+  const [, name, value] = /^([A-Za-z_]\w*)=(.*)$/s.exec(text) ?? [];
+  if (name === undefined) throw new UsageError(`--env: '${text}' is not NAME=VALUE`);
+  return [name, value!];
 }
 
 export const agent = command({

@@ -4,7 +4,7 @@ import { autostart, create, define, dumpxml, edit, rename, undefine } from './de
 import { attach, detach, update } from './devices';
 import { attachDisk, changeMedia, detachDisk, domblklist } from './disks';
 import { events, outcome } from './events';
-import { agent, monitor, screenshot, sendKey } from './guest';
+import { agent, exec, monitor, screenshot, sendKey } from './guest';
 import { setmaxmem, setmem, setvcpus, vcpucount, vcpuinfo } from './hardware';
 import { capabilities, domcapabilities, domhost, hostInfo, hosts } from './hosts';
 import { id, name, uuid } from './identity';
@@ -26,7 +26,7 @@ export const commands: readonly CommandSpec[] = [
   ...[domstats, dommemstat, domblkstat, domifstat, domblklist, domiflist, vcpucount, vcpuinfo],
   ...[attach, detach, update, attachDisk, detachDisk, changeMedia, attachInterface, detachInterface, domifSetlink],
   ...[setmem, setmaxmem, setvcpus],
-  ...[console, sendKey, screenshot, agent, monitor],
+  ...[console, exec, sendKey, screenshot, agent, monitor],
   ...[hosts, hostInfo, domhost, capabilities, domcapabilities],
   ...[help, completion, version],
 ];

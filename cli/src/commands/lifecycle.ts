@@ -1,17 +1,23 @@
 /** Commands on a domain's life that change its state and answer at once: start, stop, pause and their kin. */
+import type { PowerMode } from '@virtbus/shared';
 import { command, domain, example, flag, UsageError, value } from '../spec';
 import { attachConsole, consoleOptions } from '../console';
 import { untilStopped } from '../wait';
 
 /** `--mode acpi,agent`. */
-const mode = value('MODE[,MODE]', 'acpi, agent: ways to ask the guest, in the order they are tried');
+const mode = value(
+  'MODE[,MODE]',
+  'acpi, agent, of a container initctl, signal: ways to ask the guest, in the order they are tried',
+);
 
-type Mode = 'acpi' | 'agent';
-export function modes(text: string | undefined): Mode[] {
+const known = ['acpi', 'agent', 'initctl', 'signal'] as const satisfies readonly PowerMode[];
+
+export function modes(text: string | undefined): PowerMode[] {
   if (text === undefined) return [];
   return text.split(',').map((each) => {
-    if (each === 'acpi' || each === 'agent') return each;
-    throw new UsageError(`--mode: '${each}' is none of acpi, agent`);
+    const found = known.find((one) => one === each);
+    if (found) return found;
+    throw new UsageError(`--mode: '${each}' is none of ${known.join(', ')}`);
   });
 }
 

@@ -1,7 +1,14 @@
-/** Console sessions: one a console at a time, streamed over the bus, ended with the guest. */
-import { type openConsole, VirtError, streamSubject, type Response } from '@virtbus/shared';
+/** Sessions inside guests, streamed over the bus: consoles, one session a console at a time, ended with the guest; commands. */
+import {
+  commandEndText,
+  type execInDomain,
+  type openConsole,
+  VirtError,
+  streamSubject,
+  type Response,
+} from '@virtbus/shared';
 import { hostStream, type Bus, type ByteStream } from '@virtbus/shared/bus';
-import type { ConsoleChannel } from './driver';
+import type { ConsoleChannel, InsideCommand } from './driver';
 
 interface Session {
   stream: ByteStream;
@@ -48,6 +55,29 @@ export class Consoles {
       if (this.sessions.get(key) === mine) this.sessions.delete(key);
     });
     return { host: this.host, device: channel.device, input: streamSubject(this.host, session, 'in') };
+  }
+
+  /** A command's input and output; its end ends the streams, and the loss of its listener ends the command. */
+  attach(
+    command: InsideCommand,
+    { session, errors }: { session: string; errors: string },
+  ): Response<typeof execInDomain> {
+    const { bus, host } = this;
+    if (!bus) throw new VirtError('INTERNAL_ERROR', { detail: 'no bus to stream a command over' });
+    const finish = (): void => command.endInput();
+    const output = hostStream(bus, host, session, (bytes) => command.write(bytes), undefined, finish);
+    const failures = hostStream(bus, host, errors, () => undefined);
+    let over = false;
+    command.onOutput((bytes, from) => (from === 'output' ? output : failures).write(bytes));
+    void command.ended.then((end) => {
+      over = true;
+      failures.end();
+      output.end(commandEndText(end));
+    });
+    void Promise.race([output.ended, failures.ended]).then(() => {
+      if (!over) command.kill();
+    });
+    return { host, input: streamSubject(host, session, 'in') };
   }
 
   /** The guest is gone, and its consoles with it. */

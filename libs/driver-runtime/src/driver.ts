@@ -7,6 +7,7 @@
 import type { Device, Domain } from '@virtbus/domain-xml';
 import {
   VirtError,
+  type CommandEnd,
   type DomainState,
   type DomainStats,
   type EventClass,
@@ -184,6 +185,20 @@ export interface Facets<G extends Guest = Guest> {
     reboot(guest: G, modes: readonly PowerMode[], signal: AbortSignal): Promise<void>;
   };
   readonly reset?: { press(guest: G, signal: AbortSignal): Promise<void> };
+/** A command that runs inside a guest. */
+export interface InsideCommand {
+  /** Resolves when there is room for more. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Its standard input ends. */
+  endInput(): void;
+  /** Nobody listens any more: end it with what it has started. */
+  kill(): void;
+  /** What it writes; nothing is lost that was written before. Reading waits for the promise. */
+  onOutput(listener: (bytes: Uint8Array, from: 'output' | 'errors') => Promise<void>): void;
+  /** Resolves when it has ended and all its output was passed on. */
+  readonly ended: Promise<CommandEnd>;
+}
+
   /** The memory that a running guest may use: its balloon, or its limit. */
   readonly memory?: { set(guest: G, kib: number, signal: AbortSignal): Promise<void> };
   readonly vcpus?: { set(guest: G, count: number, signal: AbortSignal): Promise<void> };
@@ -256,5 +271,17 @@ export function facet<G extends Guest, K extends keyof Facets<G>>(
 ): NonNullable<Facets<G>[K]> {
   const found = driver.facets[name];
   if (!found) throw new VirtError('UNSUPPORTED_BY_DRIVER', { driver: driver.name, operation: name });
+  readonly exec?: {
+    /** Throws `OPERATION_FAILED` when it cannot be run at all. */
+    run(
+      guest: G,
+      command: {
+        words: readonly string[];
+        env: Readonly<Record<string, string>>;
+        uid?: number | undefined;
+        gid?: number | undefined;
+      },
+    ): Promise<InsideCommand>;
+  };
   return found;
 }

@@ -3,21 +3,16 @@ import { mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from './eventually';
 import { descendants } from './process-table';
-import { findProgram } from './programs';
-import { requirement, type Requirement } from './requirement';
 
 const hierarchies = '/sys/fs/cgroup';
 
-/** Root, liblxc's programs, and cgroups that can be made. */
-export function needsContainers(): Requirement {
-  return requirement('containers (root, the package lxc, writable cgroups)', () => {
-    if (process.getuid?.() !== 0 || findProgram('lxc-start') === undefined) return false;
-    const unified = readdirSync(hierarchies).includes('cgroup.controllers');
-    const probe = join(hierarchies, unified ? '' : 'memory', `virtbus-test-${process.pid}`);
-    mkdirSync(probe);
-    rmdirSync(probe);
-    return true;
-  });
+/** Whether this process may make cgroups. Throws where it may not. */
+export function cgroupsWritable(): boolean {
+  const unified = readdirSync(hierarchies).includes('cgroup.controllers');
+  const probe = join(hierarchies, unified ? '' : 'memory', `virtbus-test-${process.pid}`);
+  mkdirSync(probe);
+  rmdirSync(probe);
+  return true;
 }
 
 /** Pids of the supervisors (`lxc-start`) whose containers have their files below `folder`. */

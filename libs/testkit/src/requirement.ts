@@ -6,6 +6,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
+import { cgroupsWritable } from './containers';
 import { findProgram } from './programs';
 
 export interface Requirement {
@@ -48,11 +49,12 @@ export function needsContainers(): Requirement {
   const programs = ['lxc-start', 'busybox', 'unshare'];
   const namespaces = ['--mount', '--pid', '--fork', '--net', '--uts', '--ipc', 'true'];
   return requirement(
-    'root, lxc, busybox-static and namespaces',
+    'root, lxc, busybox-static, namespaces and writable cgroups',
     () =>
       process.getuid?.() === 0 &&
       programs.every((program) => findProgram(program) !== undefined) &&
-      spawnSync('unshare', namespaces, { timeout: 10_000 }).status === 0,
+      spawnSync('unshare', namespaces, { timeout: 10_000 }).status === 0 &&
+      cgroupsWritable(),
   );
 }
 

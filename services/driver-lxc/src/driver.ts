@@ -17,7 +17,10 @@ import type { Log } from '@virtbus/shared/log';
 import { bootContainer, type ContainerHost } from './boot';
 import { domainCapabilities, hostCapabilities } from './capabilities';
 import { console } from './facets/console';
+import { execFacet } from './facets/exec';
+import { memory } from './facets/memory';
 import { power } from './facets/power';
+import { stats } from './facets/stats';
 import type { LxcGuest } from './guest';
 import { probeMachine, type Machine } from './machine';
 import { reattachContainer } from './reattach';
@@ -34,7 +37,7 @@ export interface LxcDriverOptions {
 export class LxcDriver implements Driver<LxcGuest> {
   readonly name = 'lxc';
   readonly virtTypes = ['lxc'];
-  readonly facets: Facets<LxcGuest> = { console, power };
+  readonly facets: Facets<LxcGuest>;
   /** The containers that run, by their domain's uuid. */
   private readonly guests = new Map<string, LxcGuest>();
   private readonly host: ContainerHost;
@@ -44,6 +47,7 @@ export class LxcDriver implements Driver<LxcGuest> {
     private readonly info: HostInfo,
     seccomp: string,
   ) {
+    this.facets = { console, exec: execFacet(machine.capabilities.emulator), memory, power, stats };
     this.host = { machine, seccomp, initPid: (domain) => this.initPid(domain) };
   }
 

@@ -2,13 +2,18 @@
 import {
   defineDomain,
   destroyDomain,
+  exitCodeOf,
+  execInDomain,
   rebootDomain,
   resumeDomain,
+  setMemory,
   shutdownDomain,
   startDomain,
+  statsOfDomain,
   suspendDomain,
+  type DomainEvent,
 } from '@virtbus/shared';
-import { call, type Bus } from '@virtbus/shared/bus';
+import { call, clientStream, newId, type Bus } from '@virtbus/shared/bus';
 import { eventually, needsContainers, Stack } from '@virtbus/testkit';
 
 const containers = needsContainers();
@@ -26,25 +31,129 @@ const told = async (uuid: string): Promise<string[]> =>
   (await stack.events(bus, uuid)).map(({ class: family, type, detail }) =>
     [family === 'lifecycle' ? '' : `${family}.`, type, detail ? `(${detail})` : ''].join(''),
   );
+const lastEvent = async (uuid: string): Promise<DomainEvent> => (await stack.events(bus, uuid)).at(-1)!;
+const state = (uuid: string): Promise<string> => stack.state(bus, uuid);
 
-containers.test('a container is defined, started, suspended, resumed and destroyed, each told once', async () => {
-  const { domain } = await call(bus, defineDomain, { xml: await stack.containerXml({ name: 'life' }) });
-  const { uuid } = domain;
-  expect(domain).toMatchObject({ driver: 'lxc', virtType: 'lxc', osType: 'exe', state: 'shutoff' });
-  await call(bus, startDomain, {}, { target: uuid });
-  expect(await stack.state(bus, uuid)).toBe('running(booted)');
-  await stack.consoleShows(bus, uuid, 'tiny-rootfs: booted life');
-  await call(bus, suspendDomain, {}, { target: uuid });
-  expect(await stack.state(bus, uuid)).toBe('paused(user)');
-  await call(bus, resumeDomain, {}, { target: uuid });
-  await call(bus, destroyDomain, {}, { target: uuid });
-  expect(await stack.state(bus, uuid)).toBe('shutoff(destroyed)');
-  expect(await told(uuid)).toEqual([
-    'defined(added)',
-    'resumed(unpaused)',
-    'started(booted)',
-    'suspended(paused)',
-    'resumed(unpaused)',
-    'stopped(destroyed)',
-  ]);
-});
+/** Run a command inside; what it wrote and its exit code. */
+async function run(
+  uuid: string,
+  command: string[],
+  input?: string,
+): Promise<{ code?: number | undefined; out: string; err: string }> {
+  const ids = { session: newId(), errors: newId() };
+  const [out, err]: Uint8Array[][] = [[], []];
+  const output = clientStream(bus, ids.session, (bytes) => void out!.push(bytes));
+  const errors = clientStream(bus, ids.errors, (bytes) => void err!.push(bytes));
+  const { input: subject } = await call(bus, execInDomain, { ...ids, command }, { target: uuid });
+  output.connect(subject);
+  if (input !== undefined) await output.write(Buffer.from(input));
+  await output.finish();
+  const code = exitCodeOf(await output.ended);
+  errors.end();
+  return { code, out: Buffer.concat(out!).toString(), err: Buffer.concat(err!).toString() };
+}
+
+containers.test(
+  'a container is defined, started, suspended, resumed and destroyed, each told once',
+  async () => {
+    const { domain } = await call(bus, defineDomain, { xml: await stack.containerXml({ name: 'life' }) });
+    const { uuid } = domain;
+    expect(domain).toMatchObject({ driver: 'lxc', virtType: 'lxc', osType: 'exe', state: 'shutoff' });
+    await call(bus, startDomain, {}, { target: uuid });
+    expect(await state(uuid)).toBe('running(booted)');
+    await stack.consoleShows(bus, uuid, 'tiny-rootfs: booted life');
+    await call(bus, suspendDomain, {}, { target: uuid });
+    expect(await state(uuid)).toBe('paused(user)');
+    await call(bus, resumeDomain, {}, { target: uuid });
+    await call(bus, destroyDomain, {}, { target: uuid });
+    expect(await state(uuid)).toBe('shutoff(destroyed)');
+    expect(await told(uuid)).toEqual([
+      'defined(added)',
+      'resumed(unpaused)',
+      'started(booted)',
+      'suspended(paused)',
+      'resumed(unpaused)',
+      'stopped(destroyed)',
+    ]);
+  },
+  30_000,
+);
+
+containers.test(
+  'a container that is asked to shut down ends with the status of its init',
+  async () => {
+    const { uuid } = await stack.runContainer(bus, { name: 'polite', args: ['exit-status=7'] });
+    await stack.consoleShows(bus, uuid, 'tiny-rootfs: booted');
+    await call(bus, shutdownDomain, {}, { target: uuid });
+    await eventually(() => state(uuid), 'shutoff(shutdown)');
+    expect(await lastEvent(uuid)).toMatchObject({ type: 'stopped', detail: 'shutdown', data: { exitStatus: 7 } });
+  },
+  30_000,
+);
+
+containers.test(
+  'a reboot is told once, whether it is asked for or comes from inside, and the container runs on',
+  async () => {
+    const { uuid } = await stack.runContainer(bus, { name: 'again' });
+    await stack.consoleShows(bus, uuid, 'tiny-rootfs: booted');
+    const reboots = async (): Promise<number> => (await told(uuid)).filter((one) => one === 'reboot.reboot').length;
+    const init = stack.containerInit(uuid);
+    await call(bus, rebootDomain, {}, { target: uuid });
+    await eventually(reboots, 1);
+    expect(stack.containerInit(uuid)).not.toBe(init);
+    expect(await state(uuid)).toBe('running(booted)');
+    void run(uuid, ['reboot', '-f']).catch(() => undefined);
+    await eventually(reboots, 2);
+    expect(await state(uuid)).toBe('running(booted)');
+    await call(bus, destroyDomain, {}, { target: uuid });
+  },
+  30_000,
+);
+
+containers.test(
+  'an init that is killed from outside has crashed',
+  async () => {
+    const { uuid } = await stack.runContainer(bus, { name: 'victim' });
+    process.kill(stack.containerInit(uuid), 'SIGKILL');
+    await eventually(() => state(uuid), 'shutoff(crashed)');
+    expect(await lastEvent(uuid)).toMatchObject({ type: 'stopped', detail: 'failed', data: { signal: 9 } });
+  },
+  30_000,
+);
+
+containers.test(
+  'a command inside has its own input, output, errors and exit code',
+  async () => {
+    const { uuid } = await stack.runContainer(bus, { name: 'inside' });
+    expect(await run(uuid, ['sh', '-c', 'read x; echo got $x; echo no >&2; exit 7'], 'this\n')).toEqual({
+      code: 7,
+      out: 'got this\n',
+      err: 'no\n',
+    });
+    const big = 'x'.repeat(3_000_000);
+    expect(await run(uuid, ['wc', '-c'], big)).toMatchObject({ code: 0, out: '3000000\n' });
+    const back = await run(uuid, ['head', '-c', '3000000', '/dev/zero']);
+    expect([back.code, back.out.length]).toEqual([0, 3_000_000]);
+    expect((await run(uuid, ['/bin/nothere'])).code).toBe(127);
+    await call(bus, destroyDomain, {}, { target: uuid });
+    await expect(run(uuid, ['true'])).rejects.toThrow('domain is not running');
+  },
+  30_000,
+);
+
+containers.test(
+  'statistics are those of the container, and its memory limit moves while it runs',
+  async () => {
+    const { uuid } = await stack.runContainer(bus, { name: 'counted' });
+    const { stats } = await call(bus, statsOfDomain, {}, { target: uuid });
+    expect(stats.cpu!.timeNs).toBeGreaterThan(0);
+    expect(stats.balloon).toMatchObject({ currentKiB: 65_536, maximumKiB: 65_536 });
+    expect(stats.balloon!.unusedKiB).toBeLessThan(65_536);
+    await call(bus, setMemory, { kib: 32_768 }, { target: uuid });
+    expect((await call(bus, statsOfDomain, {}, { target: uuid })).stats.balloon!.currentKiB).toBe(32_768);
+    expect(await lastEvent(uuid)).toMatchObject({ class: 'balloon', data: { actualKiB: 32_768 } });
+    await expect(call(bus, setMemory, { kib: 4 }, { target: uuid })).rejects.toThrow(/uses \d+ KiB of memory/);
+    await call(bus, destroyDomain, {}, { target: uuid });
+  },
+  30_000,
+);

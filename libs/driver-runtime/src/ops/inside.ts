@@ -1,5 +1,5 @@
 /** What reaches into the guest or looks at it: agent, keys, screen, monitor, consoles. */
-import { agentCommand, openConsole, qmpCommand, screenshot, sendKey, VirtError } from '@virtbus/shared';
+import { agentCommand, execInDomain, openConsole, qmpCommand, screenshot, sendKey, VirtError } from '@virtbus/shared';
 import { facet } from '../driver';
 import { change, guestOf, look, op } from './op';
 
@@ -52,5 +52,17 @@ export const console = op({
   run: async ({ session, device, force, backlog }, { host, actor }) => {
     const channel = facet(host.implementation, 'console').channel(guestOf(actor), device);
     return host.consoles.open({ uuid: actor.uuid, channel, session, force, backlog });
+  },
+});
+
+export const exec = op({
+  contract: execInDomain,
+  needs: 'running',
+  job: 'none',
+  once: false,
+  run: async ({ session, errors, command, env, uid, gid }, { host, actor }) => {
+    const running = await facet(host.implementation, 'exec').run(guestOf(actor), { words: command, env, uid, gid });
+    actor.log.info({ program: command[0] }, 'a command runs inside');
+    return host.consoles.attach(running, { session, errors });
   },
 });

@@ -19,6 +19,8 @@ const defaultSilenceMs = 20_000;
 export interface ByteStream {
   /** Send bytes; resolves when there is room for more. */
   write(bytes: Uint8Array): Promise<void>;
+  /** Send no more; what the other side sends still comes. */
+  finish(): Promise<void>;
   /** End the stream; the reason reaches the other side. */
   end(reason?: string): void;
   /** The reason it ended for, once it has. */
@@ -34,6 +36,8 @@ export interface ByteStreamOptions {
   sendTo: () => string;
   listenOn: string;
   onBytes: TakesBytes;
+  /** The other side sends no more. */
+  onFinish?: (() => void) | undefined;
   silenceMs?: number | undefined;
 }
 
@@ -44,10 +48,12 @@ export function hostStream(
   session: string,
   onBytes: TakesBytes,
   silenceMs?: number,
+  onFinish?: () => void,
 ): ByteStream {
   return openStream({
     bus,
     silenceMs,
+    onFinish,
     sendTo: () => streamSubject(host, session, 'out'),
     listenOn: streamSubject(host, session, 'in'),
     onBytes,
@@ -120,6 +126,10 @@ function openStream(o: ByteStreamOptions & { onMessage?: (subject: string) => vo
       if (Number.isFinite(n) && n !== expected) return close('bytes were lost with the connection', true);
       expected++;
       take(message.data, n);
+    } else if (what === 'finish') {
+      const tell = (): void => void (over || o.onFinish?.());
+      if (taking) void taking.then(tell);
+      else tell();
     } else if (what.startsWith('end')) {
       const reason = what.slice(4) || 'ended by the other side';
       if (taking) void taking.then(() => close(reason, false));
@@ -159,6 +169,7 @@ function openStream(o: ByteStreamOptions & { onMessage?: (subject: string) => vo
   return {
     ended,
     end: (reason = 'closed') => close(reason, true),
+    finish: () => (writing = writing.then(() => void (over || send('finish')))),
     write: (bytes) => (writing = writing.then(() => push(bytes))),
   };
 }

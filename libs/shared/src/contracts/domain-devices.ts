@@ -153,3 +153,40 @@ export const openConsole = contract({
   doc: 'Open a serial console as a stream of bytes in both directions; see the page on streams.',
   example: { session: 'q1w2e3r4t5y6u7i8o9p0' },
 });
+
+const streamToken = z.string().regex(/^[A-Za-z0-9]{16,40}$/);
+
+export const execInDomain = contract({
+  kind: 'cmd',
+  entity: 'domain',
+  operation: 'exec',
+  queue: false,
+  request: z.object({
+    session: streamToken.describe('of standard input and output, made by the caller as for `console`'),
+    errors: streamToken.describe('another one, for standard error'),
+    command: z.array(z.string()).min(1).max(1_024).describe('program and arguments; no shell comes between'),
+    env: z
+      .record(z.string().regex(/^[A-Za-z_]\w*$/), z.string())
+      .default({})
+      .describe('added to its environment'),
+    uid: z.number().int().nonnegative().optional().describe('user it runs as, by number inside; root when left out'),
+    gid: z.number().int().nonnegative().optional(),
+  }),
+  response: z.object({ host: z.string(), input: z.string().describe('subject of the input') }),
+  errors: ['OPERATION_INVALID', 'OPERATION_FAILED'],
+  doc: 'Run a command inside a container. Answered when it has begun; the stream ends with `exit status N` or `signal N`.',
+  example: { session: 'q1w2e3r4t5y6u7i8o9p0', errors: 'p0o9i8u7y6t5r4e3w2q1', command: ['uname', '-a'] },
+});
+
+/** How a command ended, as the last words of its stream. */
+export type CommandEnd = { exitStatus: number } | { signal: number };
+
+export const commandEndText = (end: CommandEnd): string =>
+  'signal' in end ? `signal ${end.signal}` : `exit status ${end.exitStatus}`;
+
+/** The exit code that a shell would give; undefined when the stream ended for another reason. */
+export function exitCodeOf(text: string): number | undefined {
+  const [, how, number] = /^(exit status|signal) (\d+)$/.exec(text) ?? [];
+  if (how === undefined) return undefined;
+  return how === 'signal' ? 128 + Number(number) : Number(number);
+}

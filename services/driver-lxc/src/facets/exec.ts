@@ -1,0 +1,81 @@
+/** Commands inside the container, by `lxc-attach`: in its namespaces and cgroups, with its capabilities and policies. */
+import { spawn } from 'node:child_process';
+import { dirname, join } from 'node:path';
+import type { Facets, InsideCommand } from '@virtbus/driver-runtime';
+import { VirtError, type CommandEnd } from '@virtbus/shared';
+import { constants } from 'node:os';
+import type { LxcGuest } from '../guest';
+
+type Exec = NonNullable<Facets<LxcGuest>['exec']>;
+
+/** @param emulator path of lxc-start; lxc-attach lies beside it */
+export function execFacet(emulator: string): Exec {
+  const program = join(dirname(emulator), 'lxc-attach');
+  return { run: async (guest, command) => run(program, guest, command) };
+}
+
+async function run(program: string, guest: LxcGuest, command: Parameters<Exec['run']>[1]): Promise<InsideCommand> {
+  const { lxcPath, name } = guest.place;
+  const { words, env, uid, gid } = command;
+  const odd = [...words, ...Object.values(env)].find((word) => word.includes('\0'));
+  if (odd !== undefined) throw new VirtError('INVALID_ARG', { detail: 'a word of a command cannot hold a NUL byte' });
+  const given = Object.entries({ ...defaults, ...env }).flatMap(([key, value]) => ['-v', `${key}=${value}`]);
+  const ids = [...(uid === undefined ? [] : ['-u', String(uid)]), ...(gid === undefined ? [] : ['-g', String(gid)])];
+  const args = ['-P', lxcPath, '-n', name, '-q', '--clear-env', ...given, ...ids, '--', ...words];
+  // In a group of its own, so that it can be ended with everything it has started.
+  const child = spawn(program, args, { detached: true, cwd: '/', stdio: ['pipe', 'pipe', 'pipe'] });
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', (cause) =>
+      reject(new VirtError('OPERATION_FAILED', { detail: `cannot run ${program}: ${cause.message}` }, { cause })),
+    );
+  });
+  // It may close its input before we have written all of it.
+  child.stdin.on('error', () => undefined);
+  const listening: Promise<void>[] = [];
+  let begin!: () => void;
+  const begun = new Promise<void>((resolve) => (begin = resolve));
+  const ended = new Promise<CommandEnd>((resolve) =>
+    child.once('exit', (code, signal) =>
+      resolve(signal === null ? { exitStatus: code ?? 0 } : { signal: constants.signals[signal] }),
+    ),
+  );
+  return {
+    write: (bytes) =>
+      new Promise((resolve) => {
+        // What nobody reads any more is dropped, as a pipe without reader does.
+        if (child.stdin.destroyed) resolve();
+        else child.stdin.write(bytes, () => resolve());
+      }),
+    endInput: () => child.stdin.end(),
+    kill: () => {
+      try {
+        process.kill(-child.pid!, 'SIGKILL');
+      } catch {
+        // It has just ended.
+      }
+    },
+    onOutput: (listener) => {
+      for (const from of ['output', 'errors'] as const) {
+        const stream = from === 'output' ? child.stdout : child.stderr;
+        listening.push(
+          (async () => {
+            for await (const bytes of stream) await listener(bytes as Buffer, from);
+          })().catch(() => undefined),
+        );
+      }
+      begin();
+    },
+    ended: begun.then(async () => {
+      await Promise.all(listening);
+      return ended;
+    }),
+  };
+}
+
+/** What a command finds in its environment, as a login of root would. */
+const defaults = {
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  HOME: '/root',
+  TERM: 'linux',
+};
