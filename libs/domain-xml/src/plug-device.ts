@@ -21,15 +21,29 @@ export function plugDevice(
   caps: QemuCapabilities,
   options: PrepareOptions = {},
 ): { domain: Domain; device: Device } {
+  return plugWith(domain, added, (plugged) => {
+    fillInPlace(plugged, caps, options);
+    plugAddresses(plugged, caps);
+    nameDevices(plugged);
+    checkAll(plugged, caps);
+  });
+}
+
+/**
+ * What plugging is for any hypervisor.
+ * @param complete makes the document whole again, in place: defaults, the new device's alias, checks
+ */
+export function plugWith(
+  domain: Domain,
+  added: Device,
+  complete: (plugged: Domain) => void,
+): { domain: Domain; device: Device } {
   const fresh = copyModel(added);
   const info = fresh.value as DeviceInfo;
   if (info.alias && !isUserAlias(info.alias.name)) delete info.alias;
   const before = new Set(allDevices(domain).map(({ value }) => (value as DeviceInfo).alias?.name));
   const plugged = addDevice(domain, fresh);
-  fillInPlace(plugged, caps, options);
-  plugAddresses(plugged, caps);
-  nameDevices(plugged);
-  checkAll(plugged, caps);
+  complete(plugged);
   const device = allDevices(plugged).find(
     ({ list, value }) => list === fresh.list && !before.has((value as DeviceInfo).alias?.name),
   );
