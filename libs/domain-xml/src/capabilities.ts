@@ -51,11 +51,21 @@ export interface HostCpu {
   }[];
 }
 
+/** `query-cpu-model-expansion` of a named model. */
+export interface CpuExpansion {
+  /** As CPUID tells it, e.g. `AuthenticAMD`. */
+  readonly vendor?: string;
+  /** QEMU's names of the features that are on. */
+  readonly features: readonly string[];
+}
+
 /** What is known for one accelerator. */
 export interface AcceleratorCapabilities {
   readonly machines: readonly MachineType[];
   readonly cpus: readonly CpuModel[];
   readonly hostCpu?: HostCpu;
+  /** What each named model is made of; absent when the binary does not tell. */
+  readonly models?: Readonly<Record<string, CpuExpansion>>;
 }
 
 export interface QemuCapabilities {

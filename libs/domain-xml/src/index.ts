@@ -15,4 +15,6 @@ export { plugDevice } from './plug-device';
 export * from './lxc';
 export * from './qemu';
 export * from './native';
+export * from './cpu';
+export { explainDomain, type Explanation } from './explain';
 export * from './status';

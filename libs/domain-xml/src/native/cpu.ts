@@ -1,16 +1,9 @@
 /** `-cpu`: the model, its features, and what belongs elsewhere in the document: Hyper-V, KVM, clocks. */
+import { documentName } from '../cpu/feature-names';
 import type { Domain } from '../elements/domain';
 import type { Draft, Sketch } from './draft';
 import { addTimer } from './machine';
 import { NotUnderstood } from './not-understood';
-
-/** Where libvirt's name of a feature is not QEMU's with dashes. */
-const names: Readonly<Record<string, string>> = Object.fromEntries(
-  'lahf_lm cmp_legacy nodeid_msr perfctr_core perfctr_nb fxsr_opt tsc_adjust'
-    .split(' ')
-    .map((name): [string, string] => [name.replaceAll('_', '-'), name])
-    .concat([['pclmulqdq', 'pclmuldq']]),
-);
 
 export function readCpu(draft: Draft): void {
   for (const option of draft.open('-cpu')) {
@@ -58,7 +51,7 @@ function readWord(domain: Draft['domain'], word: string): boolean {
   else if (key === 'host-phys-bits' && isOn) cpu.maxphysaddr = { mode: 'passthrough' };
   else if (key === 'l3-cache' || key === 'host-cache-info') return readCache(cpu, key, isOn);
   else if (/^(enforce|check|x-|legacy-|fill-|full-cpuid)/.test(key)) return false;
-  else cpu.features = [...(cpu.features ?? []), { name: names[key] ?? key, policy: isOn ? 'require' : 'disable' }];
+  else cpu.features = [...(cpu.features ?? []), { name: documentName(key), policy: isOn ? 'require' : 'disable' }];
   return true;
 }
 

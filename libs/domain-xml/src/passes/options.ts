@@ -1,5 +1,25 @@
 /** What the passes need to know that stands neither in the document nor in the capabilities. */
+import type { Domain } from '../elements/domain';
 import type { FirmwareDescriptor } from './firmware';
+
+/** What `prepareDomain` does one after another. */
+export type Step =
+  /** Nothing yet: the copy that all others change. */
+  | 'begin'
+  | 'order'
+  | 'common'
+  | 'memory'
+  | 'console'
+  | 'ports'
+  | 'numbers'
+  | 'machine'
+  | 'video'
+  | 'devices'
+  | 'drives'
+  | 'controllers'
+  | 'boot'
+  | 'firmware'
+  | 'addresses';
 
 export interface PrepareOptions {
   /** Gives a UUID to a domain that has none. */
@@ -12,4 +32,6 @@ export interface PrepareOptions {
   readonly firmware?: readonly FirmwareDescriptor[];
   /** Where the variables of a guest's firmware are kept when the document does not say. */
   readonly nvramDirectory?: string;
+  /** Told after each step, with the model as it is then. */
+  readonly watch?: (step: Step, domain: Domain) => void;
 }

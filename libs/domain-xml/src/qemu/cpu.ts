@@ -63,7 +63,7 @@ function hostModel({ domain, context }: Guest): string[] {
 const migratable = ({ migratable: on }: Cpu): string[] => (on === undefined ? [] : [`migratable=${onOrOff(on)}`]);
 
 /** QEMU never knew these as properties, or gave them up: they follow from other features. */
-const notProperties = new Set(['osxsave', 'ospke', 'pconfig', 'cmt', 'mbm_total', 'mbm_local']);
+export const notProperties = new Set(['osxsave', 'ospke', 'pconfig', 'cmt', 'mbm_total', 'mbm_local']);
 
 /** Names that libvirt spells in a way of its own; elsewhere an underscore is a dash. */
 const spelling: Readonly<Record<string, string>> = { pclmuldq: 'pclmulqdq' };

@@ -1,0 +1,12 @@
+/** CPUs by their features: read, compared, brought to a common ground. */
+import { cpu as declaration, type Cpu } from '../elements/cpu';
+import { formatElement } from '../schema/format';
+
+export { baselineCpu, hostModelCpu, type BaselineOptions } from './baseline';
+export { compareCpu, type CpuComparison } from './compare';
+export { cpusOfDocument } from './cpu-documents';
+export { cpuKnowledge, type CpuKnowledge } from './features';
+
+/** The `<cpu>` element. */
+export const formatCpu = (cpu: Cpu): string =>
+  formatElement(declaration, cpu, { view: 'inactive', secrets: false, migratable: false });

@@ -1,0 +1,47 @@
+/** What a definition becomes on a host, line by line, and why. */
+import type { QemuCapabilities } from '../capabilities';
+import { domain as declaration } from '../elements/domain';
+import { formatDomain, parseDomain } from '../parse-domain';
+import { nameDevices } from '../passes/aliases';
+import { prepareDomain } from '../passes/prepare';
+import type { PrepareOptions } from '../passes/options';
+import { copyModel } from '../schema';
+import { readXml } from '../xml/reader';
+import { Watcher, type Change } from './changes';
+import { readingChanges } from './reading';
+import { reasonOf, type Stage } from './reasons';
+
+export interface Explanation extends Change {
+  readonly reason: string;
+}
+
+/**
+ * Every pass of `define`, one after another, each told by what it changed; at the end the names that a start would give.
+ * Throws what reading and preparing throw.
+ */
+export function explainDomain(
+  xml: string,
+  capabilities: QemuCapabilities,
+  options: PrepareOptions = {},
+): { lines: Explanation[]; warnings: string[] } {
+  const { domain, warnings } = parseDomain(xml, { mode: 'inactive', unknown: 'warn' });
+  const understood = readXml(formatDomain(domain, { view: 'inactive', secrets: true }));
+  const told: { stage: Stage; change: Change }[] = readingChanges(readXml(xml), understood).map((change) => ({
+    stage: 'reading',
+    change,
+  }));
+  let watcher: Watcher | undefined;
+  const watch: PrepareOptions['watch'] = (step, model) => {
+    watcher ??= new Watcher(declaration, model);
+    for (const change of watcher.look(model)) told.push({ stage: step, change });
+  };
+  const prepared = prepareDomain(domain, capabilities, { ...options, watch });
+  const named = copyModel(prepared);
+  const names = new Watcher(declaration, named);
+  nameDevices(named);
+  for (const change of names.look(named)) told.push({ stage: 'start', change });
+  return {
+    lines: told.map(({ stage, change }) => ({ ...change, reason: reasonOf(stage, change, prepared) })),
+    warnings: warnings.map(({ detail, line }) => `line ${line}: ${detail}`),
+  };
+}
