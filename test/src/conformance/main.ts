@@ -1,8 +1,9 @@
 /**
- * `npm run conformance -- [--kits DIR] [--kit NAME] [--json FILE] [--all] [--start-qemu]`
+ * `npm run conformance -- [--kits DIR] [--kit NAME] [--json FILE] [--all] [--report] [--start-qemu]`
  *
  * Measures this build against recorded cases of libvirt, kit by kit. Exit code 0 when the kits were run, whatever the numbers;
- * 2 when there was nothing to run. With `--start-qemu` the installed QEMU is started with our command lines instead (as root).
+ * 2 when there was nothing to run. With `--start-qemu` the installed QEMU is started with our command lines instead (as root); with
+ * `--report` the page of the reference is written, too.
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -10,6 +11,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { findProgram } from '@virtbus/testkit';
 import { Kit } from './kit';
+import { conformancePage, pagePath } from './page';
 import { failingCases, table } from './report';
 import { runKits } from './run';
 import { startReport } from './start-qemu/report';
@@ -21,6 +23,7 @@ const { values } = parseArgs({
     kit: { type: 'string' },
     json: { type: 'string' },
     all: { type: 'boolean', default: false },
+    report: { type: 'boolean', default: false },
     'start-qemu': { type: 'boolean', default: false },
   },
 });
@@ -34,7 +37,7 @@ else void tellScores(values.kits, values);
 
 async function tellScores(
   kits: string,
-  { kit, all, json }: { kit?: string; all: boolean; json?: string },
+  { kit, all, json, report }: { kit?: string; all: boolean; json?: string; report: boolean },
 ): Promise<void> {
   const { scores, withoutRunner } = await runKits(kits, kit);
   if (scores.length + withoutRunner.length === 0) {
@@ -44,6 +47,7 @@ async function tellScores(
   console.log(table(scores));
   for (const name of withoutRunner) console.log(`${name}: no runner`);
   console.log(failingCases(scores, all ? Infinity : 8));
+  if (report) writeFileSync(pagePath, conformancePage(scores));
   if (json === undefined) return;
   const rows = scores.map(({ kit: name, kind, cases, passed }) => ({ kit: name, kind, cases, passed }));
   writeFileSync(json, `${JSON.stringify(rows, null, 2)}\n`);
