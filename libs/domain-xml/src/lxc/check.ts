@@ -79,6 +79,35 @@ const filesystems: Rule = ({ domain: { devices }, faults }) => {
     );
 };
 
+/** Only raw images, which the kernel mounts by itself. */
+const images: Rule = ({ domain: { devices }, faults }) => {
+  const check = (
+    element: string,
+    device: object,
+    driver: { type?: string | undefined; format?: string | undefined },
+  ) => {
+    const { type, format = type === 'nbd' ? 'of any format' : 'raw' } = driver;
+    if ((type === undefined || type === 'loop' || type === 'path' || type === 'default') && format === 'raw') return;
+    const where = { element, line: lineOf(device) };
+    faults.add('CONFIG_UNSUPPORTED', `an image for a container must be raw, not '${format}' by '${type}'`, where);
+  };
+  for (const filesystem of devices.filesystems) check('filesystem', filesystem, filesystem.driver ?? {});
+  for (const disk of devices.disks) check('disk', disk, { format: disk.driver?.type ?? 'raw' });
+};
+
+/** What the kernel shares among all containers or decides for itself. */
+const shared: Rule = ({ domain: { clock, numatune, vcpu }, faults }) => {
+  const refuse = (detail: string, element: string, part: object | undefined): void =>
+    faults.add('CONFIG_UNSUPPORTED', detail, { element, line: lineOf(part) });
+  if (clock.offset !== 'utc') refuse(`a container has its host's clock: offset '${clock.offset}'`, 'clock', clock);
+  if (vcpu.placement === 'auto') refuse('CPUs are not chosen by themselves: name a cpuset', 'vcpu', vcpu);
+  const memory = numatune?.memory;
+  if (memory && (memory.mode !== 'strict' || memory.nodeset === undefined))
+    refuse("memory of a container is bound with mode='strict' and a nodeset, or not at all", 'numatune', numatune);
+  if (numatune && numatune.memnodes.length > 0)
+    refuse('a container has no NUMA nodes of its own', 'memnode', numatune.memnodes[0]);
+};
+
 const cards: Rule = ({ domain: { devices, lxcNamespace }, faults }) => {
   const pairs = new Set<string>();
   for (const card of devices.interfaces) {
@@ -89,6 +118,8 @@ const cards: Rule = ({ domain: { devices, lxcNamespace }, faults }) => {
     if (name !== undefined && pairs.has(name))
       faults.add('XML_ERROR', `two interfaces have the target '${name}'`, where);
     if (name !== undefined) pairs.add(name);
+    if (card.vlan && card.type === 'direct')
+      faults.add('CONFIG_UNSUPPORTED', 'tags are set on the end of a bridge, not on a direct interface', where);
     if ((card.source?.ips.length ?? 0) + (card.source?.routes.length ?? 0) > 0)
       faults.add(
         'CONFIG_UNSUPPORTED',
@@ -145,7 +176,7 @@ const unsupported: Rule = ({ domain, faults }) => {
     faults.add('CONFIG_UNSUPPORTED', `<${element}> is not supported for containers; remove it`, { element, line });
 };
 
-const rules: readonly Rule[] = [osType, idmap, filesystems, cards, hostDevices, consoles, unsupported];
+const rules: readonly Rule[] = [osType, idmap, filesystems, images, shared, cards, hostDevices, consoles, unsupported];
 
 /** Throws one VirtError that names all faults of a container's document, defaults filled in. */
 export function checkLxc(domain: Domain, host: LxcHost): void {

@@ -1,7 +1,8 @@
 import { VirtError } from '@virtbus/shared';
 import { formatDomain, parseDomain } from '../parse-domain';
 import { lxcDomainCapabilities } from './capabilities';
-import { prepareLxcDomain } from './prepare';
+import { parseDevice, removeDevice } from '../device';
+import { plugLxcDevice, prepareLxcDomain } from './prepare';
 
 const host = { emulator: '/usr/bin/lxc-start', arches: ['x86_64', 'i686'] };
 const rootfs = "<filesystem><source dir='/srv/web'/><target dir='/'/></filesystem>";
@@ -159,6 +160,36 @@ test.each([
     ['<cputune><emulatorpin cpuset="0"/></cputune>'],
     '<emulatorpin> is not supported for containers',
   ],
+  [
+    'a guarantee of memory',
+    ['<memtune><min_guarantee>1</min_guarantee></memtune>'],
+    '<min_guarantee> is not supported for containers',
+  ],
+  ['a clock of its own', ["<clock offset='localtime'/>"], "a container has its host's clock: offset 'localtime'"],
+  [
+    'memory bound at will',
+    ["<numatune><memory mode='preferred' nodeset='0'/></numatune>"],
+    "is bound with mode='strict' and a nodeset",
+  ],
+  ['automatic CPUs', ["<vcpu placement='auto'>1</vcpu>"], 'CPUs are not chosen by themselves'],
+  [
+    'a qcow2 image',
+    [
+      '',
+      `${rootfs}<filesystem type='file'><driver type='nbd' format='qcow2'/><source file='/a'/><target dir='/b'/></filesystem>`,
+    ],
+    "must be raw, not 'qcow2' by 'nbd'",
+  ],
+  [
+    'tags on a direct card',
+    ['', `${rootfs}<interface type='direct'><source dev='eth0' mode='bridge'/><vlan><tag id='5'/></vlan></interface>`],
+    'tags are set on the end of a bridge',
+  ],
+  [
+    'a model of a card',
+    ['', `${rootfs}<interface type='ethernet'><model type='virtio'/></interface>`],
+    '<model> is not supported for containers',
+  ],
 ] as [string, Parameters<typeof prepared>, string][])('refuses %s', (_, parts, words) => {
   let message = '';
   try {
@@ -173,6 +204,17 @@ test.each([
 test('faults are told together', () => {
   expect(() => prepared('<features><acpi/></features>', '<video/>', '<type>exe</type>')).toThrow(
     /init binary.*no <filesystem>.*<acpi>.*<video>/,
+  );
+});
+
+test('a device that is plugged is complete, and nothing else is changed', () => {
+  const running = prepared('');
+  const card = parseDevice("<interface type='bridge'><source bridge='br0'/></interface>");
+  const { domain, device } = plugLxcDevice(running, card, host, { newMac: () => '52:54:00:00:00:01' });
+  expect(device.value).toMatchObject({ mac: { address: '52:54:00:00:00:01' }, alias: { name: 'net0' } });
+  expect(removeDevice(domain, device).devices.interfaces).toEqual([]);
+  expect(() => plugLxcDevice(domain, parseDevice("<watchdog model='itco'/>"), host)).toThrow(
+    '<watchdog> is not supported for containers',
   );
 });
 

@@ -8,20 +8,19 @@ export interface Part {
   readonly line: number | undefined;
 }
 
-/** Families of devices that a container can have. */
-const devices: ReadonlySet<DeviceFamily> = new Set(['filesystems', 'interfaces', 'hostdevs', 'consoles', 'disks']);
+const features = new Set(['privnet', 'capabilities']);
+const osParts = new Set(['type', 'init', 'initargs', 'initenvs', 'initdir', 'inituser', 'initgroup']);
+const cpuParts = new Set(['shares', 'period', 'quota']);
+const memoryParts = new Set(['hard_limit', 'soft_limit', 'swap_hard_limit']);
 
-const features: ReadonlySet<string> = new Set(['privnet', 'capabilities']);
-const osParts: ReadonlySet<string> = new Set([
-  ...['type', 'init', 'initargs', 'initenvs', 'initdir', 'inituser', 'initgroup'],
-]);
-const cpuParts: ReadonlySet<string> = new Set(['shares', 'period', 'quota']);
-const cardParts: ReadonlySet<string> = new Set([
-  ...['type', 'mac', 'source', 'target', 'guest', 'ips', 'routes', 'link', 'mtu', 'vlan', 'alias', 'model'],
-]);
-const filesystemParts: ReadonlySet<string> = new Set([
-  ...['type', 'accessmode', 'driver', 'source', 'target', 'readonly', 'alias'],
-]);
+/** Families of devices that a container can have, and what can be said of each. */
+const deviceParts: Readonly<Partial<Record<DeviceFamily, ReadonlySet<string>>>> = {
+  filesystems: new Set(['type', 'accessmode', 'driver', 'source', 'target', 'readonly', 'alias']),
+  interfaces: new Set('type mac source vlan ips routes target guest link mtu alias'.split(' ')),
+  hostdevs: new Set(['mode', 'type', 'source', 'ips', 'routes', 'readonly', 'alias']),
+  consoles: new Set(['type', 'tty', 'sources', 'log', 'target', 'alias']),
+  disks: new Set(['type', 'device', 'driver', 'source', 'target', 'readonly', 'alias']),
+};
 
 /** Members of the document that are QEMU's alone. */
 const foreign = [
@@ -38,17 +37,19 @@ export function unsupportedParts(domain: Domain, all: readonly Device[]): Part[]
     ...others(domain.os, osParts),
     ...others(domain.features, features),
     ...others(domain.cputune, cpuParts),
+    ...others(domain.memtune, memoryParts),
     ...domain.clock.timers.map((timer) => ({ element: 'timer', line: lineOf(timer) })),
-    ...domain.devices.interfaces.flatMap((card) => others(card, cardParts)),
-    ...domain.devices.filesystems.flatMap((filesystem) => others(filesystem, filesystemParts)),
-    ...all.filter((device) => !devices.has(device.list) && !isAbsent(device)).map(partOf),
+    ...all.filter((device) => !isAbsent(device)).flatMap(partsOf),
   ];
 }
 
 /** `<memballoon model='none'/>` says that there is none. */
 const isAbsent = ({ list, value }: Device): boolean => list === 'memballoon' && value.model === 'none';
 
-const partOf = ({ list, value }: Device): Part => ({ element: list.replace(/s$/, ''), line: lineOf(value) });
+function partsOf({ list, value }: Device): Part[] {
+  const known = deviceParts[list];
+  return known ? others(value, known) : [{ element: list.replace(/s$/, ''), line: lineOf(value) }];
+}
 
 function others(part: object | undefined, known: ReadonlySet<string>): Part[] {
   return Object.entries(part ?? {})
