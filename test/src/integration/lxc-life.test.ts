@@ -2,8 +2,6 @@
 import {
   defineDomain,
   destroyDomain,
-  exitCodeOf,
-  execInDomain,
   rebootDomain,
   resumeDomain,
   setMemory,
@@ -13,8 +11,9 @@ import {
   suspendDomain,
   type DomainEvent,
 } from '@virtbus/shared';
-import { call, clientStream, newId, type Bus } from '@virtbus/shared/bus';
+import { call, type Bus } from '@virtbus/shared/bus';
 import { eventually, needsContainers, Stack } from '@virtbus/testkit';
+import { runInside, type Ran } from './lxc-command';
 
 const containers = needsContainers();
 let stack: Stack;
@@ -34,24 +33,7 @@ const told = async (uuid: string): Promise<string[]> =>
 const lastEvent = async (uuid: string): Promise<DomainEvent> => (await stack.events(bus, uuid)).at(-1)!;
 const state = (uuid: string): Promise<string> => stack.state(bus, uuid);
 
-/** Run a command inside; what it wrote and its exit code. */
-async function run(
-  uuid: string,
-  command: string[],
-  input?: string,
-): Promise<{ code?: number | undefined; out: string; err: string }> {
-  const ids = { session: newId(), errors: newId() };
-  const [out, err]: Uint8Array[][] = [[], []];
-  const output = clientStream(bus, ids.session, (bytes) => void out!.push(bytes));
-  const errors = clientStream(bus, ids.errors, (bytes) => void err!.push(bytes));
-  const { input: subject } = await call(bus, execInDomain, { ...ids, command }, { target: uuid });
-  output.connect(subject);
-  if (input !== undefined) await output.write(Buffer.from(input));
-  await output.finish();
-  const code = exitCodeOf(await output.ended);
-  errors.end();
-  return { code, out: Buffer.concat(out!).toString(), err: Buffer.concat(err!).toString() };
-}
+const run = (uuid: string, command: string[], input?: string): Promise<Ran> => runInside(bus, uuid, command, input);
 
 containers.test(
   'a container is defined, started, suspended, resumed and destroyed, each told once',

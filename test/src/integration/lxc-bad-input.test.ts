@@ -1,0 +1,137 @@
+/** Containers that cannot be: each error says what, where and what to do, and nothing of the attempt is left. */
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { createDomain, defineDomain, getDomain, setMemory, startDomain } from '@virtbus/shared';
+import { call, type Bus } from '@virtbus/shared/bus';
+import { findProgram, needsContainers, requirement, Stack } from '@virtbus/testkit';
+
+const containers = needsContainers();
+const withoutUidmap = requirement('containers, and no newuidmap', () => containers.met && !findProgram('newuidmap'));
+let stack: Stack;
+let bus: Bus;
+
+beforeAll(async () => {
+  if (!containers.met) return;
+  stack = await Stack.start({ hosts: [], lxcHosts: ['c1'] });
+  bus = await stack.connect();
+}, 60_000);
+afterAll(async () => stack?.[Symbol.asyncDispose]());
+
+/** What a container could leave on the host. */
+function traces(): unknown {
+  return {
+    links: readdirSync('/sys/class/net').sort(),
+    loops: readdirSync('/sys/block').filter((name) => name.startsWith('loop') && backing(name)),
+    mounts: readFileSync('/proc/self/mountinfo', 'utf8').split('\n').length,
+    supervisors: stack.containerPids(),
+  };
+}
+
+function backing(loop: string): boolean {
+  return readdirSync(`/sys/block/${loop}`).includes('loop');
+}
+
+async function startError(name: string, spec: Partial<Parameters<Stack['containerXml']>[0]>): Promise<string> {
+  const before = traces();
+  const { domain } = await call(bus, defineDomain, { xml: await stack.containerXml({ name, ...spec }) });
+  const error = await call(bus, startDomain, {}, { target: domain.uuid }).then(
+    () => 'started',
+    (thrown: Error) => thrown.message,
+  );
+  expect(traces()).toEqual(before);
+  expect(await stack.state(bus, domain.uuid)).toBe('shutoff(failed)');
+  return error;
+}
+
+containers.test(
+  'a root file system that is not there is named',
+  async () => {
+    expect(await startError('rootless', { root: '/srv/nothere' })).toMatch(
+      "cannot start 'rootless': the root file system '/srv/nothere' does not exist",
+    );
+  },
+  20_000,
+);
+
+containers.test(
+  'an init that is not there is named, with the last lines of the log',
+  async () => {
+    expect(await startError('initless', { init: '/bin/nothere' })).toMatch(
+      /cannot start container 'initless': its init '\/bin\/nothere' cannot be run: No such file or directory; log: .*Failed to exec/,
+    );
+  },
+  20_000,
+);
+
+containers.test(
+  'an init that is no program is named',
+  async () => {
+    expect(await startError('textinit', { init: '/etc/passwd' })).toMatch(
+      /'\/etc\/passwd' cannot be run: (Permission denied|Exec format error)/,
+    );
+  },
+  20_000,
+);
+
+containers.test(
+  'the name of an interface that is taken, and a bridge that is none, are named',
+  async () => {
+    const card = (inner: string): string => `<interface type='bridge'>${inner}</interface>`;
+    expect(await startError('nobridge', { devices: card("<source bridge='nobr7'/>") })).toMatch(
+      "Cannot get interface MTU on 'nobr7'",
+    );
+    execFileSync('ip', ['link', 'add', 'vbtest0', 'type', 'bridge']);
+    try {
+      const taken = card("<source bridge='vbtest0'/><target dev='lo'/>");
+      expect(await startError('taken', { devices: taken })).toMatch(
+        "the name 'lo' of an interface is taken on this host",
+      );
+    } finally {
+      execFileSync('ip', ['link', 'delete', 'vbtest0']);
+    }
+  },
+  20_000,
+);
+
+containers.test(
+  'an image that holds no file system leaves no loop device',
+  async () => {
+    const image = stack.folder.file('empty.img');
+    execFileSync('truncate', ['-s', '1M', image]);
+    const devices = `<filesystem type='file'><driver type='loop' format='raw'/><source file='${image}'/><target dir='/mnt'/></filesystem>`;
+    expect(await startError('imageless', { devices })).toMatch(/holds no file system/);
+  },
+  20_000,
+);
+
+withoutUidmap.test(
+  'an idmap that leaves out user 0 is refused when it is defined',
+  async () => {
+    const idmap =
+      "<idmap><uid start='1' target='100000' count='10'/><gid start='0' target='100000' count='10'/></idmap>";
+    const xml = await stack.containerXml({ name: 'unmapped', more: idmap });
+    await expect(call(bus, defineDomain, { xml })).rejects.toThrow(/<idmap>/);
+  },
+  20_000,
+);
+
+containers.test(
+  'a transient container whose start fails is not kept',
+  async () => {
+    const xml = await stack.containerXml({ name: 'fleeting', init: '/bin/nothere' });
+    await expect(call(bus, createDomain, { xml })).rejects.toThrow('/bin/nothere');
+    expect((await stack.inventory('c1')).map(({ name }) => name)).not.toContain('fleeting');
+  },
+  20_000,
+);
+
+containers.test(
+  'a memory limit below what is in use is refused, and the old one stays',
+  async () => {
+    const { uuid } = await stack.runContainer(bus, { name: 'running' });
+    await expect(call(bus, setMemory, { kib: 8 }, { target: uuid })).rejects.toThrow(/uses \d+ KiB of memory/);
+    const { domain } = await call(bus, getDomain, {}, { target: uuid });
+    expect(domain.memoryKiB).toBe(65_536);
+  },
+  20_000,
+);
