@@ -2,7 +2,7 @@
 import type { LxcCapabilities } from './facts';
 
 export const filesystemTypes: readonly string[] = ['mount', 'bind', 'block', 'file', 'ram'];
-export const interfaceTypes: readonly string[] = ['bridge', 'network', 'ethernet', 'direct'];
+export const interfaceTypes: readonly string[] = ['bridge', 'ethernet', 'direct'];
 export const hostdevTypes: readonly string[] = ['storage', 'misc', 'net'];
 
 /** libvirt's `domcapabilities` of containers; the same shape as of QEMU's guests where they have something in common. */

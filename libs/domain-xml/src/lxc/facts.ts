@@ -75,8 +75,6 @@ export interface LxcFacts {
   readonly isFile?: (path: string) => boolean;
   /** What stands ready for the source of a `block` or `file` file system. */
   readonly block?: (source: string) => BlockSource | undefined;
-  /** The bridge of a virtual network. */
-  readonly bridge?: (network: string) => string | undefined;
   /** Process id of the init of another container on this host. */
   readonly initPid?: (container: string) => number | undefined;
   /** Further settings of the driver: hooks, signals, logs. */

@@ -234,6 +234,6 @@ test('what a host offers depends on its controllers and labels', () => {
     limits: { memtune: true, swap: true, cputune: true, vcpuCpuset: false, numatune: false, blkiotune: false },
     seclabels: ['none', 'apparmor'],
   });
-  expect(document?.devices['interface']?.enums).toEqual({ type: ['bridge', 'network', 'ethernet', 'direct'] });
+  expect(document?.devices['interface']?.enums).toEqual({ type: ['bridge', 'ethernet', 'direct'] });
   expect(lxcDomainCapabilities(capabilities, 's390x')).toBeUndefined();
 });

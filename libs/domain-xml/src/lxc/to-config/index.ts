@@ -23,7 +23,7 @@ export function toLxcConfig(domain: Domain, facts: LxcFacts): string {
   writeInit(lines, domain, facts);
   writeConsoles(lines, domain, facts);
   writeNamespaces(lines, domain, facts);
-  writeNetwork(lines, domain, facts);
+  writeNetwork(lines, domain);
   writeSecurity(lines, domain, facts);
   writeDeviceNodes(lines, domain, facts);
   writeLimits(lines, domain, facts);

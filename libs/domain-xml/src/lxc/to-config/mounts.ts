@@ -59,7 +59,9 @@ export function writeMount(lines: ConfigLines, filesystem: Filesystem, facts: Lx
   }
   const path = hostPath(filesystem, where);
   if (filesystem.type === 'block' || filesystem.type === 'file') {
-    const ready = facts.block?.(path) ?? refuse(`'${path}' holds no file system that the host can mount`, where);
+    if (!facts.block)
+      refuse(`'${path}' is made ready by a start: a configuration alone cannot mount it below the root`, where);
+    const ready = facts.block(path) ?? refuse(`'${path}' holds no file system that the host can mount`, where);
     const options = [filesystem.readonly ? 'ro' : 'rw', 'create=dir'];
     mountEntry(lines, { source: ready.device, target, type: ready.fsType, options }, where);
     return;

@@ -33,12 +33,12 @@ function ownerOf({ type, value }: { type: string; value: string }, facts: LxcFac
   return String(facts.initPid(value) ?? refuse(`container '${value}' does not run on this host`, where));
 }
 
-export function writeNetwork(lines: ConfigLines, domain: Domain, facts: LxcFacts): void {
+export function writeNetwork(lines: ConfigLines, domain: Domain): void {
   if (domain.lxcNamespace?.net) return;
   const { devices } = domain;
   if (hasHostNetwork(domain)) lines.set('lxc.net.0.type', 'none');
   let index = 0;
-  for (const card of devices.interfaces) writeCard(lines, index++, card, facts);
+  for (const card of devices.interfaces) writeCard(lines, index++, card);
   for (const hostdev of devices.hostdevs) {
     if (hostdev.type !== 'net') continue;
     const where = { element: 'hostdev', line: lineOf(hostdev) };
@@ -58,7 +58,7 @@ const macvlanModes: Readonly<Record<string, string>> = {
   passthrough: 'passthru',
 };
 
-function writeCard(lines: ConfigLines, index: number, card: Interface, facts: LxcFacts): void {
+function writeCard(lines: ConfigLines, index: number, card: Interface): void {
   const where = { element: 'interface', line: lineOf(card) };
   const key = `lxc.net.${index}`;
   const { source, target, guest, mac, mtu, link } = card;
@@ -69,7 +69,7 @@ function writeCard(lines: ConfigLines, index: number, card: Interface, facts: Lx
     lines.set(`${key}.macvlan.mode`, mode ?? refuse(`macvlan has no mode '${source?.mode}'`, where));
   } else {
     lines.set(`${key}.type`, 'veth');
-    const bridge = bridgeOf(card, facts, where);
+    const bridge = bridgeOf(card, where);
     if (bridge !== undefined) lines.set(`${key}.link`, interfaceName(bridge, where), where);
     if (target?.dev !== undefined) lines.set(`${key}.veth.pair`, interfaceName(target.dev, where), where);
     writeVlan(lines, key, card);
@@ -81,16 +81,11 @@ function writeCard(lines: ConfigLines, index: number, card: Interface, facts: Lx
   writeAddresses(lines, key, card, where);
 }
 
-function bridgeOf({ type, source }: Interface, facts: LxcFacts, where: Where): string | undefined {
+/** A card of type `ethernet` is connected to nothing: its end on the host is for the user. */
+function bridgeOf({ type, source }: Interface, where: Where): string | undefined {
   if (type === 'ethernet') return undefined;
-  if (type === 'bridge') return source?.bridge ?? refuse("an <interface type='bridge'> needs <source bridge>", where);
-  if (type !== 'network')
-    refuse(
-      `a container cannot have an <interface type='${type}'>; it can be bridge, network, ethernet or direct`,
-      where,
-    );
-  const network = source?.network ?? refuse("an <interface type='network'> needs <source network>", where);
-  return facts.bridge?.(network) ?? refuse(`network '${network}' has no bridge on this host`, where);
+  if (type !== 'bridge') refuse(`a container cannot have an <interface type='${type}'>`, where);
+  return source?.bridge ?? refuse("an <interface type='bridge'> needs <source bridge>", where);
 }
 
 function writeVlan(lines: ConfigLines, key: string, { vlan }: Interface): void {
