@@ -6,7 +6,7 @@ export { assignAddresses, checkDomain, fillDefaults, prepareDomain } from './pas
 export { readFirmwareDescriptors, requireFirmware, type FirmwareDescriptor } from './passes/firmware';
 export type { PrepareOptions } from './passes/options';
 export { warningText, type ParseOptions, type Warning } from './schema/parse';
-export { copyModel, lineOf } from './schema/faults';
+export { copyModel, lineOf } from './schema/lines';
 export { readXml, type XmlElement } from './xml/reader';
 export * from './device';
 export * from './metadata';

@@ -80,23 +80,3 @@ const at = (line: number | undefined): string => (line === undefined ? '' : `lin
 export function fail(code: FaultCode, detail: string, where: Omit<InDocument, 'detail'> = {}): never {
   throw refusal(code, { ...where, detail }, [{ ...where, code, detail }]);
 }
-
-const lines = new WeakMap<object, number>();
-
-/** Remembers where in its document a part of a model was read. */
-export function rememberLine(model: object, line: number | undefined): void {
-  if (line !== undefined) lines.set(model, line);
-}
-
-/** The line where this part of a model was read, if it came from a document. */
-export const lineOf = (model: object | undefined): number | undefined => (model ? lines.get(model) : undefined);
-
-/** A deep copy of a model that still knows its lines. */
-export function copyModel<T>(value: T): T {
-  if (Array.isArray(value)) return value.map((item: unknown) => copyModel(item)) as T;
-  if (typeof value !== 'object' || value === null) return value;
-  const copy: Record<string, unknown> = {};
-  for (const key in value) copy[key] = copyModel(value[key]);
-  rememberLine(copy, lines.get(value));
-  return copy as T;
-}

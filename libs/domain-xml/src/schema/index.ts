@@ -1,4 +1,5 @@
 export * from './faults';
+export * from './lines';
 export * from './field';
 export * from './value';
 export { cpuset, formatSet, parseSet } from './cpuset';

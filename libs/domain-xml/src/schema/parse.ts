@@ -2,8 +2,9 @@
 import type { XmlElement } from '../xml/reader';
 import { formatVerbatim } from '../xml/verbatim';
 import { compile, type Entry } from './compiled';
-import { Faults, rememberLine, type FaultCode } from './faults';
+import { Faults, type FaultCode } from './faults';
 import type { Condition, Element, Field, ReadContext } from './field';
+import { rememberLine } from './lines';
 import { unitScale, type Value } from './value';
 
 export interface ParseOptions {
@@ -23,6 +24,9 @@ export interface Warning {
 export const warningText = ({ line, detail }: Warning): string => `line ${line}: ${detail}, so it has no effect`;
 
 type Loose = Record<string, unknown>;
+
+/** A piece of a document as a text of its own: a piece of more than 12 characters would keep the whole document in memory. */
+const ownText = (piece: string): string => (piece.length > 12 ? Buffer.from(piece).toString() : piece);
 
 class Reader implements ReadContext {
   readonly live: boolean;
@@ -150,7 +154,7 @@ class Reader implements ReadContext {
       this.unknown(`a second <${child.name}> is not supported`, child);
     } else if (field.kind === 'flag') model[key] = true;
     else if (field.kind === 'one') model[key] = this.#sub(field, child, model);
-    else if (field.kind === 'verbatim') model[key] = formatVerbatim(child);
+    else if (field.kind === 'verbatim') model[key] = ownText(formatVerbatim(child));
     else this.#set(model, entry, child.text, child, undefined);
     this.#forget(model, entry);
   }
@@ -175,7 +179,8 @@ class Reader implements ReadContext {
       this.#refuseValue(field, codec, raw, source, attribute);
       return undefined;
     }
-    return codec.unit === undefined ? value : this.#scaled(value as number, codec, source);
+    if (codec.unit !== undefined) return this.#scaled(value as number, codec, source);
+    return typeof value === 'string' && codec.json['enum'] === undefined ? ownText(value) : value;
   }
 
   #refuseValue(field: Field, codec: Value<unknown>, raw: string, source: XmlElement, attribute?: string): void {
@@ -209,9 +214,12 @@ class Reader implements ReadContext {
   /** Defaults, empty lists, and what the document must have said. */
   #complete(element: Element, source: XmlElement, model: Loose, parent: Loose): void {
     for (const { key, field } of compile(element).completed) {
-      if (model[key] !== undefined) continue;
       const { options } = field;
-      if (field.kind === 'many' || field.kind === 'leaves') model[key] = [];
+      const value = model[key];
+      // A list that grew has room for more; models are kept by the thousand.
+      if (Array.isArray(value)) model[key] = value.slice();
+      else if (value !== undefined) continue;
+      else if (field.kind === 'many' || field.kind === 'leaves') model[key] = [];
       else if (field.implied) model[key] = emptyModel((field.element as () => Element)());
       else if (options.default !== undefined && holds(options.when, model, parent)) model[key] = options.default;
       else if (options.required && holds(options.when, model, parent)) this.#missing(key, field, source);

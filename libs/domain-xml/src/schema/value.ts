@@ -110,9 +110,9 @@ export const trueFalse = boolean('true', 'false');
 
 /** One of a fixed set of words. */
 export function oneOf<const W extends readonly string[]>(...words: W): Value<W[number]> {
-  const known = new Set<string>(words);
+  const known = new Map<string, W[number]>(words.map((word) => [word, word]));
   return {
-    parse: (raw) => (known.has(raw) ? raw : undefined),
+    parse: (raw) => known.get(raw),
     format: asIs,
     json: { enum: words },
     expects: `one of ${words.map((word) => `'${word}'`).join(', ')}`,
