@@ -19,11 +19,10 @@ import {
   type QemuCapabilities,
 } from '@virtbus/domain-xml';
 import { isVirtError } from '@virtbus/shared';
-import { checkout } from '@virtbus/testkit';
+import { checkout, ordinaryCapabilities } from '@virtbus/testkit';
 import { hostContext } from '../conformance/kit-host';
 import { mutateBytes } from './bytes';
 import { domainXmlFindings } from './domain-xml-findings';
-import { ordinaryCapabilities } from './ordinary-capabilities';
 import type { Random } from './random';
 import type { FuzzTarget } from './target';
 import { damageXml } from './xml-damage';

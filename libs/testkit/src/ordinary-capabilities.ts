@@ -1,9 +1,9 @@
-/** A QEMU 7.2 for x86_64 as a value: what a run needs where no conformance kit lies. */
+/** A QEMU 7.2 for x86_64 as a value: for what reads documents and starts no guest. */
 import type { MachineType, QemuCapabilities } from '@virtbus/domain-xml';
 
-const machine = (name: string, alias: string): MachineType => ({
+const machine = (name: string, alias?: string): MachineType => ({
   name,
-  alias,
+  ...(alias !== undefined && { alias }),
   maxCpus: 288,
   defaultCpu: 'qemu64-x86_64-cpu',
   defaultRamId: 'pc.ram',
@@ -13,7 +13,15 @@ const machine = (name: string, alias: string): MachineType => ({
   deprecated: false,
 });
 
-const machines = [machine('pc-i440fx-7.2', 'pc'), machine('pc-q35-7.2', 'q35')];
+const older = [
+  ...['7.1', '7.0', '6.2', '6.1', '6.0', '5.2', '5.1', '5.0', '4.2', '4.1', '4.0', '3.1', '3.0'],
+  ...['2.12', '2.11', '2.10', '2.9', '2.8', '2.7', '2.6', '2.5', '2.4'],
+];
+const machines = [
+  machine('pc-i440fx-7.2', 'pc'),
+  machine('pc-q35-7.2', 'q35'),
+  ...older.flatMap((version) => [machine(`pc-i440fx-${version}`), machine(`pc-q35-${version}`)]),
+];
 const cpus = ['qemu64', 'max', 'host', 'Skylake-Client', 'EPYC'].map((name) => ({
   name,
   usable: true,
