@@ -5,6 +5,7 @@
  */
 import { createRequire } from 'node:module';
 import type * as Xml from '@virtbus/domain-xml';
+import type * as StorageXml from '@virtbus/domain-xml/storage';
 import type * as Shared from '@virtbus/shared';
 import type * as BusModule from '@virtbus/shared/bus';
 import type * as Config from '@virtbus/shared/config';
@@ -15,3 +16,4 @@ export const shared = (): typeof Shared => load('@virtbus/shared') as typeof Sha
 export const busModule = (): typeof BusModule => load('@virtbus/shared/bus') as typeof BusModule;
 export const config = (): typeof Config => load('@virtbus/shared/config') as typeof Config;
 export const domainXml = (): typeof Xml => load('@virtbus/domain-xml') as typeof Xml;
+export const storageXml = (): typeof StorageXml => load('@virtbus/domain-xml/storage') as typeof StorageXml;

@@ -1,4 +1,4 @@
-import { formatBytes, parseKiB } from './sizes';
+import { formatBytes, parseBytes, parseKiB } from './sizes';
 import { UsageError } from './spec';
 
 test.each([
@@ -13,6 +13,17 @@ test.each([
 
 test.each(['', '0', '-1', '1.5G', '12 parsecs', 'MiB', '9'.repeat(20)])("'%s' is no size", (text) => {
   expect(() => parseKiB(text, '<size>')).toThrow(UsageError);
+});
+
+test.each([
+  ['0', 0],
+  ['1048576', 1_048_576],
+  ['10G', 10 * 1_024 ** 3],
+  ['1PiB', 1_024 ** 5],
+])('the size %s is %d bytes', (text, bytes) => expect(parseBytes(text, '<size>')).toBe(bytes));
+
+test.each(['', '-1', '1.5G', '9223372036854775808', '16E'])("'%s' is no number of bytes", (text) => {
+  expect(() => parseBytes(text, '<size>')).toThrow(UsageError);
 });
 
 test.each([

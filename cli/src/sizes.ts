@@ -1,4 +1,4 @@
-/** Sizes as virsh takes and shows them: KiB when no unit is named. */
+/** Sizes as virsh takes and shows them: KiB of memory and bytes of storage when no unit is named. */
 import { UsageError } from './spec';
 
 const units: Record<string, number> = {
@@ -17,6 +17,8 @@ const units: Record<string, number> = {
   gib: 1_024 ** 3,
   t: 1_024 ** 4,
   tib: 1_024 ** 4,
+  p: 1_024 ** 5,
+  pib: 1_024 ** 5,
 };
 
 /** `512MiB`, `2g`, `1048576`: whole KiB, rounded up. */
@@ -26,6 +28,15 @@ export function parseKiB(text: string, name: string): number {
   const kib = digits && scale ? Math.ceil((Number(digits) * scale) / 1_024) : 0;
   if (kib > 0 && Number.isSafeInteger(kib)) return kib;
   throw new UsageError(`${name}: '${text}' is not a size; write 524288 (KiB), 512MiB or 2GiB`);
+}
+
+/** `10G`, `512MiB`, `1048576`: whole bytes. */
+export function parseBytes(text: string, name: string): number {
+  const [, digits, unit = ''] = /^(\d+)\s*([a-zA-Z]*)$/.exec(text.trim()) ?? [];
+  const scale = units[unit.toLowerCase() || 'b'];
+  const size = digits && scale ? Number(digits) * scale : NaN;
+  if (Number.isSafeInteger(size)) return size;
+  throw new UsageError(`${name}: '${text}' is not a size below 8 PiB; write 1073741824 (bytes), 512MiB or 10G`);
 }
 
 /** Bytes for people: `1.5 GiB`. */

@@ -119,6 +119,9 @@ export const groups = {
   monitor: 'Domain monitoring',
   device: 'Devices and hardware',
   guest: 'Inside the guest',
+  pool: 'Storage pools',
+  volume: 'Storage volumes',
+  chain: 'Backing chains',
   host: 'Hosts and fleet',
   tool: 'virtbus itself',
 } as const;

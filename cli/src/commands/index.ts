@@ -1,5 +1,6 @@
 /** Every command, in the order in which help and the reference page show them within their groups. */
 import type { CommandSpec } from '../spec';
+import { chainAudit, chainRepair, chainShow, chainUsers, chainVerify } from './chains';
 import { autostart, create, define, dumpxml, edit, rename, undefine } from './definition';
 import { attach, detach, update } from './devices';
 import { attachDisk, changeMedia, detachDisk, domblklist } from './disks';
@@ -15,8 +16,26 @@ import { list } from './list';
 import { desc, metadata } from './metadata';
 import { domxmlFromNative, domxmlToNative } from './native';
 import { managedsave, managedsaveRemove, restore, save } from './save';
+import { poolCreate, poolCreateAs, poolDefine, poolDefineAs } from './pool-definition';
+import {
+  poolAutostart,
+  poolBuild,
+  poolDelete,
+  poolDestroy,
+  poolDumpxml,
+  poolInfo,
+  poolList,
+  poolName,
+  poolRefresh,
+  poolStart,
+  poolUndefine,
+  poolUuid,
+} from './pools';
 import { domblkstat, domifstat, dommemstat, domstats } from './stats';
 import { completion, help, version } from './tools';
+import { volDelete, volDownload, volResize, volUpload, volWipe } from './volume-content';
+import { volClone, volCreate, volCreateAs, volCreateFrom } from './volume-making';
+import { volDumpxml, volInfo, volKey, volList, volName, volPath, volPool } from './volumes';
 
 export const commands: readonly CommandSpec[] = [
   ...[define, undefine, create, start, shutdown, reboot, reset, destroy, suspend, resume],
@@ -27,6 +46,11 @@ export const commands: readonly CommandSpec[] = [
   ...[attach, detach, update, attachDisk, detachDisk, changeMedia, attachInterface, detachInterface, domifSetlink],
   ...[setmem, setmaxmem, setvcpus],
   ...[console, exec, sendKey, screenshot, agent, monitor],
+  ...[poolList, poolDefine, poolDefineAs, poolCreate, poolCreateAs, poolBuild, poolStart, poolDestroy],
+  ...[poolUndefine, poolDelete, poolAutostart, poolRefresh, poolInfo, poolDumpxml, poolUuid, poolName],
+  ...[volList, volCreate, volCreateAs, volCreateFrom, volClone, volResize, volWipe, volDelete],
+  ...[volUpload, volDownload, volInfo, volDumpxml, volPath, volKey, volName, volPool],
+  ...[chainShow, chainVerify, chainUsers, chainAudit, chainRepair],
   ...[hosts, hostInfo, domhost, capabilities, domcapabilities],
   ...[help, completion, version],
 ];

@@ -139,6 +139,7 @@ export const cloneVolume = contract({
   request: z.object({
     ...volumeRef,
     name: z.string().min(1).describe('of the new volume, in the same pool'),
+    preallocate: z.boolean().default(false),
     ...secrets,
   }),
   response: volumeResponse,

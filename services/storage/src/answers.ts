@@ -1,0 +1,80 @@
+/**
+ * The answers that commands got, on disk for a day: a command id that comes again gets its first answer again, also
+ * after a restart, and the work is not done twice.
+ */
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { isVirtError, VirtError, type ErrorBody } from '@virtbus/shared';
+import type { Endpoint } from '@virtbus/shared/bus';
+import { makeFolder, replaceFile } from '@virtbus/shared/files';
+
+const keptMs = 86_400_000;
+
+interface Answer {
+  operation: string;
+  response?: unknown;
+  error?: ErrorBody;
+}
+
+export class Answers {
+  private readonly underWay = new Map<string, Promise<unknown>>();
+
+  constructor(private readonly folder: string) {
+    makeFolder(folder, 0o700);
+    for (const name of readdirSync(folder)) {
+      const path = join(folder, name);
+      if (Date.now() - statSync(path).mtimeMs > keptMs) rmSync(path, { force: true });
+    }
+  }
+
+  /** The same endpoint, for which a command id counts once. */
+  once(endpoint: Endpoint): Endpoint {
+    return {
+      ...endpoint,
+      handler: (request, call) => {
+        // An id is a client's word: only what can be a file's name is looked up under it.
+        const key = /^[\w-]{1,128}$/.test(call.id) ? call.id : undefined;
+        if (key === undefined) return endpoint.handler(request, call);
+        const running = this.underWay.get(key);
+        if (running) return running;
+        const known = this.read(key, endpoint.name);
+        if (known) {
+          if (known.error) throw VirtError.fromBody(known.error);
+          return known.response;
+        }
+        const work = this.perform(key, endpoint.name, async () => endpoint.handler(request, call));
+        this.underWay.set(key, work);
+        return work.finally(() => this.underWay.delete(key));
+      },
+    };
+  }
+
+  private async perform(key: string, operation: string, work: () => Promise<unknown>): Promise<unknown> {
+    try {
+      const response = await work();
+      this.keep(key, { operation, response });
+      return response;
+    } catch (error) {
+      // What may go better later is not answered for ever.
+      if (isVirtError(error) && error.retry === 'never') this.keep(key, { operation, error: error.toBody() });
+      throw error;
+    }
+  }
+
+  private keep(key: string, answer: Answer): void {
+    replaceFile(this.path(key), JSON.stringify(answer), false);
+  }
+
+  private read(key: string, operation: string): Answer | undefined {
+    try {
+      const answer = JSON.parse(readFileSync(this.path(key), 'utf8')) as Answer;
+      return answer.operation === operation ? answer : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  private path(key: string): string {
+    return join(this.folder, `${key}.json`);
+  }
+}

@@ -1,0 +1,115 @@
+/** What can be done with a pool, as its commands ask for it. */
+import type { Pool } from '@virtbus/domain-xml/storage';
+import { VirtError, type PoolSummary } from '@virtbus/shared';
+import type { Call } from '@virtbus/shared/bus';
+import { backendOf } from './backends';
+import type { ManagedPool } from './managed-pool';
+import type { Pools } from './pools';
+
+export type Build = 'no' | 'new' | 'overwrite';
+
+export function define(pools: Pools, document: Pool, build: Build, call: Call): Promise<PoolSummary> {
+  return pools.claiming(document.name!, async () => {
+    const managed = pools.meant(document);
+    return managed.inTurn(call.signal, async () => {
+      const definition = { ...document, uuid: managed.uuid };
+      if (build !== 'no') managed.mustNotRun();
+      await built(definition, build, call.signal);
+      managed.record.definition = definition;
+      pools.keep(managed);
+      pools.tell(managed, 'defined', call);
+      return managed.summary();
+    });
+  });
+}
+
+/** A transient pool: it runs and has no definition. */
+export function create(pools: Pools, document: Pool, build: Build, call: Call): Promise<PoolSummary> {
+  return pools.claiming(document.name!, async () => {
+    const managed = pools.meant(document);
+    if (managed.active)
+      throw new VirtError('OPERATION_INVALID', { detail: `pool is already active as '${managed.name}'` });
+    if (pools.all().includes(managed))
+      throw new VirtError('POOL_EXISTS', { detail: `pool '${managed.name}' is defined already; start it` });
+    const pool = managed.pool;
+    await built(pool, build, call.signal);
+    managed.record.definition = undefined;
+    managed.record.live = pool;
+    await pools.bringUp(managed, pool, call);
+    return managed.summary();
+  });
+}
+
+export function start(pools: Pools, ref: string, build: Build, call: Call): Promise<PoolSummary> {
+  return pools.change(ref, call.signal, async (managed) => {
+    const { definition } = managed.record;
+    if (managed.active || !definition)
+      throw new VirtError('OPERATION_INVALID', { detail: `storage pool '${managed.name}' is already active` });
+    await built(definition, build, call.signal);
+    await pools.bringUp(managed, definition, call);
+    return managed.summary();
+  });
+}
+
+async function built(pool: Pool, build: Build, signal: AbortSignal): Promise<void> {
+  if (build !== 'no') await backendOf(pool).build(pool, build === 'overwrite', signal);
+}
+
+export function stop(pools: Pools, ref: string, call: Call): Promise<PoolSummary> {
+  return pools.change(ref, call.signal, async (managed) => {
+    managed.mustRun();
+    managed.mustBeIdle();
+    await backendOf(managed.pool).stop(managed.pool);
+    pools.stopped(managed, call);
+    return { ...managed.summary(), state: 'inactive' };
+  });
+}
+
+export function undefine(pools: Pools, ref: string, call: Call): Promise<PoolSummary> {
+  return pools.change(ref, call.signal, async (managed) => {
+    managed.mustNotRun();
+    pools.forget(managed);
+    pools.tell(managed, 'undefined', call);
+    return managed.summary();
+  });
+}
+
+export function build(pools: Pools, ref: string, overwrite: boolean, call: Call): Promise<PoolSummary> {
+  return pools.change(ref, call.signal, async (managed) => {
+    managed.mustNotRun();
+    await backendOf(managed.pool).build(managed.pool, overwrite, call.signal);
+    pools.tell(managed, 'built', call);
+    return managed.summary();
+  });
+}
+
+export function remove(pools: Pools, ref: string, call: Call): Promise<PoolSummary> {
+  return pools.change(ref, call.signal, async (managed) => {
+    managed.mustNotRun();
+    await backendOf(managed.pool).remove(managed.pool);
+    pools.tell(managed, 'deleted', call);
+    return managed.summary();
+  });
+}
+
+export function setAutostart(pools: Pools, ref: string, autostart: boolean, call: Call): Promise<PoolSummary> {
+  return pools.change(ref, call.signal, async (managed) => {
+    if (!managed.record.definition)
+      throw new VirtError('OPERATION_INVALID', { detail: `pool '${managed.name}' is transient; define it first` });
+    if (managed.record.autostart !== autostart) {
+      managed.record.autostart = autostart;
+      pools.keep(managed);
+      pools.tell(managed, 'autostart', call, { autostart });
+    }
+    return managed.summary();
+  });
+}
+
+export function refresh(pools: Pools, ref: string, call: Call): Promise<PoolSummary> {
+  return pools.change(ref, call.signal, async (managed: ManagedPool) => {
+    managed.mustRun();
+    await pools.look(managed);
+    pools.tell(managed, 'refreshed', call, { volumes: managed.volumes.size });
+    return managed.summary();
+  });
+}

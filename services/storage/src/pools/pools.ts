@@ -1,0 +1,186 @@
+/** The pools of this host by name and uuid, on disk and in memory; and how they come up again after a restart. */
+import { randomUUID } from 'node:crypto';
+import { readFileSync, type Stats } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import type { Pool } from '@virtbus/domain-xml/storage';
+import { canonicalUuid, VirtError, type ImageFormat } from '@virtbus/shared';
+import type { Call } from '@virtbus/shared/bus';
+import type { NewStorageEvent, StorageHost } from '../host';
+import { backendOf, type KnownFormat } from './backends';
+import { MadeFormats } from './made-formats';
+import { ManagedPool } from './managed-pool';
+import { PoolRecords } from './records';
+
+export type Cause = NewStorageEvent['cause'];
+
+/** How long the service waits at its start for pools to come up, milliseconds; slow ones go on by themselves. */
+const patienceMs = 5_000;
+
+export class Pools {
+  /** Called when a pool has come up, before it is looked into: what a crash has left there can go. */
+  onUp: (managed: ManagedPool) => Promise<void> = async () => undefined;
+  readonly bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  private readonly byUuid = new Map<string, ManagedPool>();
+  readonly made: MadeFormats;
+  private readonly records: PoolRecords;
+  private readonly coming = new Set<string>();
+
+  constructor(readonly host: StorageHost) {
+    this.records = new PoolRecords(host.folder, host.log);
+    this.made = new MadeFormats(host.folder);
+    for (const record of this.records.load()) {
+      const managed = new ManagedPool(host.name, record);
+      this.byUuid.set(managed.uuid, managed);
+    }
+  }
+
+  /** By name. */
+  all(): ManagedPool[] {
+    return [...this.byUuid.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** By name or uuid; throws POOL_NOT_FOUND. */
+  find(ref: string): ManagedPool {
+    const found = this.byUuid.get(canonicalUuid(ref) ?? ref) ?? this.all().find(({ name }) => name === ref);
+    if (!found) throw new VirtError('POOL_NOT_FOUND', { pool: ref });
+    return found;
+  }
+
+  /** Does the work in the pool's turn; the pool may have gone while it waited. */
+  change<T>(ref: string, signal: AbortSignal | undefined, work: (pool: ManagedPool) => Promise<T>): Promise<T> {
+    const managed = this.find(ref);
+    return managed.inTurn(signal, () => {
+      if (this.byUuid.get(managed.uuid) !== managed) throw new VirtError('POOL_NOT_FOUND', { pool: ref });
+      return work(managed);
+    });
+  }
+
+  /**
+   * The pool that a document is about: the one that has its name and uuid, or a new one that is not kept yet.
+   * Throws POOL_EXISTS when name and uuid belong to two, or another pool has the same storage.
+   */
+  meant(document: Pool): ManagedPool {
+    const uuid = document.uuid ?? randomUUID();
+    const pool = { ...document, uuid };
+    for (const other of this.all()) {
+      if (other.uuid === uuid && other.name === pool.name) continue;
+      if (other.uuid === uuid || other.name === pool.name)
+        throw new VirtError('POOL_EXISTS', { detail: `pool '${other.name}' already exists with uuid ${other.uuid}` });
+      if (storageOf(other.pool) === storageOf(pool))
+        throw new VirtError('POOL_EXISTS', { detail: `Storage source conflict with pool: '${other.name}'` });
+    }
+    return this.byUuid.get(uuid) ?? new ManagedPool(this.host.name, { definition: pool, autostart: false });
+  }
+
+  /** Does the work for which a pool of this name comes to be: one at a time. Throws RESOURCE_BUSY. */
+  async claiming<T>(name: string, work: () => Promise<T>): Promise<T> {
+    if (this.coming.has(name))
+      throw new VirtError('RESOURCE_BUSY', { detail: `pool '${name}' is being defined by another call` });
+    this.coming.add(name);
+    try {
+      return await work();
+    } finally {
+      this.coming.delete(name);
+    }
+  }
+
+  /** Write its record, and know it from now on. */
+  keep(managed: ManagedPool): void {
+    this.records.save(managed.uuid, managed.record);
+    this.byUuid.set(managed.uuid, managed);
+  }
+
+  forget(managed: ManagedPool): void {
+    this.records.drop(managed.uuid);
+    this.made.forget(managed.uuid);
+    this.byUuid.delete(managed.uuid);
+  }
+
+  tell(managed: ManagedPool, type: string, cause: Cause, data?: Record<string, unknown>): void {
+    this.host.tell({ entity: 'pool', name: managed.name, type, cause, data: { uuid: managed.uuid, ...data } });
+  }
+
+  /** Pools that ran when we died run on; after a boot of the host those with autostart do. */
+  async comeUp(): Promise<void> {
+    const risen = this.all().map((managed) => managed.inTurn(undefined, () => this.revive(managed)));
+    await Promise.race([Promise.all(risen), new Promise((resolve) => setTimeout(resolve, patienceMs).unref())]);
+  }
+
+  private async revive(managed: ManagedPool): Promise<void> {
+    const { record, pool } = managed;
+    const sameBoot = record.bootId === this.bootId;
+    try {
+      if (managed.active && sameBoot && (await backendOf(pool).isUp(pool))) {
+        await this.onUp(managed);
+        return await this.look(managed);
+      }
+      const ran = managed.active;
+      if (ran) this.stopped(managed, undefined);
+      if (record.autostart && !sameBoot && record.definition) await this.bringUp(managed, record.definition);
+    } catch (error) {
+      this.host.log.warn({ pool: managed.name, reason: String(error) }, 'a pool did not come up');
+    }
+  }
+
+  /** Make it usable and find its volumes; it is left down when either fails. */
+  async bringUp(managed: ManagedPool, pool: Pool, call?: Pick<Call, 'id' | 'traceparent' | 'signal'>): Promise<void> {
+    const backend = backendOf(pool);
+    await backend.start(pool, call?.signal);
+    try {
+      await this.onUp(managed);
+      managed.holds(await backend.look(pool, this.known(managed)));
+    } catch (error) {
+      await backend.stop(pool).catch(() => undefined);
+      throw error;
+    }
+    Object.assign(managed.record, { live: pool, bootId: this.bootId });
+    this.keep(managed);
+    this.tell(managed, 'started', call);
+  }
+
+  /** It does not run any more; a transient one is forgotten. */
+  stopped(managed: ManagedPool, cause: Cause): void {
+    const { record } = managed;
+    this.tell(managed, 'stopped', cause);
+    managed.holdsNothing();
+    if (record.definition === undefined) return this.forget(managed);
+    record.live = undefined;
+    record.bootId = undefined;
+    this.keep(managed);
+  }
+
+  /** Tells the format of images in this pool that we made. */
+  known(managed: ManagedPool): KnownFormat {
+    return (name, stats) => this.made.formatOf(managed.uuid, name, stats);
+  }
+
+  /** The format of an image that we made, wherever it lies. */
+  formatOfFile(path: string, stats: Stats): ImageFormat | undefined {
+    const owner = this.all().find(({ pool }) => pool.target?.path === dirname(path));
+    return owner && this.made.formatOf(owner.uuid, basename(path), stats);
+  }
+
+  /** Look into a pool that runs. */
+  async look(managed: ManagedPool): Promise<void> {
+    try {
+      managed.holds(await backendOf(managed.pool).look(managed.pool, this.known(managed)));
+      this.made.keepOnly(managed.uuid, managed.volumes);
+    } catch (error) {
+      managed.holdsNothing();
+      managed.inaccessible = true;
+      throw error;
+    }
+  }
+}
+
+/** What two pools must not share. */
+function storageOf({ type, source, target }: Pool): string {
+  const parts = {
+    logical: [source.name],
+    disk: source.devices.map(({ path }) => path),
+  } as Partial<Record<typeof type, unknown[]>>;
+  const hosts = source.hosts.map(({ name, port }) => [name, port]);
+  const remote = [hosts, source.devices, source.dir, source.name, source.adapter];
+  const byFolder = type === 'dir' || type === 'fs' || type === 'netfs';
+  return JSON.stringify(byFolder ? ['folder', target?.path] : [type, parts[type] ?? [...remote, target?.path]]);
+}

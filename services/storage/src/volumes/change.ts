@@ -1,0 +1,163 @@
+/** Resizing, wiping and deleting volumes: only what nobody else uses. */
+import { randomFillSync } from 'node:crypto';
+import { open, rmdir, stat, truncate, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Volume } from '@virtbus/domain-xml/storage';
+import { VirtError, type Request, type resizeVolume, type VolumeSummary, type wipeVolume } from '@virtbus/shared';
+import type { Call } from '@virtbus/shared/bus';
+import { backendOf } from '../pools/backends';
+import { volumeSummary } from '../pools/volume-summary';
+import { run } from '../programs';
+import { orExplain } from '../system-errors';
+import { flush } from './appear';
+import { extentsOf } from './extents';
+import { locate, type Located, type VolumeRef } from './names';
+import {
+  made,
+  measure,
+  mustBeBelievable,
+  mustBeSound,
+  pathOf,
+  reread,
+  withNobodyElse,
+  type Workshop,
+} from './workshop';
+
+export async function remove(workshop: Workshop, ref: VolumeRef, call: Call): Promise<VolumeSummary> {
+  const { managed, found } = locate(workshop.pools, ref);
+  const { volume } = found;
+  const path = pathOf(volume);
+  const work = async (): Promise<VolumeSummary> => {
+    const summary = volumeSummary(managed, found);
+    await orExplain(`delete ${path}`, async () => {
+      const { devices } = backendOf(managed.pool);
+      if (devices) return devices.remove(managed.pool, volume);
+      if (volume.type === 'dir') await rmdir(path);
+      else await unlink(path);
+      await flush(dirname(path));
+    });
+    managed.drop(volume.name);
+    await measure(managed);
+    workshop.pools.tell(managed, 'volume-deleted', call, { volume: volume.name, path });
+    return summary;
+  };
+  return managed.job(volume.name, 'deleted', () => withNobodyElse(workshop, path, 'deleted', work));
+}
+
+export async function resize(
+  workshop: Workshop,
+  request: Request<typeof resizeVolume>,
+  call: Call,
+): Promise<VolumeSummary> {
+  const { managed, found } = locate(workshop.pools, request);
+  const path = pathOf(found.volume);
+  const work = async (): Promise<VolumeSummary> => {
+    const now = await reread(workshop, managed, path);
+    mustBeBelievable(now);
+    const capacity = newCapacity(now.volume, request);
+    await orExplain(`resize ${path}`, () =>
+      resizeTo(workshop, { managed, found: now }, capacity, request, call.signal),
+    );
+    return made(workshop, managed, path, 'volume-changed', call);
+  };
+  return managed.job(found.volume.name, 'resized', () => withNobodyElse(workshop, path, 'resized', work));
+}
+
+/** Throws INVALID_ARG for a size that it must not have. */
+function newCapacity(volume: Volume, { capacity, delta, shrink }: Request<typeof resizeVolume>): number {
+  const { capacity: old = 0, name } = volume;
+  const size = !delta ? capacity : shrink ? old - capacity : old + capacity;
+  const refuse = (detail: string): VirtError => new VirtError('INVALID_ARG', { detail: `volume '${name}': ${detail}` });
+  if (size <= 0 || !Number.isSafeInteger(size)) throw refuse(`a capacity of ${size} bytes is impossible`);
+  if (size < old && !shrink)
+    throw refuse(`Can't shrink capacity below current capacity (${old} bytes) unless shrink flag explicitly specified`);
+  return size;
+}
+
+async function resizeTo(
+  workshop: Workshop,
+  { managed, found: { volume } }: Located,
+  capacity: number,
+  { allocate }: { allocate: boolean },
+  signal: AbortSignal,
+): Promise<void> {
+  const path = pathOf(volume);
+  const format = volume.target.format?.type ?? 'raw';
+  const { devices } = backendOf(managed.pool);
+  if (devices) {
+    if (devices.resize) return devices.resize(managed.pool, volume, capacity);
+    throw new VirtError('OPERATION_UNSUPPORTED', {
+      detail: `volumes of a pool of type ${managed.pool.type} cannot be resized`,
+    });
+  }
+  if (volume.type === 'dir') throw new VirtError('OPERATION_INVALID', { detail: `${path} is a folder` });
+  if (format === 'raw' || format === 'iso') {
+    // An encrypted one has its header before its content.
+    const { physical = 0, capacity: old = 0 } = volume;
+    const size = capacity + (physical - old);
+    await truncate(path, size);
+    if (allocate) await run('fallocate', ['--length', String(size), '--', path], { signal });
+    return flush(path);
+  }
+  if (volume.target.encryption)
+    throw new VirtError('OPERATION_UNSUPPORTED', {
+      detail: `${path}: an encrypted ${format} image cannot be resized without its passphrase`,
+    });
+  await mustBeSound(workshop, path, format);
+  const shrinking = capacity < (volume.capacity ?? 0) ? ['--shrink'] : [];
+  const allocating = allocate ? ['--preallocation=falloc'] : [];
+  await run('qemu-img', ['resize', ...shrinking, ...allocating, '-f', format, '--', path, String(capacity)], {
+    signal,
+    mortal: true,
+  });
+}
+
+const step = 1024 * 1024;
+
+export async function wipe(
+  workshop: Workshop,
+  request: Request<typeof wipeVolume>,
+  call: Call,
+): Promise<VolumeSummary> {
+  const { managed, found } = locate(workshop.pools, request);
+  const path = pathOf(found.volume);
+  if (found.volume.type === 'dir') throw new VirtError('OPERATION_INVALID', { detail: `${path} is a folder` });
+  const work = async (): Promise<VolumeSummary> => {
+    await orExplain(`wipe ${path}`, () => overwrite(path, found.volume, request.algorithm, call.signal));
+    // Nothing is left of the image that it was.
+    if (found.volume.type === 'file')
+      workshop.pools.made.note(managed.uuid, found.volume.name, 'raw', await stat(path));
+    return made(workshop, managed, path, 'volume-changed', call);
+  };
+  return managed.job(found.volume.name, 'wiped', () => withNobodyElse(workshop, path, 'wiped', work));
+}
+
+/** Every byte that lies on the disk; holes have none. */
+async function overwrite(
+  path: string,
+  { type, capacity = 0 }: Volume,
+  algorithm: 'zero' | 'random' | 'trim',
+  signal: AbortSignal,
+): Promise<void> {
+  const size = type === 'block' ? capacity : (await stat(path)).size;
+  if (size === 0) return;
+  if (algorithm === 'trim') {
+    await run('fallocate', ['--punch-hole', '--offset', '0', '--length', String(size), '--', path], { signal });
+    return flush(path);
+  }
+  const extents = await extentsOf(path, 0, size, signal);
+  const bytes = Buffer.alloc(step);
+  const file = await open(path, 'r+');
+  try {
+    for (const { start, length, data } of extents) {
+      for (let at = start; data && at < start + length; at += step) {
+        signal.throwIfAborted();
+        if (algorithm === 'random') randomFillSync(bytes);
+        await file.write(bytes, 0, Math.min(step, start + length - at), at);
+      }
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}

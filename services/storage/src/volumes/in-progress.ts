@@ -1,0 +1,123 @@
+/**
+ * Volumes that are being made: each is noted on disk before anything of it exists, so that after a crash what is half
+ * made is taken away when its pool comes up.
+ *
+ *   <state>/volumes-in-progress/<id>.json    what to take away
+ *   <state>/volumes-in-progress/<id>.secret  a passphrase that a program reads, for that long (mode 0600)
+ */
+import { randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { makeFolder, replaceFile } from '@virtbus/shared/files';
+import type { StorageHost } from '../host';
+import { backendOf } from '../pools/backends';
+import { deviceVolume } from '../pools/device-volume';
+import { temporaryPrefix } from '../pools/folder';
+import type { ManagedPool } from '../pools/managed-pool';
+
+interface Note {
+  /** Uuid. */
+  pool: string;
+  /** A file that nobody else knows. */
+  temporary?: string;
+  /** Or a device that is whole only at the end. */
+  device?: { name: string; path: string };
+}
+
+export class InProgress {
+  private readonly folder: string;
+
+  constructor(private readonly host: StorageHost) {
+    this.folder = join(host.folder, 'volumes-in-progress');
+    makeFolder(this.folder, 0o700);
+    for (const name of readdirSync(this.folder)) if (name.endsWith('.secret')) rmSync(join(this.folder, name));
+  }
+
+  /** Does the work with a file name of its own beside `path`; what is there afterwards is taken away. */
+  async withTemporary<T>(pool: ManagedPool, path: string, work: (temporary: string) => Promise<T>): Promise<T> {
+    const id = newId();
+    const temporary = join(dirname(path), `${temporaryPrefix}${this.host.name}-${id}`);
+    this.note(id, { pool: pool.uuid, temporary });
+    try {
+      return await work(temporary);
+    } finally {
+      // Not removed when that fails: the note stays, and the next start tries again.
+      await rm(temporary, { force: true, recursive: true }).then(
+        () => this.forget(id),
+        () => undefined,
+      );
+    }
+  }
+
+  /** Does the work that fills a new device; when it fails, or we die, the device goes. */
+  async withDevice(
+    pool: ManagedPool,
+    device: { name: string; path: string },
+    work: () => Promise<void>,
+  ): Promise<void> {
+    const id = newId();
+    this.note(id, { pool: pool.uuid, device });
+    try {
+      await work();
+    } catch (error) {
+      await takeAway(pool, device);
+      this.forget(id);
+      throw error;
+    }
+    this.forget(id);
+  }
+
+  /** Does the work while a passphrase lies in a file that only we can read. */
+  async withSecret<T>(secret: string | undefined, work: (file: string | undefined) => Promise<T>): Promise<T> {
+    if (secret === undefined) return work(undefined);
+    const file = join(this.folder, `${newId()}.secret`);
+    writeFileSync(file, secret, { mode: 0o600, flag: 'wx' });
+    try {
+      return await work(file);
+    } finally {
+      rmSync(file, { force: true });
+    }
+  }
+
+  /** After a crash: take away what was being made in a pool that has come up. */
+  async sweep(pool: ManagedPool): Promise<void> {
+    for (const [id, note] of this.notes()) {
+      if (note.pool !== pool.uuid) continue;
+      try {
+        if (note.temporary !== undefined) await rm(note.temporary, { force: true, recursive: true });
+        if (note.device !== undefined) await takeAway(pool, note.device);
+        this.forget(id);
+        this.host.log.info({ ...note, pool: pool.name }, 'a volume that was not finished was taken away');
+      } catch (err) {
+        this.host.log.warn({ err, ...note, pool: pool.name }, 'a volume that was not finished cannot be taken away');
+      }
+    }
+  }
+
+  private *notes(): Iterable<[id: string, note: Note]> {
+    for (const name of readdirSync(this.folder)) {
+      const [, id] = /^([0-9a-f]+)\.json$/.exec(name) ?? [];
+      if (id === undefined) continue;
+      try {
+        yield [id, JSON.parse(readFileSync(join(this.folder, name), 'utf8')) as Note];
+      } catch (err) {
+        this.host.log.warn({ err, note: name }, 'a note of a volume in progress cannot be read; it is left as it is');
+      }
+    }
+  }
+
+  private note(id: string, note: Note): void {
+    replaceFile(join(this.folder, `${id}.json`), JSON.stringify(note), true);
+  }
+
+  private forget(id: string): void {
+    rmSync(join(this.folder, `${id}.json`), { force: true });
+  }
+}
+
+async function takeAway({ pool }: ManagedPool, { name, path }: { name: string; path: string }): Promise<void> {
+  await backendOf(pool).devices?.remove(pool, deviceVolume(name, path, 0));
+}
+
+const newId = (): string => randomBytes(8).toString('hex');
