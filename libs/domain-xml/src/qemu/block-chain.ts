@@ -63,7 +63,12 @@ export function imageOf(disk: Disk): Image | undefined {
   if (isEmptyDrive(disk) || disk.source === undefined) return undefined;
   const { driver = {}, source } = disk;
   const format = driver.type ?? 'raw';
-  const inherited = { cache: driver.cache, io: driver.io, isFloppy: disk.device === 'floppy' };
+  const inherited = {
+    cache: driver.cache,
+    io: driver.io,
+    discard: driver.discard,
+    isFloppy: disk.device === 'floppy',
+  };
   const readOnly = disk.readonly === true || disk.device === 'cdrom';
   return {
     ...inherited,
@@ -72,7 +77,6 @@ export function imageOf(disk: Disk): Image | undefined {
     source,
     format,
     readOnly,
-    discard: driver.discard,
     detectZeroes: effectiveDetectZeroes(driver.detect_zeroes, driver.discard),
     discardNoUnref: driver.discard_no_unref,
     metadataCache: driver.metadata_cache?.max_size,
@@ -84,7 +88,7 @@ export function imageOf(disk: Disk): Image | undefined {
   };
 }
 
-type Inherited = Pick<Image, 'cache' | 'io' | 'isFloppy'>;
+type Inherited = Pick<Image, 'cache' | 'io' | 'discard' | 'isFloppy'>;
 
 function belowOf(store: BackingStore | undefined, format: string, inherited: Inherited, disk: Disk): Image['below'] {
   if (store === undefined) return canHaveBacking(format) ? 'unknown' : 'end';
