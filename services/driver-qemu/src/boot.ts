@@ -10,6 +10,7 @@ import { makeFolder } from '@virtbus/shared/files';
 import { chownSync } from 'node:fs';
 import { commandLineContext } from './command-line';
 import { endChain, neededFiles } from './files';
+import { installedFirmware } from './firmware';
 import { monitorPath, QemuGuest, type GuestParts, type SavedQemu } from './guest';
 import { makeLive } from './live';
 import { makeTaps, removeTaps } from './networks';
@@ -28,7 +29,7 @@ export interface BootHost {
 
 export async function bootGuest(spec: StartSpec, host: BootHost): Promise<QemuGuest> {
   const { folders, signal, log } = spec;
-  requireFirmware(spec.domain);
+  requireFirmware(spec.domain, installedFirmware());
   let live = await makeLive(spec.domain, spec.id, folders);
   const saved: SavedQemu = { process: { pid: 0, startTime: 0, exe: '' }, owners: [] };
   let launched: Launched | undefined;

@@ -4,6 +4,7 @@ import {
   parseDomain,
   prepareDomain,
   prepareForStart,
+  requireFirmware,
   type PrepareOptions,
   type QemuCapabilities,
 } from '@virtbus/domain-xml';
@@ -53,6 +54,7 @@ function commandWords(
 ): string[] {
   const { domain } = parseDomain(kit.read(one.input), { mode: 'inactive', unknown: 'warn' });
   const prepared = prepareDomain(domain, capabilities, options);
+  requireFirmware(prepared, options.firmware ?? []);
   lookUp(kit, prepared);
   const ready = prepareForStart(prepared, { channelDir: channelFolder(prepared) });
   const { env, args } = buildCommandLine(ready, hostContext(one, capabilities, ready));

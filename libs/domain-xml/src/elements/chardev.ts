@@ -267,6 +267,7 @@ export function refineCharacter(model: Character, source: XmlElement, context: R
   else delete model.protocol;
   if (model.type === 'pty' && first && !context.live) delete first.path;
   if (model.type === 'unix' && first?.path !== undefined) first.mode ??= 'connect';
+  else if (model.type === 'unix') model.sources = [];
 }
 
 function refineChannel(model: Channel, source: XmlElement, context: ReadContext): void {

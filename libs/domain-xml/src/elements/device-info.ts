@@ -137,8 +137,8 @@ export const boot = element('boot', {
         'INTERNAL_ERROR',
         (raw) =>
           raw.length > 8 || raw.length === 0
-            ? `loadparm value '${raw}' must be between 1 and 8 characters`
-            : `invalid loadparm value '${raw}', expecting chars in set of [a-zA-Z0-9.] and blank spaces`,
+            ? `loadparm value '${raw.toUpperCase()}' must be between 1 and 8 characters`
+            : `invalid loadparm value '${raw.toUpperCase()}', expecting chars in set of [a-zA-Z0-9.] and blank spaces`,
       ],
     },
   ),

@@ -52,7 +52,7 @@ const driver = element('driver', {
   metadata_cache: one(metadataCache),
 });
 
-const target = element('target', {
+const targetFields = {
   dev: attr(string),
   bus: attr(oneOf('ide', 'fdc', 'scsi', 'virtio', 'xen', 'usb', 'uml', 'sata', 'sd', 'none'), {
     refuse: ['CONFIG_UNSUPPORTED', (raw) => `unknown disk bus type '${raw}'`],
@@ -60,6 +60,10 @@ const target = element('target', {
   tray: attr(oneOf('closed', 'open'), { omit: 'closed' }),
   removable: attr(onOff),
   rotation_rate: attr(uint),
+};
+const target = element('target', targetFields, {
+  // Other media that can be taken out are told by their device.
+  shape: (model: Model<typeof targetFields>) => (model.bus === 'usb' ? model : { ...model, removable: undefined }),
 });
 
 const limit = () => leaf(ulong, { omit: 0 });

@@ -121,7 +121,7 @@ const seclabelFields = {
   model: attr(string),
   relabel: attr(yesNo),
   label: leaf(string),
-  imagelabel: leaf(string, { live: true }),
+  imagelabel: leaf(string, { live: 'input' }),
   baselabel: leaf(string),
 };
 export type Seclabel = Model<typeof seclabelFields>;

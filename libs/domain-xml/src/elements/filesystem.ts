@@ -1,5 +1,20 @@
 /** `<filesystem>`: a folder of the host inside the guest. */
-import { element, attr, leaf, flag, one, many, oneOf, string, onOff, uint, ulong, bytes, unitScale, type Model } from '../schema';
+import {
+  element,
+  attr,
+  leaf,
+  flag,
+  one,
+  many,
+  oneOf,
+  string,
+  onOff,
+  uint,
+  ulong,
+  bytes,
+  unitScale,
+  type Model,
+} from '../schema';
 import { bootableInfo, virtioOptions } from './device-info';
 
 const idRange = (name: string) =>

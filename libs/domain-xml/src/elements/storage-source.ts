@@ -174,17 +174,24 @@ export const sourceFields = {
 };
 
 /** The `<source>` of an image; which attributes count depends on the type of the element around it. */
-export const storageSource = element('source', sourceFields, { keepEmpty: false, refine: refineSource });
+export const storageSource = element('source', sourceFields, {
+  keepEmpty: false,
+  refine: refineSource,
+  shape: (source: StorageSource, { view }) =>
+    view === 'inactive' ? { ...source, seclabels: labelsOf(source) } : source,
+});
 export type StorageSource = Model<typeof sourceFields>;
 export type StorageType = (typeof storageTypes)[number];
+
+/** A label that is only not set yet says nothing about a definition. */
+const labelsOf = ({ seclabels }: StorageSource) => seclabels.filter(({ labelskip }) => labelskip === undefined);
 
 function refineSource(source: StorageSource, _xml: unknown, context: ReadContext): void {
   if (source.actualType !== undefined) {
     const { file, dev } = source;
     Object.assign(source, { file: undefined, dev: undefined, actualFile: file, actualDev: dev });
   }
-  // A label that is only not set yet says nothing about a definition.
-  if (!context.live) source.seclabels = source.seclabels.filter(({ labelskip }) => labelskip === undefined);
+  if (!context.live) source.seclabels = labelsOf(source);
   // The one protocol whose port is written down when the document leaves it out.
   if (source.protocol === 'vxhs') for (const host of source.hosts) host.port ??= 9999;
   for (const { transport, socket, name } of source.hosts) {

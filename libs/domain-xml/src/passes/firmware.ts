@@ -99,9 +99,10 @@ export function chooseFirmware(domain: Domain, _caps: QemuCapabilities, options:
   fillVariables(domain, options);
 }
 
-/** Throws OPERATION_FAILED when the document asks for firmware that was never found: such a guest can not be started. */
-export function requireFirmware({ os }: Domain): void {
-  if (os.firmware === undefined || os.loader?.path !== undefined) return;
+/** Throws OPERATION_FAILED when the document asks for firmware that is not installed: such a guest can not be started. */
+export function requireFirmware(domain: Domain, firmware: readonly FirmwareDescriptor[]): void {
+  const { os } = domain;
+  if (os.firmware === undefined || firmware.some((one) => fits(domain, one, {}))) return;
   fail(
     'OPERATION_FAILED',
     `Unable to find '${os.firmware}' firmware that is compatible with the current configuration`,
@@ -126,7 +127,8 @@ function fillWellKnownTemplate(os: Os): void {
   const template = wellKnownTemplates[loader?.path ?? ''];
   const readOnlyFlash =
     loader?.type === 'pflash' && loader.readonly === true && loader.stateless !== true && loader.format === 'raw';
-  if (!readOnlyFlash || template === undefined || nvram?.template !== undefined || nvram?.type === 'network') return;
+  if (!readOnlyFlash || template === undefined || nvram?.type === 'network') return;
+  if (nvram?.template !== undefined && nvram.template !== template) return;
   os.nvram = { ...nvram, template, templateFormat: 'raw' };
 }
 
@@ -196,7 +198,9 @@ function fitsImage(
     loader?.format ??
     (loader?.path === undefined && nvram?.format === undefined && !options.newDefinition ? 'raw' : undefined);
   if (format !== undefined && format !== image.code.format) return false;
-  return nvram?.format === undefined || image.variables === undefined || nvram.format === image.variables.format;
+  // Variables follow the loader where it says what it is.
+  const variables = loader?.format === undefined ? nvram?.format : undefined;
+  return variables === undefined || image.variables === undefined || variables === image.variables.format;
 }
 
 /** Writes into the document what was chosen, so that the choice stays. */
@@ -219,7 +223,8 @@ function apply({ os, features }: Domain, { image, features: known, interfaces }:
       const nvram = (os.nvram ??= {});
       nvram.template = image.variables.file;
       nvram.templateFormat = image.variables.format;
-      nvram.format ??= image.variables.format;
+      const isNew = nvram.path === undefined && nvram.source === undefined;
+      if (isNew || nvram.format === undefined) nvram.format = image.variables.format;
     }
   }
   if (known.includes('requires-smm')) {

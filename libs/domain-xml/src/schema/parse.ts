@@ -187,8 +187,10 @@ class Reader implements ReadContext {
     const where = { element: source.name, line: source.line, ...(attribute !== undefined && { attribute }) };
     const { refuse } = field.options;
     const allowed = codec.expects === '' ? '' : `. Expected ${codec.expects}`;
-    if (refuse) this.fault(refuse[0], refuse[1](raw) + allowed, where);
-    else if (attribute !== undefined)
+    if (refuse) {
+      const said = refuse[1](raw);
+      this.fault(refuse[0], said.includes('Expected') ? said : said + allowed, where);
+    } else if (attribute !== undefined)
       this.fault(
         'XML_ERROR',
         `Invalid value for attribute '${attribute}' in element '${source.name}': '${raw}'${allowed}`,

@@ -123,7 +123,6 @@ function fillDisks({ devices }: Domain): void {
   for (const disk of devices.disks) {
     if (disk.device === 'cdrom') disk.readonly = true;
     if (disk.type === 'vhostuser') disk.snapshot ??= 'no';
-    if (disk.target.bus !== 'usb') delete disk.target.removable;
     if (disk.source && isEmptySource(disk)) delete disk.source.file;
   }
 }
@@ -225,9 +224,10 @@ export function fillBoot({ os, devices }: Domain): void {
 /** Video memory, screens, and which card is the first. */
 export function fillVideo({ devices }: Domain): void {
   const { videos } = devices;
-  if (videos.length > 0 && !videos.some((one) => one.model?.primary)) {
-    const first = videos[0];
-    if (first?.model && first.model.type !== 'none') first.model.primary = true;
+  const [first] = videos;
+  if (first && !videos.some((one) => one.model?.primary)) {
+    const model = (first.model ??= { type: 'default' });
+    if (model.type !== 'none') model.primary = true;
   }
   // The primary card comes first.
   const primary = videos.findIndex((one) => one.model?.primary);

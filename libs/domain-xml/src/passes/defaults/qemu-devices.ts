@@ -50,7 +50,9 @@ const usbFlags: Readonly<Record<string, string>> = { 'piix3-uhci': 'piix3-usb-uh
 function fillDisks({ devices }: Domain): void {
   for (const disk of devices.disks) {
     fillSource(disk);
-    disk.driver = { ...disk.driver, name: disk.driver?.name ?? 'qemu', type: disk.driver?.type ?? 'raw' };
+    disk.driver = { ...disk.driver, name: disk.driver?.name ?? 'qemu' };
+    // What a volume is, its pool knows.
+    if (disk.type !== 'volume') disk.driver.type ??= 'raw';
   }
 }
 
@@ -184,7 +186,9 @@ function fillRest(domain: Domain, faults: Faults): void {
   }
   for (const tpm of devices.tpms) {
     tpm.model ??= isPseries(domain) ? 'tpm-spapr' : 'tpm-tis';
-    if (tpm.backend.type === 'emulator') tpm.backend.version ??= '2.0';
+    // What the guests of PCs have always had.
+    const isOld = isX86(domain) && tpm.model === 'tpm-tis';
+    if (tpm.backend.type === 'emulator') tpm.backend.version ??= isOld ? '1.2' : '2.0';
   }
   for (const rng of devices.rngs) {
     if (rng.backend.model === 'random') rng.backend.path ??= '/dev/random';
@@ -199,9 +203,14 @@ function fillRest(domain: Domain, faults: Faults): void {
   for (const { type, sources } of devices.redirdevs)
     if (type === 'dbus' && sources.length === 0) sources.push({ channel: 'org.qemu.usbredir', seclabels: [] });
   for (const channel of devices.channels) {
-    // A listening socket without a path gets one at each start.
+    // A listening socket without a path gets one at each start, and keeps it while the guest runs.
     const { path } = channel.sources[0] ?? {};
-    if (channel.type !== 'unix' || (path !== undefined && !isGeneratedSocket(path, channel.target?.name))) continue;
+    if (
+      domain.id !== undefined ||
+      channel.type !== 'unix' ||
+      (path !== undefined && !isGeneratedSocket(path, channel.target?.name))
+    )
+      continue;
     if (channel.sources[0]?.reconnect?.enabled)
       faults.add('INTERNAL_ERROR', 'chardev reconnect is possible only for connect mode', {
         element: 'channel',
