@@ -1,10 +1,12 @@
 /** Every command, in the order in which help and the reference page show them within their groups. */
 import type { CommandSpec } from '../spec';
 import { chainAudit, chainRepair, chainShow, chainUsers, chainVerify } from './chains';
+import { cpuBaseline, cpuCompare } from './cpu';
 import { autostart, create, define, dumpxml, edit, rename, undefine } from './definition';
 import { attach, detach, update } from './devices';
 import { attachDisk, changeMedia, detachDisk, domblklist } from './disks';
 import { events, outcome } from './events';
+import { domxmlExplain } from './explain';
 import { agent, exec, monitor, screenshot, sendKey } from './guest';
 import { setmaxmem, setmem, setvcpus, vcpucount, vcpuinfo } from './hardware';
 import { capabilities, domcapabilities, domhost, hostInfo, hosts } from './hosts';
@@ -40,7 +42,8 @@ import { volDumpxml, volInfo, volKey, volList, volName, volPath, volPool } from 
 export const commands: readonly CommandSpec[] = [
   ...[define, undefine, create, start, shutdown, reboot, reset, destroy, suspend, resume],
   ...[save, restore, managedsave, managedsaveRemove, domjobabort],
-  ...[autostart, edit, dumpxml, domxmlToNative, domxmlFromNative, rename, desc, metadata, name, uuid, id],
+  ...[autostart, edit, dumpxml, rename, desc, metadata, name, uuid, id],
+  ...[domxmlExplain, domxmlToNative, domxmlFromNative],
   ...[list, dominfo, domstate, domjobinfo, events, outcome],
   ...[domstats, dommemstat, domblkstat, domifstat, domblklist, domiflist, vcpucount, vcpuinfo],
   ...[attach, detach, update, attachDisk, detachDisk, changeMedia, attachInterface, detachInterface, domifSetlink],
@@ -51,6 +54,6 @@ export const commands: readonly CommandSpec[] = [
   ...[volList, volCreate, volCreateAs, volCreateFrom, volClone, volResize, volWipe, volDelete],
   ...[volUpload, volDownload, volInfo, volDumpxml, volPath, volKey, volName, volPool],
   ...[chainShow, chainVerify, chainUsers, chainAudit, chainRepair],
-  ...[hosts, hostInfo, domhost, capabilities, domcapabilities],
+  ...[hosts, hostInfo, domhost, capabilities, domcapabilities, cpuCompare, cpuBaseline],
   ...[help, completion, version],
 ];

@@ -4,17 +4,20 @@
  * A facet is there or it is not; no method exists only to refuse. `libs/driver-runtime` brings the rest: endpoints,
  * per-domain jobs, the journal, adoption after a restart, heartbeats.
  */
-import type { Device, Domain } from '@virtbus/domain-xml';
+import type { Cpu, Device, Domain } from '@virtbus/domain-xml';
 import {
   VirtError,
   type CommandEnd,
+  type compareCpu,
   type DomainState,
   type DomainStats,
   type EventClass,
+  type explainDomain,
   type LifecycleDetail,
   type LifecycleType,
   type PowerMode,
   type ReasonOf,
+  type Response,
   type StatsGroup,
   type TaintType,
 } from '@virtbus/shared';
@@ -257,6 +260,17 @@ export interface InsideCommand {
     toNative(format: string, domain: Domain): Promise<string> | string;
     /** What the document cannot say is told by a warning each; throws `CONFIG_UNSUPPORTED` where nothing can be made of it. */
     fromNative(format: string, text: string): { domain: Domain; warnings: string[] };
+  };
+  /** Every pass that a definition goes through here, told by what it changed. */
+  readonly explain?: { explain(xml: string): Response<typeof explainDomain> };
+  /** CPUs of documents against what guests can have here. `ask` chooses the hypervisor as for domain capabilities. */
+  readonly cpu?: {
+    compare(cpu: Cpu, ask: Parameters<Driver['domainCapabilities']>[0]): Response<typeof compareCpu>;
+    baseline(
+      cpus: readonly Cpu[],
+      how: { features: boolean; migratable: boolean; onHost: boolean },
+      ask: Parameters<Driver['domainCapabilities']>[0],
+    ): Cpu;
   };
   readonly console?: {
     /** Throws `DEVICE_MISSING` when the guest has no such console. */

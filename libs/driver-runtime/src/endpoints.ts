@@ -1,5 +1,7 @@
 /** The driver's side of the bus: every operation as an endpoint of one micro service. */
 import {
+  baselineCpu,
+  compareCpu,
   contracts,
   domainCapabilities,
   driverCreate,
@@ -10,6 +12,7 @@ import {
   driverRename,
   driverRestore,
   driverStats,
+  explainDomain,
   hostCapabilities,
   nativeToXml,
   VirtError,
@@ -21,6 +24,7 @@ import { driverEndpoint, type Call, type Endpoint } from '@virtbus/shared/bus';
 import type { Actor } from './actor';
 import { facet } from './driver';
 import type { DriverHost } from './host';
+import { baseline, compare } from './cpu';
 import { fromNative, toNative } from './native';
 import { ops } from './ops';
 import { perform } from './ops/op';
@@ -67,6 +71,9 @@ export function endpoints(host: DriverHost, status: () => HostStatus): Endpoint[
     ),
     driverEndpoint(at, nativeToXml, async (ask) => fromNative(host.implementation, ask)),
     driverEndpoint(at, xmlToNative, (ask) => toNative(host.implementation, ask)),
+    driverEndpoint(at, explainDomain, async ({ xml }) => facet(host.implementation, 'explain').explain(xml)),
+    driverEndpoint(at, compareCpu, async (ask) => compare(host.implementation, ask)),
+    driverEndpoint(at, baselineCpu, async (ask) => baseline(host.implementation, ask)),
   ];
 }
 

@@ -30,7 +30,7 @@ export interface BootHost {
 export async function bootGuest(spec: StartSpec, host: BootHost): Promise<QemuGuest> {
   const { folders, signal, log } = spec;
   requireFirmware(spec.domain, installedFirmware());
-  let live = await makeLive(spec.domain, spec.id, folders);
+  let live = await makeLive(spec.domain, spec.id, folders, host.capabilities);
   const saved: SavedQemu = { process: { pid: 0, startTime: 0, exe: '' }, owners: [] };
   let launched: Launched | undefined;
   let image: Awaited<ReturnType<typeof open>> | undefined;

@@ -2,11 +2,13 @@
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { basename, delimiter, join } from 'node:path';
 import {
+  explainDomain,
   prepareDomain,
   supportsDomainType,
   taintsOf,
   type Device,
   type Domain,
+  type PrepareOptions,
   type QemuCapabilities,
 } from '@virtbus/domain-xml';
 import {
@@ -30,6 +32,7 @@ import {
 } from './capabilities';
 import { agent } from './facets/agent';
 import { console } from './facets/console';
+import { cpuFacet } from './facets/cpu';
 import { departed, devicesFacet, type DeviceHost } from './facets/devices';
 import { keyboard } from './facets/keyboard';
 import { memory } from './facets/memory';
@@ -76,7 +79,11 @@ export class QemuDriver implements Driver<QemuGuest> {
     this.facets = {
       agent,
       console,
+      cpu: cpuFacet((ask) => this.chooseType(ask)),
       devices: devicesFacet(this.deviceHost),
+      explain: {
+        explain: (xml) => explainDomain(xml, (domain) => this.capabilitiesFor(domain), this.preparation(true)),
+      },
       keyboard,
       memory,
       monitor,
@@ -128,12 +135,12 @@ export class QemuDriver implements Driver<QemuGuest> {
   }
 
   prepare(domain: Domain, { before }: { before?: Domain | undefined }): { domain: Domain; warnings: string[] } {
-    const options = {
-      newDefinition: before === undefined,
-      firmware: installedFirmware(),
-      nvramDirectory: this.options.nvram,
-    };
+    const options = this.preparation(before === undefined);
     return { domain: prepareDomain(domain, this.capabilitiesFor(domain), options), warnings: [] };
+  }
+
+  private preparation(newDefinition: boolean): PrepareOptions {
+    return { newDefinition, firmware: installedFirmware(), nvramDirectory: this.options.nvram };
   }
 
   taints(domain: Domain): TaintType[] {
@@ -158,14 +165,20 @@ export class QemuDriver implements Driver<QemuGuest> {
   }
 
   domainCapabilities(ask: DomainCapabilitiesAsk): { xml: string; document: unknown } {
-    const capabilities = this.choose(ask);
-    const domainType = ask.virtType ?? this.virtTypes.find((type) => supportsDomainType(capabilities, type)) ?? 'qemu';
+    const { capabilities, domainType } = this.chooseType(ask);
     const document = domainCapabilities(capabilities, { domainType, ...(ask.machine ? { machine: ask.machine } : {}) });
     if (!document) {
       const detail = `${capabilities.emulator} has no machine '${ask.machine}' for domains of type '${domainType}'`;
       throw new VirtError('INVALID_ARG', { detail });
     }
     return { document, xml: domainCapabilitiesXml(document) };
+  }
+
+  /** A binary, and the best domain type that it runs when none is asked for. */
+  private chooseType(ask: DomainCapabilitiesAsk): { capabilities: QemuCapabilities; domainType: string } {
+    const capabilities = this.choose(ask);
+    const best = this.virtTypes.find((type) => supportsDomainType(capabilities, type));
+    return { capabilities, domainType: ask.virtType ?? best ?? 'qemu' };
   }
 
   /** The binary of a definition: the one it names, else the first for its architecture and type. */

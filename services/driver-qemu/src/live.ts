@@ -3,7 +3,7 @@
  * found out only after the launch (terminals) are filled in then.
  */
 import { createServer } from 'node:net';
-import { prepareForStart, type Domain } from '@virtbus/domain-xml';
+import { prepareForStart, type Domain, type QemuCapabilities } from '@virtbus/domain-xml';
 import { VirtError } from '@virtbus/shared';
 import type { GuestFolders } from '@virtbus/driver-runtime';
 
@@ -11,8 +11,13 @@ const firstVncPort = 5900;
 const lastVncPort = 65535;
 
 /** A copy to run, with its id, its sockets and its ports. */
-export async function makeLive(definition: Domain, id: number, folders: GuestFolders): Promise<Domain> {
-  const live = prepareForStart(definition, { channelDir: folders.run });
+export async function makeLive(
+  definition: Domain,
+  id: number,
+  folders: GuestFolders,
+  capabilities: QemuCapabilities,
+): Promise<Domain> {
+  const live = prepareForStart(definition, { channelDir: folders.run, capabilities });
   live.id = id;
   for (const graphics of live.devices.graphics) {
     if (graphics.type !== 'vnc' || (graphics.port !== undefined && graphics.port > 0)) continue;

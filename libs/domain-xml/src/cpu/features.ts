@@ -54,7 +54,7 @@ export interface WantedCpu extends FeatureSet {
   readonly forbidden: ReadonlySet<string>;
 }
 
-/** libvirt's short names. */
+/** libvirt's short names of vendors, and what CPUID says. */
 const vendors: Readonly<Record<string, string>> = { Intel: 'GenuineIntel', AMD: 'AuthenticAMD', Hygon: 'HygonGenuine' };
 
 /** Throws CONFIG_UNSUPPORTED for a model that this QEMU does not know. */
@@ -83,6 +83,10 @@ function baseOf({ mode, model }: Cpu, known: CpuKnowledge): FeatureSet {
     element: 'model',
   });
 }
+
+/** A vendor as documents call it. */
+export const vendorName = (cpuid: string): string =>
+  Object.keys(vendors).find((name) => vendors[name] === cpuid) ?? cpuid;
 
 /** In the words and the order of documents. */
 export const listed = (features: Iterable<string>): string[] => [...features].map(documentName).sort();

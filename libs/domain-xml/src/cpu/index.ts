@@ -5,7 +5,8 @@ import { formatElement } from '../schema/format';
 export { baselineCpu, hostModelCpu, type BaselineOptions } from './baseline';
 export { compareCpu, type CpuComparison } from './compare';
 export { cpusOfDocument } from './cpu-documents';
-export { cpuKnowledge, type CpuKnowledge } from './features';
+export { documentName as cpuFeatureName } from './feature-names';
+export { cpuKnowledge, vendorName, type CpuKnowledge } from './features';
 
 /** The `<cpu>` element. */
 export const formatCpu = (cpu: Cpu): string =>

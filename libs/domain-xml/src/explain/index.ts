@@ -1,6 +1,6 @@
 /** What a definition becomes on a host, line by line, and why. */
 import type { QemuCapabilities } from '../capabilities';
-import { domain as declaration } from '../elements/domain';
+import { domain as declaration, type Domain } from '../elements/domain';
 import { formatDomain, parseDomain } from '../parse-domain';
 import { nameDevices } from '../passes/aliases';
 import { prepareDomain } from '../passes/prepare';
@@ -18,10 +18,11 @@ export interface Explanation extends Change {
 /**
  * Every pass of `define`, one after another, each told by what it changed; at the end the names that a start would give.
  * Throws what reading and preparing throw.
+ * @param capabilitiesOf those of the binary that the definition would run on
  */
 export function explainDomain(
   xml: string,
-  capabilities: QemuCapabilities,
+  capabilitiesOf: (domain: Domain) => QemuCapabilities,
   options: PrepareOptions = {},
 ): { lines: Explanation[]; warnings: string[] } {
   const { domain, warnings } = parseDomain(xml, { mode: 'inactive', unknown: 'warn' });
@@ -35,7 +36,7 @@ export function explainDomain(
     watcher ??= new Watcher(declaration, model);
     for (const change of watcher.look(model)) told.push({ stage: step, change });
   };
-  const prepared = prepareDomain(domain, capabilities, { ...options, watch });
+  const prepared = prepareDomain(domain, capabilitiesOf(domain), { ...options, watch });
   const named = copyModel(prepared);
   const names = new Watcher(declaration, named);
   nameDevices(named);

@@ -125,7 +125,13 @@ const rules: Readonly<Record<Stage, readonly Rule[]>> = {
   boot: [{ why: 'a guest boots from its first hard disk unless told otherwise' }],
   firmware: [{ why: 'chosen among the firmware that is installed on this host' }],
   addresses: [
-    { at: /controller\[@type='pci'].*]$/, why: 'added: more PCI devices than there were places for' },
+    {
+      at: /controller\[@type='pci'].*]$/,
+      why: ({ value = '' }) =>
+        /root-port/.test(value)
+          ? 'added: a PCI Express device needs a port of its own'
+          : 'added: more PCI devices than there were places for',
+    },
     { at: /controller\[@type='(\w+)'].*]$/, why: 'added: more devices than the others have room for' },
     { at: /\/hub\[\d+]$/, why: 'added: more USB devices than there were ports for' },
     { at: /\/address$/, why: placeOf },
@@ -158,13 +164,21 @@ function sitters({ path }: Change, { devices }: Domain): string {
   return type === 'ccid' ? 'a smartcard' : 'a device of the guest';
 }
 
+/** Function 1 and up of slots 1 and 31 of the first bus: the south bridge's own controllers. */
+const isOnChip = (path: string, part: (name: string) => string | undefined): boolean =>
+  path.includes('/controller[') &&
+  part('bus') === '0x00' &&
+  /^0x(01|1f)$/.test(part('slot') ?? '') &&
+  part('function') !== '0x0';
+
 /** `next free slot on pcie-root-port 3`. */
-function placeOf({ value = '' }: Change, { devices }: Domain): string {
+function placeOf({ path, value = '' }: Change, { devices }: Domain): string {
   const part = (name: string): string | undefined => new RegExp(` ${name}='([^']+)'`).exec(value)?.[1];
   const on = (type: string, number: string | undefined): Controller | undefined =>
     devices.controllers.find((one) => one.type === type && one.index === Number(number ?? 0));
   switch (part('type')) {
     case 'pci': {
+      if (isOnChip(path, part)) return "where the machine's chipset has it";
       const bus = Number(part('bus') ?? 0);
       const controller = on('pci', String(bus));
       const function_ = part('function') ?? '0x0';

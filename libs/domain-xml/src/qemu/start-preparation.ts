@@ -3,6 +3,8 @@
  *
  * The outcome belongs into the running guest's document; the definition stays as it was.
  */
+import type { QemuCapabilities } from '../capabilities';
+import { translateHostModel } from '../cpu/host-model';
 import type { Domain } from '../elements/domain';
 import { assignUsb } from '../passes/addresses/usb';
 import { nameDevices } from '../passes/aliases';
@@ -11,11 +13,14 @@ import { copyModel } from '../schema';
 export interface StartPlaces {
   /** Folder for the sockets of channels that name none, such as the guest agent's; it belongs to this guest alone. */
   readonly channelDir: string;
+  /** With them a CPU that is to be like the host's gets its name. */
+  readonly capabilities?: QemuCapabilities;
 }
 
 /** A copy of a prepared domain that has all that a command line needs, except ports of displays. */
-export function prepareForStart(domain: Domain, { channelDir }: StartPlaces): Domain {
+export function prepareForStart(domain: Domain, { channelDir, capabilities }: StartPlaces): Domain {
   const copy = copyModel(domain);
+  if (capabilities) translateHostModel(copy, capabilities);
   assignUsb(copy, true);
   nameHostInterfaces(copy);
   nameDimms(copy);

@@ -60,7 +60,11 @@ test('the domain document says what a q35 guest may choose from', () => {
   expect(document.cpu.models.map((model) => model.name)).toContain('qemu64');
   const xml = domainCapabilitiesXml(document);
   expect(xml).toContain(`<mode name='host-passthrough' supported='no'/>`);
-  expect(xml).toContain(`<model usable='yes' vendor='unknown'>qemu64</model>`);
+  expect(xml).toContain(`<model usable='yes' vendor='AMD'>qemu64</model>`);
+  expect(xml).toMatch(
+    /<model usable='no' vendor='AMD'>phenom<\/model>\s*<blockers model='phenom'>\s*<feature name='fxsr_opt'\/>/,
+  );
+  expect(xml).toMatch(/<mode name='host-model' supported='yes'>\s*<model fallback='forbid'>\S+<\/model>/);
 });
 
 test('the domain document of a type or machine that the binary lacks is none', () => {

@@ -5,9 +5,13 @@
  */
 import {
   acceleratorFor,
+  cpuFeatureName,
+  cpuKnowledge,
   defaultMachine,
   findMachine,
+  hostModelCpu,
   supportsDomainType,
+  vendorName,
   type QemuCapabilities,
 } from '@virtbus/domain-xml';
 import { formatXml, type XmlNode } from '@virtbus/driver-runtime';
@@ -28,7 +32,15 @@ export interface DomainCapabilities {
   readonly cpu: {
     readonly hostPassthrough: boolean;
     readonly maximum: boolean;
-    readonly models: readonly { name: string; usable?: boolean; deprecated: boolean; blockers: readonly string[] }[];
+    /** The host's CPU by name; absent when QEMU does not tell what its models are made of. */
+    readonly hostModel?: { model: string; features: readonly { name: string; policy: string }[] };
+    readonly models: readonly {
+      name: string;
+      usable?: boolean;
+      deprecated: boolean;
+      vendor?: string;
+      blockers: readonly string[];
+    }[];
   };
   readonly memoryBacking: Enums;
   /** A device whose first enum offers nothing is not supported. */
@@ -55,7 +67,7 @@ export function domainCapabilities(
   if (!supportsDomainType(caps, domainType)) return undefined;
   const machine = wanted === undefined ? defaultMachine(caps, domainType) : findMachine(caps, domainType, wanted);
   if (!machine) return undefined;
-  const { cpus } = acceleratorFor(caps, domainType);
+  const { cpus, models } = acceleratorFor(caps, domainType);
   return {
     path: caps.emulator,
     domain: domainType,
@@ -66,14 +78,19 @@ export function domainCapabilities(
     cpu: {
       hostPassthrough: domainType === 'kvm',
       maximum: caps.flags.has('cpu-max'),
+      ...hostModelOf(caps, domainType),
       models: cpus
         .filter(({ name }) => name !== 'host' && name !== 'max')
-        .map(({ name, usable, deprecated, blockers }) => ({
-          name,
-          ...(usable !== undefined && { usable }),
-          deprecated,
-          blockers,
-        })),
+        .map(({ name, usable, deprecated, blockers }) => {
+          const vendor = models?.[name]?.vendor;
+          return {
+            name,
+            ...(usable !== undefined && { usable }),
+            deprecated,
+            ...(vendor !== undefined && { vendor: vendorName(vendor) }),
+            blockers: blockers.map(cpuFeatureName),
+          };
+        }),
     },
     memoryBacking: enumsOf(caps, memoryChoices),
     devices: Object.fromEntries(
@@ -84,6 +101,18 @@ export function domainCapabilities(
     ),
     features: Object.fromEntries(Object.entries(featureOffers).map(([name, offer]) => [name, offers(caps, offer)])),
     ...(domainType === 'kvm' && caps.hypervFeatures && { hyperv: caps.hypervFeatures }),
+  };
+}
+
+function hostModelOf(caps: QemuCapabilities, domainType: string): Pick<DomainCapabilities['cpu'], 'hostModel'> {
+  const { models, hostCpu } = acceleratorFor(caps, domainType);
+  if (!models || !hostCpu) return {};
+  const { model, features } = hostModelCpu(cpuKnowledge(caps, domainType));
+  return {
+    hostModel: {
+      model: model?.name ?? '',
+      features: features.map(({ name, policy = 'require' }) => ({ name, policy })),
+    },
   };
 }
 
@@ -147,6 +176,14 @@ function enumNodes(enums: Enums): XmlNode[] {
   ]);
 }
 
+function hostModelNodes({ hostModel }: DomainCapabilities['cpu']): XmlNode[] {
+  if (!hostModel) return [];
+  return [
+    ['model', { fallback: 'forbid' }, hostModel.model],
+    ...hostModel.features.map(({ name, policy }) => ['feature', { policy, name }] as const),
+  ];
+}
+
 function osNodes(loaders: readonly string[]): XmlNode[] {
   const enums = { type: ['rom', 'pflash'], readonly: ['yes', 'no'], secure: ['no'] };
   return [
@@ -157,8 +194,8 @@ function osNodes(loaders: readonly string[]): XmlNode[] {
 
 function cpuNodes(cpu: DomainCapabilities['cpu']): XmlNode[] {
   const usability = (usable: boolean | undefined): string => (usable === undefined ? 'unknown' : yesNo(usable));
-  const models = cpu.models.flatMap(({ name, usable, deprecated, blockers }): XmlNode[] => [
-    ['model', { usable: usability(usable), deprecated: deprecated ? 'yes' : undefined, vendor: 'unknown' }, name],
+  const models = cpu.models.flatMap(({ name, usable, deprecated, vendor = 'unknown', blockers }): XmlNode[] => [
+    ['model', { usable: usability(usable), deprecated: deprecated ? 'yes' : undefined, vendor }, name],
     ...(blockers.length === 0
       ? []
       : [['blockers', { model: name }, blockers.map((feature) => ['feature', { name: feature }] as const)] as const]),
@@ -171,7 +208,7 @@ function cpuNodes(cpu: DomainCapabilities['cpu']): XmlNode[] {
   return [
     mode('host-passthrough', cpu.hostPassthrough, 'hostPassthroughMigratable'),
     mode('maximum', cpu.maximum, 'maximumMigratable'),
-    ['mode', { name: 'host-model', ...supported(false) }],
+    ['mode', { name: 'host-model', ...supported(cpu.hostModel !== undefined) }, hostModelNodes(cpu)],
     ['mode', { name: 'custom', ...supported(models.length > 0) }, models],
   ];
 }

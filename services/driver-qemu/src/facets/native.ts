@@ -38,7 +38,7 @@ function commandLineOf(host: NativeHost, definition: Domain): string {
   const prepared = host.prepare(definition);
   const capabilities = host.capabilitiesOf(prepared);
   const run = join(host.run, prepared.name.replaceAll(/[^\w.-]/g, '_').slice(0, 40));
-  const live = withChoices(prepareForStart(prepared, { channelDir: run }));
+  const live = withChoices(prepareForStart(prepared, { channelDir: run, capabilities }));
   let descriptor = firstDescriptor;
   const context = {
     ...commandLineContext(live, { run, state: run, log: join(run, 'log') }, host, capabilities),

@@ -1,7 +1,14 @@
 /**
  * Turns one probing conversation (two, when KVM works) into the `QemuCapabilities` of a binary.
  */
-import type { AcceleratorCapabilities, CpuModel, HostCpu, MachineType, QemuCapabilities } from '../../capabilities';
+import type {
+  AcceleratorCapabilities,
+  CpuExpansion,
+  CpuModel,
+  HostCpu,
+  MachineType,
+  QemuCapabilities,
+} from '../../capabilities';
 import { ask, askFor, type CpuDefinition, type QmpCpuModel, type QmpMachine, type QmpPeer } from './answers';
 import { gatherFacts } from './facts';
 import { deriveFlags } from './flags';
@@ -42,7 +49,29 @@ async function describeAccelerator(peer: QmpPeer, hostModel: string): Promise<Ac
   const machines = (await ask(peer, 'query-machines')).filter(({ name }) => name !== 'none').map(machineType);
   const cpus = (await ask(peer, 'query-cpu-definitions')).map(cpuModel);
   const hostCpu = await expandHostCpu(peer, hostModel);
-  return { machines, cpus, ...(hostCpu && { hostCpu }) };
+  const models = await expandModels(peer, cpus);
+  return { machines, cpus, ...(hostCpu && { hostCpu }), ...(models && { models }) };
+}
+
+/** Names that stand for no model of their own. */
+const notModels = new Set(['host', 'max', 'base']);
+
+/** What each named model is made of. Only x86 and s390 tell; there it takes about 0.1 s for all. */
+async function expandModels(
+  peer: QmpPeer,
+  cpus: readonly CpuModel[],
+): Promise<Record<string, CpuExpansion> | undefined> {
+  const models: Record<string, CpuExpansion> = {};
+  for (const { name } of cpus) {
+    if (notModels.has(name)) continue;
+    const answer = await askFor(peer, 'query-cpu-model-expansion', { type: 'static', model: { name } });
+    if (!answer) return undefined;
+    const { props = {} } = answer.model;
+    const { vendor } = props;
+    const features = Object.keys(props).filter((property) => props[property] === true);
+    models[name] = { ...(typeof vendor === 'string' && { vendor }), features: features.sort() };
+  }
+  return models;
 }
 
 function machineType(machine: QmpMachine): MachineType {
