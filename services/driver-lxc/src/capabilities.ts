@@ -1,5 +1,5 @@
 /** What this host and its containers can be asked for: libvirt's `<capabilities>` and `<domainCapabilities>`, and as JSON. */
-import type { LxcCapabilities } from '@virtbus/domain-xml';
+import { lxcDomainCapabilities, type LxcCapabilities } from '@virtbus/domain-xml';
 import { formatXml, hostDocument, hostNode, type HostInfo, type XmlNode } from '@virtbus/driver-runtime';
 import { VirtError } from '@virtbus/shared';
 
@@ -43,16 +43,8 @@ export function hostCapabilities(
   return { xml, document: { host, guests } };
 }
 
-/** Values that a document may have, element by element. */
-const offers = {
-  filesystem: { type: ['mount', 'bind', 'block', 'file', 'ram'] },
-  interface: { type: ['bridge', 'direct', 'ethernet'] },
-  console: { type: ['pty'] },
-  hostdev: { mode: ['capabilities'], type: ['storage', 'misc', 'net'] },
-} as const;
-
 export function domainCapabilities(
-  { emulator, arches }: LxcCapabilities,
+  capabilities: LxcCapabilities,
   ask: {
     virtType?: string | undefined;
     arch?: string | undefined;
@@ -63,26 +55,33 @@ export function domainCapabilities(
   const wrong = (detail: string): never => {
     throw new VirtError('INVALID_ARG', { detail });
   };
+  const { emulator, arches } = capabilities;
   if ((ask.virtType ?? 'lxc') !== 'lxc') wrong(`this driver runs domains of type 'lxc', not '${ask.virtType}'`);
   if (ask.machine !== undefined) wrong(`a container has no machine, so none called '${ask.machine}'`);
   if (ask.emulator !== undefined && ask.emulator !== emulator) wrong(`this host uses ${emulator}, not ${ask.emulator}`);
-  const arch = ask.arch ?? arches[0]!;
-  if (!arches.includes(arch)) wrong(`programs for ${arch} do not run here; this host runs ${arches.join(', ')}`);
-  const devices = Object.entries(offers).map(([device, choices]): XmlNode => {
-    const lists = Object.entries<readonly string[]>(choices).map(([name, values]): XmlNode => {
-      return ['enum', { name }, values.map((value): XmlNode => ['value', {}, value])];
-    });
-    return [device, { supported: 'yes' }, lists];
+  const document =
+    lxcDomainCapabilities(capabilities, ask.arch) ??
+    wrong(`programs for ${ask.arch} do not run here; this host runs ${arches.join(', ')}`);
+  const supported = (is: boolean): Record<string, string> => ({ supported: is ? 'yes' : 'no' });
+  const flags = (all: Readonly<Record<string, boolean>>): XmlNode[] =>
+    Object.entries(all).map(([name, is]) => [name, supported(is)]);
+  const values = (list: readonly string[]): XmlNode[] => list.map((value) => ['value', {}, value]);
+  const devices = Object.entries(document.devices).map(([device, { enums }]): XmlNode => {
+    const lists = Object.entries(enums).map(([name, list]): XmlNode => ['enum', { name }, values(list)]);
+    return [device, supported(true), lists];
   });
   const xml = formatXml([
     'domainCapabilities',
     {},
     [
-      ['path', {}, emulator],
-      ['domain', {}, 'lxc'],
-      ['arch', {}, arch],
+      ['path', {}, document.path],
+      ['domain', {}, document.domain],
+      ['arch', {}, document.arch],
       ['devices', {}, devices],
+      ['features', {}, flags(document.features)],
+      ['limits', {}, flags(document.limits)],
+      ['seclabel', supported(true), [['enum', { name: 'model' }, values(document.seclabels)]]],
     ],
   ]);
-  return { xml, document: { path: emulator, domain: 'lxc', arch, devices: offers } };
+  return { xml, document };
 }

@@ -29,6 +29,7 @@ export function configurationOf(live: Domain, facts: ConfigurationFacts): string
     command: 'arguments',
     device: deviceAt,
     isFile,
+    idmapRoot: mapsRoot(live),
     block: (source) => blocks.get(source),
     initPid: facts.initPid,
     entries: entriesOf(live, place),
@@ -37,26 +38,15 @@ export function configurationOf(live: Domain, facts: ConfigurationFacts): string
 
 function entriesOf(live: Domain, place: Place): [string, string][] {
   const { payload, monitor, pivot } = place.cgroup;
-  const root = live.devices.filesystems.find(({ target }) => target?.dir === '/');
   const entries: [string, string][] = [
     ['lxc.cgroup.dir.container', payload],
     ['lxc.cgroup.dir.container.inner', innerCgroup],
     ['lxc.cgroup.dir.monitor', monitor],
     ['lxc.cgroup.dir.monitor.pivot', pivot],
   ];
-  // The files stay as they are owned; the mount shows them with the container's ids (mount_setattr(2)).
-  if (live.idmap && !ownedInside(live.idmap.uids, root?.source?.dir)) {
-    entries.push(['lxc.rootfs.options', root?.readonly ? 'ro,idmap=container' : 'idmap=container']);
-  }
   // A second boot fails where a reboot is to be the end.
   if (live.on_reboot === 'destroy') entries.push(['lxc.hook.pre-start', `/bin/mkdir ${place.run}/booted`]);
   return entries;
-}
-
-/** A root file system whose files were given to the container's ids beforehand needs no mapped mount, and bears none. */
-function ownedInside(ranges: readonly { target: number; count: number }[], folder: string | undefined): boolean {
-  const owner = folder === undefined ? undefined : statSync(folder, { throwIfNoEntry: false })?.uid;
-  return ranges.some(({ target, count }) => owner !== undefined && owner >= target && owner < target + count);
 }
 
 export function deviceAt(path: string): DeviceNode | undefined {
@@ -71,6 +61,18 @@ export function deviceAt(path: string): DeviceNode | undefined {
   };
 }
 
-function isFile(path: string): boolean {
+export function isFile(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === false;
+}
+
+/**
+ * Whether the mount must show the root file system's files with the container's ids (mount_setattr(2)). Files that were given
+ * to those ids beforehand need that not, and bear it not.
+ */
+export function mapsRoot({ devices, idmap }: Domain): boolean {
+  const folder = devices.filesystems.find(({ target }) => target?.dir === '/')?.source?.dir;
+  const owner = folder === undefined ? undefined : statSync(folder, { throwIfNoEntry: false })?.uid;
+  const isInside = ({ target, count }: { target: number; count: number }): boolean =>
+    owner !== undefined && owner >= target && owner < target + count;
+  return idmap !== undefined && !idmap.uids.some(isInside);
 }

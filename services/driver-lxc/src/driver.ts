@@ -19,6 +19,7 @@ import { domainCapabilities, hostCapabilities } from './capabilities';
 import { console } from './facets/console';
 import { execFacet } from './facets/exec';
 import { memory } from './facets/memory';
+import { nativeFacet } from './facets/native';
 import { power } from './facets/power';
 import { stats } from './facets/stats';
 import type { LxcGuest } from './guest';
@@ -47,7 +48,14 @@ export class LxcDriver implements Driver<LxcGuest> {
     private readonly info: HostInfo,
     seccomp: string,
   ) {
-    this.facets = { console, exec: execFacet(machine.capabilities.emulator), memory, power, stats };
+    this.facets = {
+      console,
+      exec: execFacet(machine.capabilities.emulator),
+      memory,
+      native: nativeFacet(machine),
+      power,
+      stats,
+    };
     this.host = { machine, seccomp, initPid: (domain) => this.initPid(domain) };
   }
 

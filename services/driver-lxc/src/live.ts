@@ -17,9 +17,14 @@ export function makeLive(definition: Domain, id: number, place: Place, subIds: S
       card.target = { ...card.target, dev: `veth${place.name.slice(-8)}${index}` };
     }
   });
-  if (!live.idmap && subIds) {
-    const range = { start: 0, target: subIds.start, count: subIds.count };
-    live.idmap = { uids: [range], gids: [{ ...range }] };
-  }
+  mapIds(live, subIds);
   return live;
+}
+
+/** In place. What is in an image keeps its owners, so a container on one is mapped only where the document says so. */
+export function mapIds(live: Domain, subIds: SubIds | undefined): void {
+  const root = live.devices.filesystems.find(({ target }) => target?.dir === '/');
+  if (live.idmap || !subIds || root?.type === 'file' || root?.type === 'block') return;
+  const range = { start: 0, target: subIds.start, count: subIds.count };
+  live.idmap = { uids: [range], gids: [{ ...range }] };
 }

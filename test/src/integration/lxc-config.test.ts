@@ -1,6 +1,6 @@
 /** What `toLxcConfig` writes is what liblxc does: real containers on the tiny root file system. */
 import { execFileSync, spawnSync, type SpawnSyncReturns } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { initWords, parseDomain, prepareLxcDomain, toLxcConfig, type LxcFacts } from '@virtbus/domain-xml';
 import {
@@ -12,6 +12,7 @@ import {
   tinyRootfsImage,
   type TemporaryFolder,
 } from '@virtbus/testkit';
+import { removeCgroups } from './lxc-cgroups';
 
 jest.setTimeout(60_000);
 
@@ -108,23 +109,7 @@ class Container implements AsyncDisposable {
   /** The monitor leaves its cgroups behind, empty a moment after it has ended. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#lxc('stop', '-k');
-    await eventually(() => hierarchies().flatMap((at) => left(join(at, this.#name))), []);
-  }
-}
-
-const hierarchies = (): string[] => ['', ...readdirSync('/sys/fs/cgroup')].map((name) => join('/sys/fs/cgroup', name));
-
-/** Removes a cgroup with all below it; tells what is still in use. */
-function left(cgroup: string): string[] {
-  const found = statSync(cgroup, { throwIfNoEntry: false });
-  if (!found?.isDirectory()) return [];
-  const children = readdirSync(cgroup, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  const busy = children.flatMap(({ name }) => left(join(cgroup, name)));
-  try {
-    if (busy.length === 0) rmdirSync(cgroup);
-    return busy;
-  } catch {
-    return [cgroup];
+    await removeCgroups(this.#name);
   }
 }
 
