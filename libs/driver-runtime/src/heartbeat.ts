@@ -56,6 +56,7 @@ export class Heartbeat {
       virtTypes: [...host.implementation.virtTypes],
       arches: [...host.implementation.arches],
       nativeFormats: [...(host.implementation.facets.native?.formats ?? [])],
+      facets: Object.keys(host.implementation.facets).sort(),
       labels: facts.labels,
       version: facts.version,
       hypervisorVersion: host.implementation.hypervisorVersion,

@@ -223,12 +223,18 @@ export class Stack implements AsyncDisposable {
     return supervisorsBelow(this.folder.path);
   }
 
+  /** Pid of the supervisor of a domain's container. */
+  supervisorOf(uuid: string): number {
+    const name = `${uuid.slice(0, 8)}${uuid.slice(-12)}`;
+    const found = this.containerPids().find((pid) => commandLine(pid).includes(name));
+    if (found === undefined) throw new Error(`no container runs domain ${uuid}`);
+    return found;
+  }
+
   /** Pid, on this host, of process 1 of a domain's container. */
   containerInit(uuid: string): number {
-    const name = `${uuid.slice(0, 8)}${uuid.slice(-12)}`;
-    const supervisor = this.containerPids().find((pid) => commandLine(pid).includes(name));
-    const init = supervisor === undefined ? undefined : initOf(supervisor);
-    if (init === undefined) throw new Error(`no container runs domain ${uuid}`);
+    const init = initOf(this.supervisorOf(uuid));
+    if (init === undefined) throw new Error(`the container of domain ${uuid} has no process`);
     return init;
   }
 

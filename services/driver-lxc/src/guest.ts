@@ -9,6 +9,7 @@ import {
   identify,
   isSame,
   kill,
+  readStat,
   type Guest,
   type GuestNews,
   type GuestSink,
@@ -26,7 +27,7 @@ import {
 import type { Log } from '@virtbus/shared/log';
 import type { ContainerCgroup } from './cgroups';
 import type { Consoles } from './console';
-import { freeze, thaw } from './freezer';
+import { freeze, isFrozen, thaw } from './freezer';
 import type { Place } from './place';
 import { endingOf } from './ending';
 import { onGrowth, readStartLog } from './start-log';
@@ -104,7 +105,7 @@ export class LxcGuest implements Guest {
   }
 
   async resume(reason: ReasonOf<'running'>): Promise<void> {
-    if (this.state.reason !== 'starting-up') thaw(this.cgroup);
+    if (isFrozen(this.cgroup)) thaw(this.cgroup);
     const event = { type: 'resumed', detail: resumedDetail(reason) } as const;
     this.tell({ kind: 'state', to: { state: 'running', reason }, event, caused: true });
   }
@@ -124,6 +125,8 @@ export class LxcGuest implements Guest {
       this.ending = before;
       throw new VirtError('OPERATION_FAILED', { detail: `init of '${this.live.name}' does not end on SIGTERM` });
     }
+    // One that is stopped reaps nobody.
+    if (/^[Tt]$/.test(readStat(this.saved.supervisor.pid)?.state ?? '')) kill(this.saved.supervisor, 'SIGKILL');
     // More than once: while the container reboots there is no init to kill, and a moment later there is another.
     for (let waited = 0; waited < killMs; waited += againMs) {
       this.signal('SIGKILL');
@@ -146,7 +149,7 @@ export class LxcGuest implements Guest {
   signal(signal: NodeJS.Signals): void {
     if (!this.init || !isSame(this.init)) this.findInit();
     if (this.init) kill(this.init, signal);
-    if (this.state.state === 'paused') thaw(this.cgroup);
+    if (isFrozen(this.cgroup)) thaw(this.cgroup);
   }
 
   /** The document has changed. */

@@ -93,6 +93,7 @@ export class SimulatedHost {
       arches: ['x86_64'],
       nativeFormats: [],
       labels: this.options.labels ?? {},
+      facets: [],
       version: '0.0.1',
       hypervisorVersion: '0',
       startedAt: this.startedAt,

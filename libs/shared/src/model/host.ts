@@ -12,6 +12,7 @@ export const HostStatus = z
     virtTypes: z.array(z.string()).describe('domain types it can run, best first'),
     arches: z.array(z.string()),
     nativeFormats: z.array(z.string()).default([]).describe('configurations that it reads and writes: qemu-argv, …'),
+    facets: z.array(z.string()).default([]).describe('what of the optional parts of a driver this one has'),
     labels: Labels,
     version: z.string().describe('version of the driver service'),
     hypervisorVersion: z.string(),
