@@ -182,12 +182,6 @@ export interface ConsoleChannel {
   write(bytes: Uint8Array): Promise<void>;
 }
 
-export interface Facets<G extends Guest = Guest> {
-  readonly power?: {
-    shutdown(guest: G, modes: readonly PowerMode[], signal: AbortSignal): Promise<void>;
-    reboot(guest: G, modes: readonly PowerMode[], signal: AbortSignal): Promise<void>;
-  };
-  readonly reset?: { press(guest: G, signal: AbortSignal): Promise<void> };
 /** A command that runs inside a guest. */
 export interface InsideCommand {
   /** Resolves when there is room for more. */
@@ -202,6 +196,12 @@ export interface InsideCommand {
   readonly ended: Promise<CommandEnd>;
 }
 
+export interface Facets<G extends Guest = Guest> {
+  readonly power?: {
+    shutdown(guest: G, modes: readonly PowerMode[], signal: AbortSignal): Promise<void>;
+    reboot(guest: G, modes: readonly PowerMode[], signal: AbortSignal): Promise<void>;
+  };
+  readonly reset?: { press(guest: G, signal: AbortSignal): Promise<void> };
   /** The memory that a running guest may use: its balloon, or its limit. */
   readonly memory?: { set(guest: G, kib: number, signal: AbortSignal): Promise<void> };
   readonly vcpus?: { set(guest: G, count: number, signal: AbortSignal): Promise<void> };
@@ -261,6 +261,18 @@ export interface InsideCommand {
     /** What the document cannot say is told by a warning each; throws `CONFIG_UNSUPPORTED` where nothing can be made of it. */
     fromNative(format: string, text: string): { domain: Domain; warnings: string[] };
   };
+  readonly exec?: {
+    /** Throws `OPERATION_FAILED` when it cannot be run at all. */
+    run(
+      guest: G,
+      command: {
+        words: readonly string[];
+        env: Readonly<Record<string, string>>;
+        uid?: number | undefined;
+        gid?: number | undefined;
+      },
+    ): Promise<InsideCommand>;
+  };
   /** Every pass that a definition goes through here, told by what it changed. */
   readonly explain?: { explain(xml: string): Response<typeof explainDomain> };
   /** CPUs of documents against what guests can have here. `ask` chooses the hypervisor as for domain capabilities. */
@@ -285,17 +297,5 @@ export function facet<G extends Guest, K extends keyof Facets<G>>(
 ): NonNullable<Facets<G>[K]> {
   const found = driver.facets[name];
   if (!found) throw new VirtError('UNSUPPORTED_BY_DRIVER', { driver: driver.name, operation: name });
-  readonly exec?: {
-    /** Throws `OPERATION_FAILED` when it cannot be run at all. */
-    run(
-      guest: G,
-      command: {
-        words: readonly string[];
-        env: Readonly<Record<string, string>>;
-        uid?: number | undefined;
-        gid?: number | undefined;
-      },
-    ): Promise<InsideCommand>;
-  };
   return found;
 }
