@@ -4,6 +4,7 @@ import type { Domain } from '../../elements/domain';
 import { fail, Faults } from '../../schema';
 import { assignCcw } from './ccw';
 import { assignPci, plugPci } from './pci';
+import { assignSpaprVio } from './spapr-vio';
 import type { PrepareOptions } from '../options';
 import { assignUsb } from './usb';
 import { assignDimms, assignVirtioSerial } from './virtio-serial';
@@ -13,6 +14,7 @@ export function assignAll(domain: Domain, caps: QemuCapabilities, options: Prepa
   placeAll(
     () => assignVirtioSerial(domain),
     () => assignCcw(domain),
+    () => assignSpaprVio(domain),
     () => assignDimms(domain),
     () => assignPci(domain, caps),
     () => assignUsb(domain, options.newDefinition === true),

@@ -6,6 +6,7 @@ import type { Disk } from '../../elements/disk';
 import type { Domain } from '../../elements/domain';
 import { lineOf, type Faults } from '../../schema';
 import { diskIndex, ensureController, highestController } from '../controllers';
+import { isPseries } from '../machine';
 import { assignCcid } from './virtio-serial';
 
 /** Gives numbers to controllers that have none: the lowest free one of their type. */
@@ -90,6 +91,7 @@ export function scsiModel(domain: Domain, caps: QemuCapabilities | undefined): s
   if (caps === undefined) return undefined;
   const inUse = domain.devices.controllers.find((one) => one.type === 'scsi' && one.model !== undefined)?.model;
   if (inUse !== undefined) return inUse;
+  if (isPseries(domain)) return 'ibmvscsi';
   if (caps.flags.has('lsi') && /^(x86_64|i686)$/.test(caps.arch)) return 'lsilogic';
   if (caps.flags.has('virtio-scsi-pci') || caps.flags.has('virtio-scsi-ccw')) return 'virtio-scsi';
   return caps.flags.has('lsi') ? 'lsilogic' : undefined;

@@ -9,6 +9,7 @@ import { hostdevRules } from './hostdevs';
 import { machineRules } from './machine';
 import { memoryRules } from './memory';
 import { osRules } from './os';
+import { platformRules } from './platforms';
 import type { Rule } from './rule';
 
 const rules: readonly Rule[] = [
@@ -19,6 +20,7 @@ const rules: readonly Rule[] = [
   ...controllerRules,
   ...hostdevRules,
   ...deviceRules,
+  ...platformRules,
 ];
 
 /** What devices of one kind must not have in common; holds whatever else is wrong with a document. */

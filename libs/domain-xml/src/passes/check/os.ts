@@ -36,7 +36,7 @@ const bootMenu: Rule = ({ domain: { os }, faults }) => {
     });
 };
 
-const firmware: Rule = ({ domain, faults }) => {
+const firmware: Rule = ({ domain, caps, faults }) => {
   const { loader, nvram, firmware: kind, firmwareFeatures } = domain.os;
   const where = { element: 'loader', line: lineOf(loader ?? nvram ?? domain.os) };
   const refuse = (detail: string): void => faults.add('CONFIG_UNSUPPORTED', detail, where);
@@ -60,6 +60,8 @@ const firmware: Rule = ({ domain, faults }) => {
   if (enabled('enrolled-keys') && enabled('secure-boot') === false)
     refuse("firmware feature 'enrolled-keys' cannot be enabled when firmware feature 'secure-boot' is disabled");
   const isEfi = kind === 'efi' || loader?.type === 'pflash';
+  if (!isEfi && domain.features.acpi && domain.os.type?.arch === 'aarch64' && caps)
+    refuse('ACPI requires UEFI on this architecture');
   if (isEfi && !domain.features.acpi && (isX86(domain) || domain.os.type?.arch === 'aarch64'))
     refuse('UEFI requires ACPI on this architecture');
 };

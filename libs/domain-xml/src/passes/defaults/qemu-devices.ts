@@ -112,6 +112,8 @@ const serialModels: Readonly<Record<string, 'isa-serial' | 'pci-serial' | 'usb-s
 function fillSerials(domain: Domain): void {
   for (const serial of domain.devices.serials) {
     const target = (serial.target ??= {});
+    // A plain ISA port once stood for whatever the machine has.
+    if (target.type === 'isa-serial' && target.model?.name === undefined) delete target.type;
     if (target.type === undefined || target.type === 'none') {
       if (serial.address?.type === 'usb') target.type = 'usb-serial';
       else if (serial.address?.type === 'pci') target.type = 'pci-serial';
@@ -176,6 +178,9 @@ function isGeneratedSocket(path: string, name = ''): boolean {
   return match !== null && name !== '' && path.endsWith(name);
 }
 
+const panicModel = (domain: Domain) =>
+  isX86(domain) ? 'isa' : isPseries(domain) ? 'pseries' : isS390Ccw(domain) ? 's390' : undefined;
+
 function fillRest(domain: Domain, faults: Faults): void {
   const { devices } = domain;
   for (const hostdev of devices.hostdevs) {
@@ -222,7 +227,7 @@ function fillRest(domain: Domain, faults: Faults): void {
     if (filesystem.source?.socket === undefined) filesystem.accessmode ??= 'passthrough';
   }
   for (const sound of devices.sounds) if (sound.model === 'virtio') sound.streams ??= 2;
-  for (const panic of devices.panics) if (isX86(domain)) panic.model ??= 'isa';
+  for (const panic of devices.panics) panic.model ??= panicModel(domain);
   for (const shmem of devices.shmems) {
     shmem.model ??= { type: shmem.server ? 'ivshmem-doorbell' : 'ivshmem-plain' };
     if (shmem.server) shmem.msi = { ...shmem.msi, ioeventfd: shmem.msi?.ioeventfd ?? true };

@@ -35,7 +35,11 @@ export function fillQemu(domain: Domain, caps: QemuCapabilities, options: Prepar
 }
 
 /** Architectures that a binary for a wider one runs as well. */
-const narrower: Readonly<Record<string, readonly string[]>> = { x86_64: ['i686'], aarch64: ['armv7l'] };
+const narrower: Readonly<Record<string, readonly string[]>> = {
+  x86_64: ['i686'],
+  aarch64: ['armv7l'],
+  ppc64: ['ppc64le'],
+};
 
 function fillOs(domain: Domain, caps: QemuCapabilities): void {
   const { os, devices } = domain;
