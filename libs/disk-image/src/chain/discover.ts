@@ -6,6 +6,7 @@
  * Formats come from the document or from the overlay, never from looking; policy `compatible` makes libvirt's one exception.
  */
 import {
+  isVirtError,
   VirtError,
   type ChainDocument,
   type ChainLayer,
@@ -37,7 +38,7 @@ interface Next {
   readonly safeToProbe?: boolean | undefined;
   readonly dataFile?: Location | undefined;
   /** The image above. */
-  readonly overlay?: Location | undefined;
+  readonly overlay?: { readonly location: Location; readonly format: ImageFormat } | undefined;
   /** The string in the overlay. */
   readonly recorded?: string | undefined;
   /** What the header says of the layer below counts. */
@@ -91,7 +92,7 @@ async function look(
   index: number,
   options: DiscoverOptions,
 ): Promise<{ layer: ChainLayer; below?: Next | undefined }> {
-  const image = await options.open(next.location, next.trust);
+  const image = await opened(next, options);
   if (image === undefined) return { layer: unread(next, index) };
   try {
     const location = placeOf(next.location, image);
@@ -102,6 +103,16 @@ async function look(
     return { layer: { ...layer, ...(dataFile && { dataFile }) }, below };
   } finally {
     await image.close();
+  }
+}
+
+async function opened({ location, trust, overlay }: Next, { open }: DiscoverOptions): Promise<OpenedImage | undefined> {
+  try {
+    return await open(location, trust);
+  } catch (error) {
+    if (!overlay || !isVirtError(error, 'SYSTEM_ERROR')) throw error;
+    const detail = `${error.details.detail} (the backing file of '${describeLocation(overlay.location)}')`;
+    throw new VirtError('SYSTEM_ERROR', { detail }, { cause: error });
   }
 }
 
@@ -153,12 +164,12 @@ function sliceOf(location: Location, image: OpenedImage): Pick<OpenedImage, 'siz
   return { size, read: (offset, length) => image.read(slice.offset + offset, Math.min(length, size - offset)) };
 }
 
-function missingFormat({ overlay, recorded = '', location }: Next): never {
-  const name = overlay ? describeLocation(overlay) : '';
+function missingFormat({ overlay, recorded, location }: Next): never {
+  const name = describeLocation(overlay?.location ?? location);
   throw new VirtError('BACKING_FORMAT_MISSING', {
-    base: recorded || describeLocation(location),
+    base: recorded ?? describeLocation(location),
     overlay: name,
-    repair: repairCommand(name),
+    repair: repairCommand(name, overlay?.format ?? 'raw'),
   });
 }
 
@@ -216,7 +227,7 @@ async function dataFileOf(
   };
 }
 
-function follow(string: string, { backing }: ImageHeader, overlay: Location): Next {
+function follow(string: string, { backing, format }: ImageHeader, overlay: Location): Next {
   const { location, relPath } = resolved(string, overlay, 'backing file');
   return {
     location,
@@ -225,7 +236,7 @@ function follow(string: string, { backing }: ImageHeader, overlay: Location): Ne
     format: backing?.format,
     formatKnown: 'recorded',
     safeToProbe: backing?.safeToProbe,
-    overlay,
+    overlay: { location: overlay, format },
     recorded: string,
     followed: true,
   };

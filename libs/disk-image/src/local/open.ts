@@ -9,8 +9,10 @@ import { open, readlink, stat, type FileHandle } from 'node:fs/promises';
 import { VirtError } from '@virtbus/shared';
 import type { OpenImage } from '../chain/types';
 import type { OpenedImage } from '../reader';
+import { accessFailure } from './access-failure';
 import { deviceIdentity, deviceNumber, fileIdentity } from './identity';
 import { isKernels, readMounts, type Mount, type Mounts } from './mounts';
+import { readExactly } from './read-exactly';
 
 export interface LocalImagesOptions {
   /** Name of this machine in identities; the same whenever it is asked. */
@@ -103,7 +105,7 @@ async function opened(path: string): Promise<FileHandle> {
   try {
     return await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   } catch (cause) {
-    return failed(`Cannot access storage file '${path}'`, cause);
+    return accessFailure(`Cannot access storage file '${path}'`, cause);
   }
 }
 
@@ -111,21 +113,8 @@ async function looked(path: string): Promise<BigIntStats> {
   try {
     return await stat(path, { bigint: true });
   } catch (cause) {
-    return failed(`Cannot access storage file '${path}'`, cause);
+    return accessFailure(`Cannot access storage file '${path}'`, cause);
   }
-}
-
-async function readExactly(file: FileHandle, path: string, offset: number, length: number): Promise<Buffer> {
-  const bytes = Buffer.alloc(length);
-  let done = 0;
-  while (done < length) {
-    const { bytesRead } = await file
-      .read(bytes, done, length - done, offset + done)
-      .catch((cause: unknown) => failed(`Cannot read '${path}'`, cause));
-    if (bytesRead === 0) break;
-    done += bytesRead;
-  }
-  return bytes.subarray(0, done);
 }
 
 /** The kernel tells the length of a block device in sectors. */
@@ -136,18 +125,4 @@ async function lengthOfDevice(stats: BigIntStats): Promise<number> {
   } finally {
     await file.close();
   }
-}
-
-function failed(what: string, cause: unknown): never {
-  const { code, message } = cause as NodeJS.ErrnoException;
-  const told: Record<string, string> = {
-    ENOENT: 'No such file or directory',
-    ENOTDIR: 'Not a directory',
-    EACCES: 'Permission denied',
-    EPERM: 'Operation not permitted',
-    ELOOP: 'Too many levels of symbolic links',
-    ENAMETOOLONG: 'File name too long',
-    EIO: 'Input/output error',
-  };
-  throw new VirtError('SYSTEM_ERROR', { detail: `${what}: ${told[code ?? ''] ?? message}` }, { cause });
 }
