@@ -5,4 +5,3 @@ export { fillLxcDefaults, plugLxcDevice, prepareLxcDomain, type LxcHost } from '
 export { toLxcConfig } from './to-config';
 export { initWords } from './to-config/init';
 export { accessRule } from './to-config/device-nodes';
-export { cpuWeight, memoryLimit } from './to-config/limits';

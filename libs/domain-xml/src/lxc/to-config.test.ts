@@ -357,6 +357,12 @@ test.each<[string, Parameters<typeof document>[0], LxcFacts, string]>([
     'is no name of a network namespace',
   ],
   [
+    'a container that is a path',
+    { head: "<lxc:namespace><lxc:sharenet type='name' value='/proc/1/ns/net'/></lxc:namespace>" },
+    v1,
+    "'/proc/1/ns/net' is no name of a container",
+  ],
+  [
     'a container that does not run',
     { head: "<lxc:namespace><lxc:shareuts type='name' value='db'/></lxc:namespace>" },
     { ...v1, initPid: () => undefined },

@@ -35,7 +35,7 @@ export function writeLimits(lines: ConfigLines, domain: Domain, facts: LxcFacts)
 }
 
 /** Bytes of memory that the container gets: its hard limit, or what it is given now. */
-export function memoryLimit({ memtune, memory, currentMemory }: Domain): number {
+function memoryLimit({ memtune, memory, currentMemory }: Domain): number {
   return (memtune?.hard_limit ?? currentMemory ?? memory.kib) * kib;
 }
 
@@ -58,7 +58,7 @@ function writeMemory(memory: Controller, domain: Domain, { cgroups }: LxcFacts):
 }
 
 /** A share of 1024 is everybody's default on version 1, a weight of 100 on version 2. */
-export const cpuWeight = (shares: number): number => Math.min(10_000, Math.max(1, Math.round((shares * 100) / 1024)));
+const cpuWeight = (shares: number): number => Math.min(10_000, Math.max(1, Math.round((shares * 100) / 1024)));
 
 /** The kernel's default when only a quota is given. */
 const defaultPeriod = 100_000;

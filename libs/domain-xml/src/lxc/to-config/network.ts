@@ -29,6 +29,8 @@ function ownerOf({ type, value }: { type: string; value: string }, facts: LxcFac
     return /^[\w.-]+$/.test(value) && !/^\.+$/.test(value)
       ? `/run/netns/${value}`
       : refuse(`'${value}' is no name of a network namespace; 'ip netns' lists them`, where);
+  // liblxc takes a number for a process and a path for a namespace: neither is meant here.
+  if (/^\d+$|\//.test(value)) refuse(`'${value}' is no name of a container`, where);
   if (!facts.initPid) return value;
   return String(facts.initPid(value) ?? refuse(`container '${value}' does not run on this host`, where));
 }
