@@ -46,7 +46,11 @@ const pciFunction = pciNumber('function', 1, 7);
 /** Extra ids that s390 guests know a PCI device by. */
 const zpci = element('zpci', {
   uid: attr(hex(4, { min: 1, max: 0xffff }), {
-    refuse: ['XML_ERROR', (raw) => `Invalid PCI address uid='${raw}', must be > 0x0000 and <= 0xffff`],
+    refuse: [
+      'XML_ERROR',
+      (raw) =>
+        `Invalid PCI address uid='0x${(Number(raw) || 0).toString(16).padStart(4, '0')}', must be > 0x0000 and <= 0xffff`,
+    ],
   }),
   fid: attr(hex(8, { max: 0xffffffff })),
 });

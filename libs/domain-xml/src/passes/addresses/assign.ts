@@ -7,6 +7,7 @@ import { assignPci, plugPci } from './pci';
 import { assignSpaprVio } from './spapr-vio';
 import type { PrepareOptions } from '../options';
 import { assignUsb } from './usb';
+import { assignZpci } from './zpci';
 import { assignDimms, assignVirtioSerial } from './virtio-serial';
 
 /** In place; the model then says where everything is, so that it never moves. */
@@ -16,7 +17,10 @@ export function assignAll(domain: Domain, caps: QemuCapabilities, options: Prepa
     () => assignCcw(domain),
     () => assignSpaprVio(domain),
     () => assignDimms(domain),
-    () => assignPci(domain, caps),
+    () => {
+      assignPci(domain, caps);
+      assignZpci(domain, caps);
+    },
     () => assignUsb(domain, options.newDefinition === true),
   );
 }
@@ -36,7 +40,10 @@ export function plugAddresses(domain: Domain, caps: QemuCapabilities): void {
     () => assignVirtioSerial(domain),
     () => assignCcw(domain),
     () => assignDimms(domain),
-    () => plugPci(domain, caps),
+    () => {
+      plugPci(domain, caps);
+      assignZpci(domain, caps);
+    },
     () => assignUsb(domain, true),
   );
   if (domain.devices.controllers.length > before || domain.devices.hubs.length > hubs)
