@@ -76,6 +76,8 @@ export class Actor<G extends Guest = Guest> {
   /** The command that moves the balloon, until it has arrived: the guest takes its time. */
   ballooning: { id: string; kib: number } | undefined;
   managedSave = false;
+  /** Claims on images that commands in progress have begun to use. */
+  readonly opening = new Set<string>();
   /** The commands being applied, the latest last: `destroy` may interrupt another, and agent commands run beside. */
   private causes: Cause[] = [];
   private readonly inFlight = new Map<string, { operation: string; answer: Promise<unknown> }>();
@@ -244,6 +246,7 @@ export class Actor<G extends Guest = Guest> {
     switch (news.kind) {
       case 'live':
         if (this.guest) this.setLive(this.guest.live);
+        this.forgetDisks();
         return this.host.changed();
       case 'event':
         return this.emit({ ...news, cause: this.causeOf(news) });
@@ -274,6 +277,7 @@ export class Actor<G extends Guest = Guest> {
     this.record.guest = undefined;
     this.record.asked = undefined;
     this.record.tainted = undefined;
+    if (!this.startsItself) this.record.disks = undefined;
     this.ballooning = undefined;
     this.record.id = -1;
     this.record.state = to.state;
@@ -284,6 +288,20 @@ export class Actor<G extends Guest = Guest> {
     }
     this.record.updated = false;
     rmSync(this.folders.run, { recursive: true, force: true });
+    this.persist();
+  }
+
+  /** It is to start when its host comes up, also where no bus is there to ask what its disks stand on. */
+  get startsItself(): boolean {
+    return this.record.autostart && this.config !== undefined;
+  }
+
+  /** Disks that have left the guest hold no images. */
+  private forgetDisks(): void {
+    const { disks } = this.record;
+    if (!disks || !this.live) return;
+    const left = new Set(this.live.devices.disks.map(({ target }) => target.dev));
+    for (const target of Object.keys(disks)) if (!left.has(target)) delete disks[target];
     this.persist();
   }
 

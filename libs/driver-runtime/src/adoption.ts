@@ -7,6 +7,7 @@ import { resumedDetail, suspendedDetail, VirtError, type DomainState } from '@vi
 import type { Actor } from './actor';
 import type { Guest, Reattached } from './driver';
 import { reasonOf, type DriverHost } from './host';
+import { keptDisks } from './images';
 import { dropManagedSave, startDefined } from './ops/start';
 
 /** Guests are looked for side by side: one that hangs keeps none of the others waiting. */
@@ -150,8 +151,13 @@ export async function autostart(host: DriverHost): Promise<void> {
     if (!actor.record.autostart || actor.active) continue;
     try {
       using _job = await actor.jobs.async('start', 'autostart');
-      const signal = AbortSignal.timeout(60_000);
-      await startDefined(host, actor, { paused: false, signal });
+      const disks = await keptDisks(host, actor);
+      if (!disks) {
+        host.awaited.add(actor.uuid);
+        actor.log.info('autostart waits for storage');
+        continue;
+      }
+      await startDefined(host, actor, { paused: false, disks, signal: AbortSignal.timeout(60_000) });
     } catch (thrown) {
       const error = VirtError.from(thrown);
       actor.log.error({ reason: reasonOf(error) }, 'autostart failed');

@@ -4,10 +4,11 @@
  * A facet is there or it is not; no method exists only to refuse. `libs/driver-runtime` brings the rest: endpoints,
  * per-domain jobs, the journal, adoption after a restart, heartbeats.
  */
-import type { Cpu, Device, Domain } from '@virtbus/domain-xml';
+import type { Cpu, Device, Disk, Domain } from '@virtbus/domain-xml';
 import {
   VirtError,
   type CommandEnd,
+  type ChainDocument,
   type compareCpu,
   type DomainState,
   type DomainStats,
@@ -79,6 +80,8 @@ export interface StartSpec {
   paused: boolean;
   /** A save image to begin from instead of booting. */
   restore?: { path: string } | undefined;
+  /** What each disk stands on, by target: the driver opens no other images. */
+  chains: ReadonlyMap<string, ChainDocument>;
   signal: AbortSignal;
   sink: GuestSink;
   /**
@@ -205,11 +208,18 @@ export interface Facets<G extends Guest = Guest> {
   /** The memory that a running guest may use: its balloon, or its limit. */
   readonly memory?: { set(guest: G, kib: number, signal: AbortSignal): Promise<void> };
   readonly vcpus?: { set(guest: G, count: number, signal: AbortSignal): Promise<void> };
-  /** Each tells `live` when the document changed, and returns the device as it is now. */
+  /**
+   * Each tells `live` when the document changed, and returns the device as it is now.
+   * `chain` is what a disk stands on: the driver opens no other images.
+   */
   readonly devices?: {
-    attach(guest: G, device: Device, signal: AbortSignal): Promise<Device>;
+    attach(guest: G, device: Device, signal: AbortSignal, chain?: ChainDocument): Promise<Device>;
     detach(guest: G, device: Device, signal: AbortSignal): Promise<Device>;
-    update(guest: G, device: Device, signal: AbortSignal): Promise<Device>;
+    update(guest: G, device: Device, signal: AbortSignal, chain?: ChainDocument): Promise<Device>;
+  };
+  readonly images?: {
+    /** Do the images of a disk that the document describes still make this chain? Reads them; changes nothing. */
+    areStill(disk: Disk, chain: ChainDocument): Promise<boolean>;
   };
   readonly save?: {
     /** Write the paused guest to a file; the guest stays as it is. */

@@ -12,18 +12,22 @@ import {
   driverRename,
   driverRestore,
   driverStats,
+  driverStorage,
   explainDomain,
   hostCapabilities,
   nativeToXml,
+  opensImages,
   VirtError,
+  WithPrepared,
   xmlToNative,
   type HostStatus,
 } from '@virtbus/shared';
 import { parseDomain } from '@virtbus/domain-xml';
-import { driverEndpoint, type Call, type Endpoint } from '@virtbus/shared/bus';
+import { decode, driverEndpoint, parseRequest, type Call, type Endpoint } from '@virtbus/shared/bus';
 import type { Actor } from './actor';
 import { facet } from './driver';
 import type { DriverHost } from './host';
+import { tellStorage } from './images';
 import { baseline, compare } from './cpu';
 import { fromNative, toNative } from './native';
 import { ops } from './ops';
@@ -43,7 +47,10 @@ export function endpoints(host: DriverHost, status: () => HostStatus): Endpoint[
       const actor = host.find(uuid);
       if (!actor) return host.answerOf(uuid, call.id);
       settle.checkEpoch(actor, call.epoch);
-      return perform(operation, request, { host, actor, call });
+      const { prepared } = opensImages.has(operation.contract)
+        ? parseRequest('prepared', WithPrepared, decode(call.body))
+        : {};
+      return perform(operation, request, { host, actor, call, prepared });
     }),
   );
   return [
@@ -53,6 +60,7 @@ export function endpoints(host: DriverHost, status: () => HostStatus): Endpoint[
     driverEndpoint(at, driverCreate, (request, call) => settle.create(host, request, call)),
     driverEndpoint(at, driverRestore, (request, call) => settle.restore(host, request, call)),
     driverEndpoint(at, driverRename, (request, call) => settle.rename(host, host.get(domainOf(call)), request, call)),
+    driverEndpoint(at, driverStorage, (request, call) => tellStorage(host, domainOf(call), request)),
     driverEndpoint(at, driverGet, async (_request, call) => ({ domain: host.get(domainOf(call)).summary() })),
     driverEndpoint(at, driverInspectSave, async ({ path }) => {
       const { xml } = await facet(host.implementation, 'save').inspect(path);

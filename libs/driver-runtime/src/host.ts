@@ -11,6 +11,9 @@ import type { Driver, Guest } from './driver';
 import type { DomainRecord, HostRecord, Tombstone } from './record';
 import type { Store } from './store';
 
+/** How many revoked claims are remembered; a command lives minutes at most. */
+const maxRevoked = 10_000;
+
 export class DriverHost<G extends Guest = Guest> implements ActorHost {
   readonly journalOnDisk: Journal;
   /** Rises with each change that a list shows. */
@@ -24,6 +27,10 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
   /** This host has booted since the driver last ran. */
   readonly freshBoot: boolean;
   readonly consoles: Consoles;
+  /** What was prepared under these must never begin: somebody else may have the images. */
+  readonly revokedClaims = new Set<string>();
+  /** Domains that are to start with the host, once storage has been asked what their disks stand on. */
+  readonly awaited = new Set<string>();
 
   constructor(
     readonly name: string,
@@ -102,6 +109,18 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
     if (this.actors.get(actor.uuid) !== actor) throw new VirtError('DOMAIN_NOT_FOUND', { domain: actor.uuid });
   }
 
+  /** Never begin what was prepared under a claim; what is in use stays in use. */
+  revoke(claim: string, actor: Actor | undefined): void {
+    this.revokedClaims.add(claim);
+    if (this.revokedClaims.size > maxRevoked) this.revokedClaims.delete([...this.revokedClaims][0]!);
+    if (!actor || actor.active) return;
+    const held = Object.entries(actor.record.disks ?? {});
+    if (!held.some(([, disk]) => disk.claim === claim)) return;
+    // Kept for a start without a bus, which is not to be now.
+    actor.record.disks = undefined;
+    actor.persist();
+  }
+
   byName(name: string): Actor<G> | undefined {
     return this.all().find((actor) => actor.record.name === name);
   }
@@ -176,6 +195,7 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
     return {
       domains: this.all().map((actor) => actor.summary()),
       gone: [...this.tombstones.values()].map(({ uuid, epoch, revision }) => ({ uuid, epoch, revision })),
+      awaited: [...this.awaited].map((uuid) => ({ uuid, id: `autostart-${this.record.bootId}-${uuid}` })),
     };
   }
 

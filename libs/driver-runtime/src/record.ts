@@ -1,5 +1,5 @@
 /** What is kept of each domain and of the host itself, as JSON. */
-import type { DomainState, DomainSummary, ErrorBody, TaintType } from '@virtbus/shared';
+import type { ChainDocument, DomainState, DomainSummary, ErrorBody, TaintType } from '@virtbus/shared';
 import type { SavedGuest } from './driver';
 
 export interface DomainRecord {
@@ -24,9 +24,17 @@ export interface DomainRecord {
   asked?: string | undefined;
   /** Answers by command id, oldest first. */
   answered: Answered[];
+  /**
+   * What the disks stand on and the claims under which it was leased, by target: of the present run, and of the last one
+   * for a domain that is to start by itself.
+   */
+  disks?: HeldDisks | undefined;
   /** Of the present run. */
   tainted?: TaintType[] | undefined;
 }
+
+/** By target. */
+export type HeldDisks = Record<string, { claim: string; chain?: ChainDocument | undefined }>;
 
 export interface Answered {
   id: string;

@@ -16,6 +16,7 @@ import type { Call } from '@virtbus/shared/bus';
 import type { Actor, Cause } from './actor';
 import { facet } from './driver';
 import type { DriverHost } from './host';
+import { begin, heldBy } from './images';
 import { turn } from './ops/op';
 import { boot, restoreFrom } from './ops/start';
 
@@ -84,7 +85,9 @@ export async function create(
     : host.implementation.prepare(domain, { before: existing?.config });
   const life: Life = { operation: 'create', job: 'start', epoch: ask.epoch };
   return comeAlive(host, { ...prepared.domain, uuid: domain.uuid }, life, call, async (actor) => {
-    await boot(host, actor, { domain: prepared.domain, paused: ask.paused, signal: call.signal });
+    using _images = begin(host, actor, ask.prepared);
+    const how = { paused: ask.paused, disks: heldBy(ask.prepared), signal: call.signal };
+    await boot(host, actor, { ...how, domain: prepared.domain });
     actor.warnIgnored(ignored);
     return { domain: actor.summary(), warnings: [...ignored, ...prepared.warnings] };
   });
@@ -99,7 +102,8 @@ export async function restore(
   const life: Life = { operation: 'restore', job: 'restore', epoch: ask.epoch };
   const { domain, ignored } = parse(ask.xml ?? image.xml, call, false);
   return comeAlive(host, domain, life, call, async (actor) => {
-    await restoreFrom(host, actor, { ...ask, signal: call.signal });
+    using _images = begin(host, actor, ask.prepared);
+    await restoreFrom(host, actor, { ...ask, disks: heldBy(ask.prepared), signal: call.signal });
     actor.warnIgnored(ignored);
     return { domain: actor.summary() };
   });
@@ -117,7 +121,7 @@ async function comeAlive<T>(
   domain: Identified,
   life: Life,
   call: Call,
-  begin: (actor: Actor) => Promise<T>,
+  run: (actor: Actor) => Promise<T>,
 ): Promise<T> {
   const existing = host.find(domain.uuid);
   checkIdentity(host, domain, existing);
@@ -130,7 +134,7 @@ async function comeAlive<T>(
     // Again, now that nobody else can start it.
     checkAsleep(actor);
     try {
-      const answer = await actor.as(cause, () => begin(actor));
+      const answer = await actor.as(cause, () => run(actor));
       host.settle(actor);
       return answer;
     } catch (thrown) {

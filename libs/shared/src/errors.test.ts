@@ -22,7 +22,7 @@ const details = {
   image: '/srv/images/web1.qcow2',
   base: 'base.qcow2',
   overlay: '/srv/images/web1.qcow2',
-  repair: 'virtbus chain repair /srv/images/web1.qcow2 --backing-format FORMAT',
+  repair: 'virtbus chain repair /srv/images/web1.qcow2 --format FORMAT',
 };
 const make = (code: ErrorCode): VirtError => new VirtError(code, details);
 

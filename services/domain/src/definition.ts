@@ -1,6 +1,14 @@
 /** Reading a definition as far as the fleet needs it: identity, what host it fits, and the document with its uuid in it. */
 import { createHash } from 'node:crypto';
-import { domainFromJson, formatDomain, nameFault, parseDomain, warningText, type Domain } from '@virtbus/domain-xml';
+import {
+  domainFromJson,
+  formatDevice,
+  formatDomain,
+  nameFault,
+  parseDomain,
+  warningText,
+  type Domain,
+} from '@virtbus/domain-xml';
 import { VirtError } from '@virtbus/shared';
 
 export interface Definition {
@@ -14,6 +22,8 @@ export interface Definition {
   memoryKiB: number;
   /** As it was given, so that the host's faults name the lines that its author knows; canonical when it was given as JSON. */
   xml: string;
+  /** Its disks, each an element. */
+  disks: string[];
   warnings: string[];
 }
 
@@ -46,9 +56,14 @@ export function readDefinition({ xml, document, validate = false }: Given, comma
     arch: domain.os.type?.arch,
     memoryKiB: domain.memory.kib,
     xml: xml ?? canonical({ ...domain, uuid }),
+    disks: disksOf(domain),
     warnings: warnings.map(warningText),
   };
 }
+
+/** The disks of a document, each an element. */
+export const disksOf = ({ devices }: Domain): string[] =>
+  devices.disks.map((value) => formatDevice({ list: 'disks', value }, 'inactive'));
 
 const canonical = (domain: Domain): string => formatDomain(domain, { view: 'inactive', secrets: true });
 

@@ -4,6 +4,7 @@
  */
 import { lastSequence, tail, type Bus } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
+import type { Settler } from './images/settle';
 import type { Knowledge } from './knowledge';
 import type { Projection } from './projection';
 
@@ -14,6 +15,7 @@ export class EventFollower {
     private readonly bus: Bus,
     private readonly projection: Projection,
     private readonly knowledge: Knowledge,
+    private readonly settler: Settler,
     private readonly log: Log,
   ) {}
 
@@ -51,6 +53,7 @@ export class EventFollower {
         for await (const { event, sequence } of tail(this.bus, { since: { sequence: next }, signal, onReset })) {
           if (signal.aborted) return;
           this.knowledge.happened(event.domain);
+          this.settler.happened(event);
           this.projection.asOf = sequence;
           next = sequence + 1;
         }

@@ -3,7 +3,7 @@
  * restarted; its counts disagree with ours at two heartbeats running; or it changed and the last look is a minute old.
  * Events tell every single change; this finds what they could not tell.
  */
-import { driverInventory, HostStatus, statSubject, VirtError } from '@virtbus/shared';
+import { driverInventory, HostStatus, statSubject, VirtError, type Inventory } from '@virtbus/shared';
 import { callDriver, decode, type Bus } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
 import { hostKey, type At, type Hosts } from './hosts';
@@ -31,6 +31,8 @@ export class FleetWatch {
     private readonly projection: Projection,
     private readonly registry: Registry,
     private readonly reconciler: Reconciler,
+    /** What else an inventory is good for. */
+    private readonly onInventory: (inventory: Inventory) => void,
     private readonly log: Log,
   ) {}
 
@@ -58,6 +60,7 @@ export class FleetWatch {
       this.hosts.hear(inventory.status);
       Object.assign(looked, { at: performance.now(), inventory: inventory.status.inventory, disagreeing: 0 });
       await this.reconciler.take(inventory);
+      this.onInventory(inventory);
       return true;
     } catch (thrown) {
       const { code, message } = VirtError.from(thrown);

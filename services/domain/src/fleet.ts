@@ -5,6 +5,7 @@ import { canonicalUuid, driverGet, isVirtError, VirtError, type DomainSummary } 
 import { callDriver, type Bus, type Call, type CallContext } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
 import type { At, Hosts } from './hosts';
+import type { FleetLeases } from './images/fleet-leases';
 import type { Knowledge } from './knowledge';
 import type { Placement } from './placement';
 import type { Projection } from './projection';
@@ -29,6 +30,7 @@ export interface Fleet {
   placement: Placement;
   registry: Registry;
   claims: Claims;
+  leases: FleetLeases;
   knowledge: Knowledge;
   /** When this process began, on the clock of `performance.now()`. */
   startedAt: number;

@@ -1,10 +1,19 @@
 /**
  * Passing operations on to the host that does the work: the body unread, the answer as it came.
  */
-import { driverSubject, isVirtError, VirtError, type Contract } from '@virtbus/shared';
-import { decode, Encoded, exchange, passOn, type Call, type Endpoint } from '@virtbus/shared/bus';
+import {
+  driverSubject,
+  isVirtError,
+  opensImages,
+  startDomain,
+  VirtError,
+  type Contract,
+  type DomainSummary,
+} from '@virtbus/shared';
+import { decode, encode, Encoded, exchange, passOn, type Call, type Endpoint } from '@virtbus/shared/bus';
 import { locate, onBehalf, registered, type Fleet, type Home } from './fleet';
 import type { At } from './hosts';
+import { withImages, type Opening } from './images/prepare';
 
 /** An operation on one domain, done by the driver at its home. */
 export function toHome(fleet: Fleet, c: Contract): Endpoint {
@@ -13,10 +22,10 @@ export function toHome(fleet: Fleet, c: Contract): Endpoint {
     const home = await locate(fleet, target);
     let body: Uint8Array;
     try {
-      body = await ask(fleet, c, call, home, home);
+      body = await atHome(fleet, c, call, home);
     } catch (error) {
       const elsewhere = await movedTo(fleet, home, error);
-      if (elsewhere) body = await ask(fleet, c, call, elsewhere, elsewhere);
+      if (elsewhere) body = await atHome(fleet, c, call, elsewhere);
       else if (home.left && isVirtError(error)) throw new VirtError('DOMAIN_NOT_FOUND', { domain: target });
       else throw error;
     }
@@ -49,6 +58,27 @@ export function chooseDriver<D extends At & { nativeFormats: readonly string[] }
   const has = drivers.map((status) => status.driver).join(', ');
   const detail = `host '${drivers[0]!.host}' has no driver '${driver as string}' (it has ${has})`;
   throw new VirtError('INVALID_ARG', { detail });
+}
+
+/** What opens images goes with what storage has prepared for it; the rest as it came. */
+async function atHome(fleet: Fleet, c: Contract, call: Call, home: Home): Promise<Uint8Array> {
+  if (home.left || !opensImages.has(c)) return ask(fleet, c, call, home, home);
+  const request = decode(call.body) as Record<string, unknown>;
+  const answer = await withImages(fleet, home, call, openingOf(c, request), async (prepared) => {
+    const body = prepared ? encode({ ...request, prepared }, call.format) : call.body;
+    const answered = await ask(fleet, c, { ...call, body }, home, home);
+    return { body: answered, domain: (decode(answered) as { domain: DomainSummary }).domain };
+  });
+  return answer.body;
+}
+
+function openingOf(c: Contract, { forceBoot, xml, affect = 'current' }: Record<string, unknown>): Opening {
+  if (c === startDomain) {
+    return { afresh: forceBoot === true, disks: ({ active, definition }) => (active ? [] : definition) };
+  }
+  // What is only defined is opened by no guest; nonsense is the driver's to refuse.
+  if (typeof xml !== 'string' || affect === 'config' || !xml.trimStart().startsWith('<disk')) return { disks: [] };
+  return { disks: ({ active }) => (active ? [xml] : []) };
 }
 
 async function ask({ bus }: Fleet, c: Contract, call: Call, at: At, home?: Home): Promise<Uint8Array> {

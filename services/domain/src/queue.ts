@@ -6,16 +6,8 @@
  * gets the command again, and the host gives the first answer again.
  */
 import { contracts, decodeToken, outcomeSubject, VirtError, type CommandOutcome, type Contract } from '@virtbus/shared';
-import {
-  consumeQueue,
-  decode,
-  Encoded,
-  encode,
-  formatOf,
-  type Call,
-  type Endpoint,
-  type Queued,
-} from '@virtbus/shared/bus';
+import { consumeQueue, decode, Encoded, encode, type Endpoint, type Queued } from '@virtbus/shared/bus';
+import { applyCommand } from './command';
 import type { Fleet } from './fleet';
 
 const firstPauseMs = 2_000;
@@ -88,7 +80,8 @@ export class Queue {
       if (!found)
         throw new VirtError('INVALID_ARG', { detail: `no command that can be queued has subject '${subject}'` });
       const { contract, target } = found;
-      const answer = await this.call(contract, target, message);
+      const endpoint = this.endpoints.get(contract)!;
+      const answer = await applyCommand(endpoint, { contract, target, ...message }, this.fleet.log);
       const response = answer instanceof Encoded ? decode(answer.body) : answer;
       return { ...told, time: new Date().toISOString(), response };
     } catch (thrown) {
@@ -100,35 +93,6 @@ export class Queue {
       if (error.code === 'INTERNAL_ERROR')
         this.fleet.log.error({ call: context.id, err: error }, 'queued command failed');
       return { ...told, time: new Date().toISOString(), error: error.toBody() };
-    }
-  }
-
-  /** Run the endpoint's handler as `serve` would, with the deadline the caller set. */
-  private async call(contract: Contract, target: string | undefined, { context, body }: Queued): Promise<unknown> {
-    const deadline = new AbortController();
-    let timer: NodeJS.Timeout | undefined;
-    const call: Call = {
-      ...context,
-      target,
-      deadline: performance.now() + context.timeoutMs,
-      signal: deadline.signal,
-      log: this.fleet.log.child({ call: context.id, operation: contract.name }),
-      format: formatOf(body),
-      body,
-    };
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        const error = new VirtError('OPERATION_TIMEOUT', {
-          detail: `${contract.name} took over ${context.timeoutMs} ms`,
-        });
-        deadline.abort(error);
-        reject(error);
-      }, context.timeoutMs);
-    });
-    try {
-      return await Promise.race([this.endpoints.get(contract)!.handler(() => decode(body), call), late]);
-    } finally {
-      clearTimeout(timer);
     }
   }
 }

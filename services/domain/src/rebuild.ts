@@ -8,6 +8,7 @@ import { lastEvent } from '@virtbus/shared/bus';
 import type { EventFollower } from './events';
 import type { Fleet } from './fleet';
 import type { FleetWatch } from './fleet-watch';
+import type { Settler } from './images/settle';
 import { hasLeft } from './projection';
 import { entryOf, placeholder, type DomainEntry } from './registry/entries';
 import { inParallel, type Reconciler } from './registry/reconciler';
@@ -21,6 +22,7 @@ export class Rebuild {
     private readonly watch: FleetWatch,
     private readonly reconciler: Reconciler,
     private readonly events: EventFollower,
+    private readonly settler: Settler,
   ) {}
 
   /** The log is followed from now; what was before is asked of the hosts after that, so nothing falls between. */
@@ -37,6 +39,7 @@ export class Rebuild {
     const { domains } = await this.reconciler.read();
     const lost = this.fleet.projection.domains.filter(({ uuid }) => !domains.has(uuid));
     await this.reconciler.restore(lost.map(entryOf));
+    await this.settler.restore([...new Set(this.fleet.hosts.list().map(({ host }) => host))]);
     await this.fillIn();
   }
 

@@ -1,4 +1,5 @@
 /** One copy of the domain service on a connection: everything made and joined, started in order, drained at the end. */
+import { startDomain, type Inventory } from '@virtbus/shared';
 import { serve, type Bus, type Endpoint, type JetStreamOptions } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
 import { EventFollower } from './events';
@@ -6,6 +7,9 @@ import { hostAsker, type Fleet } from './fleet';
 import { FleetWatch } from './fleet-watch';
 import { endpointsOf } from './handlers';
 import { Hosts } from './hosts';
+import { Awaited } from './images/awaited';
+import { FleetLeases } from './images/fleet-leases';
+import { Settler } from './images/settle';
 import { Keeper } from './keeper';
 import { Knowledge } from './knowledge';
 import { Placement } from './placement';
@@ -40,11 +44,19 @@ export async function startDomainService(
   const claims = new Claims(registry, projection, askHost);
   const placement = new Placement();
   const startedAt = performance.now();
-  const fleet: Fleet = { bus, log, projection, hosts, placement, registry, claims, knowledge, startedAt };
+  const leases = new FleetLeases(registry);
+  const fleet: Fleet = { bus, log, projection, hosts, placement, registry, claims, leases, knowledge, startedAt };
   const reconciler = new Reconciler(registry, projection, knowledge, askHost, log);
-  const watch = new FleetWatch(bus, hosts, projection, registry, reconciler, log);
-  const events = new EventFollower(bus, projection, knowledge, log);
-  const rebuild = new Rebuild(fleet, watch, reconciler, events);
+  const settler = new Settler(bus, leases, log);
+  const endpoints = endpointsOf(fleet);
+  const awaited = new Awaited(fleet, endpoints.get(startDomain)!);
+  const onInventory = (inventory: Inventory): void => {
+    void settler.inventoried(inventory);
+    awaited.take(inventory);
+  };
+  const watch = new FleetWatch(bus, hosts, projection, registry, reconciler, onInventory, log);
+  const events = new EventFollower(bus, projection, knowledge, settler, log);
+  const rebuild = new Rebuild(fleet, watch, reconciler, events, settler);
   const keeper = new Keeper(bus, registry, () => rebuild.again(), log);
 
   knowledge.listen();
@@ -53,7 +65,6 @@ export async function startDomainService(
     await keeper.begin();
     await rebuild.first();
   }, log);
-  const endpoints = endpointsOf(fleet);
   const underWay = new UnderWay();
   const service = await serve(
     bus,
@@ -68,6 +79,7 @@ export async function startDomainService(
     stop: async () => {
       keeper.stop();
       events.stop();
+      awaited.stop();
       const drained = Promise.all([service.stop(), queue.stop()]).then(() => underWay.none());
       await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, drainMs).unref())]);
     },

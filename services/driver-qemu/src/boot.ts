@@ -9,7 +9,7 @@ import { isVirtError, VirtError } from '@virtbus/shared';
 import { makeFolder } from '@virtbus/shared/files';
 import { chownSync } from 'node:fs';
 import { commandLineContext } from './command-line';
-import { endChain, neededFiles } from './files';
+import { describeChains, neededFiles } from './files';
 import { installedFirmware } from './firmware';
 import { monitorPath, QemuGuest, type GuestParts, type SavedQemu } from './guest';
 import { makeLive } from './live';
@@ -30,7 +30,7 @@ export interface BootHost {
 export async function bootGuest(spec: StartSpec, host: BootHost): Promise<QemuGuest> {
   const { folders, signal, log } = spec;
   requireFirmware(spec.domain, installedFirmware());
-  let live = await makeLive(spec.domain, spec.id, folders, host.capabilities);
+  let live = describeChains(await makeLive(spec.domain, spec.id, folders, host.capabilities), spec.chains);
   const saved: SavedQemu = { process: { pid: 0, startTime: 0, exe: '' }, owners: [] };
   let launched: Launched | undefined;
   let image: Awaited<ReturnType<typeof open>> | undefined;
@@ -38,7 +38,7 @@ export async function bootGuest(spec: StartSpec, host: BootHost): Promise<QemuGu
     makeFolder(folders.run, 0o700);
     if (host.user) chownSync(folders.run, host.user.uid, host.user.gid);
     prepareNvram(live, host.user);
-    saved.owners = await lendFiles(live, host.user);
+    saved.owners = lendFiles(live, host.user);
     live = await makeTaps(live, host.user);
     if (spec.restore) image = await openAtStream(spec.restore.path);
     const line = buildCommandLine(live, {
@@ -94,9 +94,8 @@ export async function cleanUp(guest: QemuGuest): Promise<void> {
   await removeTaps(guest.live, guest.log);
 }
 
-async function lendFiles(live: Domain, user: RunUser | undefined): Promise<Owned[]> {
+function lendFiles(live: Domain, user: RunUser | undefined): Owned[] {
   const owners: Owned[] = [];
-  for (const disk of live.devices.disks) await endChain(disk);
   for (const { path, need } of neededFiles(live)) {
     const owner = lend(path, user, need);
     if (owner) owners.push(owner);

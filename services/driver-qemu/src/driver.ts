@@ -34,6 +34,7 @@ import { agent } from './facets/agent';
 import { console } from './facets/console';
 import { cpuFacet } from './facets/cpu';
 import { departed, devicesFacet, type DeviceHost } from './facets/devices';
+import { images } from './facets/images';
 import { keyboard } from './facets/keyboard';
 import { memory } from './facets/memory';
 import { monitor } from './facets/monitor';
@@ -81,6 +82,7 @@ export class QemuDriver implements Driver<QemuGuest> {
       console,
       cpu: cpuFacet((ask) => this.chooseType(ask)),
       devices: devicesFacet(this.deviceHost),
+      images,
       explain: {
         explain: (xml) => explainDomain(xml, (domain) => this.capabilitiesFor(domain), this.preparation(true)),
       },

@@ -1,8 +1,7 @@
 /** The files that a guest needs on this host, and what it does with each. */
-import { open, type FileHandle } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
-import type { BackingStore, Disk, Domain } from '@virtbus/domain-xml';
-import { VirtError } from '@virtbus/shared';
+import { givenChain, numberImages, withChain, type Disk, type Domain } from '@virtbus/domain-xml';
+import { VirtError, type ChainDocument } from '@virtbus/shared';
 import { onTap, tunDevice } from './networks';
 
 export interface NeededFile {
@@ -36,63 +35,38 @@ export function filesOfDisk(disk: Disk): NeededFile[] {
   const what = `disk ${disk.target.dev ?? ''}`.trim();
   const path = localPath(disk.source);
   const writes = !disk.readonly && disk.device !== 'cdrom';
-  const files: NeededFile[] = path ? [{ path, need: writes ? 'write' : 'read', what }] : [];
+  const need = writes ? 'write' : 'read';
+  const files: NeededFile[] = [...one(path, need, what), ...one(dataOf(disk.source), need, `${what}, data file`)];
   for (let layer = disk.backingStore; layer; layer = layer.backingStore) {
-    const below = localPath(layer.source);
-    if (below) files.push({ path: below, need: 'read', what: `${what}, backing layer` });
+    const below = `${what}, backing layer`;
+    files.push(...one(localPath(layer.source), 'read', below), ...one(dataOf(layer.source), 'read', `${below}'s data`));
   }
   return files;
 }
+
+const one = (path: string | undefined, need: NeededFile['need'], what: string): NeededFile[] =>
+  path ? [{ path, need, what }] : [];
+
+const dataOf = (source: Disk['source']): string | undefined => localPath(source?.dataStore?.source);
 
 function localPath(source: Disk['source']): string | undefined {
   return source?.file ?? source?.dev;
 }
 
 /**
- * End the chain of a disk where its images end, in place. QEMU is told every layer and opens nothing that only a header
- * names: an image that stands on one the document does not describe is refused.
- *
- * Source: QEMU's qcow2 specification, magic at byte 0, `backing_file_offset` at byte 8.
+ * The disk with its whole chain, as storage has found it out. QEMU is told every layer and opens nothing that only a header
+ * names, so a disk that nobody has looked at is refused.
  */
-export async function endChain(disk: Disk): Promise<void> {
-  let layer: Layer = disk;
-  let format = disk.driver?.type ?? 'raw';
-  while (layer.backingStore) {
-    if (layer.backingStore.type === undefined) return; // The document ends it itself.
-    layer = layer.backingStore;
-    format = layer.format?.type ?? 'raw';
-  }
-  const path = localPath(layer.source);
-  if (format === 'qcow2' && path) await mustStandAlone(path, disk.target.dev ?? '');
-  layer.backingStore = {};
+export function describeChain(disk: Disk, chain: ChainDocument | undefined): Disk {
+  if (givenChain(disk) === undefined) return disk; // No medium.
+  if (chain) return withChain(disk, chain);
+  const detail = `nobody has found out what disk ${disk.target.dev ?? ''} stands on; is the storage service running on this host?`;
+  throw new VirtError('OPERATION_FAILED', { detail });
 }
 
-type Layer = Pick<BackingStore, 'source' | 'backingStore' | 'format'>;
-
-async function mustStandAlone(path: string, target: string): Promise<void> {
-  const header = Buffer.alloc(16);
-  const file = await openImage(path);
-  try {
-    const { bytesRead } = await file.read(header, 0, 16, 0);
-    if (bytesRead < 16 || header.toString('latin1', 0, 4) !== 'QFI\xfb') {
-      throw new VirtError('OPERATION_FAILED', { detail: `'${path}' is not a qcow2 image, as disk ${target} says` });
-    }
-  } finally {
-    await file.close();
-  }
-  if (header.readBigUInt64BE(8) === 0n) return;
-  throw new VirtError('CONFIG_UNSUPPORTED', {
-    detail: `'${path}' stands on a backing file that the document does not describe; add its <backingStore> with <format> and <source> to disk ${target}`,
-    element: 'disk',
-  });
-}
-
-async function openImage(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, 'r');
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const why = code === 'ENOENT' ? 'No such file or directory' : code === 'EACCES' ? 'Permission denied' : message;
-    throw new VirtError('SYSTEM_ERROR', { detail: `Cannot access storage file '${path}': ${why}` }, { cause });
-  }
+/** The whole domain with its chains. Numbers go to what the document names first, then to what was found below it. */
+export function describeChains(domain: Domain, chains: ReadonlyMap<string, ChainDocument>): Domain {
+  const { domain: numbered } = numberImages(domain);
+  const disks = numbered.devices.disks.map((disk) => describeChain(disk, chains.get(disk.target.dev ?? '')));
+  return { ...numbered, devices: { ...numbered.devices, disks } };
 }

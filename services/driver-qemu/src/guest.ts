@@ -6,14 +6,7 @@
  * for not answering.
  */
 import { copyModel, deviceByAlias, removeDevice, type Device, type Domain } from '@virtbus/domain-xml';
-import type {
-  Guest,
-  GuestFolders,
-  GuestNews,
-  GuestSink,
-  ProcessIdentity,
-  SavedGuest,
-} from '@virtbus/driver-runtime';
+import type { Guest, GuestFolders, GuestNews, GuestSink, ProcessIdentity, SavedGuest } from '@virtbus/driver-runtime';
 import {
   resumedDetail,
   suspendedDetail,

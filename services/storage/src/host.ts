@@ -8,6 +8,8 @@ export interface StorageHost {
   readonly name: string;
   /** `<state>/hosts/<host>/storage`; each part has a folder of its own below. */
   readonly folder: string;
+  /** What tells this machine's files from another's, in identities. */
+  readonly machine: string;
   /** What a backing image without a recorded format means. */
   readonly policy: 'strict' | 'compatible';
   readonly log: Log;
@@ -46,7 +48,7 @@ export interface ImageUse {
    * Nobody begins to use the image while the result is held.
    * @param what is done to it: `deleted`, `resized`
    * @param below also volumes and definitions that only stand on it are in the way
-   * @throws `RESOURCE_BUSY` that names who uses it
+   * @throws `IMAGE_IN_USE` that names who uses it
    */
   claim(path: string, what: string, below: boolean): Promise<Disposable>;
 }

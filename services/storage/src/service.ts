@@ -3,13 +3,16 @@
  * disk leases there. Everything made and joined here; each part brings its endpoints.
  */
 import { join } from 'node:path';
+import { machineId } from '@virtbus/disk-image';
 import { isVirtError } from '@virtbus/shared';
 import { connectBus, serve, type Bus } from '@virtbus/shared/bus';
 import { busOptions, type Values } from '@virtbus/shared/config';
 import { lockFolder } from '@virtbus/shared/files';
 import { createLog, type Log } from '@virtbus/shared/log';
+import { chainsPart } from './chains/part';
 import { StorageEvents } from './events';
 import type { Part, StorageHost } from './host';
+import { poolsPart } from './pools/part';
 import type { storageSettings } from './settings';
 
 export interface RunningStorage {
@@ -33,12 +36,15 @@ export async function runStorageService(
   const host: StorageHost = {
     name: values.host,
     folder,
+    machine: machineId(),
     policy: values.imagePolicy,
     log,
     tell: (event) => events.tell(event),
   };
   const parts = partsOf(host);
+  for (const part of parts) await part.begin?.();
   const bus = await connected(values, log);
+  for (const part of parts) part.connect?.(bus);
   const service = await serve(
     bus,
     {
@@ -63,8 +69,10 @@ export async function runStorageService(
   };
 }
 
-function partsOf(_host: StorageHost): Part[] {
-  return [];
+function partsOf(host: StorageHost): Part[] {
+  const pools = poolsPart(host, () => chains.use);
+  const chains = chainsPart(host, pools.directory);
+  return [pools, chains];
 }
 
 /** A server that is away is waited for; refused credentials are not. */

@@ -10,6 +10,7 @@ import {
   driverRename,
   driverRestore,
   driverStats,
+  driverStorage,
   getDomainXml,
   hostCapabilities,
   startDomain,
@@ -92,8 +93,8 @@ export class SimulatedHost {
       virtTypes: this.options.virtTypes ?? ['qemu'],
       arches: ['x86_64'],
       nativeFormats: [],
-      labels: this.options.labels ?? {},
       facets: [],
+      labels: this.options.labels ?? {},
       version: '0.0.1',
       hypervisorVersion: '0',
       startedAt: this.startedAt,
@@ -180,6 +181,11 @@ export class SimulatedHost {
           this.arrive(uuidOf(xml), xml, epoch, false);
           return { domain: this.run(uuidOf(xml), call) };
         });
+      }),
+      driverEndpoint(at, driverStorage, async (_request, call) => {
+        const { name, epoch, revision, state } = this.get(call);
+        const nothing = { definition: [], live: [], uses: [] };
+        return { known: true, name, epoch, revision, active: state === 'running', ...nothing };
       }),
       driverEndpoint(at, driverGet, async (_request, call) => ({ domain: this.get(call) })),
       driverEndpoint(at, driverStats, async ({ domains }) => ({

@@ -6,7 +6,10 @@ const roles: [UserRole, string][] = [
   [{ role: 'operator' }, 'a reader who also gives commands'],
   [{ role: 'admin' }, 'everything a person may do, raw monitor commands and stream administration included'],
   [{ role: 'service' }, 'the domain service and its like'],
-  [{ role: 'host', host: 'HOST' }, 'a driver: speaks and listens as its own host and no other'],
+  [
+    { role: 'host', host: 'HOST' },
+    'a driver or the storage service of a host: speaks and listens as its own host and no other',
+  ],
 ];
 
 export function rolesPage(): string {

@@ -163,9 +163,9 @@ function refuseDescriptors(): never {
 function nextIndex({ devices }: Domain): number {
   let highest = 0;
   for (const disk of devices.disks) {
-    highest = Math.max(highest, disk.source?.index ?? 0);
+    highest = Math.max(highest, disk.source?.index ?? 0, disk.source?.dataStore?.source?.index ?? 0);
     for (let layer = disk.backingStore; layer; layer = layer.backingStore)
-      highest = Math.max(highest, layer.index ?? 0);
+      highest = Math.max(highest, layer.index ?? 0, layer.source?.dataStore?.source?.index ?? 0);
   }
   return highest + 1;
 }

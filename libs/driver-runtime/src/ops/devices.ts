@@ -10,6 +10,7 @@ import {
 } from '@virtbus/domain-xml';
 import { attachDevice, detachDevice, updateDevice, type Affect } from '@virtbus/shared';
 import { facet, type Facets } from '../driver';
+import { chainsOf, heldBy, hold } from '../images';
 import { affected } from './affect';
 import { change, guestOf, type Context } from './op';
 
@@ -23,7 +24,7 @@ const onConfig: Record<How, (domain: Domain, device: Device) => Domain> = {
 };
 
 async function apply(how: How, { xml, affect }: { xml: string; affect: Affect }, context: Context) {
-  const { host, actor, call } = context;
+  const { host, actor, call, prepared } = context;
   const sides = affected(actor, affect);
   const device = parseDevice(xml);
   // The new definition is made and checked first: when it is refused, the guest has not been touched.
@@ -33,7 +34,11 @@ async function apply(how: How, { xml, affect }: { xml: string; affect: Affect },
   let now: Device | undefined;
   if (sides.includes('live')) {
     const facility: NonNullable<Facets['devices']> = facet(host.implementation, 'devices');
-    now = await facility[how](guestOf(actor), device, call.signal);
+    const target = device.list === 'disks' ? device.value.target.dev : undefined;
+    const disks = heldBy(prepared);
+    now = await facility[how](guestOf(actor), device, call.signal, chainsOf(disks).get(target ?? ''));
+    if (how === 'update' && target !== undefined) delete actor.record.disks?.[target];
+    hold(actor, disks);
   }
   if (config) {
     actor.setConfig(config);

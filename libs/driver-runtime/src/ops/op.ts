@@ -1,10 +1,11 @@
 /** An operation on a domain as its driver serves it: what it needs, which job it takes, what it does. */
-import { VirtError, type Contract, type Request, type Response } from '@virtbus/shared';
+import { VirtError, type Contract, type Prepared, type Request, type Response } from '@virtbus/shared';
 import type { Call } from '@virtbus/shared/bus';
 import type { Actor, Cause } from '../actor';
 import type { Guest } from '../driver';
 import type { DriverHost } from '../host';
 import type { AsyncJob, NormalJob, Wait } from '../jobs';
+import { begin } from '../images';
 
 /** What state a call is legal in (libvirt's API × state table). */
 export type Needs = 'any' | 'active' | 'running' | 'inactive' | 'persistent';
@@ -13,6 +14,8 @@ export interface Context<G extends Guest = Guest> {
   host: DriverHost<G>;
   actor: Actor<G>;
   call: Call;
+  /** What storage has prepared for a command that opens images. */
+  prepared?: Prepared | undefined;
 }
 
 export interface Op<C extends Contract = Contract, G extends Guest = Guest> {
@@ -73,6 +76,7 @@ export async function perform(operation: Op, request: unknown, context: Context)
     using _job = await take(operation, actor, call);
     host.mustHave(actor);
     checkNeeds(actor, operation.needs);
+    using _images = begin(host, actor, context.prepared);
     const run = (): Promise<unknown> => operation.run(request, context);
     // Awaited here: returned as it is, the job would be let go before the work is done.
     return operation.once ? await actor.as(cause, run) : await run();

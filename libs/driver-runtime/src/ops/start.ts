@@ -11,22 +11,26 @@ import type { Actor } from '../actor';
 import { facet, type Guest } from '../driver';
 import type { DriverHost } from '../host';
 import { reasonOf } from '../host';
+import { chainsOf, heldBy } from '../images';
 import { checkMemory } from '../memory';
+import type { HeldDisks } from '../record';
 import { change } from './op';
 
 export interface BootSpec {
   domain: Domain;
   paused: boolean;
   restore?: { path: string } | undefined;
+  /** What the guest may open. */
+  disks: HeldDisks;
   signal: AbortSignal;
 }
 
 export const start = change(
   startDomain,
   'inactive',
-  async ({ paused, forceBoot }, { host, actor, call }) => {
+  async ({ paused, forceBoot }, { host, actor, call, prepared }) => {
     if (forceBoot) dropManagedSave(host, actor);
-    await startDefined(host, actor, { paused, signal: call.signal });
+    await startDefined(host, actor, { paused, disks: heldBy(prepared), signal: call.signal });
     return { domain: actor.summary() };
   },
   { async: 'start' },
@@ -36,11 +40,11 @@ export const start = change(
 export async function startDefined(
   host: DriverHost,
   actor: Actor,
-  { paused, signal }: { paused: boolean; signal: AbortSignal },
+  { paused, ...how }: Pick<BootSpec, 'paused' | 'disks' | 'signal'>,
 ): Promise<void> {
   const path = host.store.managedSaveOf(actor.uuid);
-  if (actor.managedSave) await restoreFrom(host, actor, { path, paused: paused || undefined, signal });
-  else await boot(host, actor, { domain: actor.document, paused, signal });
+  if (actor.managedSave) await restoreFrom(host, actor, { ...how, path, paused: paused || undefined });
+  else await boot(host, actor, { ...how, domain: actor.document, paused });
 }
 
 export function dropManagedSave(host: DriverHost, actor: Actor): void {
@@ -54,7 +58,7 @@ export function dropManagedSave(host: DriverHost, actor: Actor): void {
 export async function restoreFrom(
   host: DriverHost,
   actor: Actor,
-  how: { path: string; paused?: boolean | undefined; xml?: string | undefined; signal: AbortSignal },
+  how: { path: string; paused?: boolean | undefined; xml?: string | undefined } & Pick<BootSpec, 'disks' | 'signal'>,
 ): Promise<void> {
   const image = await facet(host.implementation, 'save').inspect(how.path);
   const { domain } = parseDomain(how.xml ?? image.xml, { mode: 'inactive', unknown: 'warn' });
@@ -67,6 +71,7 @@ export async function restoreFrom(
     domain,
     paused: how.paused ?? !image.running,
     restore: { path: how.path },
+    disks: how.disks,
     signal: how.signal,
   });
 }
@@ -80,6 +85,9 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
   actor.record.id = host.nextId();
   actor.record.asked = undefined;
   actor.live = spec.domain;
+  // What the last run stood on is past.
+  actor.record.disks = spec.disks;
+  host.awaited.delete(actor.uuid);
   const { revision } = actor.record;
   let guest: Guest | undefined;
   try {
@@ -94,6 +102,7 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
       folders: actor.folders,
       paused: spec.paused,
       restore: spec.restore,
+      chains: chainsOf(spec.disks),
       signal: starting.signal,
       sink: actor.listener(),
       // While the machine is being built: what is written now costs the start nothing.

@@ -31,16 +31,31 @@ export class Table<T> {
   private constructor(
     private readonly kv: KV,
     private readonly schema: z.ZodType<T>,
+    private readonly subjects: (filter: string) => Promise<string[]>,
   ) {}
 
   static async open<T>(bus: Bus, bucket: string, schema: z.ZodType<T>): Promise<Table<T>> {
-    return new Table(await bus.js.views.kv(bucket, { bindOnly: true }), schema);
+    const root = `$KV.${bucket}.`;
+    const subjects = async (filter: string): Promise<string[]> => {
+      const jsm = await bus.jsm();
+      const { state } = await jsm.streams.info(`KV_${bucket}`, { subjects_filter: `${root}${filter}` });
+      return Object.keys(state.subjects ?? {}).map((subject) => subject.slice(root.length));
+    };
+    return new Table(await bus.js.views.kv(bucket, { bindOnly: true }), schema, subjects);
   }
 
   async get(key: string): Promise<Entry<T> | undefined> {
     const entry = await this.kv.get(key);
     const value = entry ? this.read(entry) : undefined;
     return entry && value !== undefined ? { key, value, revision: entry.revision } : undefined;
+  }
+
+  /** The entries whose keys begin with these tokens, a token being what stands between dots. */
+  async below(prefix: string): Promise<Entry<T>[]> {
+    // A watch would make a consumer; the stream's own list of subjects is one question.
+    const subjects = await this.subjects(`${prefix}.>`);
+    const found = await Promise.all(subjects.map((key) => this.get(key)));
+    return found.filter((entry) => entry !== undefined);
   }
 
   /** Throws `Conflict` when the key is there; a value that cannot be read is not in the way. */

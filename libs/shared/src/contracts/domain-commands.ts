@@ -32,6 +32,15 @@ const definitionErrors = [
   'SYSTEM_ERROR',
 ] as const;
 
+/** What keeps a guest from opening its images. */
+export const imageErrors = [
+  'BACKING_FORMAT_MISSING',
+  'IMAGE_INVALID',
+  'IMAGE_IN_USE',
+  'POOL_NOT_FOUND',
+  'VOLUME_NOT_FOUND',
+] as const;
+
 export const defineDomain = contract({
   kind: 'cmd',
   entity: 'domain',
@@ -54,7 +63,7 @@ export const createDomain = contract({
   timeoutMs: 60_000,
   request: z.object({ ...definition, ...placement, paused: z.boolean().default(false) }),
   response: changed.extend({ warnings: z.array(z.string()) }),
-  errors: [...definitionErrors, 'OPERATION_INVALID', 'DOMAIN_BUSY', 'UNSUPPORTED_BY_DRIVER'],
+  errors: [...definitionErrors, ...imageErrors, 'OPERATION_INVALID', 'DOMAIN_BUSY', 'UNSUPPORTED_BY_DRIVER'],
   doc: 'Start a transient domain: it has no persistent definition and is forgotten when it stops.',
   example: { xml: '<domain type="qemu"><name>job7</name>…</domain>', paused: false },
 });
@@ -83,7 +92,14 @@ export const startDomain = contract({
     forceBoot: z.boolean().default(false).describe('boot afresh and drop a managed save image'),
   }),
   response: changed,
-  errors: ['OPERATION_INVALID', 'OPERATION_FAILED', 'CONFIG_UNSUPPORTED', 'SYSTEM_ERROR', 'RESOURCE_BUSY'],
+  errors: [
+    ...imageErrors,
+    'OPERATION_INVALID',
+    'OPERATION_FAILED',
+    'CONFIG_UNSUPPORTED',
+    'SYSTEM_ERROR',
+    'RESOURCE_BUSY',
+  ],
   doc: 'Boot a defined, inactive domain, or restore its managed save image. A repeated command id gets its first answer again.',
   example: { paused: false },
 });
@@ -209,6 +225,7 @@ export const restoreDomain = contract({
     'CONFIG_UNSUPPORTED',
     'DOMAIN_BUSY',
     'UNSUPPORTED_BY_DRIVER',
+    ...imageErrors,
   ],
   doc: 'Bring a saved guest back as it was.',
   example: { host: 'h1', path: '/var/lib/virtbus/save/web1.save' },

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { Affect } from '../model';
 import { contract } from './contract';
-import { changed } from './domain-commands';
+import { changed, imageErrors } from './domain-commands';
 
 const affect = Affect.default('current');
 const changeErrors = ['OPERATION_INVALID', 'OPERATION_FAILED', 'CONFIG_UNSUPPORTED', 'INVALID_ARG'] as const;
@@ -57,7 +57,15 @@ const device = <const O extends string>(operation: O, doc: string) =>
     operation,
     request: z.object({ xml: z.string().describe('one device element'), affect }),
     response: changed.extend({ device: z.string().optional().describe('the device as it is now, XML') }),
-    errors: [...changeErrors, 'XML_ERROR', 'XML_DETAIL', 'DEVICE_MISSING', 'SYSTEM_ERROR', 'RESOURCE_BUSY'],
+    errors: [
+      ...changeErrors,
+      'XML_ERROR',
+      'XML_DETAIL',
+      'DEVICE_MISSING',
+      'SYSTEM_ERROR',
+      'RESOURCE_BUSY',
+      ...imageErrors,
+    ],
     doc,
     example: {
       xml: "<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='/var/lib/virtbus/images/data.img'/><target dev='vdb' bus='virtio'/></disk>",

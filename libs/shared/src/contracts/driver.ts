@@ -5,24 +5,14 @@
 import { z } from 'zod';
 import { DomainStats, DomainSummary, Inventory, StatsGroup, Uuid } from '../model';
 import { changed } from './domain-commands';
-
-/** A private operation of a driver: its subject is `virtbus.v1.host.<host>.<driver>.<operation>`. */
-export interface DriverContract<Req extends z.ZodType = z.ZodType, Res extends z.ZodType = z.ZodType> {
-  readonly operation: string;
-  readonly request: Req;
-  readonly response: Res;
-  readonly timeoutMs: number;
-  readonly doc: string;
-}
-
-const driverContract = <Req extends z.ZodType, Res extends z.ZodType>(
-  spec: DriverContract<Req, Res>,
-): DriverContract<Req, Res> => Object.freeze(spec);
+import { driverContract } from './driver-contract';
+import { Prepared } from './storage';
 
 const settled = {
   xml: z.string().describe('the document as it was given; the header names the domain, whose uuid it may leave out'),
   epoch: z.number().int().nonnegative(),
   validate: z.boolean().default(false),
+  prepared: Prepared.optional(),
 };
 
 export const driverInventory = driverContract({
@@ -35,7 +25,7 @@ export const driverInventory = driverContract({
 
 export const driverDefine = driverContract({
   operation: 'define',
-  request: z.object(settled),
+  request: z.object(settled).omit({ prepared: true }),
   response: changed.extend({ warnings: z.array(z.string()) }),
   timeoutMs: 30_000,
   doc: 'Keep this definition; answered once it is on disk.',
@@ -72,6 +62,7 @@ export const driverRestore = driverContract({
     epoch: z.number().int().nonnegative(),
     xml: z.string().optional(),
     paused: z.boolean().optional(),
+    prepared: Prepared.optional(),
   }),
   response: changed,
   timeoutMs: 600_000,

@@ -1,3 +1,4 @@
+import * as chains from './chain';
 import * as commands from './domain-commands';
 import * as devices from './domain-devices';
 import * as queries from './domain-queries';
@@ -7,14 +8,17 @@ import * as volumes from './volume';
 import * as native from './native';
 import type { Contract } from './contract';
 
+export * from './chain';
 export * from './contract';
 export * from './domain-commands';
 export * from './domain-devices';
 export * from './domain-queries';
 export * from './driver';
+export * from './driver-contract';
 export * from './host';
 export * from './native';
 export * from './pool';
+export * from './storage';
 export * from './subjects';
 export * from './volume';
 
@@ -22,6 +26,6 @@ const isContract = (value: unknown): value is Contract =>
   typeof value === 'object' && value !== null && 'operation' in value && 'servedBy' in value;
 
 /** Every public operation, by name. */
-export const contracts: readonly Contract[] = [queries, commands, devices, hosts, native, pools, volumes]
+export const contracts: readonly Contract[] = [queries, commands, devices, hosts, chains, native, pools, volumes]
   .flatMap((module) => Object.values(module).filter(isContract))
   .sort((a, b) => a.name.localeCompare(b.name));

@@ -87,4 +87,9 @@ export function bodySubject(owner: string, token: string): string {
 
 /** The JetStream names: few, and never one per host or domain. */
 export const streams = { events: 'VIRTBUS_EVENTS', queue: 'VIRTBUS_QUEUE' } as const;
-export const buckets = { domains: 'virtbus_domains', names: 'virtbus_names', hosts: 'virtbus_hosts' } as const;
+export const buckets = {
+  domains: 'virtbus_domains',
+  names: 'virtbus_names',
+  hosts: 'virtbus_hosts',
+  leases: 'virtbus_leases',
+} as const;

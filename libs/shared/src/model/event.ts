@@ -58,7 +58,7 @@ export const storageEventTypes = {
     ...['defined', 'undefined', 'started', 'stopped', 'refreshed', 'built', 'deleted', 'autostart'],
     ...['volume-created', 'volume-deleted', 'volume-changed'],
   ],
-  chain: ['changed', 'repaired', 'lease-taken', 'lease-released'],
+  chain: ['repaired'],
 } as const satisfies Record<string, readonly string[]>;
 
 /** One thing that happened to a pool or to a chain of images on a host. Stored in the stream as JSON. */

@@ -36,6 +36,10 @@ export const Inventory = z
     status: HostStatus,
     domains: z.array(DomainSummary),
     gone: z.array(z.object({ uuid: Uuid, epoch: z.number().int(), revision: z.number().int() })),
+    awaited: z
+      .array(z.object({ uuid: Uuid, id: z.string().describe('of the command that starts it') }))
+      .default([])
+      .describe('domains that start with their host, once storage has told what their disks stand on'),
   })
   .describe('what lives on a host');
 export type Inventory = z.infer<typeof Inventory>;

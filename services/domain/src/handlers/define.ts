@@ -20,6 +20,7 @@ import { callDriver, endpoint, type Call, type Endpoint } from '@virtbus/shared/
 import { readDefinition, type Definition } from '../definition';
 import { onBehalf, type Fleet } from '../fleet';
 import type { At } from '../hosts';
+import { withImages } from '../images/prepare';
 import type { Claim } from '../registry/claims';
 import { takeBack } from './take-back';
 
@@ -48,15 +49,19 @@ export function defineEndpoint(fleet: Fleet): Endpoint {
 export function createEndpoint(fleet: Fleet): Endpoint {
   return endpoint(createDomain, async (request, call) => {
     const definition = readDefinition(request, call.id);
-    return settle(fleet, definition, request, call, ({ at, epoch }) =>
-      callDriver(
-        fleet.bus,
-        at,
-        driverCreate,
-        { xml: definition.xml, epoch, validate: request.validate, paused: request.paused },
-        onBehalf(call, { uuid: definition.uuid }),
-      ),
-    );
+    return settle(fleet, definition, request, call, ({ at, epoch }) => {
+      const { uuid, name, xml, disks } = definition;
+      const { validate, paused } = request;
+      return withImages(fleet, { ...at, uuid, name, epoch }, call, { disks }, (prepared) =>
+        callDriver(
+          fleet.bus,
+          at,
+          driverCreate,
+          { xml, epoch, validate, paused, prepared },
+          onBehalf(call, { uuid: definition.uuid }),
+        ),
+      );
+    });
   });
 }
 

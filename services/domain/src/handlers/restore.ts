@@ -1,13 +1,17 @@
 /** Restore: look into the save image for the identity of its domain, claim that, have the host bring the guest back. */
 import { driverInspectSave, driverRestore, isVirtError, restoreDomain, VirtError } from '@virtbus/shared';
+import { parseDomain } from '@virtbus/domain-xml';
 import { callDriver, endpoint, type Call, type Endpoint } from '@virtbus/shared/bus';
+import { disksOf } from '../definition';
 import { onBehalf, type Fleet } from '../fleet';
 import type { At } from '../hosts';
+import { withImages } from '../images/prepare';
 import { takeBack } from './take-back';
 
 export function restoreEndpoint(fleet: Fleet): Endpoint {
   return endpoint(restoreDomain, async ({ host, path, xml, paused }, call, fail) => {
-    const { at, uuid, name } = await inspect(fleet, host, path, call);
+    const { at, uuid, name, xml: saved } = await inspect(fleet, host, path, call);
+    const disks = disksOf(parseDomain(xml ?? saved, { mode: 'inactive', unknown: 'warn' }).domain);
     const want = { uuid, name, commandId: call.id, forMs: call.timeoutMs + 60_000 };
     const claim = await fleet.claims.domain(want, async () => at);
     try {
@@ -16,8 +20,11 @@ export function restoreEndpoint(fleet: Fleet): Endpoint {
           detail: `domain '${name}' lives on host '${claim.at.host}'; restore it there, not on '${at.host}'`,
         });
       }
-      const request = { path, epoch: claim.epoch, xml, paused };
-      const { domain } = await callDriver(fleet.bus, claim.at, driverRestore, request, onBehalf(call, { uuid }));
+      const { epoch } = claim;
+      const { domain } = await withImages(fleet, { ...at, uuid, name, epoch }, call, { disks }, (prepared) => {
+        const request = { path, epoch, xml, paused, prepared };
+        return callDriver(fleet.bus, at, driverRestore, request, onBehalf(call, { uuid }));
+      });
       await claim.settle();
       await fleet.knowledge.answered(domain);
       return { domain };
@@ -34,7 +41,7 @@ async function inspect(
   host: string,
   path: string,
   call: Call,
-): Promise<{ at: At; uuid: string; name: string }> {
+): Promise<{ at: At; uuid: string; name: string; xml: string }> {
   const drivers = fleet.hosts.driversOf(host);
   if (!drivers.some(({ online }) => online)) {
     throw new VirtError('HOST_OFFLINE', { host, service: `driver-${drivers[0]!.driver}` });

@@ -1,5 +1,5 @@
 /** What the registry's buckets hold: where each domain lives and which names are taken. State is not kept here. */
-import { DriverName, HostName, Uuid, type DomainSummary } from '@virtbus/shared';
+import { DriverName, HostName, LeaseHolder, Uuid, type DomainSummary } from '@virtbus/shared';
 import { z } from 'zod';
 
 /** Key: the uuid. */
@@ -22,6 +22,14 @@ export const NameEntry = z.object({
   until: z.number().describe('milliseconds since 1970; until then the claim holds without a domain behind it'),
 });
 export type NameEntry = z.infer<typeof NameEntry>;
+
+/** Key: the image's identity as a token, then `x`, or `s` and the domain's uuid for those who share it. */
+export const FleetLease = z.object({
+  identity: z.string(),
+  path: z.string(),
+  holder: LeaseHolder,
+});
+export type FleetLease = z.infer<typeof FleetLease>;
 
 export function entryOf({ uuid, name, host, driver, epoch }: DomainSummary): DomainEntry {
   return { uuid, name, host, driver, epoch };

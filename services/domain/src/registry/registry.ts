@@ -16,12 +16,13 @@ import {
   type JetStreamOptions,
 } from '@virtbus/shared/bus';
 import { hostKey } from '../hosts';
-import { DomainEntry, entryOf, NameEntry } from './entries';
+import { DomainEntry, entryOf, FleetLease, NameEntry } from './entries';
 
 export interface Tables {
   domains: Table<DomainEntry>;
   names: Table<NameEntry>;
   hosts: Table<HostStatus>;
+  leases: Table<FleetLease>;
 }
 
 /** Hosts that the registry knows are written again when what it knows is older than this, milliseconds. */
@@ -129,12 +130,13 @@ export class Registry {
   }
 
   private async open(): Promise<Tables> {
-    const [domains, names, hosts] = await Promise.all([
+    const [domains, names, hosts, leases] = await Promise.all([
       Table.open(this.bus, buckets.domains, DomainEntry),
       Table.open(this.bus, buckets.names, NameEntry),
       Table.open(this.bus, buckets.hosts, HostStatus),
+      Table.open(this.bus, buckets.leases, FleetLease),
     ]);
-    return { domains, names, hosts };
+    return { domains, names, hosts, leases };
   }
 }
 

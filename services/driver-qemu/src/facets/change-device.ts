@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { mediumPlan, type Device, type Disk, type Graphics, type Interface } from '@virtbus/domain-xml';
 import { VirtError } from '@virtbus/shared';
 import { commandLineContext } from '../command-line';
-import { endChain, filesOfDisk } from '../files';
+import { filesOfDisk } from '../files';
 import type { QemuGuest } from '../guest';
 import { lend } from '../run-user';
 import type { DeviceHost } from './devices';
@@ -45,7 +45,6 @@ async function changeMedium(
     throw new VirtError('OPERATION_UNSUPPORTED', { detail: `disk ${old.target.dev} has no removable media` });
   }
   if (asked.source?.file !== undefined || asked.source?.dev !== undefined) {
-    await endChain(asked);
     for (const { path, need } of filesOfDisk(asked)) {
       const owner = lend(path, host.user, need);
       if (owner) guest.saved.owners.push(owner);

@@ -15,9 +15,9 @@ import {
   type QemuCapabilities,
 } from '@virtbus/domain-xml';
 import type { Facets } from '@virtbus/driver-runtime';
-import { isVirtError, VirtError } from '@virtbus/shared';
+import { isVirtError, VirtError, type ChainDocument } from '@virtbus/shared';
 import { commandLineContext, type LineHost } from '../command-line';
-import { endChain, filesOfDisk } from '../files';
+import { describeChain, filesOfDisk } from '../files';
 import type { QemuGuest } from '../guest';
 import { makeTap, removeTap, tunDevice } from '../networks';
 import { giveBack, lend, type RunUser } from '../run-user';
@@ -33,11 +33,11 @@ export interface DeviceHost extends LineHost {
 
 export function devicesFacet(host: DeviceHost): NonNullable<Facets<QemuGuest>['devices']> {
   return {
-    attach: (guest, device, signal) => attach(host, guest, device, signal),
+    attach: (guest, device, signal, chain) => attach(host, guest, withImages(device, chain), signal),
     detach: (guest, device, signal) => detach(guest, device, signal),
-    update: async (guest, asked, signal) => {
+    update: async (guest, asked, signal, chain) => {
       const old = findDevice(guest.live, asked);
-      const now = await changeDevice(host, guest, old, asked, signal);
+      const now = await changeDevice(host, guest, old, withImages(asked, chain), signal);
       guest.live = replaceDevice(guest.live, now);
       guest.tellLive();
       guest.tell({ kind: 'event', class: 'device', type: 'updated', data: { alias: aliasOf(old) }, caused: true });
@@ -46,10 +46,13 @@ export function devicesFacet(host: DeviceHost): NonNullable<Facets<QemuGuest>['d
   };
 }
 
+/** A disk with all that it stands on; other devices as they are. */
+const withImages = (device: Device, chain: ChainDocument | undefined): Device =>
+  device.list === 'disks' ? { list: 'disks', value: describeChain(device.value, chain) } : device;
+
 async function attach(host: DeviceHost, guest: QemuGuest, asked: Device, signal: AbortSignal): Promise<Device> {
   const capabilities = host.capabilitiesOf(guest);
   const fresh = { ...asked, value: copyModel(asked.value) } as Device;
-  if (fresh.list === 'disks') await endChain(fresh.value);
   const { domain, device } = plugDevice(guest.live, fresh, capabilities);
   const undo: (() => unknown)[] = [];
   try {

@@ -1,0 +1,99 @@
+/**
+ * The images behind a domain's disks as its driver holds them: what storage has prepared for a command, and what the
+ * driver tells of it later. The driver opens nothing that was not prepared for the domain as it is now.
+ */
+import { formatDevice, isEmptyDrive, parseDomain, type Disk, type Domain } from '@virtbus/domain-xml';
+import { VirtError, type ChainDocument, type driverStorage, type Prepared } from '@virtbus/shared';
+import type { z } from 'zod';
+import type { Actor } from './actor';
+import { facet } from './driver';
+import type { DriverHost } from './host';
+import type { HeldDisks } from './record';
+
+/** While the command runs its claim is in use, whatever the documents say. */
+export function begin(host: DriverHost, actor: Actor, prepared: Prepared | undefined): Disposable {
+  if (!prepared) return { [Symbol.dispose]: () => undefined };
+  const { claim, epoch, revision } = prepared;
+  const { record } = actor;
+  if (epoch !== record.epoch)
+    throw new VirtError('EPOCH_STALE', { domain: record.name, mine: record.epoch, asked: epoch });
+  if (revision !== record.revision || host.revokedClaims.has(claim)) {
+    const detail = `domain '${record.name}' has changed since its disks were prepared`;
+    throw new VirtError('RESOURCE_BUSY', { detail });
+  }
+  actor.opening.add(claim);
+  return { [Symbol.dispose]: () => void actor.opening.delete(claim) };
+}
+
+/** What a preparation lets a guest open, by target. */
+export function heldBy(prepared: Prepared | undefined): HeldDisks {
+  const { claim = '', disks = [] } = prepared ?? {};
+  return Object.fromEntries(disks.map(({ target, chain }) => [target, { claim, ...(chain ? { chain } : {}) }]));
+}
+
+/** The chains of disks, by target. */
+export function chainsOf(disks: HeldDisks): ReadonlyMap<string, ChainDocument> {
+  return new Map(Object.entries(disks).flatMap(([target, { chain }]) => (chain ? [[target, chain] as const] : [])));
+}
+
+/** The guest has these disks open too. */
+export function hold(actor: Actor, disks: HeldDisks): void {
+  if (Object.keys(disks).length === 0) return;
+  actor.record.disks = { ...actor.record.disks, ...disks };
+  actor.persist();
+}
+
+/**
+ * What was prepared for the last run of a domain, if a start now would open the same images and they are still leased:
+ * undefined when storage has to be asked.
+ */
+export async function keptDisks(host: DriverHost, actor: Actor): Promise<HeldDisks | undefined> {
+  const document = actor.managedSave ? await savedDocument(host, actor.uuid) : actor.config;
+  const needed = (document?.devices.disks ?? []).filter((disk) => !isEmptyDrive(disk));
+  if (needed.length === 0) return {};
+  const { disks = {} } = actor.record;
+  const { images } = host.implementation.facets;
+  if (!images) return undefined;
+  for (const disk of needed) {
+    const chain = disks[disk.target.dev ?? '']?.chain;
+    if (!chain || !(await images.areStill(disk, chain))) return undefined;
+  }
+  return disks;
+}
+
+/** What the domain's disks are and which claims are in use; for a domain that is not here, that it is not. */
+export async function tellStorage(
+  host: DriverHost,
+  uuid: string,
+  { afresh, revoke }: z.output<typeof driverStorage.request>,
+): Promise<z.output<typeof driverStorage.response>> {
+  const actor = host.find(uuid);
+  for (const claim of revoke) host.revoke(claim, actor);
+  if (!actor) {
+    const left = host.buried(uuid);
+    const { name = '', epoch = 0, revision = 0 } = left ?? {};
+    return { known: left !== undefined, name, epoch, revision, active: false, definition: [], live: [], uses: [] };
+  }
+  const restores = actor.managedSave && !afresh;
+  const definition = restores ? await savedDocument(host, uuid) : actor.config;
+  // Read together, with nothing awaited between: they are of one revision.
+  const { name, epoch, revision, disks = {} } = actor.record;
+  const opening = [...actor.opening].map((claim) => ({ claim }));
+  const held = Object.entries(disks).map(([target, { claim }]) => ({ claim, target }));
+  return {
+    known: true,
+    ...{ name, epoch, revision, active: actor.active },
+    definition: disksOf(definition, 'inactive'),
+    live: actor.active ? disksOf(actor.live, 'live') : [],
+    uses: [...opening, ...held],
+  };
+}
+
+async function savedDocument(host: DriverHost, uuid: string): Promise<Domain> {
+  const { xml } = await facet(host.implementation, 'save').inspect(host.store.managedSaveOf(uuid));
+  return parseDomain(xml, { mode: 'inactive', unknown: 'warn' }).domain;
+}
+
+function disksOf(domain: Domain | undefined, view: 'inactive' | 'live'): string[] {
+  return (domain?.devices.disks ?? []).map((value: Disk) => formatDevice({ list: 'disks', value }, view));
+}

@@ -1,0 +1,36 @@
+/**
+ * Whether an image that a lease says is held is held indeed. Only its holder's own host can tell: its driver must say that
+ * it does not use what was leased, and then never will.
+ */
+import {
+  driverStorage,
+  isVirtError,
+  storageLeases,
+  storageRelease,
+  VirtError,
+  type LeaseConflict,
+} from '@virtbus/shared';
+import { callDriver, type Call } from '@virtbus/shared/bus';
+import { onBehalf, type Fleet } from '../fleet';
+
+/** Let the lease go when it is not used. A holder whose host does not answer keeps what it holds. */
+export async function isFree(fleet: Fleet, { lease, holder }: LeaseConflict, call: Call): Promise<boolean> {
+  const { host, driver, domain, epoch } = holder;
+  const context = onBehalf(call, { uuid: domain });
+  const storage = { host, driver: 'storage' };
+  try {
+    const { holders } = await callDriver(fleet.bus, storage, storageLeases, { domain }, context);
+    const claims = holders
+      .filter(({ leases }) => leases.some(({ identity }) => identity === lease.identity))
+      .map(({ claim }) => claim);
+    const said = await callDriver(fleet.bus, { host, driver }, driverStorage, { revoke: claims }, context);
+    if (!said.known || said.epoch < epoch || said.uses.some(({ claim }) => claims.includes(claim))) return false;
+    const { released } = await callDriver(fleet.bus, storage, storageRelease, { claims }, context);
+    await fleet.leases.drop(domain, [...new Set([...released, lease.identity])]);
+    return true;
+  } catch (error) {
+    fleet.log.info({ reason: VirtError.from(error).message, holder }, 'whether a lease is used cannot be found out');
+    if (isVirtError(error)) return false;
+    throw error;
+  }
+}

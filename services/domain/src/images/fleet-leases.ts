@@ -1,0 +1,86 @@
+/**
+ * Leases on images, for all hosts: two hosts that reach the same image meet here. The hosts' own books are the truth; this
+ * is made again from them when it is lost.
+ *
+ * Whoever takes an image writes first and looks then: of two that want what they cannot share at least one sees the other.
+ * One key for the domain that has an image alone, one a domain for those who share it, so that a thousand guests on one
+ * golden image do not queue for one entry.
+ */
+import { createHash } from 'node:crypto';
+import type { ImageLease, LeaseConflict, LeaseHolder } from '@virtbus/shared';
+import { Conflict } from '@virtbus/shared/bus';
+import type { FleetLease } from '../registry/entries';
+import { yielding, type Registry, type Tables } from '../registry/registry';
+
+type Leases = Tables['leases'];
+
+export class FleetLeases {
+  constructor(private readonly registry: Registry) {}
+
+  /** Take them all; those who are in the way are told, and then it is the caller's to let go again. */
+  async take(holder: LeaseHolder, leases: readonly ImageLease[]): Promise<LeaseConflict[]> {
+    const wanted = distinct(leases);
+    return this.registry.on(async (tables) => {
+      const met = await Promise.all(wanted.map((lease) => takeOne(tables.leases, holder, lease)));
+      return met.flat();
+    });
+  }
+
+  /** The domain holds these images no longer. */
+  async drop(domain: string, identities: readonly string[]): Promise<void> {
+    if (identities.length === 0) return;
+    await this.registry.on(async ({ leases }) => {
+      const keys = identities.flatMap((identity) => [alone(identity), shared(identity, domain)]);
+      await Promise.all(keys.map((key) => dropOne(leases, key, domain)));
+    });
+  }
+}
+
+async function takeOne(table: Leases, holder: LeaseHolder, lease: ImageLease): Promise<LeaseConflict[]> {
+  const { identity, path } = lease;
+  const entry = { identity, path, holder };
+  const against = (others: (FleetLease | undefined)[]): LeaseConflict[] =>
+    others.flatMap((other) =>
+      other && other.holder.domain !== holder.domain ? [{ lease, holder: other.holder }] : [],
+    );
+  if (lease.mode === 'shared') {
+    await put(table, shared(identity, holder.domain), entry);
+    return against([(await table.get(alone(identity)))?.value]);
+  }
+  const before = await put(table, alone(identity), entry);
+  if (before) return against([before]);
+  return against((await table.below(`${token(identity)}.s`)).map(({ value }) => value));
+}
+
+/** Write an entry of this domain's; what another domain has written there stays, and is given back. */
+async function put(table: Leases, key: string, entry: FleetLease): Promise<FleetLease | undefined> {
+  for (;;) {
+    try {
+      await table.create(key, entry);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof Conflict)) throw error;
+    }
+    const there = await table.get(key);
+    if (there && there.value.holder.domain !== entry.holder.domain) return there.value;
+    if (there && (await yielding(() => table.update(key, entry, there.revision)))) return undefined;
+  }
+}
+
+async function dropOne(table: Leases, key: string, domain: string): Promise<void> {
+  const there = await table.get(key);
+  if (there?.value.holder.domain === domain) await yielding(() => table.delete(key, there.revision));
+}
+
+const token = (identity: string): string => createHash('sha256').update(identity).digest('hex').slice(0, 40);
+const alone = (identity: string): string => `${token(identity)}.x`;
+const shared = (identity: string, domain: string): string => `${token(identity)}.s.${domain}`;
+
+/** One lease an image: a domain that has it alone and shares it too has it alone. */
+function distinct(leases: readonly ImageLease[]): ImageLease[] {
+  const found = new Map<string, ImageLease>();
+  for (const lease of leases) {
+    if (found.get(lease.identity)?.mode !== 'exclusive') found.set(lease.identity, lease);
+  }
+  return [...found.values()];
+}

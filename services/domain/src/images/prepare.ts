@@ -1,0 +1,142 @@
+/**
+ * Before a command that opens images reaches the driver: what the disks stand on is found out by the storage service of
+ * the home host, and the images are leased, there and for the fleet.
+ *
+ *   driver: disks, revision ─▶ storage: chains, leases ─▶ fleet leases ─▶ driver: the command, with the chains
+ *
+ * The driver refuses what was prepared for a domain that has changed since; then it is prepared anew. A command that came
+ * to nothing lets its leases go; where its answer was lost they stay until the driver tells (`settle.ts`).
+ */
+import { givenChain, parseDevice } from '@virtbus/domain-xml';
+import {
+  driverStorage,
+  isVirtError,
+  storagePrepare,
+  storageRelease,
+  VirtError,
+  type DomainSummary,
+  type LeaseConflict,
+  type LeaseHolder,
+  type Prepared,
+} from '@virtbus/shared';
+import { callDriver, type Call, type CallContext } from '@virtbus/shared/bus';
+import type { z } from 'zod';
+import { onBehalf, type Fleet } from '../fleet';
+import type { At } from '../hosts';
+import { isFree } from './evict';
+
+/** The domain that a command is about. */
+export interface Subject extends At {
+  uuid: string;
+  name: string;
+  epoch: number;
+}
+
+type Look = z.output<typeof driverStorage.response>;
+
+/** What a command opens: disks that it names itself, or some of those that the driver tells of. */
+export interface Opening {
+  /** Pass a managed save image over. */
+  afresh?: boolean;
+  disks: string[] | ((look: Look) => string[]);
+}
+
+/** Preparations that a domain may outrun before its command is given up. */
+const attempts = 5;
+
+/** Run a command with what its disks need. */
+export async function withImages<T extends { domain: DomainSummary }>(
+  fleet: Fleet,
+  subject: Subject,
+  call: Call,
+  { afresh = false, disks: wanted }: Opening,
+  send: (prepared: Prepared | undefined) => Promise<T>,
+): Promise<T> {
+  if (typeof wanted !== 'function' && !wanted.some(hasMedium)) return send(undefined);
+  for (let attempt = 1; ; attempt++) {
+    const context = onBehalf(call, { uuid: subject.uuid });
+    const look = await callDriver(fleet.bus, subject, driverStorage, { afresh }, context);
+    const disks = (typeof wanted === 'function' ? wanted(look) : wanted).filter(hasMedium);
+    if (disks.length === 0) return send(undefined);
+    // A claim that was revoked stays so: each attempt has one of its own.
+    const holder: LeaseHolder = { ...pick(subject), claim: attempt === 1 ? call.id : `${call.id}.${attempt}` };
+    const prepared = await prepare(fleet, holder, look.revision, disks, call);
+    try {
+      const answer = await send(prepared);
+      // The first answer of a command that was done before: nothing was opened now.
+      if (answer.domain.revision <= look.revision) await release(fleet, holder);
+      return answer;
+    } catch (error) {
+      if (isCertain(error)) await release(fleet, holder);
+      if (!isVirtError(error, 'RESOURCE_BUSY') || attempt === attempts) throw error;
+    }
+  }
+}
+
+const pick = ({ uuid, name, host, driver, epoch }: Subject) => ({ domain: uuid, name, host, driver, epoch });
+
+function hasMedium(xml: string): boolean {
+  const device = parseDevice(xml);
+  return device.list === 'disks' && (device.value.type === 'volume' || givenChain(device.value) !== undefined);
+}
+
+async function prepare(
+  fleet: Fleet,
+  holder: LeaseHolder,
+  revision: number,
+  disks: string[],
+  call: Call,
+): Promise<Prepared> {
+  const { domain: uuid, host, driver, name, epoch, claim } = holder;
+  const request = { driver, name, epoch, revision, claim, disks };
+  const evicted = new Set<string>();
+  for (;;) {
+    const context: CallContext = { ...onBehalf(call, { uuid }), epoch };
+    const found = await callDriver(fleet.bus, { host, driver: 'storage' }, storagePrepare, request, context);
+    const taken = found.conflicts.length === 0;
+    const conflicts = taken ? await takeForFleet(fleet, holder, found) : found.conflicts;
+    if (conflicts.length === 0) return { epoch, revision, claim, disks: found.disks };
+    // Taken again when nobody is in the way: two that let go for each other both try anew.
+    if (taken) await release(fleet, holder);
+    for (const conflict of conflicts) {
+      const key = `${conflict.holder.host} ${conflict.holder.domain} ${conflict.holder.claim}`;
+      if (evicted.has(key) || !(await isFree(fleet, conflict, call))) throw inUse(conflict);
+      evicted.add(key);
+    }
+  }
+}
+
+async function takeForFleet(
+  fleet: Fleet,
+  holder: LeaseHolder,
+  { leases }: z.output<typeof storagePrepare.response>,
+): Promise<LeaseConflict[]> {
+  try {
+    return await fleet.leases.take(holder, leases);
+  } catch (error) {
+    // Nobody else can reach an image of this machine's: its own book is enough.
+    if (isVirtError(error, 'RPC') && !leases.some(({ fleet: reachable }) => reachable)) return [];
+    await release(fleet, holder);
+    throw error;
+  }
+}
+
+function inUse({ lease: { path }, holder }: LeaseConflict): VirtError {
+  return new VirtError('IMAGE_IN_USE', { path, users: [`domain '${holder.name}' on host '${holder.host}'`] });
+}
+
+/** What was leased for a command is not used. What cannot be let go now is when the domain's driver tells of it. */
+async function release(fleet: Fleet, { domain, host, claim }: LeaseHolder): Promise<void> {
+  try {
+    const at = { host, driver: 'storage' };
+    const { released } = await callDriver(fleet.bus, at, storageRelease, { claims: [claim] }, { domain });
+    await fleet.leases.drop(domain, released);
+  } catch (err) {
+    fleet.log.warn({ err, domain }, 'leases of a command that came to nothing stay for now');
+  }
+}
+
+/** The host said no, or was not there: nothing was done. */
+function isCertain(error: unknown): boolean {
+  return isVirtError(error) && error.code !== 'OPERATION_TIMEOUT' && error.code !== 'RPC';
+}

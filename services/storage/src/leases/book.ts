@@ -1,0 +1,196 @@
+/**
+ * Which domain holds which image on this host: the local truth about disk leases, one file a domain.
+ *
+ *   <state>/leases/<uuid>.json   name, epoch, and what each command has taken
+ *
+ * A lease belongs to the command it was taken for (its claim) and is never let go by time: only when that command came to
+ * nothing, or when the domain's driver says at a later revision that the image is not used. Two commands on one domain may
+ * hold the same image; it is free when both have let go.
+ */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { VirtError, type ImageLease, type LeaseConflict, type LeaseHolder } from '@virtbus/shared';
+import { dropReplaced, makeFolder, readReplaced, replaceFile } from '@virtbus/shared/files';
+import type { Log } from '@virtbus/shared/log';
+
+/** What one command has taken. */
+export interface Claim {
+  id: string;
+  /** Of the domain when it was taken. */
+  revision: number;
+  leases: ImageLease[];
+}
+
+interface DomainLeases {
+  version: 1;
+  domain: string;
+  name: string;
+  driver: string;
+  epoch: number;
+  claims: Claim[];
+}
+
+/** A claim that the driver uses, wholly or for one disk. */
+export interface Use {
+  claim: string;
+  target?: string | undefined;
+}
+
+export interface Taking extends Claim {
+  domain: string;
+  name: string;
+  driver: string;
+  epoch: number;
+}
+
+export class LeaseBook {
+  private readonly domains = new Map<string, DomainLeases>();
+  /** Identity → the domains that hold it. */
+  private readonly holders = new Map<string, Set<string>>();
+  /** Images that are being changed, and how: nobody begins to use them. Ends with our process, as the change does. */
+  private readonly changing = new Map<string, string>();
+
+  constructor(
+    private readonly host: string,
+    private readonly folder: string,
+    log: Log,
+  ) {
+    makeFolder(folder, 0o700);
+    const names = new Set(readdirSync(folder).map((name) => name.replace(/\.new$/, '')));
+    for (const name of [...names].filter((one) => one.endsWith('.json'))) {
+      const record = readRecord(readReplaced(join(folder, name)));
+      if (record) this.remember(record);
+      else log.error({ file: join(folder, name) }, 'cannot read the leases of a domain; the file is left as it is');
+    }
+  }
+
+  /**
+   * Take all of it or, when others are in the way, nothing.
+   * Throws `EPOCH_STALE` when the domain has held images under a higher epoch.
+   */
+  take({ domain, name, driver, epoch, ...claim }: Taking): LeaseConflict[] {
+    const known = this.domains.get(domain);
+    if (known && known.epoch > epoch)
+      throw new VirtError('EPOCH_STALE', { domain: name, mine: known.epoch, asked: epoch });
+    for (const { identity, path } of claim.leases) {
+      const what = this.changing.get(identity);
+      if (what) throw new VirtError('IMAGE_IN_USE', { path, users: [`it is being ${what}`] });
+    }
+    const conflicts = claim.leases.flatMap((lease) => this.against(domain, lease));
+    if (conflicts.length > 0 || claim.leases.length === 0) return conflicts;
+    const others = known?.epoch === epoch ? known.claims.filter(({ id }) => id !== claim.id) : [];
+    this.keep({ version: 1, domain, name, driver, epoch, claims: [...others, claim] });
+    return [];
+  }
+
+  /** Commands have come to nothing. Gives the identities that the domain holds no longer. */
+  release(domain: string, claims: readonly string[]): string[] {
+    return this.narrow(domain, (all) => all.filter(({ id }) => !claims.includes(id)));
+  }
+
+  /**
+   * The driver says what it uses at a revision. A claim of that revision or later may be for a command that is still on
+   * its way to it; one that it does not know by then it will refuse.
+   */
+  settle(domain: string, said: { epoch: number; revision: number; uses: readonly Use[] }): string[] {
+    const known = this.domains.get(domain);
+    if (!known || known.epoch > said.epoch) return [];
+    const current = known.epoch === said.epoch;
+    return this.narrow(domain, (claims) =>
+      claims.map((claim) => {
+        if (current && claim.revision >= said.revision) return claim;
+        const used = said.uses.filter(({ claim: id }) => id === claim.id);
+        const kept = (target: string): boolean => used.some((use) => use.target === undefined || use.target === target);
+        return { ...claim, leases: claim.leases.filter(({ target }) => kept(target)) };
+      }),
+    );
+  }
+
+  /** Nobody takes the image while the result is held. Throws `IMAGE_IN_USE` when somebody changes it already. */
+  bar(identity: string, path: string, what: string): Disposable {
+    const already = this.changing.get(identity);
+    if (already) throw new VirtError('IMAGE_IN_USE', { path, users: [`it is being ${already}`] });
+    this.changing.set(identity, what);
+    return { [Symbol.dispose]: () => void this.changing.delete(identity) };
+  }
+
+  /** Who holds an image. */
+  of(identity: string): LeaseHolder[] {
+    return [...(this.holders.get(identity) ?? [])].flatMap((domain) => {
+      const record = this.domains.get(domain)!;
+      return record.claims
+        .filter(({ leases }) => leases.some((lease) => lease.identity === identity))
+        .map(({ id }) => this.holder(record, id));
+    });
+  }
+
+  /** Every claim, or those of one domain, with all that it holds. */
+  all(domain?: string): (LeaseHolder & { revision: number; leases: ImageLease[] })[] {
+    const records = domain === undefined ? [...this.domains.values()] : [this.domains.get(domain)];
+    return records.flatMap((record) =>
+      (record?.claims ?? []).map(({ id, revision, leases }) => ({ ...this.holder(record!, id), revision, leases })),
+    );
+  }
+
+  private against(domain: string, lease: ImageLease): LeaseConflict[] {
+    const others = [...(this.holders.get(lease.identity) ?? [])].filter((other) => other !== domain);
+    return others.flatMap((other) => {
+      const record = this.domains.get(other)!;
+      const claim = record.claims.find(({ leases }) =>
+        leases.some(
+          ({ identity, mode }) => identity === lease.identity && (mode === 'exclusive' || lease.mode === 'exclusive'),
+        ),
+      );
+      return claim ? [{ lease, holder: this.holder(record, claim.id) }] : [];
+    });
+  }
+
+  private narrow(domain: string, to: (claims: Claim[]) => Claim[]): string[] {
+    const known = this.domains.get(domain);
+    if (!known) return [];
+    const before = identitiesOf(known);
+    const claims = to(known.claims).filter(({ leases }) => leases.length > 0);
+    const after = { ...known, claims };
+    this.keep(after);
+    const still = identitiesOf(after);
+    return [...before].filter((identity) => !still.has(identity));
+  }
+
+  private keep(record: DomainLeases): void {
+    const path = join(this.folder, `${record.domain}.json`);
+    if (record.claims.length > 0) replaceFile(path, JSON.stringify(record), false);
+    else dropReplaced(path);
+    this.remember(record);
+  }
+
+  private remember(record: DomainLeases): void {
+    for (const identity of identitiesOf(this.domains.get(record.domain))) {
+      const holders = this.holders.get(identity);
+      holders?.delete(record.domain);
+      if (holders?.size === 0) this.holders.delete(identity);
+    }
+    if (record.claims.length > 0) this.domains.set(record.domain, record);
+    else this.domains.delete(record.domain);
+    for (const identity of identitiesOf(record)) {
+      const holders = this.holders.get(identity) ?? new Set();
+      this.holders.set(identity, holders.add(record.domain));
+    }
+  }
+
+  private holder({ domain, name, driver, epoch }: DomainLeases, claim: string): LeaseHolder {
+    return { domain, name, host: this.host, driver, epoch, claim };
+  }
+}
+
+function identitiesOf(record: DomainLeases | undefined): Set<string> {
+  return new Set(record?.claims.flatMap(({ leases }) => leases.map(({ identity }) => identity)));
+}
+
+function readRecord(text: string | undefined): DomainLeases | undefined {
+  try {
+    const record = JSON.parse(text ?? '') as DomainLeases | null;
+    return record?.version === 1 && Array.isArray(record.claims) ? record : undefined;
+  } catch {
+    return undefined;
+  }
+}
