@@ -78,9 +78,13 @@ class Client:
         self.domains = {}
 
     def define(self, xml):
-        domain = self.connection.defineXML(xml)
+        ms, domain = timed(lambda: self.connection.defineXML(xml))
         self.domains[domain.name()] = domain
-        return {"name": domain.name()}
+        return {"name": domain.name(), "reply": ms}
+
+    def dump(self, name):
+        ms, _ = timed(lambda: self.domains[name].XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+        return {"reply": ms}
 
     def undefine(self, name):
         self.domains.pop(name).undefine()
@@ -109,7 +113,14 @@ class Client:
         what = request.pop("do")
         if what in EVENT_OF:
             return self.change(what, **request)
-        return {"define": self.define, "undefine": self.undefine, "list": self.list, "stats": self.stats}[what](**request)
+        calls = {
+            "define": self.define,
+            "dump": self.dump,
+            "undefine": self.undefine,
+            "list": self.list,
+            "stats": self.stats,
+        }
+        return calls[what](**request)
 
 
 def main():

@@ -1,5 +1,6 @@
 import { type Benchmark } from '../bench';
 import { destroy } from './destroy';
+import { domainXml } from './domain-xml';
 import { events } from './events';
 import { isolation } from './isolation';
 import { list } from './list';
@@ -7,4 +8,4 @@ import { start } from './start';
 import { stats } from './stats';
 
 /** In the order they run. */
-export const benchmarks: readonly Benchmark[] = [start, destroy, list, stats, events, isolation];
+export const benchmarks: readonly Benchmark[] = [start, destroy, list, stats, events, isolation, domainXml];

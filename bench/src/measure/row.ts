@@ -30,6 +30,12 @@ export const atMostPlus = (more: number, unit: string): Goal => ({
   met: (ours, peer) => ours <= peer + more,
 });
 
+/** Ours is at most so much, in the unit of the row, whatever the peer's. */
+export const atMost = (limit: number, unit: string): Goal => ({
+  text: `≤ ${limit} ${unit}`,
+  met: (ours) => ours <= limit,
+});
+
 /** Ours by the peer's; undefined without a peer. */
 export function ratioOf({ ours, peer }: Row): number | undefined {
   return peer && ours.value / peer.value;

@@ -61,7 +61,17 @@ export class Libvirt {
   }
 
   async define(xml: string): Promise<string> {
-    return (await this.ask<{ name: string }>({ do: 'define', xml })).name;
+    return (await this.timeDefine(xml)).name;
+  }
+
+  /** Milliseconds that it took to keep this document as a definition. */
+  timeDefine(xml: string): Promise<{ name: string; reply: number }> {
+    return this.ask({ do: 'define', xml });
+  }
+
+  /** Milliseconds that it took to write the definition. */
+  dump(name: string): Promise<{ reply: number }> {
+    return this.ask({ do: 'dump', name });
   }
 
   async undefine(name: string): Promise<void> {
