@@ -6,6 +6,8 @@ export interface Entry {
   /** In the document. */
   readonly name: string;
   readonly field: Field;
+  /** Written whenever there is a value: no view hides it and no sibling decides. */
+  readonly always: boolean;
 }
 
 export interface Compiled {
@@ -38,6 +40,9 @@ function compileFields(element: Element): Compiled {
     key,
     name: field.options.name ?? field.element?.().name ?? key,
     field,
+    always: !(['live', 'status', 'secret', 'omit', 'when'] as const).some(
+      (option) => field.options[option] !== undefined,
+    ),
   }));
   const attributes = entries.filter((entry) => entry.field.kind === 'attribute');
   const children = entries.filter((entry) => entry.field.kind !== 'attribute' && entry.field.kind !== 'text');

@@ -64,9 +64,9 @@ function write(
   return head !== '' || keepEmpty ? `${indent}<${name}${head}/>\n` : '';
 }
 
-function isWritten({ key, field }: Entry, model: Loose, parent: Loose, view: View): boolean {
+function isWritten({ key, field, always }: Entry, model: Loose, parent: Loose, view: View): boolean {
   const value = model[key];
-  if (value === undefined) return false;
+  if (value === undefined || always) return value !== undefined;
   const { live, status, secret, omit, when } = field.options;
   if (status && view.view !== 'status') return false;
   if (live && view.view === 'inactive' && (live === true || (live !== 'input' && live(value as never)))) return false;

@@ -75,7 +75,6 @@ export function readXml(source: string, limits: XmlLimits = documentLimits): Xml
   parser.on('opentag', (tag) => {
     if (++elements > limits.elements) fail(`more than ${limits.elements} elements`);
     if (open.length >= limits.depth) fail(`elements are nested deeper than ${limits.depth} levels`);
-    learnPrefixes(tag.attributes, prefixes);
     const parent = open[open.length - 1];
     if (verbatim > 0 || (tag.name === 'metadata' && open.length <= 1)) verbatim += 1;
     const element: XmlElement = {
@@ -91,8 +90,9 @@ export function readXml(source: string, limits: XmlLimits = documentLimits): Xml
     else parent.children.push(element);
     open.push(element);
   });
-  parser.on('attribute', () => {
+  parser.on('attribute', ({ name, value }) => {
     if (++attributes > limits.attributes) fail(`an element has more than ${limits.attributes} attributes`);
+    if (name.startsWith('xmlns:')) learnPrefix(name.slice(6), value, prefixes);
   });
   parser.on('text', (text) => {
     const element = open[open.length - 1];
@@ -125,12 +125,8 @@ function refuseNonXml(source: string, limits: XmlLimits): void {
   if (start !== '<' && start !== '\uFEFF') throw refuse("XML is expected here: a document starts with '<'", 1);
 }
 
-function learnPrefixes(attributes: Record<string, string>, prefixes: Map<string, string>): void {
-  for (const name in attributes) {
-    if (!name.startsWith('xmlns:')) continue;
-    const prefix = name.slice(6);
-    prefixes.set(prefix, knownNamespaces.get(attributes[name] ?? '') ?? `${prefix}:`);
-  }
+function learnPrefix(prefix: string, namespace: string, prefixes: Map<string, string>): void {
+  prefixes.set(prefix, knownNamespaces.get(namespace) ?? `${prefix}:`);
 }
 
 /** An element of a known namespace has its canonical prefix, however the document says so. */
