@@ -108,6 +108,17 @@ add_qemu_user() {
   fi
 }
 
+# Containers run as nobody of the host: root gets a range of ids for them behind all ranges that others have.
+add_sub_ids() {
+  [ "$(id -u)" = 0 ] && command -v usermod >/dev/null || return 0
+  grep -qs '^root:' /etc/subuid && grep -qs '^root:' /etc/subgid && return
+  local first
+  first=$(cat /etc/subuid /etc/subgid 2>/dev/null | awk -F: 'BEGIN { top = 1000000 } $2 + $3 > top { top = $2 + $3 } END { printf "%d", top }')
+  say "giving root the ids $first to $((first + 65535)) for containers (/etc/subuid, /etc/subgid)"
+  usermod --add-subuids "$first-$((first + 65535))" --add-subgids "$first-$((first + 65535))" root ||
+    say 'could not; containers will run as root of this machine' >&2
+}
+
 # npm ci refuses a lock file without the packages that only other platforms need, and npm leaves them out when it wrote
 # the file where they were not to be had. True when its complaint (file $1) names nothing but those: packages that the
 # lock file itself demands as parts of another one.
@@ -147,5 +158,6 @@ flock -n 9 || {
 }
 install_missing
 add_qemu_user
+add_sub_ids
 install_dependencies
 build

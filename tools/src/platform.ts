@@ -40,6 +40,8 @@ export interface Platform {
   welcome(): string;
   /** Resolves with a reason when one of the processes has ended by itself. */
   failed: Promise<string>;
+  /** Why this machine runs no containers; undefined when it does. */
+  withoutContainers: string | undefined;
   stop(): Promise<void>;
 }
 
@@ -88,7 +90,10 @@ export async function startPlatform({ env, report }: PlatformOptions): Promise<P
       stateDir,
     );
     children.push(storage);
-    await Promise.all([
+    const asHost = { ...common, VIRTBUS_HOST: host, ...as(`host-${host}`) };
+    const containers = Child.start('driver-lxc', [join(root, 'services/driver-lxc')], asHost, stateDir);
+    const [withoutContainers] = await Promise.all([
+      whyNotReady(containers),
       domain.ready('domain service ready'),
       driver.ready('driver ready'),
       storage.ready('storage service ready'),
@@ -96,9 +101,12 @@ export async function startPlatform({ env, report }: PlatformOptions): Promise<P
     report('domain        commands, queries, the registry of the fleet');
     report(`storage       pools, volumes and backing chains of host '${host}'`);
     report(`driver-qemu   host '${host}'`);
+    if (withoutContainers === undefined) children.push(containers);
+    report(`driver-lxc    ${withoutContainers === undefined ? `host '${host}'` : `not here: ${withoutContainers}`}`);
     return {
       stateDir,
       env: { VIRTBUS_STATE_DIR: stateDir, ...as('admin') },
+      withoutContainers,
       welcome: () => welcome(stateDir),
       failed: Promise.race(children.map((child) => child.ended)),
       stop,
@@ -106,6 +114,20 @@ export async function startPlatform({ env, report }: PlatformOptions): Promise<P
   } catch (error) {
     await stop();
     throw error;
+  }
+}
+
+/** A machine that cannot run containers says so in the last line of the driver's log, and does without. */
+async function whyNotReady(driver: Child): Promise<string | undefined> {
+  try {
+    await driver.ready('driver ready');
+    return undefined;
+  } catch (error) {
+    const { message } = error as Error;
+    const why = /this machine cannot run containers: (.*) \(log: /.exec(message)?.[1];
+    await driver.stop();
+    if (why === undefined) throw error;
+    return why;
   }
 }
 

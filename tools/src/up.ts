@@ -1,7 +1,7 @@
 /**
  * `npm start`: the whole platform on this machine. An embedded nats-server (unless VIRTBUS_NATS_URL names another), the
- * domain service, a QEMU host and its storage service, each a process of its own; ends them on Ctrl-C and leaves the
- * guests running.
+ * domain service, a QEMU host and its storage service, and an LXC host where the machine can run containers; each a process
+ * of its own; ends them on Ctrl-C and leaves the guests running.
  */
 import { startPlatform } from './platform';
 import { isVirtError } from '@virtbus/shared';

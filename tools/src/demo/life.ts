@@ -2,9 +2,7 @@
 import {
   attachDevice,
   defineDomain,
-  eventFilter,
   getDomain,
-  openConsole,
   restoreDomain,
   resumeDomain,
   saveDomain,
@@ -14,11 +12,12 @@ import {
   suspendDomain,
   undefineDomain,
   type Contract,
-  type DomainEvent,
   type RequestInput,
 } from '@virtbus/shared';
-import { call, clientStream, newId, tail, type Bus } from '@virtbus/shared/bus';
+import { call, newId, type Bus } from '@virtbus/shared/bus';
+import { Console } from './console';
 import { EventWatch } from './event-watch';
+import { replay } from './replay';
 
 export interface Life {
   bus: Bus;
@@ -92,81 +91,4 @@ export async function qemuGuestLife({ bus, say, xml, disk, saveFile }: Life): Pr
   await events.seen('undefined', 'removed');
   say('undefined. The log, as replayed from the stream:');
   await replay(bus, uuid, given, say);
-}
-
-/** Print the log, and check that revisions rise and that our commands are named as causes. */
-async function replay(bus: Bus, uuid: string, given: Map<string, string>, say: (line: string) => void): Promise<void> {
-  let revision = 0;
-  const causes = new Set<string>();
-  for await (const { event, sequence } of tail(bus, { filter: eventFilter({ uuid }), since: 'all', once: true })) {
-    if (event.domain.revision <= revision) throw new Error(`revision ${event.domain.revision} after ${revision}`);
-    revision = event.domain.revision;
-    if (event.commandId) causes.add(event.commandId);
-    say(
-      `  ${String(sequence).padStart(3)}  r${String(revision).padEnd(3)} ${nameOf(event).padEnd(28)} ${given.get(event.commandId ?? '') ?? ''}`,
-    );
-  }
-  const silent = [...given].filter(([id]) => !causes.has(id)).map(([, operation]) => operation);
-  if (silent.length > 0) throw new Error(`no event names the command ${silent.join(', ')} as its cause`);
-}
-
-const nameOf = (event: DomainEvent): string =>
-  `${event.class} ${event.type}${event.detail ? ` (${event.detail})` : ''}`;
-
-const patienceMs = 120_000;
-
-/** The guest's console, read line by line. */
-class Console {
-  private text = '';
-  private waiting: (() => void)[] = [];
-  private constructor(private readonly write: (bytes: Uint8Array) => Promise<void>) {}
-
-  static async open(bus: Bus, uuid: string): Promise<Console> {
-    const session = newId();
-    const decoder = new TextDecoder();
-    const stream = clientStream(bus, session, (bytes) => console.take(decoder.decode(bytes, { stream: true })));
-    const console = new Console((bytes) => stream.write(bytes));
-    const { input } = await call(bus, openConsole, { session, force: true }, { target: uuid });
-    stream.connect(input);
-    return console;
-  }
-
-  /** Wait for a line with these words, passing on each line until then. */
-  async shows(words: string, each: (line: string) => void): Promise<void> {
-    const deadline = Date.now() + patienceMs;
-    for (;;) {
-      for (let end = this.text.indexOf('\n'); end >= 0; end = this.text.indexOf('\n')) {
-        const line = this.text.slice(0, end).replaceAll(/[\x00-\x08\x0b-\x1f]/g, '');
-        this.text = this.text.slice(end + 1);
-        if (line.trim()) each(line);
-        if (line.includes(words)) return;
-      }
-      await this.more(deadline, words);
-    }
-  }
-
-  /** Type a line, again if need be, until the answer is there. */
-  async answers(line: string, words: string): Promise<void> {
-    const deadline = Date.now() + patienceMs;
-    await this.write(new TextEncoder().encode(`${line}\n`));
-    while (!this.text.includes(words)) await this.more(deadline, words);
-    this.text = '';
-  }
-
-  private take(text: string): void {
-    this.text += text;
-    const waiting = this.waiting;
-    this.waiting = [];
-    for (const go of waiting) go();
-  }
-
-  private more(deadline: number, words: string): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(
-        () => reject(new Error(`the console did not show '${words}'; last: ${this.text.slice(-200)}`)),
-        deadline - Date.now(),
-      );
-      this.waiting.push(() => (clearTimeout(timer), resolve()));
-    });
-  }
 }
