@@ -148,6 +148,20 @@ test.each([
   expect(message).toContain(words);
 });
 
+test.each([
+  ['constructor = 1', "'constructor' has no counterpart"],
+  ['__proto__ = 1', "'__proto__' has no counterpart"],
+])('a key that objects have by themselves is no key of ours: %s', (line, words) => {
+  expect(convert(line).warnings[0]?.detail).toContain(words);
+});
+
+test('values that objects have by themselves are not taken for known ones', () => {
+  expect(convert('lxc.arch = constructor').domain.os.type?.arch).toBe('constructor');
+  expect(() => convert('lxc.net.0.type = macvlan\nlxc.net.0.link = a\nlxc.net.0.macvlan.mode = __proto__')).toThrow(
+    "macvlan has no mode '__proto__'",
+  );
+});
+
 test('all faults of a configuration are told at once', () => {
   expect(() => convert('lxc.tty.max = x\nlxc.cgroup2.memory.max = y')).toThrow(
     /line 3: lxc\.tty\.max: 'x' is no number; line 4: .*'y' is no size/,

@@ -5,16 +5,16 @@ import { isOwnVariable } from '../to-config/init';
 import { at, type Reading } from './reading';
 
 /** kernel's names of architectures, where they differ from libvirt's. */
-const arches: Readonly<Record<string, string>> = {
-  x86: 'i686',
-  i386: 'i686',
-  i486: 'i686',
-  i586: 'i686',
-  amd64: 'x86_64',
-  arm64: 'aarch64',
-  arm: 'armv7l',
-  powerpc64: 'ppc64',
-};
+const arches: ReadonlyMap<string, string> = new Map([
+  ['x86', 'i686'],
+  ['i386', 'i686'],
+  ['i486', 'i686'],
+  ['i586', 'i686'],
+  ['amd64', 'x86_64'],
+  ['arm64', 'aarch64'],
+  ['arm', 'armv7l'],
+  ['powerpc64', 'ppc64'],
+]);
 
 /** More consoles than this nobody has asked for on purpose. */
 const mostConsoles = 256;
@@ -23,7 +23,7 @@ export function readGuest(reading: Reading, domain: Domain): void {
   const { os, devices } = domain;
   domain.name = reading.last('lxc.uts.name')?.value ?? 'unnamed';
   const arch = reading.last('lxc.arch')?.value;
-  os.type = { name: 'exe', ...(arch !== undefined && { arch: arches[arch] ?? arch }) };
+  os.type = { name: 'exe', ...(arch !== undefined && { arch: arches.get(arch) ?? arch }) };
   const [init = '/sbin/init', ...words] = reading.last('lxc.init.cmd')?.value.split(/ +/) ?? [];
   Object.assign(os, { init, initargs: words });
   for (const setting of reading.all('lxc.environment')) {

@@ -79,12 +79,12 @@ const deviceFiles: readonly (readonly [files: readonly string[], member: Throttl
   [['blkio.throttle.read_bps_device'], 'read_bytes_sec'],
   [['blkio.throttle.write_bps_device'], 'write_bytes_sec'],
 ];
-const words: Readonly<Record<string, Throttle>> = {
-  riops: 'read_iops_sec',
-  wiops: 'write_iops_sec',
-  rbps: 'read_bytes_sec',
-  wbps: 'write_bytes_sec',
-};
+const words: ReadonlyMap<string, Throttle> = new Map<string, Throttle>([
+  ['riops', 'read_iops_sec'],
+  ['wiops', 'write_iops_sec'],
+  ['rbps', 'read_bytes_sec'],
+  ['wbps', 'write_bytes_sec'],
+]);
 
 const weightFiles = ['blkio.weight', 'blkio.bfq.weight'].map((file) => `lxc.cgroup.${file}`);
 const unifiedWeights = ['io.weight', 'io.bfq.weight'].map((file) => `lxc.cgroup2.${file}`);
@@ -113,7 +113,7 @@ function readBlockIo(reading: Reading, domain: Domain): void {
     const [number = '', ...limits] = setting.value.split(/\s+/);
     for (const one of limits) {
       const [word = '', value = ''] = one.split('=');
-      const member = words[word];
+      const member = words.get(word);
       if (!/^\d+:\d+$/.test(number) || member === undefined || !/^(max|\d{1,15})$/.test(value))
         reading.refuse(setting, `'${setting.value}' does not say MAJOR:MINOR WORD=VALUE`);
       else if (value !== 'max') limit(setting, number, member, Number(value));

@@ -87,16 +87,16 @@ type Connection = Pick<Interface, 'type' | 'source'>;
 const bridgeOrNone = (link: string | undefined): Connection =>
   link === undefined ? { type: 'ethernet' } : { type: 'bridge', source: { bridge: link, ips: [], routes: [] } };
 
-const macvlanModes: Readonly<Record<string, string>> = {
-  private: 'private',
-  vepa: 'vepa',
-  bridge: 'bridge',
-  passthru: 'passthrough',
-};
+const macvlanModes: ReadonlyMap<string, string> = new Map([
+  ['private', 'private'],
+  ['vepa', 'vepa'],
+  ['bridge', 'bridge'],
+  ['passthru', 'passthrough'],
+]);
 
 function direct(reading: Reading, type: Setting, card: Card): Connection {
   const given = said(card, 'macvlan.mode');
-  const mode = macvlanModes[given?.value ?? 'private'];
+  const mode = macvlanModes.get(given?.value ?? 'private');
   if (given && mode === undefined) reading.refuse(given, `macvlan has no mode '${given.value}'`);
   const dev = linkOf(reading, type, card);
   return { type: 'direct', source: { dev, mode, ips: [], routes: [] } };

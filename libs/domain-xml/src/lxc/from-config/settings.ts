@@ -9,24 +9,24 @@ export interface Setting {
 }
 
 /** Keys that were renamed in liblxc 2.1, and dropped under their old names in 3.0. */
-const renamed: Readonly<Record<string, string>> = {
-  'lxc.rootfs': 'lxc.rootfs.path',
-  'lxc.utsname': 'lxc.uts.name',
-  'lxc.tty': 'lxc.tty.max',
-  'lxc.pts': 'lxc.pty.max',
-  'lxc.id_map': 'lxc.idmap',
-  'lxc.mount': 'lxc.mount.fstab',
-  'lxc.console': 'lxc.console.path',
-  'lxc.init_cmd': 'lxc.init.cmd',
-  'lxc.init_uid': 'lxc.init.uid',
-  'lxc.init_gid': 'lxc.init.gid',
-  'lxc.aa_profile': 'lxc.apparmor.profile',
-  'lxc.se_context': 'lxc.selinux.context',
-  'lxc.seccomp': 'lxc.seccomp.profile',
-  'lxc.haltsignal': 'lxc.signal.halt',
-  'lxc.rebootsignal': 'lxc.signal.reboot',
-  'lxc.stopsignal': 'lxc.signal.stop',
-};
+const renamed: ReadonlyMap<string, string> = new Map([
+  ['lxc.rootfs', 'lxc.rootfs.path'],
+  ['lxc.utsname', 'lxc.uts.name'],
+  ['lxc.tty', 'lxc.tty.max'],
+  ['lxc.pts', 'lxc.pty.max'],
+  ['lxc.id_map', 'lxc.idmap'],
+  ['lxc.mount', 'lxc.mount.fstab'],
+  ['lxc.console', 'lxc.console.path'],
+  ['lxc.init_cmd', 'lxc.init.cmd'],
+  ['lxc.init_uid', 'lxc.init.uid'],
+  ['lxc.init_gid', 'lxc.init.gid'],
+  ['lxc.aa_profile', 'lxc.apparmor.profile'],
+  ['lxc.se_context', 'lxc.selinux.context'],
+  ['lxc.seccomp', 'lxc.seccomp.profile'],
+  ['lxc.haltsignal', 'lxc.signal.halt'],
+  ['lxc.rebootsignal', 'lxc.signal.reboot'],
+  ['lxc.stopsignal', 'lxc.signal.stop'],
+]);
 
 export function readSettings(text: string, faults: Faults): Setting[] {
   const settings: Setting[] = [];
@@ -50,7 +50,7 @@ export function readSettings(text: string, faults: Faults): Setting[] {
 /** The old keys of cards belong to the `type` before them; the new ones carry a number. */
 function modern(key: string, card: number): string {
   const member = /^lxc\.network\.(.+)$/.exec(key)?.[1];
-  if (member === undefined) return renamed[key] ?? key;
+  if (member === undefined) return renamed.get(key) ?? key;
   return `lxc.net.${card}.${/^ipv[46]$/.test(member) ? `${member}.address` : member}`;
 }
 

@@ -53,12 +53,12 @@ export function writeNetwork(lines: ConfigLines, domain: Domain): void {
   if (index === 0 && domain.features.privnet) lines.set('lxc.net.0.type', 'empty');
 }
 
-const macvlanModes: Readonly<Record<string, string>> = {
-  vepa: 'vepa',
-  bridge: 'bridge',
-  private: 'private',
-  passthrough: 'passthru',
-};
+const macvlanModes: ReadonlyMap<string, string> = new Map([
+  ['vepa', 'vepa'],
+  ['bridge', 'bridge'],
+  ['private', 'private'],
+  ['passthrough', 'passthru'],
+]);
 
 function writeCard(lines: ConfigLines, index: number, card: Interface): void {
   const where = { element: 'interface', line: lineOf(card) };
@@ -67,7 +67,7 @@ function writeCard(lines: ConfigLines, index: number, card: Interface): void {
   if (card.type === 'direct') {
     lines.set(`${key}.type`, 'macvlan');
     lines.set(`${key}.link`, interfaceName(source?.dev, where), where);
-    const mode = macvlanModes[source?.mode ?? 'vepa'];
+    const mode = macvlanModes.get(source?.mode ?? 'vepa');
     lines.set(`${key}.macvlan.mode`, mode ?? refuse(`macvlan has no mode '${source?.mode}'`, where));
   } else {
     lines.set(`${key}.type`, 'veth');
