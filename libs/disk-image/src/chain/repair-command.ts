@@ -6,7 +6,7 @@ export function repairCommand(overlay: string, format: ImageFormat): string {
   if (format !== 'qcow2') {
     return `a ${format} image has no place for it, so give the layer in the domain's <backingStore>, or convert the image to qcow2`;
   }
-  return `virtbus chain repair ${shellWord(overlay)} --backing-format FORMAT`;
+  return `virtbus chain repair ${shellWord(overlay)} --format FORMAT`;
 }
 
 const shellWord = (text: string): string =>

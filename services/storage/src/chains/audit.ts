@@ -49,5 +49,6 @@ export async function audit({ host, chains, resolver, volumes }: Chains): Promis
 function told(error: unknown, host: string): Pick<Fault, 'reason' | 'repair'> {
   const reason = faultOf(error);
   if (!isVirtError(error, 'BACKING_FORMAT_MISSING')) return { reason };
-  return { reason, repair: `${error.details.repair} --host ${host}` };
+  const { repair } = error.details;
+  return { reason, repair: repair.startsWith('virtbus ') ? `${repair} --host ${host}` : repair };
 }
