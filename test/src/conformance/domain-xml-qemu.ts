@@ -28,7 +28,7 @@ export interface Case extends HostCase {
   capabilities?: string;
   simple?: boolean;
   parseFlags?: string[];
-  options?: HostCase['options'] & { capsAdd?: string[]; capsRemove?: string[] };
+  options?: HostCase['options'] & { capsAdd?: string[]; capsRemove?: string[]; gic?: number[] };
 }
 
 interface ActiveCase {
@@ -78,7 +78,8 @@ export function capabilityReader(
     const caps = read.get(capabilities) ?? capabilitiesFromXml(kit.read(capabilities));
     read.set(capabilities, caps);
     const named = qemuVersion === 'latest' ? withoutMachineAliases(caps) : caps;
-    return withFlags(named, options?.capsAdd ?? [], options?.capsRemove ?? []);
+    const flagged = withFlags(named, options?.capsAdd ?? [], options?.capsRemove ?? []);
+    return options?.gic ? { ...flagged, gicVersions: options.gic.map(String) } : flagged;
   };
 }
 

@@ -19,7 +19,7 @@ export const isI440fx = (domain: Domain): boolean =>
   isX86(domain) && /^(pc$|pc-0\.|pc-1\.|pc-i440fx-|rhel|pc-$)/.test(machineOf(domain));
 
 export const isArmVirt = (domain: Domain): boolean =>
-  archOf(domain) === 'aarch64' && /^virt(-|$)/.test(machineOf(domain));
+  /^(aarch64|armv7l)$/.test(archOf(domain)) && /^virt(-|$)/.test(machineOf(domain));
 export const isRiscvVirt = (domain: Domain): boolean =>
   /^riscv/.test(archOf(domain)) && /^virt(-|$)/.test(machineOf(domain));
 export const isLoongarchVirt = (domain: Domain): boolean =>

@@ -7,6 +7,7 @@ import { assignPci, plugPci } from './pci';
 import { assignSpaprVio } from './spapr-vio';
 import type { PrepareOptions } from '../options';
 import { assignUsb } from './usb';
+import { assignVirtioMmio } from './virtio-mmio';
 import { assignZpci } from './zpci';
 import { assignDimms, assignVirtioSerial } from './virtio-serial';
 
@@ -16,6 +17,7 @@ export function assignAll(domain: Domain, caps: QemuCapabilities, options: Prepa
     () => assignVirtioSerial(domain),
     () => assignCcw(domain),
     () => assignSpaprVio(domain),
+    () => assignVirtioMmio(domain),
     () => assignDimms(domain),
     () => {
       assignPci(domain, caps);

@@ -7,8 +7,8 @@ import { isS390Ccw } from '../machine';
 /** The subsystem that virtual devices are in. */
 const virtualCss = 0xfe;
 
-/** Devices that are on the channel subsystem unless their address says otherwise, in the order in which numbers are given. */
-function ccwDevices({ devices }: Domain): DeviceInfo[] {
+/** Devices that a machine without PCI reaches in a way of its own, in the order in which places are given out. */
+export function virtioDevices({ devices }: Domain): DeviceInfo[] {
   const isVirtio = (model: string | undefined): boolean => model?.startsWith('virtio') ?? false;
   return [
     ...devices.disks.filter(({ target }) => target.bus === 'virtio'),
@@ -30,7 +30,7 @@ function ccwDevices({ devices }: Domain): DeviceInfo[] {
 
 export function assignCcw(domain: Domain): void {
   if (!isS390Ccw(domain)) return;
-  const all = ccwDevices(domain);
+  const all = virtioDevices(domain);
   const taken = new Set<string>();
   const key = (cssid: number, ssid: number, devno: number): string =>
     `${cssid.toString(16)}.${ssid.toString(16)}.${devno.toString(16).padStart(4, '0')}`;

@@ -92,7 +92,7 @@ export function scsiModel(domain: Domain, caps: QemuCapabilities | undefined): s
   const inUse = domain.devices.controllers.find((one) => one.type === 'scsi' && one.model !== undefined)?.model;
   if (inUse !== undefined) return inUse;
   if (isPseries(domain)) return 'ibmvscsi';
-  if (caps.flags.has('lsi') && /^(x86_64|i686)$/.test(caps.arch)) return 'lsilogic';
+  if (caps.flags.has('lsi') && !/^(s390x|loongarch64)$/.test(caps.arch)) return 'lsilogic';
   if (caps.flags.has('virtio-scsi-pci') || caps.flags.has('virtio-scsi-ccw')) return 'virtio-scsi';
   return caps.flags.has('lsi') ? 'lsilogic' : undefined;
 }

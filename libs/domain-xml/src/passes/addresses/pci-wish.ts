@@ -17,6 +17,7 @@ export function pciDevices(domain: Domain): Wanting[] {
   const express = hasPcieRoot(domain);
   const legacy: Wish = { plug: 'pci-device', hotplug: true };
   const modern: Wish = express ? { plug: 'pcie-device', hotplug: true } : legacy;
+  const onRoot: Wish = { plug: express ? 'pcie-device' : 'pci-device', integrated: true };
   const virtio = (model: string | undefined): Wish =>
     model?.endsWith('transitional') && model !== 'virtio-non-transitional' ? legacy : modern;
   const list: Wanting[] = [];
@@ -80,12 +81,11 @@ export function pciDevices(domain: Domain): Wanting[] {
   for (const shmem of devices.shmems) add(shmem, legacy);
   for (const input of devices.inputs) if (input.bus === 'virtio') onPci(input, virtio(input.model));
   for (const serial of devices.serials) if (serial.target?.type === 'pci-serial') add(serial, legacy);
-  for (const panic of devices.panics) if (panic.model === 'pvpanic') add(panic, legacy);
+  for (const panic of devices.panics) if (panic.model === 'pvpanic') add(panic, onRoot);
   if (devices.vsock) onPci(devices.vsock, virtio(devices.vsock.model));
   for (const memory of devices.memories)
     if (memory.model === 'virtio-pmem' || memory.model === 'virtio-mem') onPci(memory, modern);
   for (const crypto of devices.cryptos) onPci(crypto, modern);
-  if (devices.iommu?.model === 'virtio')
-    add(devices.iommu, { plug: express ? 'pcie-device' : 'pci-device', integrated: true });
+  if (devices.iommu?.model === 'virtio') add(devices.iommu, onRoot);
   return list;
 }

@@ -4,7 +4,18 @@ import type { Disk } from '../../elements/disk';
 import type { Domain } from '../../elements/domain';
 import { lineOf, type Faults } from '../../schema';
 import { scsiModel } from '../addresses/drive';
-import { isArmVirt, isPseries, isRiscvVirt, isS390Ccw, isX86, isPowerPci, isVersatile } from '../machine';
+import {
+  archOf,
+  isArmVirt,
+  isLoongarchVirt,
+  isPowerPci,
+  isPseries,
+  isRiscvVirt,
+  isS390Ccw,
+  isVersatile,
+  isX86,
+  machineOf,
+} from '../machine';
 import type { PrepareOptions } from '../options';
 
 export function fillQemuDevices(domain: Domain, caps: QemuCapabilities, faults: Faults, options: PrepareOptions): void {
@@ -25,7 +36,7 @@ function fillControllers(domain: Domain, caps: QemuCapabilities, faults: Faults,
       if (model !== undefined) controller.model = model;
     }
     if (controller.type !== 'usb' || controller.model !== undefined) continue;
-    const model = usbModel(domain, caps);
+    const model = usbModel(domain, caps, options.newDefinition);
     if (model !== undefined) controller.model = model;
     // QEMU's own choice once was good enough; new guests are to know what they get.
     else if (options.newDefinition)
@@ -36,13 +47,18 @@ function fillControllers(domain: Domain, caps: QemuCapabilities, faults: Faults,
   }
 }
 
-function usbModel(domain: Domain, caps: QemuCapabilities): string | undefined {
-  const wanted = isX86(domain) ? ['piix3-uhci'] : isOld(domain) ? ['pci-ohci', 'qemu-xhci'] : ['qemu-xhci', 'nec-xhci'];
+function usbModel(domain: Domain, caps: QemuCapabilities, newDefinition = false): string | undefined {
+  // Guests that were defined long ago may know USB 1 only.
+  const isPower = isPseries(domain) || isPowerPci(domain);
+  const wanted = isX86(domain)
+    ? ['piix3-uhci']
+    : isVersatile(domain)
+      ? ['piix3-uhci', 'qemu-xhci']
+      : isPower && !newDefinition
+        ? ['pci-ohci', 'qemu-xhci']
+        : ['qemu-xhci', 'nec-xhci'];
   return wanted.find((model) => caps.flags.has(usbFlags[model] ?? model));
 }
-
-/** Machines whose guests may know USB 1 only. */
-const isOld = (domain: Domain): boolean => isPseries(domain) || isPowerPci(domain) || isVersatile(domain);
 
 /** Capability flags that are not named like the model. */
 const usbFlags: Readonly<Record<string, string>> = { 'piix3-uhci': 'piix3-usb-uhci', 'nec-xhci': 'nec-usb-xhci' };
@@ -98,8 +114,10 @@ const knownCard = (model: string): string =>
   knownCards.find((one) => one.toLowerCase() === model.toLowerCase()) ?? model;
 
 function cardModel(domain: Domain, caps: QemuCapabilities): string {
-  if (!isX86(domain)) return 'virtio';
-  return caps.flags.has('rtl8139') || caps.flags.size > 0 ? 'rtl8139' : 'virtio';
+  const virtual = isS390Ccw(domain) || isArmVirt(domain) || isRiscvVirt(domain) || isLoongarchVirt(domain);
+  if (virtual) return 'virtio';
+  if (/^(aarch64|arm)/.test(archOf(domain))) return machineOf(domain) === 'versatilepb' ? 'smc91c111' : 'lan9118';
+  return caps.flags.size > 0 ? 'rtl8139' : 'virtio';
 }
 
 const serialModels: Readonly<Record<string, 'isa-serial' | 'pci-serial' | 'usb-serial' | 'isa-debugcon'>> = {
@@ -179,7 +197,15 @@ function isGeneratedSocket(path: string, name = ''): boolean {
 }
 
 const panicModel = (domain: Domain) =>
-  isX86(domain) ? 'isa' : isPseries(domain) ? 'pseries' : isS390Ccw(domain) ? 's390' : undefined;
+  isX86(domain)
+    ? 'isa'
+    : isPseries(domain)
+      ? 'pseries'
+      : isS390Ccw(domain)
+        ? 's390'
+        : archOf(domain) === 'aarch64'
+          ? 'pvpanic'
+          : undefined;
 
 function fillRest(domain: Domain, faults: Faults): void {
   const { devices } = domain;

@@ -10,6 +10,7 @@ import type { Domain } from '../../elements/domain';
 import { fail, formatSet, lineOf, parseSet } from '../../schema';
 import { ensureController, findController } from '../controllers';
 import {
+  archOf,
   isArmVirt,
   isI440fx,
   isLoongarchVirt,
@@ -117,7 +118,7 @@ function addBuiltInDevices(domain: Domain, caps: QemuCapabilities): void {
     ensureController(domain, 'pci', 0, pciRoot);
   }
   const isArm = /^(aarch64|arm)/.test(domain.os.type?.arch ?? '');
-  if (!devices.memballoon && pciRoot && !isArm) devices.memballoon = { model: 'virtio' };
+  if (!devices.memballoon && pciRoot && !isArm && !isLoongarchVirt(domain)) devices.memballoon = { model: 'virtio' };
   if (isS390Ccw(domain) && devices.panics.length === 0) devices.panics.push({ model: 's390' });
   if (isPseries(domain) && devices.panics.length === 0) devices.panics.push({ model: 'pseries' });
   if (isQ35(domain) && !devices.watchdogs.some((one) => one.model === 'itco'))
@@ -128,12 +129,20 @@ function fillCpu(domain: Domain, caps: QemuCapabilities): void {
   const { cpu } = domain;
   if (cpu && (cpu.mode ?? 'custom') !== 'custom') {
     cpu.check ??= cpu.mode === 'host-model' ? 'partial' : 'none';
+    requireVectors(cpu);
     if (cpu.mode !== 'host-model' && caps.flags.has('cpu.migratable')) cpu.migratable ??= true;
     return;
   }
   if (cpu?.model?.name !== undefined) {
     cpu.mode = 'custom';
     cpu.check ??= domain.type === 'qemu' ? 'none' : 'partial';
+    return;
+  }
+  const arch = archOf(domain);
+  // The host's kernel decides, and QEMU knows no better default than that.
+  if (domain.type !== 'qemu' && /^(aarch64|armv7l)$/.test(arch)) return;
+  if (domain.type === 'kvm' && arch === 's390x') {
+    domain.cpu = { ...(cpu ?? { features: [] }), mode: 'host-model', check: 'partial' };
     return;
   }
   const machine = findMachine(caps, domain.type, domain.os.type?.machine ?? '');
@@ -146,6 +155,12 @@ function fillCpu(domain: Domain, caps: QemuCapabilities): void {
     check: 'none',
     model: { fallback: 'forbid', name: model },
   };
+}
+
+/** ARM: lengths of vectors are those of an extension, which is then there. */
+function requireVectors({ features }: NonNullable<Domain['cpu']>): void {
+  const length = features.find(({ name, policy }) => /^sve\d+$/.test(name) && policy === 'require');
+  if (length && !features.some(({ name }) => name === 'sve')) features.push({ name: 'sve', policy: 'require' });
 }
 
 /** The name by which people know a CPU type of QEMU: `POWER9` rather than `power9_v2.0-powerpc64-cpu`. */
