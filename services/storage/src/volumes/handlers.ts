@@ -61,13 +61,15 @@ export function volumeEndpoints(
     commands: [
       on(createVolume, (request, call) => {
         const volume = given(workshop, request, 'backed');
-        return changed(make.create(workshop, request.pool, volume, request, call));
+        return changed(make.create(workshop, request.pool, volume, optionsOf(request), call));
       }),
       on(createVolumeFrom, (request, call) => {
         const volume = given(workshop, request, 'optional');
-        return changed(make.createFrom(workshop, request.pool, volume, request.source, request, call));
+        return changed(make.createFrom(workshop, request.pool, volume, request.source, optionsOf(request), call));
       }),
-      on(cloneVolume, ({ name, ...request }, call) => changed(make.clone(workshop, request, name, request, call))),
+      on(cloneVolume, ({ name, ...request }, call) =>
+        changed(make.clone(workshop, request, name, optionsOf(request), call)),
+      ),
       on(resizeVolume, (request, call) => changed(change.resize(workshop, request, call))),
       on(wipeVolume, (request, call) => changed(change.wipe(workshop, request, call))),
       on(deleteVolume, (request, call) => changed(change.remove(workshop, request, call))),
@@ -78,6 +80,12 @@ export function volumeEndpoints(
     ],
   };
 }
+
+const optionsOf = ({ preallocate, secret, sourceSecret }: make.MakeOptions): make.MakeOptions => ({
+  preallocate,
+  secret,
+  sourceSecret,
+});
 
 /** A volume as it is now, rather than when its pool was last looked into. */
 async function lookedAtAgain(workshop: Workshop, ref: VolumeRef): Promise<Located> {

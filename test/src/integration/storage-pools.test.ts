@@ -1,0 +1,344 @@
+/** Pools and volumes of one host, through its real storage service. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  buildPool,
+  cloneVolume,
+  createVolume,
+  createVolumeFrom,
+  definePool,
+  deletePool,
+  deleteVolume,
+  getPool,
+  getPoolXml,
+  getVolume,
+  getVolumeXml,
+  listPools,
+  refreshPool,
+  resizeVolume,
+  setPoolAutostart,
+  startPool,
+  stopPool,
+  storageEventFilter,
+  undefinePool,
+  wipeVolume,
+  type ErrorCode,
+} from '@virtbus/shared';
+import { tailStorage } from '@virtbus/shared/bus';
+import { eventually, needsRoot, Stack, temporaryFolder } from '@virtbus/testkit';
+import { HostStorage, refusal } from './host-storage';
+
+jest.setTimeout(120_000);
+
+const root = needsRoot();
+const folder = temporaryFolder();
+let stack: Stack;
+let storage: HostStorage;
+beforeAll(async () => {
+  stack = await Stack.start();
+  storage = new HostStorage(await stack.connect());
+});
+afterAll(async () => {
+  await stack[Symbol.asyncDispose]();
+  folder[Symbol.dispose]();
+});
+
+const poolXml = (name: string, path: string): string =>
+  `<pool type='dir'><name>${name}</name><target><path>${path}</path></target></pool>`;
+const gib = 1024 ** 3;
+/** How many files of volumes that are not finished there are. */
+const hidden = (path: string): number => readdirSync(path).filter((name) => name.startsWith('.virtbus')).length;
+const qemuInfo = (path: string): Record<string, unknown> =>
+  JSON.parse(execFileSync('qemu-img', ['info', '--output=json', path], { encoding: 'utf8' })) as Record<
+    string,
+    unknown
+  >;
+
+test('a pool is defined, built, started, found again after a crash, stopped, deleted and undefined', async () => {
+  const path = folder.file('life');
+  const { pool } = await storage.ask(definePool, { xml: poolXml('life', path) });
+  expect(pool).toMatchObject({ state: 'inactive', persistent: true, autostart: false, path, type: 'dir' });
+  expect((await storage.refused(startPool, { pool: 'life' })).message).toMatch(/no such file or folder/);
+  await storage.ask(buildPool, { pool: 'life' });
+  expect((await storage.ask(startPool, { pool: pool.uuid })).pool).toMatchObject({ state: 'running', volumes: 0 });
+  await storage.ask(setPoolAutostart, { pool: 'life', autostart: true });
+  writeFileSync(join(path, 'found.raw'), 'x'.repeat(1_000));
+  await storage.ask(refreshPool, { pool: 'life' });
+
+  await stack.restartStorage('h1');
+  expect((await storage.ask(getPool, { pool: 'life' })).pool).toMatchObject({ state: 'running', volumes: 1 });
+  const { xml } = await storage.ask(getPoolXml, { pool: 'life' });
+  expect(xml).toMatch(/<capacity unit='bytes'>[1-9]/);
+  expect((await storage.ask(getPoolXml, { pool: 'life', inactive: true })).xml).toMatch(/<capacity unit='bytes'>0</);
+  expect((await storage.ask(listPools, { active: false })).pools).toEqual([]);
+
+  expect((await storage.refused(undefinePool, { pool: 'life' })).message).toMatch(/is still active/);
+  await storage.ask(stopPool, { pool: 'life' });
+  expect((await storage.refused(deletePool, { pool: 'life' })).message).toMatch(/not empty/);
+  execFileSync('rm', [join(path, 'found.raw')]);
+  await storage.ask(deletePool, { pool: 'life' });
+  expect(existsSync(path)).toBe(false);
+  await storage.ask(undefinePool, { pool: 'life' });
+  expect((await storage.refused(getPool, { pool: 'life' })).code).toBe('POOL_NOT_FOUND');
+});
+
+test('what happens to pools and volumes is in the log of the fleet', async () => {
+  await storage.pool('told', folder.file('told'));
+  await storage.volume('told', 'a.raw');
+  await storage.ask(deleteVolume, { pool: 'told', volume: 'a.raw' });
+  await storage.ask(stopPool, { pool: 'told' });
+  const types = async (): Promise<string[]> => {
+    const found: string[] = [];
+    const filter = storageEventFilter({ entity: 'pool', name: 'told' });
+    for await (const { event } of tailStorage(storage.bus, { filter, since: 'all', once: true }))
+      found.push(event.type);
+    return found;
+  };
+  await eventually(types, ['started', 'volume-created', 'volume-deleted', 'stopped'], { timeoutMs: 20_000 });
+});
+
+describe('volumes', () => {
+  const path = folder.file('volumes');
+  beforeAll(() => storage.pool('volumes', path));
+
+  test('of every format are made as they were asked for', async () => {
+    const raw = await storage.volume('volumes', 'plain.raw', { capacity: 3_000_000, allocation: 3_000_000 });
+    expect(raw).toMatchObject({ format: 'raw', capacity: 3_000_000, key: join(path, 'plain.raw'), encrypted: false });
+    expect(raw.allocation).toBeGreaterThanOrEqual(3_000_000);
+    expect((await storage.volume('volumes', 'sparse.raw', { capacity: 10 * gib })).allocation).toBe(0);
+    const base = await storage.qcow2('volumes', 'base.qcow2', gib);
+    const overlay = await storage.qcow2('volumes', 'overlay.qcow2', 2 * gib, base.path);
+    expect(overlay).toMatchObject({ capacity: 2 * gib, backing: { path: base.path, format: 'qcow2' } });
+    expect(qemuInfo(overlay.path)).toMatchObject({
+      'backing-filename': base.path,
+      'backing-filename-format': 'qcow2',
+      'virtual-size': 2 * gib,
+    });
+    expect(statSync(overlay.path).mode & 0o777).toBe(0o600);
+    const { xml } = await storage.ask(getVolumeXml, { pool: 'volumes', volume: 'overlay.qcow2' });
+    expect(xml).toContain(`<backingStore>\n    <path>${base.path}</path>\n    <format type='qcow2'/>`);
+  });
+
+  test('are found by path and by key, on whatever pool they are', async () => {
+    const { path: at } = await storage.volume('volumes', 'lost.raw');
+    expect((await storage.ask(getVolume, { volume: at })).volume).toMatchObject({ name: 'lost.raw', pool: 'volumes' });
+    expect((await storage.refused(getVolume, { volume: '/nowhere' })).code).toBe('VOLUME_NOT_FOUND');
+  });
+
+  test('can be encrypted, and copied with the passphrase', async () => {
+    const document = {
+      name: 'safe.luks',
+      capacity: 2_097_152,
+      allocation: 0,
+      target: { encryption: { format: 'luks' } },
+    };
+    expect((await storage.refused(createVolume, { pool: 'volumes', document })).message).toMatch(
+      /passphrase is needed/,
+    );
+    const { volume } = await storage.ask(createVolume, { pool: 'volumes', document, secret: 'sesame' });
+    expect(volume).toMatchObject({ format: 'raw', encrypted: true, capacity: 2_097_152 });
+    const opened = await storage.ask(createVolumeFrom, {
+      pool: 'volumes',
+      document: { name: 'opened.raw' },
+      source: { pool: 'volumes', volume: 'safe.luks' },
+      sourceSecret: 'sesame',
+    });
+    expect(opened.volume).toMatchObject({ format: 'raw', encrypted: false, capacity: 2_097_152 });
+    const leftovers = readdirSync(join(stack.folder.path, 'state/hosts/h1/storage/volumes-in-progress'));
+    expect(leftovers).toEqual([]);
+  });
+
+  test('are cloned with their content, and stand on nothing then', async () => {
+    const base = await storage.qcow2('volumes', 'below.qcow2', gib);
+    execFileSync('qemu-io', ['-f', 'qcow2', '-c', 'write -P 7 1M 64k', base.path]);
+    await storage.qcow2('volumes', 'above.qcow2', gib, base.path);
+    const request = { pool: 'volumes', volume: 'above.qcow2', name: 'copy.qcow2' };
+    const { volume } = await storage.ask(cloneVolume, request);
+    expect(volume).toMatchObject({ format: 'qcow2', capacity: gib });
+    expect(volume.backing).toBeUndefined();
+    execFileSync('qemu-io', ['-f', 'qcow2', '-c', 'read -P 7 1M 64k', volume.path]);
+  });
+
+  test('are resized, wiped and deleted, but not while something stands on them', async () => {
+    const base = await storage.qcow2('volumes', 'under.qcow2', gib);
+    const over = await storage.qcow2('volumes', 'over.qcow2', gib, base.path);
+    const ref = { pool: 'volumes', volume: 'under.qcow2' };
+    const works = [
+      () => storage.ask(deleteVolume, ref),
+      () => storage.ask(resizeVolume, { ...ref, capacity: 2 * gib }),
+      () => storage.ask(wipeVolume, ref),
+      () => storage.upload('volumes', 'under.qcow2', Buffer.from('x')),
+    ];
+    for (const work of works) {
+      const { code, message } = await refusal(work());
+      expect([code, message]).toEqual(['IMAGE_IN_USE', expect.stringContaining('volumes/over.qcow2')]);
+    }
+    await storage.ask(deleteVolume, { volume: over.path });
+    const resized = await storage.ask(resizeVolume, { ...ref, capacity: gib, delta: true });
+    expect(resized.volume.capacity).toBe(2 * gib);
+    expect((await storage.refused(resizeVolume, { ...ref, capacity: gib })).message).toMatch(/Can't shrink capacity/);
+    expect((await storage.ask(resizeVolume, { ...ref, capacity: gib, shrink: true })).volume.capacity).toBe(gib);
+    const wiped = await storage.ask(wipeVolume, ref);
+    expect(wiped.volume.format).toBe('raw');
+    expect(readFileSync(base.path).every((byte) => byte === 0)).toBe(true);
+    await storage.ask(deleteVolume, ref);
+    expect(existsSync(base.path)).toBe(false);
+  });
+
+  test('are filled from a stream and read as one, holes included', async () => {
+    await storage.volume('volumes', 'filled.raw', { capacity: 8 * 1024 ** 2 });
+    const content = Buffer.alloc(1_500_000, 'virtbus ');
+    expect(await storage.upload('volumes', 'filled.raw', content, { hole: 4 * 1024 ** 2 })).toBe('complete');
+    const { content: back, holes } = await storage.download('volumes', 'filled.raw');
+    expect(back.length).toBe(8 * 1024 ** 2);
+    expect(back.subarray(0, content.length).equals(content)).toBe(true);
+    expect(back.subarray(content.length).every((byte) => byte === 0)).toBe(true);
+    expect(holes).toBeGreaterThan(4 * 1024 ** 2);
+  });
+
+  test('an upload that is cut leaves the volume as it was', async () => {
+    const { path: at } = await storage.volume('volumes', 'cut.raw', { capacity: 1_000_000 });
+    writeFileSync(at, 'before');
+    await storage.upload('volumes', 'cut.raw', Buffer.alloc(500_000, 'after'), { end: false });
+    await eventually(() => hidden(path), 0);
+    expect(readFileSync(at, 'utf8')).toBe('before');
+    await eventually(() => storage.upload('volumes', 'cut.raw', Buffer.from('after')), 'complete');
+  });
+
+  test('a raw volume of ours stays raw, whatever a guest writes into it', async () => {
+    const { path: at } = await storage.volume('volumes', 'guest.raw');
+    const evil = folder.file('evil.qcow2');
+    execFileSync('qemu-img', ['create', '-q', '-u', '-f', 'qcow2', '-b', '/etc/shadow', '-F', 'raw', evil, '1M']);
+    writeFileSync(at, readFileSync(evil));
+    truncateSync(at, 1024 ** 2);
+    await storage.ask(refreshPool, { pool: 'volumes' });
+    const { volume } = await storage.ask(getVolume, { pool: 'volumes', volume: 'guest.raw' });
+    expect(volume).toMatchObject({ format: 'raw', capacity: 1024 ** 2 });
+    expect(volume.backing).toBeUndefined();
+  });
+
+  test('an image that came from elsewhere is shown as it is, and no program opens what it names', async () => {
+    const overlay = folder.file('volumes', 'foreign.qcow2');
+    execFileSync('qemu-img', ['create', '-q', '-u', '-f', 'qcow2', '-b', '/etc/shadow', '-F', 'raw', overlay, '1M']);
+    const corrupt = Buffer.concat([Buffer.from('QFI\xfb\0\0\0\x03', 'latin1'), Buffer.alloc(600, 0xff)]);
+    writeFileSync(folder.file('volumes', 'corrupt.qcow2'), corrupt);
+    await storage.ask(refreshPool, { pool: 'volumes' });
+    const { volume } = await storage.ask(getVolume, { pool: 'volumes', volume: 'corrupt.qcow2' });
+    expect(volume.fault).toMatch(/is refused/);
+    const clone = { pool: 'volumes', volume: 'corrupt.qcow2', name: 'copy-of-corrupt' };
+    expect((await storage.refused(cloneVolume, clone)).message).toMatch(/is refused/);
+    const shown = await storage.ask(getVolume, { pool: 'volumes', volume: 'foreign.qcow2' });
+    expect(shown.volume.backing).toEqual({ path: '/etc/shadow', format: 'raw' });
+  });
+
+  test('a command that comes again is not done again', async () => {
+    const document = { name: 'once.raw', capacity: 1024, allocation: 0 };
+    const first = await storage.ask(createVolume, { pool: 'volumes', document }, 'once-1');
+    expect(await storage.ask(createVolume, { pool: 'volumes', document }, 'once-1')).toEqual(first);
+    expect((await storage.refused(createVolume, { pool: 'volumes', document })).code).toBe('VOLUME_EXISTS');
+  });
+});
+
+describe('what is wrong is refused with one clear error, and leaves nothing behind', () => {
+  const path = folder.file('wrong');
+  beforeAll(() => storage.pool('wrong', path));
+  afterEach(() => expect(readdirSync(path)).toEqual([]));
+
+  const volume = (name: string, capacity: string, target = ''): string =>
+    `<volume><name>${name}</name><capacity>${capacity}</capacity><target>${target}</target></volume>`;
+  const wrong: [string, string, ErrorCode][] = [
+    ['a name with a slash', volume('../x', '1024'), 'INVALID_ARG'],
+    ['a name of dots', volume('..', '1024'), 'INVALID_ARG'],
+    ['a name that is too long', volume('x'.repeat(256), '1024'), 'INVALID_ARG'],
+    ['no name', volume('', '1024'), 'XML_ERROR'],
+    ['capacity 0', volume('a', '0'), 'INVALID_ARG'],
+    ['capacity 2^63', volume('a', '9223372036854775808'), 'OVERFLOW'],
+    ['a negative capacity', volume('a', '-1'), 'OVERFLOW'],
+    ['an unknown format', volume('a', '1024', "<format type='floppy'/>"), 'XML_ERROR'],
+    ['a format that nobody can make', volume('a', '1024', "<format type='bochs'/>"), 'CONFIG_UNSUPPORTED'],
+    ['no XML', 'hello', 'XML_DETAIL'],
+  ];
+  test.each(wrong)('a volume with %s', async (_what, xml, code) => {
+    expect((await storage.refused(createVolume, { pool: 'wrong', xml })).code).toBe(code);
+  });
+
+  test('a backing store that is not there, or is not what it is said to be', async () => {
+    const other = folder.file('other.raw');
+    writeFileSync(other, 'nothing');
+    for (const backing of ['/no/such/image', other, '/dev/null', '/proc/self/mem', 'relative.qcow2']) {
+      expect((await refusal(storage.qcow2('wrong', 'a', gib, backing))).message).toMatch(/backing store|image|cannot/i);
+    }
+  });
+
+  const pools: [string, string, ErrorCode][] = [
+    ['a name with a slash', poolXml('a/b', '/srv'), 'XML_ERROR'],
+    ['no target', "<pool type='dir'><name>a</name></pool>", 'XML_ERROR'],
+    ['a relative target', poolXml('a', 'images'), 'XML_ERROR'],
+    ['an unknown type', "<pool type='floppy'><name>a</name></pool>", 'XML_ERROR'],
+    ['the folder of another pool', poolXml('a', path), 'POOL_EXISTS'],
+    ['the name of another pool', poolXml('wrong', '/srv/elsewhere'), 'POOL_EXISTS'],
+  ];
+  test.each(pools)('a pool with %s', async (_what, xml, code) => {
+    expect((await storage.refused(definePool, { xml })).code).toBe(code);
+  });
+
+  test('a pool of a type that nobody here can run is defined, shown, and not started', async () => {
+    const source = "<source><host name='ceph1'/><name>rbd</name></source>";
+    await storage.ask(definePool, { xml: `<pool type='rbd'><name>far</name>${source}</pool>` });
+    const { code, message } = await storage.refused(startPool, { pool: 'far' });
+    expect([code, message]).toEqual([
+      'OPERATION_UNSUPPORTED',
+      expect.stringContaining('not supported yet on this host'),
+    ]);
+    await storage.ask(undefinePool, { pool: 'far' });
+  });
+
+  test('a folder that is a file', async () => {
+    const file = folder.file('file');
+    writeFileSync(file, '');
+    await storage.ask(definePool, { xml: poolXml('file', file) });
+    expect((await storage.refused(startPool, { pool: 'file' })).message).toMatch(/not a folder/);
+    await storage.ask(undefinePool, { pool: 'file' });
+  });
+
+  root.test('a folder that nobody may write', async () => {
+    const at = folder.file('immutable');
+    mkdirSync(at);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'virtbus-test', at]);
+    try {
+      execFileSync('mount', ['-o', 'remount,ro', at]);
+      await storage.pool('immutable', at);
+      expect((await refusal(storage.volume('immutable', 'a.raw'))).message).toMatch(/read-only/);
+      await storage.ask(stopPool, { pool: 'immutable' });
+    } finally {
+      execFileSync('umount', [at]);
+    }
+  });
+
+  root.test('a disk that is full', async () => {
+    const at = folder.file('full');
+    mkdirSync(at);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'virtbus-test', at]);
+    try {
+      await storage.pool('full', at);
+      const whole = { capacity: 8 * 1024 ** 2, allocation: 8 * 1024 ** 2 };
+      expect((await refusal(storage.volume('full', 'a.raw', whole))).message).toMatch(/no space left/i);
+      await storage.volume('full', 'b.raw', { capacity: 8 * 1024 ** 2 });
+      const content = Buffer.alloc(4 * 1024 ** 2, 1);
+      expect(await storage.upload('full', 'b.raw', content)).toMatch(/no space left/i);
+      await eventually(() => hidden(at), 0);
+      expect(readdirSync(at)).toEqual(['b.raw']);
+      await storage.ask(stopPool, { pool: 'full' });
+    } finally {
+      execFileSync('umount', [at]);
+    }
+  });
+});
+
+test('who may only read can see everything and change nothing', async () => {
+  const reader = new HostStorage(await stack.connect('reader'));
+  await storage.pool('seen', folder.file('seen'));
+  expect((await reader.ask(getPool, { pool: 'seen' })).pool.state).toBe('running');
+  expect((await reader.refused(stopPool, { pool: 'seen' })).code).toBe('ACCESS_DENIED');
+});
