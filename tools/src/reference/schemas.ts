@@ -1,5 +1,14 @@
 /** JSON Schemas of requests, responses and events, and the AsyncAPI 3 document that ties them to subjects. */
-import { CommandOutcome, contracts, DomainEvent, endpointSubject, errorsOf, HostStatus, root } from '@virtbus/shared';
+import {
+  CommandOutcome,
+  contracts,
+  DomainEvent,
+  endpointSubject,
+  errorsOf,
+  HostStatus,
+  root,
+  StorageEvent,
+} from '@virtbus/shared';
 import { domainJsonSchema } from '@virtbus/domain-xml';
 import { z } from 'zod';
 
@@ -15,6 +24,7 @@ export function schemas(): Map<string, unknown> {
   }
   all.set('domain-document.json', domainJsonSchema());
   all.set('event.json', schemaOf(DomainEvent, 'output'));
+  all.set('storage-event.json', schemaOf(StorageEvent, 'output'));
   all.set('outcome.json', schemaOf(CommandOutcome, 'output'));
   all.set('host-status.json', schemaOf(HostStatus, 'output'));
   all.set('error.json', {
@@ -63,6 +73,12 @@ export function asyncApi(version: string): unknown {
       `${root}.event.domain.{uuid}.{class}.{type}.{host}`,
       'event',
       'Something happened to a domain; replayable.',
+    ],
+    [
+      'storage-event',
+      `${root}.event.{entity}.{name}.{type}.{host}`,
+      'storage-event',
+      'Something happened to a pool or a chain of images of a host; replayable.',
     ],
     ['outcome', `${root}.event.command.{id}.{ended}`, 'outcome', 'How a queued command ended.'],
     ['host-status', `${root}.stat.host.{host}`, 'host-status', 'The heartbeat of a driver; never stored.'],
