@@ -74,18 +74,6 @@ describe('a header that qemu-img wrote', () => {
       }
     });
   }
-
-  images.test(
-    'is encrypted as it says',
-    async () => {
-      const options = 'encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10';
-      qemuImg('create', '--object', 'secret,id=s,data=secret', '-f', 'qcow2', '-o', options, 'image', '8M');
-      const image = await open({ type: 'file', path: folder.file('image') }, 'given');
-      expect(await readHeader(image!, { image: 'image' })).toMatchObject({ capacity: 8388608n, encryption: 'luks' });
-      await image?.close();
-    },
-    60_000,
-  );
 });
 
 describe('a backing chain', () => {
@@ -124,7 +112,7 @@ describe('a backing chain', () => {
     await expect(discover(at('top', 'qcow2'))).rejects.toMatchObject({
       code: 'BACKING_FORMAT_MISSING',
       message: expect.stringMatching(
-        /format of backing image 'base' of image '.*\/top' was not specified.*virtbus chain repair .*\/top --backing-format FORMAT/,
+        /format of backing image 'base' of image '.*\/top' was not specified.*virtbus chain repair .*\/top --format FORMAT/,
       ) as string,
     });
   });
