@@ -85,10 +85,23 @@ test('ids are the container’s first, unless that would give it the host’s ro
 });
 
 test('what a document has no words for is warned of, with its line', () => {
-  const { warnings } = convert('lxc.autodev = 1\nlxc.start.auto = 1\n# a word\nlxc.hook.mount = /bin/x');
+  const { warnings } = convert(`lxc.autodev = 1
+lxc.start.auto = 1
+# a word
+lxc.net.0.type = veth
+lxc.net.0.script.up = /bin/x
+lxc.mount.entry = /srv/a a none bind,noexec,optional 0 0
+lxc.cgroup.devices.deny = a
+lxc.cgroup.devices.allow = c 1:3 rwm
+lxc.cgroup.devices.allow = c 254:0 rwm`);
   expect(warnings).toEqual([
     { line: 4, detail: "'lxc.start.auto' has no counterpart in a domain document" },
-    { line: 6, detail: "'lxc.hook.mount' has no counterpart in a domain document" },
+    { line: 7, detail: "'lxc.net.0.script.up' has no counterpart in a domain document" },
+    { line: 8, detail: 'lxc.mount.entry: a document has no words for the options noexec,optional' },
+    {
+      line: 11,
+      detail: "lxc.cgroup.devices.allow: 'c 254:0 rwm' is lost; name the device in a <hostdev mode='capabilities'>",
+    },
   ]);
 });
 
@@ -160,6 +173,12 @@ test('values that objects have by themselves are not taken for known ones', () =
   expect(() => convert('lxc.net.0.type = macvlan\nlxc.net.0.link = a\nlxc.net.0.macvlan.mode = __proto__')).toThrow(
     "macvlan has no mode '__proto__'",
   );
+});
+
+test('a block device that is read through a loop device is a block device', () => {
+  const text = 'lxc.rootfs.path = loop:/dev/vg/root\nlxc.rootfs.options = ro';
+  const [root] = fromLxcConfig(text, { emulator }).domain.devices.filesystems;
+  expect(root).toMatchObject({ type: 'block', source: { dev: '/dev/vg/root' }, readonly: true });
 });
 
 test('all faults of a configuration are told at once', () => {
@@ -249,6 +268,10 @@ test('a container comes back from its configuration as it went', () => {
     <interface type='bridge'>
       <mac address='52:54:00:aa:bb:cc'/>
       <source bridge='br0'/>
+      <vlan trunk='yes'>
+        <tag id='7' nativeMode='untagged'/>
+        <tag id='9'/>
+      </vlan>
       <ip address='10.0.0.5' family='ipv4' prefix='24'/>
       <route family='ipv4' address='0.0.0.0' gateway='10.0.0.1'/>
       <target dev='web0'/>

@@ -44,7 +44,6 @@ export function readGuest(reading: Reading, domain: Domain): void {
   readNamespaces(reading, domain);
   // Every container of ours has these.
   for (const key of ['lxc.autodev', 'lxc.pty.max', 'lxc.mount.auto', 'lxc.console.path']) reading.all(key);
-  reading.matching((key) => /^lxc\.cgroup2?\.devices\./.test(key));
 }
 
 function readNamespaces(reading: Reading, domain: Domain): void {

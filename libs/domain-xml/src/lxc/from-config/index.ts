@@ -15,7 +15,7 @@ export interface FromLxcOptions extends PrepareOptions {
 }
 
 /**
- * The domain that a configuration describes, in keys of any version of liblxc. Warnings name the settings that a document has no
+ * The domain that a configuration describes, in keys of any version of liblxc. Warnings name what a document has no
  * words for. Throws CONFIG_UNSUPPORTED with the line for what is wrong or would be lost: a missing root file system, mounts in a
  * file of their own, a tmpfs of relative size.
  */
@@ -30,7 +30,7 @@ export function fromLxcConfig(
   readLimits(reading, domain);
   readSecurity(reading, domain);
   readNetwork(reading, domain);
-  const warnings = reading.unread();
+  const warnings = reading.warnings();
   reading.faults.throwIfAny();
   return { domain: fillLxcDefaults(domain, { emulator, arches: [] }, options), warnings };
 }

@@ -2,6 +2,7 @@
 import type { Filesystem } from '../../elements/filesystem';
 import type { Hostdev } from '../../elements/hostdev';
 import type { Domain } from '../../elements/domain';
+import { alwaysAllowed } from '../to-config/device-nodes';
 import { at, sizeOf, type Reading } from './reading';
 import type { Setting } from './settings';
 
@@ -18,6 +19,16 @@ export function readMounts(reading: Reading, { devices }: Domain): void {
     if (mount && 'mode' in mount) devices.hostdevs.push(mount);
     else if (mount) devices.filesystems.push(mount);
   }
+  readAccess(reading, devices.hostdevs.length > 0);
+}
+
+/** Rules for devices follow from the devices that a document names; those of others are told of. */
+function readAccess(reading: Reading, hasDevices: boolean): void {
+  for (const setting of reading.matching((key) => /^lxc\.cgroup2?\.devices\.(allow|deny)$/.test(key))) {
+    const [kind, number = ''] = setting.value.split(/\s+/);
+    if (setting.key.endsWith('.deny') || hasDevices || (kind === 'c' && alwaysAllowed.includes(number))) continue;
+    reading.warn(setting, `'${setting.value}' is lost; name the device in a <hostdev mode='capabilities'>`);
+  }
 }
 
 function readRoot(reading: Reading): Filesystem | undefined {
@@ -33,7 +44,8 @@ function readRoot(reading: Reading): Filesystem | undefined {
     return reading.refuse(setting, `storage of type '${prefix}' is not supported; it can be dir or loop`);
   const target = { dir: '/' };
   const access = options?.value.split(',').includes('ro') ? { readonly: true } : {};
-  if (prefix === 'loop')
+  if (options) warnOfLost(reading, options, options.value.split(','), rootOptions);
+  if (prefix === 'loop' && !path.startsWith('/dev/'))
     return at<Filesystem>(setting, {
       type: 'file',
       driver: { type: 'loop', format: 'raw' },
@@ -49,6 +61,16 @@ function readRoot(reading: Reading): Filesystem | undefined {
   );
 }
 
+/** Options that a document says in its own way, or that a container has by itself. */
+const rootOptions = /^(ro|rw|defaults|idmap=container)$/;
+const mountOptions = /^(r?bind|ro|rw|defaults|relative|create=(dir|file))$/;
+const memoryOptions = /^(ro|rw|defaults|size=.*|mode=1777|nosuid|nodev|create=dir)$/;
+
+function warnOfLost(reading: Reading, setting: Setting, options: readonly string[], known: RegExp): void {
+  const lost = options.filter((option) => !known.test(option));
+  if (lost.length > 0) reading.warn(setting, `a document has no words for the options ${lost.join(',')}`);
+}
+
 /** What every container gets by itself. */
 const basic: ReadonlySet<string> = new Set(['/proc', '/sys', '/dev', '/dev/pts', '/dev/shm', '/dev/mqueue']);
 
@@ -60,6 +82,7 @@ function readEntry(reading: Reading, setting: Setting): Filesystem | Hostdev | u
   const dir = `/${place.replace(/^\/+/, '')}`;
   const access = options.includes('ro') ? { readonly: true } : {};
   if (basic.has(dir) || type === 'proc' || type === 'sysfs' || type.startsWith('cgroup')) return undefined;
+  warnOfLost(reading, setting, options, type === 'tmpfs' ? memoryOptions : mountOptions);
   if (type === 'tmpfs') {
     const size = options.find((option) => option.startsWith('size='))?.slice('size='.length);
     const bytes = size === undefined ? undefined : sizeOf(size);

@@ -7,6 +7,7 @@ export class Reading {
   readonly faults = new Faults();
   readonly settings: readonly Setting[];
   readonly #used = new Set<Setting>();
+  readonly #warnings: Warning[] = [];
 
   constructor(text: string) {
     this.settings = readSettings(text, this.faults);
@@ -27,11 +28,21 @@ export class Reading {
     let found: Setting[] = [];
     for (const setting of this.settings) {
       if (!wanted(setting.key)) continue;
-      this.#used.add(setting);
+      this.use(setting);
       if (setting.value === '') found = found.filter(({ key }) => key !== setting.key);
       else found.push(setting);
     }
     return found;
+  }
+
+  /** Notes that a setting has been understood. */
+  use(setting: Setting): void {
+    this.#used.add(setting);
+  }
+
+  /** Something that gets lost, though the rest of the setting does not. */
+  warn({ key, line }: Setting, detail: string): void {
+    this.#warnings.push({ detail: `${key}: ${detail}`, line });
   }
 
   refuse({ key, line }: Setting, detail: string): undefined {
@@ -51,11 +62,12 @@ export class Reading {
       : this.refuse(setting, `'${setting.value}' is no number`);
   }
 
-  /** Settings that nobody asked for. */
-  unread(): Warning[] {
-    return this.settings
+  /** What got lost, in the order of the lines: settings that nobody asked for, and parts of others. */
+  warnings(): Warning[] {
+    const unread = this.settings
       .filter((setting) => !this.#used.has(setting))
       .map(({ key, line }) => ({ detail: `'${key}' has no counterpart in a domain document`, line }));
+    return [...unread, ...this.#warnings].sort((a, b) => a.line - b.line);
   }
 }
 

@@ -5,7 +5,18 @@ import type { DeviceNode, LxcFacts } from '../facts';
 import { mountEntry, refuse, type ConfigLines, type Where } from './lines';
 
 /** Everybody's: null, zero, full, random, urandom, tty, console, ptmx, pts, fuse. */
-const always = ['1:3', '1:5', '1:7', '1:8', '1:9', '5:0', '5:1', '5:2', '136:*', '10:229'];
+export const alwaysAllowed: readonly string[] = [
+  '1:3',
+  '1:5',
+  '1:7',
+  '1:8',
+  '1:9',
+  '5:0',
+  '5:1',
+  '5:2',
+  '136:*',
+  '10:229',
+];
 
 /** A device of the host that the document asks for: where it is, and where the container sees it. */
 interface Wish {
@@ -24,7 +35,7 @@ export function writeDeviceNodes(lines: ConfigLines, domain: Domain, facts: LxcF
   const prefix = `lxc.cgroup${version === 2 ? '2' : ''}.devices`;
   if (version !== undefined) {
     lines.set(`${prefix}.deny`, 'a');
-    for (const number of always) lines.set(`${prefix}.allow`, `c ${number} rwm`);
+    for (const number of alwaysAllowed) lines.set(`${prefix}.allow`, `c ${number} rwm`);
   }
   for (const wish of wishes) {
     const node = deviceNumber(wish.path, facts, wish.where);
