@@ -4,8 +4,10 @@ import { domainXml } from './domain-xml';
 import { events } from './events';
 import { isolation } from './isolation';
 import { list } from './list';
+import { lxc } from './lxc';
 import { start } from './start';
 import { stats } from './stats';
+import { storage } from './storage';
 
 /** In the order they run. */
-export const benchmarks: readonly Benchmark[] = [start, destroy, list, stats, events, isolation, domainXml];
+export const benchmarks: readonly Benchmark[] = [start, destroy, list, stats, events, isolation, domainXml, storage, lxc];

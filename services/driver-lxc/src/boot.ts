@@ -40,7 +40,7 @@ export async function bootContainer(spec: StartSpec, host: ContainerHost): Promi
     rmSync(place.consoleLog, { force: true });
     const blocks = await openImages(live, saved.loops);
     writeFileSync(place.config, configurationOf(live, { ...host, place, blocks }), { mode: 0o600 });
-    await using file = await GuestLog.open(place.log, startHeading());
+    using file = GuestLog.open(place.log, startHeading());
     saved.logFrom = file.start;
     signal.throwIfAborted();
     supervisor = await launchSupervisor({

@@ -33,7 +33,7 @@ export class BareGuest implements AsyncDisposable {
     readonly directory: string,
     readonly process: GuestProcess,
     readonly qmp: QmpClient,
-    readonly lastWords: () => Promise<string>,
+    readonly lastWords: () => string,
   ) {}
 
   static async start(extraArgs: readonly string[] = [], options: Partial<LaunchOptions> = {}): Promise<BareGuest> {

@@ -46,7 +46,7 @@ export interface Launched {
   process: GuestProcess;
   qmp: QmpClient;
   /** What QEMU has written to its log since this launch: its end, at most 4 KiB. */
-  lastWords: () => Promise<string>;
+  lastWords: () => string;
 }
 
 /** QEMU did not come up. The message ends with what QEMU wrote. */
@@ -56,7 +56,7 @@ export class LaunchError extends Error {
 
 /** @throws LaunchError; the signal's reason. Nothing of the attempt is left but its log. */
 export async function launch(options: LaunchOptions): Promise<Launched> {
-  await using log = await GuestLog.open(options.logPath, header(options));
+  using log = GuestLog.open(options.logPath, header(options));
   options.signal?.throwIfAborted();
   const { child, exited, spawnError } = await withInheritedListener(options.monitorPath, (fd) =>
     start(options, log.fd, fd),
@@ -74,7 +74,7 @@ export async function launch(options: LaunchOptions): Promise<Launched> {
     if (error instanceof LaunchError) throw error;
     const exit = await endOf(child, exited, error instanceof MonitorClosed ? EXIT_GRACE_MS : 0);
     options.signal?.throwIfAborted();
-    const words = await log.tail();
+    const words = log.tail();
     throw new LaunchError(explain(error, exit, words), { cause: error });
   }
 }

@@ -21,7 +21,7 @@ export type SavedState =
 
 export interface RestoreOptions {
   /** QEMU's last words (the tail of its log): it exits when it cannot load the stream. */
-  lastWords?: () => Promise<string>;
+  lastWords?: () => string;
   /** Stops waiting. End QEMU then: a half-loaded guest is none. */
   signal?: AbortSignal;
 }
@@ -59,7 +59,7 @@ export async function restoreMemory(qmp: QmpClient, from: SavedState, options: R
     if (!(error instanceof MonitorClosed)) throw error;
     // QEMU says that it has failed, then why, on its stderr, and exits.
     if (!qmp.isClosed) await once(qmp, 'close', { signal: AbortSignal.timeout(EXIT_GRACE_MS) }).catch(() => undefined);
-    const words = await options.lastWords?.();
+    const words = options.lastWords?.();
     throw new Error(`QEMU could not load the saved guest: ${words || error.message}`, { cause: error });
   } finally {
     await release();

@@ -1,0 +1,120 @@
+/** Containers: start and kill beside liblxc's own programs, and a host that runs a hundred of them. */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { defineDomain, destroyDomain, listDomains, startDomain, statsOfDomains, undefineDomain } from '@virtbus/shared';
+import { call, type Bus } from '@virtbus/shared/bus';
+import { needsContainers, Stack } from '@virtbus/testkit';
+import { type Bench, type Benchmark } from '../bench';
+import { machineIsQuiet } from '../clock';
+import { figure } from '../measure/figure';
+import { atMost, atMostTimes, type Row } from '../measure/row';
+import { BareLxc } from '../peers/bare-lxc';
+
+const name = 'lxc';
+const many = 100;
+
+export const lxc: Benchmark = {
+  name,
+  doc: `containers: start and kill beside lxc-start, lxc-wait and lxc-stop; list, statistics and memory with ${many} running`,
+  run: async (bench) => {
+    const { met, name: needs } = needsContainers();
+    if (!met) {
+      console.error(`lxc: not here: needs ${needs}`);
+      return [];
+    }
+    const starting = Stack.start({ hosts: [], lxcHosts: ['b1'] });
+    bench.cleanUp.add('the LXC host', async () => (await starting.catch(() => undefined))?.[Symbol.asyncDispose]());
+    const stack = await starting;
+    const bus = await stack.connect();
+    return [...(await lives(bench, stack, bus)), ...(await crowd(bench, stack, bus))];
+  },
+};
+
+async function lives(bench: Bench, stack: Stack, bus: Bus): Promise<Row[]> {
+  const { domain } = await call(bus, defineDomain, { xml: await stack.containerXml({ name: 'bench' }) });
+  const target = { target: domain.uuid };
+  const ours = { start: [] as number[], kill: [] as number[] };
+  const bare = { start: [] as number[], kill: [] as number[] };
+  let twin: BareLxc | undefined;
+  const folder = bench.folder.file('lxc');
+  mkdirSync(folder, { recursive: true });
+  // One more than asked: the first, with cold caches, is not counted.
+  for (let run = 0; run <= bench.runs(25); run++) {
+    const start = await timed(() => call(bus, startDomain, {}, target));
+    twin ??= BareLxc.twinOf(stack.supervisorOf(domain.uuid), folder);
+    const kill = await timed(() => call(bus, destroyDomain, {}, target));
+    const other = await twin.life();
+    if (run === 0) continue;
+    ours.start.push(start);
+    ours.kill.push(kill);
+    bare.start.push(other.start);
+    bare.kill.push(other.kill);
+  }
+  await call(bus, undefineDomain, {}, target);
+  return [
+    {
+      name,
+      metric: 'start → reply',
+      unit: 'ms',
+      ours: figure(ours.start),
+      peerName: 'lxc-start and lxc-wait',
+      peer: figure(bare.start),
+      goal: atMostTimes(1.3),
+    },
+    {
+      name,
+      metric: 'destroy → reply',
+      unit: 'ms',
+      ours: figure(ours.kill),
+      peerName: 'lxc-stop -k',
+      peer: figure(bare.kill),
+      goal: atMost(25, 'ms'),
+    },
+  ];
+}
+
+async function crowd(bench: Bench, stack: Stack, bus: Bus): Promise<Row[]> {
+  const uuids: string[] = [];
+  for (let n = 0; n < many; n++) uuids.push((await stack.runContainer(bus, { name: `crowd${n}` })).uuid);
+  await machineIsQuiet();
+  const times = { list: [] as number[], stats: [] as number[] };
+  for (let run = 0; run < bench.runs(25); run++) {
+    times.list.push(await timed(async () => count((await call(bus, listDomains, { active: true })).domains)));
+    times.stats.push(await timed(async () => count((await call(bus, statsOfDomains, {})).stats)));
+  }
+  const memory = residentMib(stack.drivers.get('b1')!.pid);
+  await Promise.all(uuids.map((uuid) => call(bus, destroyDomain, {}, { target: uuid })));
+  const peerName = 'nobody';
+  return [
+    { name, metric: `list, ${many} running`, unit: 'ms', ours: figure(times.list), peerName, goal: atMost(50, 'ms') },
+    {
+      name,
+      metric: `statistics, ${many} running`,
+      unit: 'ms',
+      ours: figure(times.stats),
+      peerName,
+      goal: atMost(50, 'ms'),
+    },
+    {
+      name,
+      metric: `driver's memory, ${many} running`,
+      unit: 'MiB',
+      ours: figure([memory]),
+      peerName,
+      goal: atMost(150, 'MiB'),
+    },
+  ];
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const began = performance.now();
+  await work();
+  return performance.now() - began;
+}
+
+function count(found: readonly unknown[]): void {
+  if (found.length !== many) throw new Error(`${found.length} of ${many} containers are told of`);
+}
+
+function residentMib(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
+}

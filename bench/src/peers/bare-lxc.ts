@@ -1,0 +1,46 @@
+/** liblxc without anybody: the same configuration, started with `lxc-start` and waited for with `lxc-wait`. */
+import { execFile } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+export class BareLxc {
+  private constructor(
+    private readonly where: readonly string[],
+    private readonly config: string,
+    private readonly init: readonly string[],
+  ) {}
+
+  /**
+   * The very configuration of a container of ours that runs, under another name.
+   * @param supervisor its `lxc-start`; @param folder for the twin
+   */
+  static twinOf(supervisor: number, folder: string): BareLxc {
+    const words = readFileSync(`/proc/${supervisor}/cmdline`, 'utf8').replace(/\0$/, '').split('\0');
+    const after = (flag: string): string => words[words.indexOf(flag) + 1]!;
+    mkdirSync(folder, { recursive: true });
+    const config = join(folder, 'config');
+    const text = readFileSync(after('-f'), 'utf8')
+      .replaceAll(after('-n'), 'twin')
+      .replace(/^lxc\.console\.logfile = .*$/m, `lxc.console.logfile = ${join(folder, 'console.log')}`);
+    writeFileSync(config, text);
+    return new BareLxc(['-P', folder, '-n', 'twin'], config, words.slice(words.indexOf('--') + 1));
+  }
+
+  /** Milliseconds until lxc-wait has seen it run, and until lxc-stop has killed it. */
+  async life(): Promise<{ start: number; kill: number }> {
+    const began = performance.now();
+    await run('lxc-start', [...this.where, '-f', this.config, '-d', '--', ...this.init]);
+    await run('lxc-wait', [...this.where, '-s', 'RUNNING']);
+    const start = performance.now() - began;
+    const killing = performance.now();
+    await this.end();
+    return { start, kill: performance.now() - killing };
+  }
+
+  async end(): Promise<void> {
+    await run('lxc-stop', [...this.where, '-k']);
+  }
+}
