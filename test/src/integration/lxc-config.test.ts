@@ -159,7 +159,19 @@ describe('a container runs as its document says', () => {
       [plain, { ...facts, idmapRoot: true }],
       [shifted, facts],
     ] as const) {
-      await using container = new Container(folder, { root: directory(path), head: idmap, facts: more });
+      await using container = new Container(folder, {
+        root: directory(path),
+        head: idmap,
+        facts: { ...more, device: () => ({ kind: 'char', major: 1, minor: 11 }) },
+        devices: `<filesystem type='ram'><source usage='64'/><target dir='/tmp'/></filesystem>
+          <filesystem><source dir='/usr/share'/><target dir='/srv/share'/><readonly/></filesystem>
+          <filesystem type='bind'><source dir='/etc'/><target dir='/srv/etc'/></filesystem>
+          <hostdev mode='capabilities' type='misc'><source><char>/dev/kmsg</char></source></hostdev>`,
+      });
+      expect(container.run('stat -c %t,%T /dev/kmsg')).toBe('1,b');
+      expect(container.run('df -k /tmp | tail -n 1')).toMatch(/tmpfs\s+64 /);
+      expect(() => container.run('touch /srv/share/mine')).toThrow();
+      expect(container.run('cat /srv/etc/group')).toContain('tester');
       expect(container.run('cat /proc/self/uid_map').trim().split(/\s+/)).toEqual(['0', '100000', '65536']);
       container.run('touch /root/mine');
       expect(container.run('stat -c %u /root/mine')).toBe('0');
