@@ -79,7 +79,7 @@ export function capabilityReader(
     read.set(capabilities, caps);
     const named = qemuVersion === 'latest' ? withoutMachineAliases(caps) : caps;
     const flagged = withFlags(named, options?.capsAdd ?? [], options?.capsRemove ?? []);
-    return options?.gic ? { ...flagged, gicVersions: options.gic.map(String) } : flagged;
+    return options?.gic?.length ? { ...flagged, gicVersions: options.gic.map(String) } : flagged;
   };
 }
 

@@ -155,7 +155,7 @@ export const features = element('features', {
   sbbc: one(choice('sbbc', oneOf('broken', 'workaround', 'fixed'))),
   ibs: one(choice('ibs', oneOf('broken', 'workaround', 'fixed-ibs', 'fixed-ccd', 'fixed-na'))),
   tcg: one(element('tcg', { tbCache: leaf(kib, { name: 'tb-cache' }) })),
-  asyncTeardown: one(element('async-teardown', { enabled: attr(yesNo) }, { keepEmpty: true })),
+  asyncTeardown: one(element('async-teardown', { enabled: attr(yesNo, { default: true }) })),
   ras: required('ras'),
   ps2: required('ps2'),
   aia: one(choice('aia', oneOf('none', 'aplic', 'aplic-imsic'))),

@@ -33,6 +33,13 @@ export const isPseries = (domain: Domain): boolean =>
 export const isS390Ccw = (domain: Domain): boolean => archOf(domain) === 's390x' && /^s390-ccw/.test(machineOf(domain));
 export const isIsaPc = (domain: Domain): boolean => machineOf(domain) === 'isapc';
 
+/** Small boards have none, whatever a document says. */
+export const supportsPci = (domain: Domain): boolean =>
+  !/^(aarch64|arm|riscv)/.test(archOf(domain)) ||
+  isArmVirt(domain) ||
+  isRiscvVirt(domain) ||
+  machineOf(domain) === 'versatilepb';
+
 /** The machine's bus 0 is PCI Express. */
 export const hasPcieRoot = (domain: Domain): boolean =>
   domain.devices.controllers.some((one) => one.type === 'pci' && one.model === 'pcie-root');

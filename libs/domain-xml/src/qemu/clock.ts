@@ -17,7 +17,7 @@ export function addClock(out: CommandWords, guest: Guest): void {
     }),
   );
   for (const { name, tickpolicy } of clock.timers)
-    if (name === 'pit' && (tickpolicy === 'delay' || tickpolicy === 'discard'))
+    if (name === 'pit' && isX86(guest.domain) && (tickpolicy === 'delay' || tickpolicy === 'discard'))
       out.add('-global', `kvm-pit.lost_tick_policy=${tickpolicy}`);
   if (timerOf(guest.domain, 'hpet')?.present === false && isX86(guest.domain) && !hasFlag(guest, 'machine-hpet'))
     out.add('-no-hpet');

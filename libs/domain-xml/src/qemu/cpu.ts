@@ -1,6 +1,7 @@
 /** `-cpu`: the model, its features, and what hypervisors offer to their guests. */
 import { acceleratorFor } from '../capabilities';
 import type { Cpu } from '../elements/cpu';
+import type { Domain } from '../elements/domain';
 import type { Features } from '../elements/features';
 import { isS390Ccw, isX86 } from '../passes/machine';
 import { timerOf } from './clock';
@@ -33,7 +34,7 @@ const defaultModel = ({ domain }: Guest): string => (domain.os.type?.arch === 'i
 function modelParts(guest: Guest, cpu: Cpu): string[] {
   switch (cpu.mode) {
     case 'host-passthrough':
-      return ['host', ...migratable(cpu), ...customFeatures(guest, cpu)];
+      return ['host', ...narrow(guest.domain), ...migratable(cpu), ...customFeatures(guest, cpu)];
     case 'maximum':
       return ['max', ...migratable(cpu), ...customFeatures(guest, cpu)];
     case 'host-model':
@@ -45,6 +46,9 @@ function modelParts(guest: Guest, cpu: Cpu): string[] {
     }
   }
 }
+
+/** A 64-bit ARM that shows its guest 32 bits. */
+const narrow = ({ os }: Domain): string[] => (os.type?.arch === 'armv7l' ? ['aarch64=off'] : []);
 
 /**
  * On mainframes QEMU itself tells the host's model by name and features. Elsewhere a model that QEMU knows by name would have to be

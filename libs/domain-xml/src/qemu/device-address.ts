@@ -1,4 +1,5 @@
 /** Where a device sits, as QEMU's properties: bus, slot, port. */
+import { isPseries } from '../passes/machine';
 import { VirtError } from '@virtbus/shared';
 import type { ControllerType } from '../elements/controller';
 import type { Address, DeviceInfo } from '../elements/device-info';
@@ -72,6 +73,8 @@ const firstBusIsPlain = /^versatile/;
 function pciBus(guest: Guest, index: number): string {
   const controller = findController(guest.domain, 'pci', index);
   const alias = controllerAlias(guest, 'pci', index);
+  // The first host bridge is the machine's own, whatever its user calls it.
+  if (index === 0 && isPseries(guest.domain)) return 'pci.0';
   if (index === 0 && firstBusIsPlain.test(guest.domain.os.type?.machine ?? '')) return 'pci';
   // A further PCI host bridge is a device whose bus has a name of its own.
   const isHostBridge = controller?.model === 'pci-root' && index > 0;

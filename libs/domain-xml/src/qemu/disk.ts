@@ -1,6 +1,7 @@
 /** Disks: the guest's side, as `-device` options; empty drives and SD cards included. */
 import type { Disk } from '../elements/disk';
 import { diskIndex, findController } from '../passes/controllers';
+import { isPseries } from '../passes/machine';
 import { diskBlocks, type BlockStep, type DiskBlocks } from './blockdev';
 import { bootIndex, bootProps } from './boot-order';
 import { reconnectOptions } from './character-backend';
@@ -158,6 +159,7 @@ function placeProps(guest: Guest, disk: Disk): LooseProps {
     case 'usb':
       return { driver: 'usb-storage', ...addressProps(guest, disk) };
     case 'fdc':
+      if (isPseries(guest.domain)) unsupported('PowerPC pseries machines do not support floppy device');
       return { driver: 'floppy', unit: address?.type === 'drive' ? address.unit : 0 };
     case 'ide':
     case 'sata':

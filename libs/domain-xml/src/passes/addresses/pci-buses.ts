@@ -125,7 +125,7 @@ export class PciBuses {
 
   constructor(
     models: readonly string[],
-    private readonly options: { rootPort: string; pcieToPci: boolean; mayGrow: boolean },
+    private readonly options: { rootPort: string; bridge: string; pcieToPci: boolean; mayGrow: boolean },
   ) {
     for (const model of models) this.#buses.push(new Bus(model));
   }
@@ -265,7 +265,7 @@ export class PciBuses {
   #grow(upTo: number, { plug }: Wish): void {
     const add = (model: string): void => void this.#buses.push(new Bus(model));
     if (plug === 'pci-device' || plug === 'pci-bridge') {
-      if (!this.isPcie) while (this.#buses.length <= upTo) add('pci-bridge');
+      if (!this.isPcie) while (this.#buses.length <= upTo) add(this.options.bridge);
       else if (this.#buses.some((bus) => bus.kind.accepts.includes('pci-bridge') && !bus.kind.onRequest)) {
         while (this.#buses.length <= upTo) add('pci-bridge');
       } else if (this.options.pcieToPci) {

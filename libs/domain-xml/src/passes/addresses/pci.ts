@@ -10,7 +10,7 @@ import { isEmptyPci, type DeviceInfo, type PciAddress } from '../../elements/dev
 import type { Domain } from '../../elements/domain';
 import { fail, Faults, lineOf } from '../../schema';
 import { ensureController } from '../controllers';
-import { hasPcieRoot, hasPciRoot, isI440fx, isPseries, isQ35 } from '../machine';
+import { hasPcieRoot, hasPciRoot, isI440fx, isPseries, isQ35, supportsPci } from '../machine';
 import { PciBuses, type Wish } from './pci-buses';
 import { pciDevices, type Wanting } from './pci-wish';
 
@@ -153,6 +153,7 @@ class Round {
 
 export function assignPci(domain: Domain, caps: QemuCapabilities): void {
   const { controllers } = domain.devices;
+  if (!supportsPci(domain)) return;
   if (!hasPcieRoot(domain) && !hasPciRoot(domain)) {
     refuseWithoutPci(domain);
     return;
@@ -160,7 +161,11 @@ export function assignPci(domain: Domain, caps: QemuCapabilities): void {
   const numbers = controllers.filter((one) => one.type === 'pci').map((one) => one.index ?? 0);
   const highest = Math.max(0, ...numbers);
   const express = hasPcieRoot(domain);
-  const options = { rootPort: 'pcie-root-port', pcieToPci: caps.flags.has('pcie-pci-bridge') };
+  const options = {
+    rootPort: 'pcie-root-port',
+    bridge: moreBuses(domain),
+    pcieToPci: caps.flags.has('pcie-pci-bridge'),
+  };
   const models = busModels(domain, highest, express);
   const canGrow = express || caps.flags.has('pci-bridge');
   const dry = new Round(domain, new PciBuses(models, { ...options, mayGrow: canGrow }));
@@ -172,15 +177,20 @@ export function assignPci(domain: Domain, caps: QemuCapabilities): void {
 
 /** Places on the buses that a running guest has. */
 export function plugPci(domain: Domain, _caps: QemuCapabilities): void {
-  if (!hasPcieRoot(domain) && !hasPciRoot(domain)) return;
+  if (!supportsPci(domain) || (!hasPcieRoot(domain) && !hasPciRoot(domain))) return;
   const numbers = domain.devices.controllers.filter((one) => one.type === 'pci').map((one) => one.index ?? 0);
   place(domain, busModels(domain, Math.max(0, ...numbers), hasPcieRoot(domain)), {
     rootPort: 'pcie-root-port',
+    bridge: moreBuses(domain),
     pcieToPci: false,
   });
 }
 
-function place(domain: Domain, models: readonly string[], options: { rootPort: string; pcieToPci: boolean }): void {
+function place(
+  domain: Domain,
+  models: readonly string[],
+  options: { rootPort: string; bridge: string; pcieToPci: boolean },
+): void {
   const real = new Round(domain, new PciBuses(models, { ...options, mayGrow: false }));
   real.run(false, false);
   for (const [device, found] of real.places) {
@@ -197,11 +207,14 @@ function refuseWithoutPci(domain: Domain): void {
     fail('XML_ERROR', 'No PCI buses available', { element: 'controller', line: lineOf(wanting) });
 }
 
+/** What gives a guest without PCI Express more buses: pseries has host bridges for that. */
+const moreBuses = (domain: Domain): string => (isPseries(domain) ? 'pci-root' : 'pci-bridge');
+
 function busModels(domain: Domain, highest: number, express: boolean): string[] {
   const models: string[] = [];
   for (let index = 0; index <= highest; index++) {
     const found = domain.devices.controllers.find((one) => one.type === 'pci' && one.index === index);
-    models.push(found?.model ?? (index === 0 ? 'pci-root' : express ? 'pcie-root-port' : 'pci-bridge'));
+    models.push(found?.model ?? (index === 0 ? 'pci-root' : express ? 'pcie-root-port' : moreBuses(domain)));
   }
   return models;
 }

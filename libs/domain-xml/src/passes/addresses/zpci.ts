@@ -29,7 +29,9 @@ export function assignZpci(domain: Domain, caps: QemuCapabilities): void {
     taken[id].add(value);
     return value;
   };
-  for (const address of addresses) {
+  // Who was promised one id gets the other before anybody else.
+  const promised = addresses.filter(({ zpci }) => zpci !== undefined);
+  for (const address of [...promised, ...addresses.filter((one) => !promised.includes(one))]) {
     const { uid = free('uid', 1), fid = free('fid', 0) } = address.zpci ?? {};
     address.zpci = { uid, fid };
   }

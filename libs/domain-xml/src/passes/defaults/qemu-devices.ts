@@ -138,7 +138,8 @@ function fillSerials(domain: Domain): void {
       else if (serial.address?.type === 'spapr-vio' || isPseries(domain)) target.type = 'spapr-vio-serial';
       else if (isX86(domain)) target.type = 'isa-serial';
       else if (isS390Ccw(domain)) target.type = 'sclp-serial';
-      else target.type = 'system-serial';
+      else if (isArmVirt(domain) || isRiscvVirt(domain) || isLoongarchVirt(domain)) target.type = 'system-serial';
+      else continue;
     }
     const model =
       serialModels[target.type] ??
@@ -182,7 +183,7 @@ function fillVideos(domain: Domain, caps: QemuCapabilities): void {
 }
 
 function videoType(domain: Domain, caps: QemuCapabilities): 'cirrus' | 'vga' | 'virtio' {
-  if (isArmVirt(domain) || isRiscvVirt(domain) || isS390Ccw(domain)) return 'virtio';
+  if (isArmVirt(domain) || isRiscvVirt(domain) || isLoongarchVirt(domain) || isS390Ccw(domain)) return 'virtio';
   if (isPseries(domain)) return 'vga';
   return caps.flags.has('cirrus-vga') ? 'cirrus' : 'vga';
 }

@@ -104,6 +104,7 @@ function addBuiltInDevices(domain: Domain, caps: QemuCapabilities): void {
     pciRoot = 'pci-root';
   } else if (isPowerPci(domain) || isVersatile(domain)) {
     if (!/^realview/.test(machineOf(domain))) pciRoot = 'pci-root';
+    if (isVersatile(domain) && caps.flags.has('pci-ohci')) usb = 'pci-ohci';
   } else usb = false;
   if (usb !== false && !devices.controllers.some((one) => one.type === 'usb')) ensureController(domain, 'usb', 0, usb);
   if (isQ35(domain)) ensureController(domain, 'sata', 0);
