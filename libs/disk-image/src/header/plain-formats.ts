@@ -15,6 +15,7 @@ export const vdi: FormatReader = {
   read: async (bytes) => {
     const raw = await bytes.take(0, 456, 'the vdi header');
     if (!vdi.matches(raw)) bytes.refuse('it is not a vdi image');
+    if (raw.readUInt32LE(360) !== 512) bytes.refuse(`unsupported sectors of ${raw.readUInt32LE(360)} bytes`);
     const links = raw.subarray(424, 456);
     if (links.some((byte) => byte !== 0))
       bytes.refuse('it stands on a parent image, and parents of vdi images can not be followed');

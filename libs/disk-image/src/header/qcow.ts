@@ -3,6 +3,9 @@ import { takeName } from './bytes';
 import { qcow2Magic } from './qcow2';
 import type { FormatReader } from './types';
 
+/** QEMU counts bytes of images in 63 bits. */
+const largest = 2n ** 63n - 1n;
+
 export const qcow: FormatReader = {
   format: 'qcow',
   matches: (start) => start.length >= 8 && start.toString('latin1', 0, 4) === qcow2Magic && start.readUInt32BE(4) === 1,
@@ -15,6 +18,7 @@ export const qcow: FormatReader = {
     if (clusterBits < 9 || clusterBits > 16) bytes.refuse(`unsupported cluster size: 2^${clusterBits}`);
     if (l2Bits < 6 || l2Bits > 13) bytes.refuse(`unsupported size of an L2 table: 2^${l2Bits}`);
     if (crypt > 1) bytes.refuse(`unsupported encryption method ${crypt}`);
+    if (capacity > largest) bytes.refuse(`its size of ${capacity} bytes is too large`);
     const [offset, length] = [raw.readBigUInt64BE(8), raw.readUInt32BE(16)];
     const named = offset !== 0n && length > 0;
     return {

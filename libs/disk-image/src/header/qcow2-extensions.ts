@@ -39,11 +39,11 @@ export async function* walkExtensions(header: Qcow2Header, bytes: HeaderBytes): 
     // A file may end within its first cluster; what is not there reads as zeros.
     const magic = head.length < 4 ? extension.end : head.readUInt32BE(0);
     const length = head.length < 8 ? 0 : head.readUInt32BE(4);
+    if (length > limit - at - 8) bytes.refuse(`the header extension at byte ${at} is too large`);
     if (magic === extension.end) {
       yield { magic, at, length: 0, next: at };
       return;
     }
-    if (length > limit - at - 8) bytes.refuse(`the header extension at byte ${at} is too large`);
     const next = at + 8 + Math.ceil(length / 8) * 8;
     yield { magic, at, length, next };
     at = next;

@@ -6,23 +6,27 @@ import type { HeaderBytes } from './types';
 const maxL1Entries = (32 * 1024 * 1024) / 8;
 const maxRefcountBytes = 8 * 1024 * 1024;
 const maxSnapshots = 65536;
+/** A table still has to fit behind it, below 2^63. */
+const largestOffset = 2n ** 62n;
 
 /** @throws VirtError IMAGE_INVALID */
 export function checkTables(header: Qcow2Header, bytes: HeaderBytes): void {
   const cluster = 1n << BigInt(header.clusterBits);
-  const placed = (what: string, offset: bigint): void => {
+  const placed = (what: string, offset: bigint, used: boolean): void => {
     if (offset % cluster !== 0n) bytes.refuse(`the offset of ${what} (${offset}) is not aligned to a cluster`);
-    if (offset >= BigInt(bytes.size)) bytes.refuse(`${what} lies at byte ${offset}, beyond the end of the image`);
+    if (used && offset >= BigInt(bytes.size))
+      bytes.refuse(`${what} lies at byte ${offset}, beyond the end of the image`);
+    if (offset > largestOffset) bytes.refuse(`${what} lies at byte ${offset}`);
   };
   if (header.refcountClusters === 0) bytes.refuse('it has no reference count table');
   if (BigInt(header.refcountClusters) * cluster > BigInt(maxRefcountBytes)) {
     bytes.refuse('its reference count table is too large');
   }
-  placed('the reference count table', header.refcountOffset);
+  placed('the reference count table', header.refcountOffset, true);
   if (header.snapshots > maxSnapshots) bytes.refuse('its snapshot table is too large');
-  if (header.snapshots > 0) placed('the snapshot table', header.snapshotsOffset);
+  placed('the snapshot table', header.snapshotsOffset, header.snapshots > 0);
   checkL1(header, bytes);
-  if (header.l1Entries > 0) placed('the L1 table', header.l1Offset);
+  placed('the L1 table', header.l1Offset, header.l1Entries > 0);
 }
 
 function checkL1({ size, clusterBits, extendedL2, l1Entries }: Qcow2Header, bytes: HeaderBytes): void {

@@ -97,6 +97,8 @@ function checkFixedHeader(header: Qcow2Header, refcountOrder: number, bytes: Hea
   if (headerLength > cluster) bytes.refuse('the qcow2 header exceeds the cluster size');
   const unknown = header.incompatible & ~knownIncompatible;
   if (unknown !== 0n) bytes.refuse(`unsupported qcow2 feature(s): 0x${unknown.toString(16)}`);
+  const split = (header.incompatible & incompatible.dataFile) !== 0n;
+  if (!split && (header.autoclear & dataFileIsRaw) !== 0n) bytes.refuse('it has a raw data file and no data file');
   if (refcountOrder > 6) bytes.refuse('a reference count is wider than 64 bits');
   if (header.crypt > 2) bytes.refuse(`unsupported encryption method ${header.crypt}`);
   if (header.extendedL2 && clusterBits < 14) bytes.refuse('extended L2 entries need clusters of 16 KiB or more');

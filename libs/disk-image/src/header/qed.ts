@@ -19,10 +19,17 @@ export const qed: FormatReader = {
     const set = raw.readBigUInt64LE(16);
     if ((set & ~knownFeatures) !== 0n)
       bytes.refuse(`unsupported qed feature(s): 0x${(set & ~knownFeatures).toString(16)}`);
-    const l1Offset = raw.readBigUInt64LE(40);
-    if (l1Offset >= BigInt(bytes.size))
-      bytes.refuse(`the L1 table lies at byte ${l1Offset}, beyond the end of the image`);
-    const header = { format: 'qed', capacity: raw.readBigUInt64LE(48), clusterSize } as const;
+    const [l1Offset, capacity] = [raw.readBigUInt64LE(40), raw.readBigUInt64LE(48)];
+    const tableBytes = BigInt(tableSize) * BigInt(clusterSize);
+    const headerBytes = BigInt(headerClusters) * BigInt(clusterSize);
+    if (l1Offset % BigInt(clusterSize) !== 0n || l1Offset < headerBytes || l1Offset + tableBytes > BigInt(bytes.size)) {
+      bytes.refuse(`the L1 table lies at byte ${l1Offset}, unaligned or beyond the end of the image`);
+    }
+    const entries = tableBytes / 8n;
+    if (capacity % 512n !== 0n || capacity > entries * entries * BigInt(clusterSize)) {
+      bytes.refuse(`its size of ${capacity} bytes is not possible`);
+    }
+    const header = { format: 'qed', capacity, clusterSize } as const;
     const [offset, length] = [raw.readUInt32LE(56), raw.readUInt32LE(60)];
     if ((set & features.backing) === 0n || length === 0) return header;
     if (offset + length > clusterSize * headerClusters) bytes.refuse('the backing file name leaves the header');

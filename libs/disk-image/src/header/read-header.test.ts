@@ -79,6 +79,16 @@ describe('a qcow2 header', () => {
     });
   });
 
+  test('says that it is encrypted, and has to have the header for it', async () => {
+    const luks = (magic: number) =>
+      qcow2((bytes) => {
+        bytes.writeUInt32BE(2, 32);
+        extension(bytes, 112, magic, '\0'.repeat(16));
+      });
+    expect(await read(luks(0x0537be77), 'qcow2')).toMatchObject({ encryption: 'luks' });
+    await expect(read(luks(0x12345678), 'qcow2')).rejects.toMatchObject({ code: 'IMAGE_INVALID' });
+  });
+
   const hostile: [string, (bytes: Buffer) => void][] = [
     ['a backing name beyond the first cluster', (b) => b.writeBigUInt64BE(0xffffffffffffffffn, 8)],
     ['a backing name of 1024 bytes', (b) => void (b.writeBigUInt64BE(528n, 8), b.writeUInt32BE(1024, 16))],

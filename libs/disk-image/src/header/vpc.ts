@@ -12,6 +12,11 @@ const exactPrograms = ['win ', 'qem2', 'd2v ', 'tap\0', 'vs  ', 'wa\0\0'];
 /** The largest geometry stands for "larger". */
 const largestGeometry = 65535 * 16 * 255;
 
+const checksumAt = 64;
+/** The complement of the sum of all bytes, without the checksum's own. */
+const checksumOf = (footer: Buffer): number =>
+  ~footer.reduce((sum, byte, at) => (at >= checksumAt && at < checksumAt + 4 ? sum : sum + byte), 0) >>> 0;
+
 const isFooter = (bytes: Buffer): boolean =>
   bytes.length >= 16 && bytes.toString('latin1', 0, 8) === 'conectix' && bytes.readUInt32BE(12) === 0x10000;
 
@@ -20,6 +25,7 @@ export const vpc: FormatReader = {
   matches: isFooter,
   read: async (bytes) => {
     const footer = await findFooter(bytes);
+    if (footer.readUInt32BE(checksumAt) !== checksumOf(footer)) bytes.refuse('the checksum of its footer is wrong');
     if (footer.readUInt32BE(60) === kind.differencing) {
       bytes.refuse('it stands on a parent image, and parents of VHD images can not be followed');
     }
