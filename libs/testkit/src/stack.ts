@@ -40,6 +40,8 @@ export interface StackOptions {
 
 export interface GuestSpec {
   name: string;
+  /** Its home; chosen when left out. */
+  host?: string;
   memoryMib?: number;
   /** Boot the tiny Linux guest, with these words added to its command line; without it firmware finds nothing to boot. */
   linux?: boolean;
@@ -239,7 +241,8 @@ export class Stack implements AsyncDisposable {
   }
 
   async define(bus: Bus, spec: GuestSpec): Promise<DomainSummary> {
-    return (await call(bus, defineDomain, { xml: await this.domainXml(spec) })).domain;
+    const { host } = spec;
+    return (await call(bus, defineDomain, { xml: await this.domainXml(spec), host })).domain;
   }
 
   async run(bus: Bus, spec: GuestSpec): Promise<DomainSummary> {

@@ -133,14 +133,14 @@ export class LeaseBook {
   }
 
   private against(domain: string, lease: ImageLease): LeaseConflict[] {
-    const others = [...(this.holders.get(lease.identity) ?? [])].filter((other) => other !== domain);
-    return others.flatMap((other) => {
+    return [...(this.holders.get(lease.identity) ?? [])].flatMap((other) => {
       const record = this.domains.get(other)!;
-      const claim = record.claims.find(({ leases }) =>
-        leases.some(
-          ({ identity, mode }) => identity === lease.identity && (mode === 'exclusive' || lease.mode === 'exclusive'),
-        ),
-      );
+      // The same disk of the domain may be prepared again, another one of its disks is somebody else.
+      const inTheWay = ({ identity, mode, target }: ImageLease): boolean =>
+        identity === lease.identity &&
+        (mode === 'exclusive' || lease.mode === 'exclusive') &&
+        (other !== domain || target !== lease.target);
+      const claim = record.claims.find(({ leases }) => leases.some(inTheWay));
       return claim ? [{ lease, holder: this.holder(record, claim.id) }] : [];
     });
   }
