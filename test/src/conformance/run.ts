@@ -1,16 +1,22 @@
 /** Which kits we can run, and running all that lie in a folder. */
+import { backingStrings } from './backing-strings';
 import { domainXmlQemu } from './domain-xml-qemu';
 import { genericDomainXml } from './generic-domain-xml';
+import { imageProbe } from './image-probe';
 import { lxc } from './lxc';
 import { Kit, type Runner, type Score } from './kit';
+import { qemuBlock } from './qemu-block';
 import { qmpCapabilities } from './qmp-capabilities';
 import { statusXml } from './status-xml';
 import { storage } from './storage';
 
 const runners: Readonly<Record<string, Runner>> = {
+  'backing-strings': backingStrings,
   'domain-xml-qemu': domainXmlQemu,
   'generic-domain-xml': genericDomainXml,
+  'image-probe': imageProbe,
   lxc,
+  'qemu-block': qemuBlock,
   'qmp-capabilities': qmpCapabilities,
   'status-xml': statusXml,
   storage,

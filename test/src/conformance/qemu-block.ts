@@ -1,0 +1,147 @@
+/** The kit of block nodes: sources through QEMU's JSON and back, and disks as nodes of each layer. */
+import { isDeepStrictEqual } from 'node:util';
+import { blockdevOf, formatLocation, parseLocation } from '@virtbus/disk-image';
+import {
+  diskBlocks,
+  givenChain,
+  numberDisk,
+  readXml,
+  toJson,
+  type Disk,
+  type Domain,
+  type XmlElement,
+} from '@virtbus/domain-xml';
+import { ordinaryCapabilities } from '@virtbus/testkit';
+import { differenceInText } from './compare';
+import { hostContext } from './kit-host';
+import { Tally, type Kit, type Runner } from './kit';
+import { domainWith, placeInXml, sourceXml } from './source-xml';
+
+interface Case {
+  id: string;
+  kind: string;
+  expect: 'ok' | 'error';
+  storageType?: string;
+  xml?: string;
+  input?: string;
+  expectJson?: string;
+}
+
+type Json = Record<string, unknown>;
+
+/** What is told of one image: both nodes, the protocol's options alone, and the string for an overlay. */
+interface ImageNodes {
+  format: Json;
+  storage: Json;
+  sourceOnly: Json;
+  backingString: string;
+}
+
+export const qemuBlock: Runner = (kit) => {
+  const tally = new Tally(kit.name);
+  for (const one of kit.cases<Case>()) {
+    if (one.kind === 'source-roundtrip')
+      tally.add(
+        one.kind,
+        one.id,
+        attempt(one, () => roundTrip(one)),
+      );
+    if (one.kind === 'xml2json')
+      tally.add(
+        one.kind,
+        one.id,
+        attempt(one, () => nodes(kit, one)),
+      );
+  }
+  return tally.scores();
+};
+
+/** Undefined is a pass. */
+function attempt({ expect }: Case, run: () => string | undefined): string | undefined {
+  let difference: string | undefined;
+  try {
+    difference = run();
+  } catch (error) {
+    return expect === 'error' ? undefined : `refused: ${(error as Error).message}`;
+  }
+  return expect === 'error' ? 'accepted, but should be refused' : difference;
+}
+
+function roundTrip({ storageType = '', xml = '' }: Case): string | undefined {
+  const location = placeInXml(storageType, xml);
+  if (location === undefined) return 'it names no place';
+  const text = `json:${JSON.stringify({ file: blockdevOf(location) })}`;
+  return differenceInText(xml, sourceXml(parseLocation(text).location));
+}
+
+function nodes(kit: Kit, { input = '', expectJson }: Case): string | undefined {
+  const xml = kit.read(input);
+  const found = JSON.parse(renamed(JSON.stringify(imagesOf(xml)), namesIn(readXml(xml)))) as ImageNodes[];
+  const expected = expectJson === undefined ? [] : (JSON.parse(kit.read(expectJson)) as ImageNodes[]);
+  return isDeepStrictEqual(found.map(comparable), expected.map(comparable))
+    ? undefined
+    : `expected ${JSON.stringify(expected)}, got ${JSON.stringify(found)}`;
+}
+
+/** How a `json:` string is laid out is nobody's business. */
+const comparable = ({ backingString, ...image }: ImageNodes): unknown => ({
+  ...image,
+  backing: backingString.startsWith('json:')
+    ? (JSON.parse(backingString.slice('json:'.length)) as unknown)
+    : backingString,
+});
+
+function imagesOf(xml: string): ImageNodes[] {
+  const domain: Domain = domainWith(xml);
+  const [first] = domain.devices.disks;
+  const { disk } = numberDisk(withoutNumbers(first as Disk), 1);
+  const context = {
+    ...hostContext({}, { ...ordinaryCapabilities, flags: new Set<string>() }, domain),
+    allowUnknownChain: true,
+  };
+  const { steps } = diskBlocks({ domain, context }, disk, [], { nextFdSet: () => 0, descriptor: () => 0 });
+  const all = steps.flatMap((step) => (step.kind === 'node' ? [JSON.parse(toJson(step.props)) as Json] : []));
+  const floppy = disk.device === 'floppy';
+  return (givenChain(disk)?.images ?? []).map(({ location }, index) => {
+    const node = (layer: string): Json => all.find((one) => one['node-name'] === `libvirt-${index + 1}-${layer}`) ?? {};
+    return {
+      format: node('format'),
+      storage: node('storage'),
+      sourceOnly: blockdevOf(location, { floppy }),
+      backingString: formatLocation(location),
+    };
+  });
+}
+
+/** Numbers from the top down, whatever the document says. */
+function withoutNumbers(disk: Disk): Disk {
+  for (let store = disk.backingStore; store; store = store.backingStore) delete store.index;
+  return disk;
+}
+
+/** The names that the document's private data give to the nodes of each image, from the top down. */
+function namesIn(disk: XmlElement): { format: string; storage: string }[] {
+  const child = (of: XmlElement | undefined, name: string): XmlElement | undefined =>
+    of?.children.find((one) => one.name === name);
+  const below = child(disk, 'backingStore');
+  const given = child(child(child(disk, 'source'), 'privateData'), 'nodenames')?.children ?? [];
+  const named = (type: string): string =>
+    given.find(({ attributes }) => attributes['type'] === type)?.attributes['name'] ?? '';
+  return [
+    { format: named('format'), storage: named('storage') },
+    ...(below?.attributes['type'] === undefined ? [] : namesIn(below)),
+  ];
+}
+
+/** Our names of nodes and secrets as the kit's. QEMU takes names of at most 31 characters. */
+function renamed(json: string, names: readonly { format: string; storage: string }[]): string {
+  return names.reduce((text, { format, storage }, index) => {
+    for (const name of [format, storage]) if (name.length > 31) throw new Error(`Node name too long: '${name}'`);
+    const ours = `libvirt-${index + 1}`;
+    return text
+      .replaceAll(`"${ours}-storage-auth-secret0"`, `"${storage}-secalias"`)
+      .replaceAll(`"${ours}-format-encryption-secret0"`, `"${format}-encalias"`)
+      .replaceAll(`"${ours}-format"`, `"${format}"`)
+      .replaceAll(`"${ours}-storage"`, `"${storage}"`);
+  }, json);
+}
