@@ -50,7 +50,8 @@ build() {
   mkdir -p "$root"/{bin,sbin,usr,dev,proc,sys,run,tmp,etc,root,mnt,srv,var}
   ln -s ../bin ../sbin "$root/usr/"
   cp "$busybox" "$root/bin/busybox"
-  (cd "$root/bin" && ./busybox --list | grep -vxe busybox -e init -e reboot -e linuxrc | xargs -I{} ln -s busybox {})
+  "$root/bin/busybox" --install "$root/bin" # hard links: one process makes them all
+  rm "$root"/bin/{init,linuxrc,reboot}      # ours are in sbin
   cp -R "$here/rootfs/." "$root/"
   chmod -R u=rwX,go=rX "$root"
   chmod 1777 "$root/tmp"

@@ -1,10 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { lstatSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { lstatSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseDomain, prepareLxcDomain } from '@virtbus/domain-xml';
 import { checkout, findProgram } from './programs';
 import { requirement, needsRoot } from './requirement';
 import { temporaryFolder, type TemporaryFolder } from './temporary-folder';
 import { tinyRootfs, tinyRootfsImage } from './tiny-rootfs';
+
+jest.setTimeout(60_000);
 
 const script = join(checkout, 'tools', 'lxc-rootfs', 'build.sh');
 const busybox = requirement('busybox-static', () => findProgram('busybox') !== undefined);
@@ -20,7 +23,7 @@ describe('the tiny root file system', () => {
     const root = await tinyRootfs(folder.file('c1'));
     expect(root).toBe(folder.file('c1'));
     expect(lstatSync(join(root, 'sbin/init')).mode & 0o777).toBe(0o755);
-    expect(readlinkSync(join(root, 'bin/sh'))).toBe('busybox');
+    expect(lstatSync(join(root, 'bin/sh')).ino).toBe(lstatSync(join(root, 'bin/busybox')).ino);
     expect(lstatSync(join(root, 'tmp')).mode & 0o7777).toBe(0o1777);
   });
 
@@ -45,6 +48,17 @@ describe('the tiny root file system', () => {
   busybox.test('goes into an empty folder only', async () => {
     writeFileSync(folder.file('mine'), '');
     await expect(tinyRootfs(folder.path)).rejects.toThrow(`${folder.path} is not empty`);
+  });
+
+  busybox.test('comes with the document of a container on it', () => {
+    const example = join(checkout, 'tools', 'lxc-rootfs', 'example.sh');
+    const env = { ...process.env, VIRTBUS_STATE_DIR: folder.file('state') };
+    const xml = execFileSync(example, ['shop'], { env, encoding: 'utf8' });
+    const { domain } = parseDomain(xml, { mode: 'inactive' });
+    const { devices } = prepareLxcDomain(domain, { emulator: '/usr/bin/lxc-start', arches: ['x86_64'] });
+    expect(devices.filesystems[0]?.source?.dir).toBe(folder.file('state', 'containers', 'shop'));
+    expect(lstatSync(folder.file('state', 'containers', 'shop', 'sbin', 'init')).isFile()).toBe(true);
+    expect(execFileSync(example, ['shop'], { env, encoding: 'utf8' })).toBe(xml);
   });
 
   images.test('can be an ext4 image', async () => {
