@@ -13,7 +13,7 @@ export interface TinyRootfsOptions {
 }
 
 /**
- * A root file system of its own for a container, in a new or empty folder (a tenth of a second; half a second the first time).
+ * A root file system of its own for a container, in a new or empty folder (a tenth of a second).
  * Its init is `/sbin/init`; what it understands and says stands in tools/lxc-rootfs/README.md. Needs busybox-static.
  */
 export async function tinyRootfs(folder: string, { firstId }: TinyRootfsOptions = {}): Promise<string> {
