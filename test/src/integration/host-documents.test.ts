@@ -85,10 +85,10 @@ describe('a command line', () => {
 
   test('as one types it becomes a definition, with a word about each thing that the document cannot say', async () => {
     const config =
-      'qemu-system-x86_64 -m 64 -nographic -net none -drive file=/i/a.qcow2,if=virtio,format=qcow2 -fw_cfg name=opt/a,string=b';
+      'qemu-system-x86_64 -m 64 -nographic -net none -drive file=/i/a.qcow2,if=virtio,format=qcow2 -global made.up=1';
     const { xml, warnings } = await call(bus, nativeToXml, { format, config }, at);
     expect(xml).toContain("<source file='/i/a.qcow2'/>");
-    expect(warnings.join('\n')).toContain('-fw_cfg name=opt/a,string=b goes to QEMU beside the document');
+    expect(warnings.join('\n')).toContain('-global made.up=1 goes to QEMU beside the document');
   });
 
   test('of a format that nobody knows, of nothing, or of what is no document is refused', async () => {

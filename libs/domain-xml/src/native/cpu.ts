@@ -6,14 +6,14 @@ import { addTimer } from './machine';
 import { NotUnderstood } from './not-understood';
 
 export function readCpu(draft: Draft): void {
-  for (const option of draft.open('-cpu')) {
-    const [model = '', ...words] = (option.value ?? '').split(',');
+  draft.each(['-cpu'], (value) => {
+    const [model = '', ...words] = value.split(',');
     const cpu = startOf(model);
     draft.domain.cpu = { ...draft.domain.cpu, ...cpu };
     const left = words.filter((word) => !readWord(draft.domain, word));
-    if (left.length === 0) option.state = 'read';
-    else option.why = `${left.join(', ')} has no place in a document; the whole option stays`;
-  }
+    if (left.length > 0)
+      throw new NotUnderstood(`${left.join(', ')} has no place in a document; the whole option stays`);
+  });
 }
 
 function startOf(model: string): Sketch<Domain>['cpu'] {

@@ -2,7 +2,7 @@
 import { peek, type Attempt, type DeviceSketch, type Draft } from './draft';
 import { virtioName } from './disks';
 import { NotUnderstood } from './not-understood';
-import { optional, type Places } from './places';
+import { optional, virtioDriver, type Places } from './places';
 import { addTimer } from './machine';
 import { Values } from './values';
 
@@ -18,7 +18,7 @@ type Reader = (device: Device) => () => void;
 const input =
   (type: 'mouse' | 'tablet' | 'keyboard', bus: 'usb' | 'virtio'): Reader =>
   ({ draft, places, values }) => {
-    const place = bus === 'usb' ? places.usb(values) : places.address(values);
+    const place = bus === 'usb' ? places.usb(values) : { ...virtioDriver(values), ...places.address(values) };
     return () => draft.add('inputs', { type, bus, ...place });
   };
 
@@ -35,6 +35,7 @@ const rng: Reader = ({ draft, places, attempt, values, model }) => {
     model,
     backend,
     ...(bytes !== undefined && { rate: { bytes, ...optional('period', period) } }),
+    ...virtioDriver(values),
     ...places.address(values),
   };
   return () => draft.add('rngs', device);
@@ -45,6 +46,7 @@ const balloon: Reader = ({ draft, places, values, model }) => {
     model,
     ...optional('autodeflate', values.takeFlag('deflate-on-oom')),
     ...optional('freePageReporting', values.takeFlag('free-page-reporting')),
+    ...virtioDriver(values),
     ...places.address(values),
   };
   return () => void (draft.domain.devices.memballoon = device);
@@ -105,6 +107,7 @@ const ninep: Reader = ({ draft, places, attempt, values, model }) => {
     ...folder,
     target: { dir: values.take('mount_tag') },
     ...(model !== 'virtio' && { model }),
+    ...virtioDriver(values),
     ...places.address(values),
   };
   return () => draft.add('filesystems', device);
@@ -148,7 +151,7 @@ const usbHost: Reader = ({ draft, places, values }) => {
 
 const vsock: Reader = ({ draft, places, values }) => {
   const address = values.takeNumber('guest-cid');
-  const place = places.address(values);
+  const place = { ...virtioDriver(values), ...places.address(values) };
   // A descriptor of /dev/vhost-vsock is opened anew at each start.
   values.take('vhostfd');
   return () => void (draft.domain.devices.vsock = { cid: { auto: false, ...optional('address', address) }, ...place });

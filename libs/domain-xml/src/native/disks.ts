@@ -3,7 +3,7 @@ import { driveImage, errorPolicies, nodeImage, type DiskSketch, type ImageSketch
 import { peek, type Attempt, type DeviceSketch, type Draft } from './draft';
 import type { NativeOption } from './invocation';
 import { NotUnderstood } from './not-understood';
-import { optional, type Places } from './places';
+import { optional, threadOf, virtioDriver, type Places } from './places';
 import type { Values } from './values';
 
 type Bus = NonNullable<NonNullable<DiskSketch['target']>['bus']>;
@@ -211,8 +211,6 @@ function readFrontend(disk: DiskSketch, values: Values, id: string | undefined, 
   if (deviceId !== undefined && deviceId !== `drive-${id}` && deviceId !== serial)
     throw new NotUnderstood(`device_id=${deviceId} has no place in a document`);
   if (values.takeFlag('scsi')) throw new NotUnderstood('scsi=on has no place in a document');
-  const iothread = values.take('iothread');
-  if (iothread !== undefined) throw new NotUnderstood('its thread is an object of the command line');
   const writesBack = values.take('write-cache');
   Object.assign(disk, {
     ...(order !== undefined && { boot: { order } }),
@@ -242,9 +240,8 @@ function readFrontend(disk: DiskSketch, values: Values, id: string | undefined, 
     optional('cache', cacheMode(cache, writesBack) ?? disk.driver!.cache),
     optional('ioeventfd', values.takeFlag('ioeventfd')),
     optional('event_idx', values.takeFlag('event_idx')),
-    optional('packed', values.takeFlag('packed')),
-    optional('iommu', values.takeFlag('iommu_platform')),
-    optional('ats', values.takeFlag('ats')),
+    threadOf(values),
+    virtioDriver(values).driver,
     optional('queues', values.takeNumber('num-queues')),
     optional('queue_size', values.takeNumber('queue-size')),
   );

@@ -3,7 +3,7 @@ import { peek, type DeviceSketch, type Draft } from './draft';
 import { leaveOut } from './character';
 import { virtioName } from './disks';
 import { NotUnderstood } from './not-understood';
-import { optional, type Places } from './places';
+import { optional, virtioDriver, type Places } from './places';
 import { type Values } from './values';
 
 type Graphics = DeviceSketch<'graphics'>;
@@ -225,7 +225,7 @@ function videoOf(draft: Draft, places: Places, values: Values, name: string): ()
     ...optional('blob', values.takeFlag('blob')),
     ...(is3d !== undefined && type === 'virtio' && { acceleration: { accel3d: is3d } }),
   };
-  const video: Video = { model, ...places.address(values) };
+  const video: Video = { model, ...virtioDriver(values), ...places.address(values) };
   return () => draft.add('videos', video);
 }
 
@@ -282,6 +282,7 @@ function readSounds(draft: Draft, places: Places, audios: ReadonlyMap<string, nu
         model,
         ...(types.length > 0 && !isPlain && { codecs: types }),
         ...backend,
+        ...virtioDriver(values),
         ...optional('streams', streams),
         ...optional('multichannel', multi),
         ...(name === 'usb-audio' ? places.usb(values) : places.address(values)),

@@ -36,6 +36,8 @@ const implied: Readonly<Record<string, string>> = {
   '-nic': 'type',
   '-mon': 'chardev',
   '-virtfs': 'fsdriver',
+  '-tpmdev': 'type',
+  '-fw_cfg': 'name',
 };
 
 export class Draft {

@@ -168,15 +168,45 @@ test.each([
   expect(domain.devices.serials).toMatchObject([serial]);
 });
 
+test('SMBIOS tables, firmware blobs, threads and a TPM have their elements', () => {
+  const { domain, warnings } = bare(
+    `-smbios type=1,serial=s1,uuid=u1 -smbios type=11,value=one,value=two -fw_cfg name=opt/com.coreos/config,file=/c.ign
+     -object iothread,id=iothread1 -drive file=/i/a,format=raw,if=none,id=a -device virtio-blk-pci,drive=a,iothread=iothread1,packed=on
+     -chardev socket,id=t,path=/run/swtpm.sock -tpmdev emulator,id=tpm0,chardev=t -device tpm-crb,tpmdev=tpm0`,
+  );
+  expect(warnings).toEqual([]);
+  expect(domain).toMatchObject({
+    os: { smbios: { mode: 'sysinfo' } },
+    sysinfos: [
+      {
+        type: 'smbios',
+        system: {
+          entries: [
+            { name: 'serial', value: 's1' },
+            { name: 'uuid', value: 'u1' },
+          ],
+        },
+        oemStrings: { entries: [{ value: 'one' }, { value: 'two' }] },
+      },
+      { type: 'fwcfg', entries: [{ name: 'opt/com.coreos/config', file: '/c.ign' }] },
+    ],
+    iothreads: 1,
+    devices: {
+      disks: [{ driver: { iothread: 1, packed: true } }],
+      tpms: [{ model: 'tpm-crb', backend: { type: 'external', source: { path: '/run/swtpm.sock' } } }],
+    },
+  });
+});
+
 describe('what the document has no word for', () => {
   test('goes to QEMU beside it, in its order and with its backends, each with a reason', () => {
     const { domain, warnings } = bare(
-      `-machine q35,accel=tcg,hmat=on -fw_cfg name=opt/x,string=y -drive if=none,id=n,file=/i/n,format=raw -device nvme,drive=n,serial=1
+      `-machine q35,accel=tcg,hmat=on -global made.up=1 -drive if=none,id=n,file=/i/n,format=raw -device nvme,drive=n,serial=1
        -netdev user,id=u,hostfwd=tcp::2222-:22 -device virtio-net-pci,netdev=u -made-up 7`,
     );
     expect(domain.os.type).toMatchObject({ machine: 'q35' });
     expect(kept(domain).join(' ')).toBe(
-      '-machine hmat=on -fw_cfg name=opt/x,string=y -drive if=none,id=n,file=/i/n,format=raw -device nvme,drive=n,serial=1 ' +
+      '-machine hmat=on -global made.up=1 -drive if=none,id=n,file=/i/n,format=raw -device nvme,drive=n,serial=1 ' +
         '-netdev user,id=u,hostfwd=tcp::2222-:22 -device virtio-net-pci,netdev=u -made-up 7',
     );
     expect(warnings).toHaveLength(7);

@@ -12,13 +12,15 @@ import { leaveOut, readCharacters } from './character';
 import { readDevices } from './devices';
 import { readDisplay } from './display';
 import { Disks } from './disks';
-import { Draft } from './draft';
+import { Draft, peek } from './draft';
 import { readFlashDrives } from './flash';
 import { readCommandLine, type NativeOption } from './invocation';
 import { readMachine } from './machine';
 import { readNetworks } from './network';
 import { Places } from './places';
 import { quoteWord } from './shell';
+import { readSysinfo } from './sysinfo';
+import { readTpms } from './tpm';
 
 /** Throws CONFIG_UNSUPPORTED for text that is no command line of QEMU, or whose values no document can have. */
 export function domainFromQemuArgv(text: string): { domain: Domain; warnings: string[] } {
@@ -31,6 +33,8 @@ export function domainFromQemuArgv(text: string): { domain: Domain; warnings: st
   readNetworks(draft, places);
   readCharacters(draft, places);
   readDisplay(draft, places);
+  readSysinfo(draft);
+  readTpms(draft, places);
   readDevices(draft, places);
   useBootDevices(draft.domain);
   if (draft.domain.name === undefined) {
@@ -72,6 +76,8 @@ function setAside(draft: Draft): void {
   for (const option of draft.line.options) {
     const { flag, value } = option;
     if (flag in always && always[flag] === value) option.state = 'read';
+    // The key to a guest's secrets, which each start makes anew.
+    else if (flag === '-object' && peek(option, 'id') === 'masterKey0') option.state = 'read';
     else if (meaningless[flag] !== undefined) leaveOut(option, meaningless[flag]);
   }
 }

@@ -1,6 +1,6 @@
 /** The machine itself: name, type, accelerator, memory, processors, clock, what it boots. */
 import type { Domain } from '../elements/domain';
-import type { Draft, Sketch } from './draft';
+import { peek, type Draft, type Sketch } from './draft';
 import { NotUnderstood } from './not-understood';
 import { readCpu } from './cpu';
 import { readMachineFlash } from './flash';
@@ -20,6 +20,7 @@ export function readMachine(draft: Draft): void {
   draft.each(['-enable-kvm'], () => void (domain.type = 'kvm'));
   readCpu(draft);
   readMemory(draft);
+  readThreads(draft);
   for (const option of draft.open('-smp')) draft.understand(option, (_, values) => readProcessors(domain, values));
   readClock(draft);
   draft.each(['-no-acpi'], () => void delete domain.features?.acpi);
@@ -53,8 +54,8 @@ function mustBeRead(values: Values): void {
 /** What the document has no word for stays an option of its own, which QEMU joins with ours. */
 function readMachineOptions(draft: Draft): void {
   const { domain } = draft;
-  for (const option of draft.open('-machine', '-M')) {
-    const values = Values.read(option.value ?? '', 'type');
+  draft.each(['-machine', '-M'], (value, option) => {
+    const values = Values.read(value, 'type');
     const type = values.take('type');
     if (type !== undefined) domain.os!.type!.machine = type;
     accelerate(draft, values);
@@ -71,15 +72,16 @@ function readMachineOptions(draft: Draft): void {
     if (chip === 'on' || chip === 'split') features.ioapic = { driver: chip === 'on' ? 'kvm' : 'qemu' };
     if (values.take('dump-guest-core') === 'on') domain.memory = { ...domain.memory, dumpCore: true };
     if (values.take('mem-merge') === 'off') domain.memoryBacking = { ...domain.memoryBacking, nosharepages: true };
+    const gic = values.take('gic-version');
+    if (gic === '2' || gic === '3' || gic === 'host') features.gic = { version: gic };
     const hpet = values.takeFlag('hpet');
     if (hpet !== undefined) addTimer(domain, { name: 'hpet', present: hpet });
     if (values.takeFlag('usb')) insertAfter(draft, option, { flag: '-usb', value: undefined, state: 'open' });
     readMachineMemory(draft, values);
     readMachineFlash(draft, values);
     const left = values.unread();
-    option.state = 'read';
     if (left.length > 0) insertAfter(draft, option, { flag: '-machine', value: left.join(','), state: 'open' });
-  }
+  });
 }
 
 /** What is left of an option keeps its place on the line. */
@@ -118,10 +120,11 @@ function readMemory(draft: Draft): void {
     draft.understand(option, (_, values) => {
       const kib = sizeKib(values.take('size', 'mem') ?? '128');
       const slots = values.takeNumber('slots');
-      const most = values.take('maxmem');
+      const maxmem = values.take('maxmem');
+      const most = maxmem === undefined ? undefined : sizeKib(maxmem);
       return () => {
         domain.memory = { ...domain.memory, kib };
-        if (most !== undefined) domain.maxMemory = { kib: sizeKib(most), ...(slots !== undefined && { slots }) };
+        if (most !== undefined) domain.maxMemory = { kib: most, ...(slots !== undefined && { slots }) };
       };
     });
   }
@@ -138,9 +141,7 @@ function readMemory(draft: Draft): void {
 /** The object that is all of the machine's memory: what kind of memory, and whether another process sees it. */
 function readMachineMemory(draft: Draft, values: Values): void {
   const id = values.peek('memory-backend');
-  const object = draft
-    .open('-object')
-    .find(({ value }) => id !== undefined && Values.read(value ?? '', 'qom-type').peek('id') === id);
+  const object = draft.open('-object').find((one) => id !== undefined && peek(one, 'id') === id);
   if (!object) return;
   const understood = draft.understand(object, (_, memory) => {
     const kind = memory.take('qom-type');
@@ -159,6 +160,22 @@ function readMachineMemory(draft: Draft, values: Values): void {
     };
   });
   if (understood) values.take('memory-backend');
+}
+
+/** `-object iothread,id=iothread1`: those that are numbered as a document numbers them. */
+function readThreads(draft: Draft): void {
+  const ids: number[] = [];
+  for (const option of draft.open('-object').filter((one) => peek(one, 'qom-type') === 'iothread'))
+    draft.understand(option, (_, values) => {
+      values.take('qom-type');
+      const number = /^iothread([1-9]\d*)$/.exec(values.take('id') ?? '')?.[1];
+      if (number === undefined) throw new NotUnderstood('threads of a document have numbers: iothread1, iothread2, …');
+      return () => void ids.push(Number(number));
+    });
+  if (ids.length === 0) return;
+  draft.domain.iothreads = ids.length;
+  const isPlain = ids.sort((a, b) => a - b).every((id, position) => id === position + 1);
+  if (!isPlain) draft.domain.iothreadids = { iothreads: ids.map((id) => ({ id })) };
 }
 
 function readProcessors(domain: Draft['domain'], values: Values): () => void {

@@ -3,7 +3,7 @@ import { peek, type Attempt, type DeviceSketch, type Draft } from './draft';
 import { virtioName } from './disks';
 import type { NativeOption } from './invocation';
 import { NotUnderstood } from './not-understood';
-import { optional, type Places } from './places';
+import { optional, virtioDriver, type Places } from './places';
 import { Values } from './values';
 
 type Card = DeviceSketch<'interfaces'>;
@@ -60,9 +60,7 @@ function readFrontend(card: Card, values: Values): void {
     ...optional('event_idx', values.takeFlag('event_idx')),
     ...optional('rx_queue_size', values.takeNumber('rx_queue_size')),
     ...optional('tx_queue_size', values.takeNumber('tx_queue_size')),
-    ...optional('packed', values.takeFlag('packed')),
-    ...optional('iommu', values.takeFlag('iommu_platform')),
-    ...optional('ats', values.takeFlag('ats')),
+    ...virtioDriver(values).driver,
   };
   Object.assign(card, {
     ...(mac !== undefined && { mac: { address: mac } }),

@@ -35,27 +35,42 @@ const port = (controller: Controller, values: Values): void => {
     ...(hotplug !== undefined && { hotplug }),
   };
 };
-const numbered =
-  (key: 'chassisNr' | 'busNr', name: string) =>
-  (controller: Controller, values: Values): void => {
-    const number = values.takeNumber(name);
-    if (number !== undefined) controller.target = { [key]: number };
+const expander = (controller: Controller, values: Values): void => {
+  controller.target = {
+    ...optional('busNr', values.takeNumber('bus_nr')),
+    ...optional('node', values.takeNumber('numa_node')),
   };
+};
+const bridge = (controller: Controller, values: Values): void => {
+  controller.target = optional('chassisNr', values.takeNumber('chassis_nr'));
+};
 const xhci = (controller: Controller, values: Values): void => {
   const [p2, p3] = [values.takeNumber('p2'), values.takeNumber('p3')];
   if (p2 !== p3) throw new NotUnderstood('p2 and p3 differ');
   if (p2 !== undefined) controller.ports = p2;
 };
+/** `iothread=iothread1`: the numbers are the document's own, and so are the names that it gives them. */
+export function threadOf(values: Values): { iothread?: number } {
+  const name = values.take('iothread');
+  if (name === undefined) return {};
+  const number = /^iothread([1-9]\d*)$/.exec(name)?.[1];
+  if (number === undefined) throw new NotUnderstood(`thread '${name}' has no number`);
+  return { iothread: Number(number) };
+}
+
 const virtioScsi = (controller: Controller, values: Values): void => {
   const driver = {
     ...optional('queues', values.takeNumber('num_queues')),
     ...optional('cmd_per_lun', values.takeNumber('cmd_per_lun')),
     ...optional('max_sectors', values.takeNumber('max_sectors')),
     ...optional('ioeventfd', values.takeFlag('ioeventfd')),
+    ...threadOf(values),
+    ...virtioDriver(values).driver,
   };
   if (Object.keys(driver).length > 0) controller.driver = driver;
 };
 const virtioSerial = (controller: Controller, values: Values): void => {
+  Object.assign(controller, virtioDriver(values));
   Object.assign(
     controller,
     optional('ports', values.takeNumber('max_ports')),
@@ -67,6 +82,24 @@ const virtioSerial = (controller: Controller, values: Values): void => {
 export const optional = <K extends string, T>(key: K, value: T | undefined): { [P in K]?: T } =>
   (value === undefined ? {} : { [key]: value }) as { [P in K]?: T };
 
+/** `<driver>` with what all virtio devices share, where the line says any of it. */
+export function virtioDriver(values: Values): { driver?: VirtioOptions } {
+  const driver = {
+    ...optional('iommu', values.takeFlag('iommu_platform')),
+    ...optional('ats', values.takeFlag('ats')),
+    ...optional('packed', values.takeFlag('packed')),
+    ...optional('page_per_vq', values.takeFlag('page-per-vq')),
+  };
+  return Object.keys(driver).length > 0 ? { driver } : {};
+}
+
+interface VirtioOptions {
+  iommu?: boolean;
+  ats?: boolean;
+  packed?: boolean;
+  page_per_vq?: boolean;
+}
+
 const known: Readonly<Record<string, Known>> = {
   'pcie-root-port': { kind: 'pci', model: 'pcie-root-port', isPort: true, read: port },
   ioh3420: { kind: 'pci', model: 'pcie-root-port', isPort: true, read: port },
@@ -74,9 +107,9 @@ const known: Readonly<Record<string, Known>> = {
   'xio3130-downstream': { kind: 'pci', model: 'pcie-switch-downstream-port', isPort: true, read: port },
   'pcie-pci-bridge': { kind: 'pci', model: 'pcie-to-pci-bridge' },
   'i82801b11-bridge': { kind: 'pci', model: 'dmi-to-pci-bridge' },
-  'pci-bridge': { kind: 'pci', model: 'pci-bridge', read: numbered('chassisNr', 'chassis_nr') },
-  pxb: { kind: 'pci', model: 'pci-expander-bus', read: numbered('busNr', 'bus_nr') },
-  'pxb-pcie': { kind: 'pci', model: 'pcie-expander-bus', read: numbered('busNr', 'bus_nr') },
+  'pci-bridge': { kind: 'pci', model: 'pci-bridge', read: bridge },
+  pxb: { kind: 'pci', model: 'pci-expander-bus', read: expander },
+  'pxb-pcie': { kind: 'pci', model: 'pcie-expander-bus', read: expander },
   'piix3-usb-uhci': { kind: 'usb', model: 'piix3-uhci' },
   'piix4-usb-uhci': { kind: 'usb', model: 'piix4-uhci' },
   'usb-ehci': { kind: 'usb', model: 'ehci' },
@@ -164,7 +197,7 @@ export class Places {
     const controller: Controller = { type: kind, index, ...(model !== undefined && { model }) };
     if (model === 'pcie-root-port' && driver !== undefined) controller.modelElement = { name: driver };
     read?.(controller, values);
-    Object.assign(controller, this.address(values));
+    Object.assign(controller, kind === 'ccid' ? this.usb(values) : this.address(values));
     return () => this.draft.add('controllers', controller);
   }
 
@@ -195,6 +228,8 @@ export class Places {
 
   /** The address of a device that sits on PCI, on another of QEMU's own buses, or wherever the machine has it. */
   address(values: Values): { address?: Address } {
+    const channel = values.take('devno');
+    if (channel !== undefined) return { address: channelPlace(channel) };
     const bus = this.bus(values, 'pci');
     const at = values.take('addr');
     const multifunction = values.takeFlag('multifunction');
@@ -216,6 +251,14 @@ export class Places {
 
 function busName(kind: Kind, id: string): string {
   return kind === 'pci' ? id : `${id}.0`;
+}
+
+/** `fe.0.0001`: where a device of a mainframe sits. */
+function channelPlace(text: string): Extract<Address, { type?: 'ccw' | undefined }> {
+  const match = /^([\da-f]+)\.([\da-f]+)\.([\da-f]+)$/i.exec(text);
+  if (!match) throw new NotUnderstood(`devno=${text} is no place on a channel`);
+  const [cssid = 0, ssid = 0, devno = 0] = match.slice(1).map((part) => Number.parseInt(part, 16));
+  return { type: 'ccw', cssid, ssid, devno };
 }
 
 /** `2`, `0x2`, `02.1`, `0x2.0x1`: slot and function, hexadecimal. */

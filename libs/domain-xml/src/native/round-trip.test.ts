@@ -94,7 +94,7 @@ const guests: readonly (readonly [what: string, xml: string])[] = [
     document(
       'q35',
       `<controller type='scsi' model='virtio-scsi'/>${disk('a', "dev='sda' bus='scsi'")}<watchdog model='i6300esb' action='poweroff'/>
-      <panic model='isa'/><filesystem type='mount' accessmode='mapped'><source dir='/srv'/><target dir='tag'/></filesystem>
+      <panic model='isa'/><tpm model='tpm-crb'><backend type='external'><source type='unix' mode='connect' path='/run/t'/></backend></tpm><filesystem type='mount' accessmode='mapped'><source dir='/srv'/><target dir='tag'/></filesystem>
       <memballoon model='none'/><graphics type='vnc' socket='/run/v.sock'/><video><model type='virtio' heads='1'/></video>`,
     ),
   ],

@@ -78,6 +78,17 @@ export class Values {
     throw new NotUnderstood(`${names[0]}=${value} is no number`);
   }
 
+  /** Every value under a name that may be repeated. */
+  takeAll(name: string): string[] {
+    this.#unread.delete(name);
+    return this.#values.get(name) ?? [];
+  }
+
+  /** All that nobody has read yet: for options whose keys are a guest's own. */
+  takeRest(): [key: string, value: string][] {
+    return [...this.#unread].map((key) => [key, this.take(key)!]);
+  }
+
   /** All is read: what it says is told elsewhere, or is not the document's affair. */
   ignore(): void {
     this.#unread.clear();
