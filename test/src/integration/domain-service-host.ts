@@ -254,7 +254,8 @@ export class SimulatedHost {
   }
 
   private arrive(uuid: string, xml: string, epoch: number, persistent: boolean): void {
-    this.documents.set(uuid, xml);
+    // As a driver keeps it: with the uuid that the call is about.
+    this.documents.set(uuid, xml.includes('<uuid>') ? xml : xml.replace('</name>', `</name><uuid>${uuid}</uuid>`));
     if (this.domains.has(uuid)) return;
     const former = this.gone.get(uuid);
     this.gone.delete(uuid);

@@ -133,12 +133,12 @@ test('a definition that its host refuses leaves nothing behind, and its name is 
 });
 
 test('bad definitions are refused in one line and claim nothing', async () => {
-  const ask = (document: string) => code(call(stack.bus, defineDomain, { xml: document }));
+  const ask = (document: string) => code(call(stack.bus, defineDomain, { xml: document, validate: true }));
   const before = await names();
   expect(await ask('<domain')).toBe('XML_DETAIL');
   expect(await ask(xml('a/b'))).toBe('XML_ERROR');
   expect(await ask(xml('..'))).toBe('XML_ERROR');
-  expect(await ask(xml('fine', '<frobnicator/>'))).toBe('CONFIG_UNSUPPORTED');
+  expect(await ask(xml('fine', '<frobnicator/>'))).toBe('XML_INVALID_SCHEMA');
   expect(await code(call(stack.bus, defineDomain, {}))).toBe('INVALID_ARG');
   expect(await names()).toEqual(before);
 });
