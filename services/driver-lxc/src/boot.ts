@@ -10,6 +10,7 @@ import { makeFolder } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 import { configurationOf } from './configuration';
 import { Consoles } from './console';
+import { plugAgain } from './facets/devices';
 import { freeze } from './freezer';
 import { LxcGuest, type SavedContainer } from './guest';
 import { dropLoops, openImages } from './images';
@@ -33,7 +34,13 @@ export async function bootContainer(spec: StartSpec, host: ContainerHost): Promi
   const place = placeOf(folders);
   const live = makeLive(spec.domain, spec.id, place, subIds);
   checkStart(live);
-  const saved: SavedContainer = { supervisor: { pid: 0, startTime: 0, exe: '' }, logFrom: 0, boots: 0, loops: [] };
+  const saved: SavedContainer = {
+    supervisor: { pid: 0, startTime: 0, exe: '' },
+    logFrom: 0,
+    boots: 0,
+    loops: [],
+    plugged: [],
+  };
   let supervisor: Supervisor | undefined;
   try {
     makeFolder(place.run, 0o700);
@@ -69,6 +76,7 @@ export async function bootContainer(spec: StartSpec, host: ContainerHost): Promi
       sink: spec.sink,
       log,
       cleanUp: cleanUpOn(host.machine),
+      rebooted: (guest) => plugAgain(guest, host.machine),
     });
   } catch (thrown) {
     if (supervisor) await endHalfBorn(supervisor, place, saved, host.machine);

@@ -17,6 +17,7 @@ import type { Log } from '@virtbus/shared/log';
 import { bootContainer, type ContainerHost } from './boot';
 import { domainCapabilities, hostCapabilities } from './capabilities';
 import { console } from './facets/console';
+import { devicesFacet } from './facets/devices';
 import { execFacet } from './facets/exec';
 import { memory } from './facets/memory';
 import { nativeFacet } from './facets/native';
@@ -50,6 +51,7 @@ export class LxcDriver implements Driver<LxcGuest> {
   ) {
     this.facets = {
       console,
+      devices: devicesFacet(machine),
       exec: execFacet(machine.capabilities.emulator),
       memory,
       native: nativeFacet(machine),

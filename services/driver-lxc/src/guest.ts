@@ -33,7 +33,7 @@ import { endingOf } from './ending';
 import { onGrowth, readStartLog } from './start-log';
 import type { Supervisor } from './supervisor';
 
-/** What is kept on disk to find the container again. */
+/** What is kept on disk to find the container again; changed in place, and kept with the next event. */
 export interface SavedContainer extends SavedGuest {
   supervisor: ProcessIdentity;
   /** Where the log of this start begins, bytes. */
@@ -42,6 +42,8 @@ export interface SavedContainer extends SavedGuest {
   boots: number;
   /** Loop devices over images. */
   loops: string[];
+  /** Names of devices that joined while it ran: liblxc knows nothing of them. */
+  plugged: string[];
 }
 
 export interface GuestParts {
@@ -53,6 +55,8 @@ export interface GuestParts {
   consoles: Consoles;
   sink: GuestSink;
   log: Log;
+  /** Called when it has rebooted. */
+  rebooted: (guest: LxcGuest) => Promise<void>;
   /** Called once when the supervisor is gone, before the end is told. */
   cleanUp: (guest: LxcGuest) => Promise<void>;
 }
@@ -70,7 +74,7 @@ const giveUpMs = 30_000;
 
 export class LxcGuest implements Guest {
   live: Domain;
-  saved: SavedContainer;
+  readonly saved: SavedContainer;
   state: DomainState = { state: 'paused', reason: 'starting-up' };
   /** Init was asked to end: what follows is a shutdown. */
   asked = false;
@@ -168,10 +172,11 @@ export class LxcGuest implements Guest {
     const { inits } = readStartLog(this.place.log, this.saved.logFrom);
     if (inits.length <= this.saved.boots) return;
     const reboots = inits.length - this.saved.boots;
-    this.saved = { ...this.saved, boots: inits.length };
+    this.saved.boots = inits.length;
     this.findInit(inits.at(-1));
     this.tellLive();
     for (let n = 0; n < reboots; n++) this.tell({ kind: 'event', class: 'reboot', type: 'reboot' });
+    this.parts.rebooted(this).catch((err: unknown) => this.log.warn({ err }, 'devices cannot be plugged again'));
   }
 
   private findInit(pid = readStartLog(this.place.log, this.saved.logFrom).inits.at(-1)): void {

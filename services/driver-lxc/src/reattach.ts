@@ -4,6 +4,7 @@ import type { DomainState } from '@virtbus/shared';
 import { cleanUpOn, takeAway } from './boot';
 import { Consoles } from './console';
 import { endingOf } from './ending';
+import { plugAgain } from './facets/devices';
 import { isFrozen } from './freezer';
 import { LxcGuest, type SavedContainer } from './guest';
 import type { Machine } from './machine';
@@ -31,6 +32,7 @@ export async function reattachContainer(spec: ReattachSpec, machine: Machine): P
     sink: spec.sink,
     log,
     cleanUp: cleanUpOn(machine),
+    rebooted: (rebooted) => plugAgain(rebooted, machine),
   });
   guest.state = stateOf(spec.state, isFrozen(cgroup), saved.boots > 0 || bootedMeanwhile(guest));
   // Once the runtime knows the guest: reboots that nobody has told of.
@@ -42,14 +44,14 @@ export async function reattachContainer(spec: ReattachSpec, machine: Machine): P
 function bootedMeanwhile(guest: LxcGuest): boolean {
   const { inits } = readStartLog(guest.place.log, guest.saved.logFrom);
   if (inits.length === 0) return false;
-  guest.saved = { ...guest.saved, boots: 1 };
+  guest.saved.boots = 1;
   return true;
 }
 
 /** We died between the spawn and writing it down: the supervisor can be found by what it was given. */
 function unrecorded({ name, run, log }: Place): SavedContainer | undefined {
   const supervisor = findOrphan(name, run);
-  return supervisor && { supervisor, logFrom: lastStartIn(log), boots: 0, loops: [] };
+  return supervisor && { supervisor, logFrom: lastStartIn(log), boots: 0, loops: [], plugged: [] };
 }
 
 function stateOf(kept: DomainState, frozen: boolean, booted: boolean): DomainState {

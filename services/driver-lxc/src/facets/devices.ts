@@ -1,0 +1,196 @@
+/**
+ * Devices that join and leave a running container: file systems, network cards, device nodes.
+ *
+ * What was plugged is not in the configuration that liblxc boots again from, so after a reboot from inside it is plugged
+ * once more.
+ */
+import { execFile } from 'node:child_process';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import {
+  accessRule,
+  addDevice,
+  allDevices,
+  assignAliases,
+  copyModel,
+  fillLxcDefaults,
+  findDevice,
+  removeDevice,
+  type Device,
+  type Domain,
+  type Filesystem,
+  type Interface,
+} from '@virtbus/domain-xml';
+import type { Facets } from '@virtbus/driver-runtime';
+import { VirtError } from '@virtbus/shared';
+import { innerCgroup } from '../cgroups';
+import { deviceAt, isFile } from '../configuration';
+import type { LxcGuest } from '../guest';
+import { plugLink, unplugLink } from '../links';
+import type { Machine } from '../machine';
+import { mountInto, unmountFrom } from '../mounts';
+import { checkCards } from '../start-checks';
+import { writeLimit } from './limits';
+
+const run = promisify(execFile);
+type Devices = NonNullable<Facets<LxcGuest>['devices']>;
+
+export function devicesFacet(machine: Machine): Devices {
+  return {
+    attach: async (guest, asked) => {
+      const { domain, device } = planned(guest, asked, machine);
+      await plug(guest, device, machine);
+      guest.live = domain;
+      guest.saved.plugged.push(aliasOf(device));
+      tell(guest, device, 'added');
+      return device;
+    },
+    detach: async (guest, asked) => {
+      const device = findDevice(guest.live, asked);
+      await unplug(guest, device, machine);
+      guest.live = removeDevice(guest.live, device);
+      guest.saved.plugged = guest.saved.plugged.filter((name) => name !== aliasOf(device));
+      tell(guest, device, 'removed');
+      return device;
+    },
+    update: async () => {
+      throw new VirtError('OPERATION_UNSUPPORTED', {
+        detail: "a container's devices cannot be changed while it runs; detach and attach",
+      });
+    },
+  };
+}
+
+/** After a reboot from inside: what was plugged into the container before joins it again. */
+export async function plugAgain(guest: LxcGuest, machine: Machine): Promise<void> {
+  for (const device of allDevices(guest.live)) {
+    if (!guest.saved.plugged.includes(aliasOf(device))) continue;
+    await plug(guest, device, machine).catch((err: unknown) => {
+      guest.log.warn({ err, alias: aliasOf(device) }, 'a device cannot be plugged again after a reboot');
+    });
+  }
+}
+
+/** The document with the device in it, complete: defaults, a name, for a card its ends. */
+function planned(guest: LxcGuest, asked: Device, { capabilities }: Machine): { domain: Domain; device: Device } {
+  const before = new Set(allDevices(guest.live).map(aliasOf));
+  const domain = assignAliases(fillLxcDefaults(addDevice(guest.live, copyModel(asked)), capabilities));
+  const device = allDevices(domain).find((one) => one.list === asked.list && !before.has(aliasOf(one)));
+  if (!device) throw new VirtError('OPERATION_UNSUPPORTED', { detail: 'a container cannot have this device' });
+  if (device.list === 'interfaces') nameEnds(guest, device.value);
+  return { domain, device };
+}
+
+function nameEnds(guest: LxcGuest, card: Interface): void {
+  const { interfaces } = guest.live.devices;
+  const taken = new Set(interfaces.flatMap(({ guest: inside }, index) => inside?.dev ?? `eth${index}`));
+  let index = interfaces.length;
+  while (taken.has(`eth${index}`)) index++;
+  card.guest = { ...card.guest, dev: card.guest?.dev ?? `eth${index}` };
+  if (card.type !== 'direct') {
+    card.target = { ...card.target, dev: card.target?.dev ?? `veth${guest.place.name.slice(-8)}${index}` };
+  }
+}
+
+async function plug(guest: LxcGuest, device: Device, machine: Machine): Promise<void> {
+  const pid = guest.initPid;
+  switch (device.list) {
+    case 'filesystems':
+      return mountInto(pid, mountOf(device.value));
+    case 'interfaces':
+      if (!['bridge', 'direct', 'ethernet'].includes(device.value.type)) {
+        throw unsupported(`an <interface type='${device.value.type}'>`);
+      }
+      checkCards({ devices: { ...guest.live.devices, interfaces: [device.value], hostdevs: [] } });
+      return plugLink(pid, device.value);
+    default: {
+      const node = nodeOf(device);
+      await allow(guest, machine, 'devices.allow', node);
+      return mountInto(pid, { source: node.path, target: node.target, readonly: node.readonly, kind: 'file' });
+    }
+  }
+}
+
+async function unplug(guest: LxcGuest, device: Device, machine: Machine): Promise<void> {
+  const pid = guest.initPid;
+  switch (device.list) {
+    case 'filesystems':
+      if (device.value.target?.dir === '/') throw unsupported('to lose its root file system');
+      return unmountFrom(pid, device.value.target!.dir!);
+    case 'interfaces':
+      return unplugLink(pid, withInside(guest, device.value));
+    default: {
+      const node = nodeOf(device);
+      await unmountFrom(pid, node.target);
+      return allow(guest, machine, 'devices.deny', node);
+    }
+  }
+}
+
+/** A card that was there from the start is named by its place when its document says nothing. */
+function withInside({ live }: LxcGuest, card: Interface): Interface {
+  const place = live.devices.interfaces.findIndex(({ alias }) => alias?.name === card.alias?.name);
+  return { ...card, guest: { ...card.guest, dev: card.guest?.dev ?? `eth${place}` } };
+}
+
+function mountOf({ type, source, target, readonly }: Filesystem): Parameters<typeof mountInto>[1] {
+  const path = source?.dir;
+  if (type !== 'mount' || path === undefined) throw unsupported(`a <filesystem type='${type}'> while it runs`);
+  if (!target?.dir?.startsWith('/') || target.dir === '/') {
+    throw new VirtError('CONFIG_UNSUPPORTED', { detail: '<filesystem> needs a <target dir> below /' });
+  }
+  return { source: path, target: target.dir, readonly: readonly === true, kind: isFile(path) ? 'file' : 'dir' };
+}
+
+interface Node {
+  path: string;
+  target: string;
+  readonly: boolean;
+}
+
+function nodeOf(device: Device): Node {
+  if (device.list === 'disks' && device.value.type === 'block' && device.value.source?.dev) {
+    const { source, target, readonly } = device.value;
+    return { path: source.dev!, target: `/dev/${target.dev}`, readonly: readonly === true };
+  }
+  if (device.list === 'hostdevs' && device.value.type !== 'net') {
+    const path = device.value.source?.block ?? device.value.source?.char;
+    if (path !== undefined) return { path, target: path, readonly: device.value.readonly === true };
+  }
+  throw unsupported('this device while it runs');
+}
+
+/** Version 1 takes a rule in a file; on version 2 rules are a program, which liblxc makes. */
+async function allow(guest: LxcGuest, machine: Machine, file: string, { path, readonly }: Node): Promise<void> {
+  const node = deviceAt(path);
+  if (!node) throw new VirtError('SYSTEM_ERROR', { detail: `the host has no device '${path}'` });
+  if (guest.cgroup.version('devices') === undefined) {
+    throw new VirtError('OPERATION_INVALID', { detail: "devices cgroup isn't mounted" });
+  }
+  const rule = accessRule(node, readonly);
+  if (guest.cgroup.version('devices') === 1) {
+    // A group below cannot have what the one above has not, and does not get what that one gains.
+    for (const place of [file, join(innerCgroup, file)]) {
+      writeLimit(guest.cgroup, 'devices', [place, rule], [place, rule]);
+    }
+    return;
+  }
+  const { lxcPath, name } = guest.place;
+  const program = join(dirname(machine.capabilities.emulator), 'lxc-cgroup');
+  await run(program, ['-P', lxcPath, '-n', name, file, rule]).catch((cause: unknown) => {
+    const { stderr, message } = cause as { stderr?: string; message: string };
+    throw new VirtError('OPERATION_FAILED', { detail: `cannot set ${file}: ${stderr?.trim() || message}` }, { cause });
+  });
+}
+
+const unsupported = (what: string): VirtError =>
+  new VirtError('CONFIG_UNSUPPORTED', { detail: `a container cannot have ${what}` });
+
+function tell(guest: LxcGuest, device: Device, type: 'added' | 'removed'): void {
+  guest.tellLive();
+  guest.tell({ kind: 'event', class: 'device', type, data: { alias: aliasOf(device) }, caused: true });
+}
+
+function aliasOf({ value }: Device): string {
+  return (value as { alias?: { name: string } | undefined }).alias?.name ?? '';
+}

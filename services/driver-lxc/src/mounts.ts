@@ -1,0 +1,83 @@
+/**
+ * Mounting into a container that runs, and taking such a mount away.
+ *
+ * A mount made in one mount namespace cannot be moved into another with mount(2); a detached copy of it can, with open_tree(2)
+ * and move_mount(2). Node has neither, so a few lines of Perl do it, which is part of every Debian (package perl-base).
+ * Mount points are made by a process that is in the container's user namespace too, so that they belong to its ids.
+ */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { VirtError } from '@virtbus/shared';
+
+const run = promisify(execFile);
+
+/** setns(2) and umount2(2) have other numbers on each architecture; the newer calls have the same everywhere. */
+const numbers: Readonly<Partial<Record<NodeJS.Architecture, { setns: number; umount2: number }>>> = {
+  x64: { setns: 308, umount2: 166 },
+  arm64: { setns: 268, umount2: 39 },
+};
+
+/** Arguments: setns, umount2, pid, `attach` or `detach`, source, target, `ro` or `rw`, `dir` or `file`. */
+const script = String.raw`
+use strict;
+my ($SETNS, $UMOUNT2) = map { $_ + 0 } splice @ARGV, 0, 2;
+my ($pid, $what, $source, $target, $access, $kind) = @ARGV;
+# Arguments are copied: syscall wants text that it could write to.
+sub call { my ($name, @args) = @_; my $r = syscall(shift @args, @args); die "$name: $!\n" if $r < 0; return $r }
+sub enter { my ($ns, $flag) = @_; open(my $fh, '<', "/proc/$pid/ns/$ns") or die "namespace $ns: $!\n"; call('setns', $SETNS, fileno($fh), $flag) }
+if ($what eq 'detach') { enter('mnt', 0x20000); call('umount', $UMOUNT2, "$target\0", 2); exit 0 }
+my $tree = call('open_tree', 428, -100, "$source\0", 0x80001);
+if ($access eq 'ro') { my $set = pack('Q4', 1, 0, 0, 0); call('mount_setattr', 442, $tree, "\0", 0x1000, $set, 32) }
+my $child = fork(); die "fork: $!\n" unless defined $child;
+if (!$child) {
+  my $own = readlink("/proc/$pid/ns/user") ne readlink("/proc/self/ns/user");
+  open(my $mnt, '<', "/proc/$pid/ns/mnt") or die "namespace mnt: $!\n";
+  if ($own) { enter('user', 0x10000000); $( = $) = 0; $< = $> = 0 }
+  call('setns', $SETNS, fileno($mnt), 0x20000);
+  my $path = '';
+  my @parts = grep { length } split m{/}, $target;
+  my $last = pop @parts;
+  for (@parts) { $path .= "/$_"; mkdir $path; }
+  $path .= "/$last";
+  if (!-e $path) {
+    if ($kind eq 'dir') { mkdir $path or die "cannot make $path: $!\n" }
+    else { open(my $f, '>', $path) or die "cannot make $path: $!\n" }
+  }
+  exit 0;
+}
+waitpid($child, 0); exit 1 if $?;
+enter('mnt', 0x20000);
+call('move_mount', 429, $tree, "\0", -100, "$target\0", 4);
+`;
+
+export interface Mount {
+  /** On the host: a folder, a file, a device node. */
+  source: string;
+  /** In the container; made when it is not there. */
+  target: string;
+  readonly: boolean;
+  kind: 'dir' | 'file';
+}
+
+/** Throws `OPERATION_FAILED` with the kernel's words. @param pid of the container's init */
+export function mountInto(pid: number, { source, target, readonly, kind }: Mount): Promise<void> {
+  return perl(pid, ['attach', source, target, readonly ? 'ro' : 'rw', kind], `cannot mount '${source}' at '${target}'`);
+}
+
+export function unmountFrom(pid: number, target: string): Promise<void> {
+  return perl(pid, ['detach', '', target, '', ''], `cannot unmount '${target}'`);
+}
+
+async function perl(pid: number, args: string[], what: string): Promise<void> {
+  const call = numbers[process.arch];
+  if (!call)
+    throw new VirtError('OPERATION_UNSUPPORTED', {
+      detail: `mounting into a running container is not known on ${process.arch}`,
+    });
+  try {
+    await run('perl', ['-e', script, String(call.setns), String(call.umount2), String(pid), ...args]);
+  } catch (cause) {
+    const { stderr, message } = cause as { stderr?: string; message: string };
+    throw new VirtError('OPERATION_FAILED', { detail: `${what}: ${stderr?.trim() || message}` }, { cause });
+  }
+}

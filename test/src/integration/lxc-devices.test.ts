@@ -1,0 +1,114 @@
+/** File systems, network cards and device nodes that join and leave a container that runs. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { attachDevice, destroyDomain, detachDevice, getDomainXml } from '@virtbus/shared';
+import { call, type Bus } from '@virtbus/shared/bus';
+import { eventually, needsContainers, Stack } from '@virtbus/testkit';
+import { runInside } from './lxc-command';
+
+const containers = needsContainers();
+
+describe.each([
+  ['a privileged container', 'none'],
+  ['an unprivileged container', '300000:65536'],
+])('%s', (_kind, subIds) => {
+  let stack: Stack;
+  let bus: Bus;
+  let uuid: string;
+  const inside = async (...words: string[]): Promise<string> => {
+    const { code, out, err } = await runInside(bus, uuid, words);
+    return code === 0 ? out : `${code} ${err}`;
+  };
+  const attach = (xml: string) => call(bus, attachDevice, { xml, affect: 'live' }, { target: uuid });
+  const detach = (xml: string) => call(bus, detachDevice, { xml, affect: 'live' }, { target: uuid });
+  const deviceEvents = async (): Promise<string[]> =>
+    (await stack.events(bus, uuid)).filter(({ class: family }) => family === 'device').map(({ type }) => type);
+
+  beforeAll(async () => {
+    if (!containers.met) return;
+    stack = await Stack.start({ hosts: [], lxcHosts: ['c1'], env: { VIRTBUS_LXC_SUBIDS: subIds } });
+    bus = await stack.connect();
+  }, 60_000);
+  beforeEach(async () => {
+    if (!containers.met) return;
+    ({ uuid } = await stack.runContainer(bus, { name: `devices${Math.random().toString(36).slice(2, 8)}` }));
+  });
+  afterEach(async () => {
+    if (containers.met) await call(bus, destroyDomain, {}, { target: uuid });
+  });
+  afterAll(async () => stack?.[Symbol.asyncDispose]());
+
+  containers.test(
+    'a folder of the host is mounted, survives a reboot from inside, and is taken away',
+    async () => {
+      const folder = stack.folder.file('shared');
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(`${folder}/hello`, 'from outside\n');
+      const xml = `<filesystem type='mount'><source dir='${folder}'/><target dir='/mnt/new/place'/><readonly/></filesystem>`;
+      await attach(xml);
+      expect(await inside('cat', '/mnt/new/place/hello')).toBe('from outside\n');
+      expect(await inside('sh', '-c', 'echo x >/mnt/new/place/hello')).toMatch(/Read-only file system/);
+      expect((await call(bus, getDomainXml, {}, { target: uuid })).xml).toContain("<target dir='/mnt/new/place'/>");
+      const before = stack.containerInit(uuid);
+      void runInside(bus, uuid, ['reboot', '-f']).catch(() => undefined);
+      await eventually(() => existsSync(`/proc/${before}`), false);
+      await eventually(() => inside('cat', '/mnt/new/place/hello').catch(String), 'from outside\n');
+      await detach(xml);
+      expect(await inside('ls', '/mnt/new/place')).toBe('');
+      expect(await deviceEvents()).toEqual(['added', 'removed']);
+    },
+    30_000,
+  );
+
+  containers.test(
+    'a card on a bridge joins and leaves, and nothing of it stays on the host',
+    async () => {
+      const bridge = `vbt${process.pid % 100_000}`;
+      execFileSync('ip', ['link', 'add', bridge, 'type', 'bridge']);
+      try {
+        const mac = '52:54:00:12:34:56';
+        const ip = "<ip address='10.99.0.2' family='ipv4' prefix='24'/>";
+        const xml = `<interface type='bridge'><mac address='${mac}'/><source bridge='${bridge}'/>${ip}</interface>`;
+        const { device } = await attach(xml);
+        const [, outside] = /<target dev='([^']+)'/.exec(device!)!;
+        expect(readFileSync(`/sys/class/net/${outside}/master/uevent`, 'utf8')).toContain(`INTERFACE=${bridge}`);
+        expect(await inside('ip', 'address', 'show', 'eth0')).toMatch(new RegExp(`${mac}[^]*inet 10\\.99\\.0\\.2/24`));
+        await expect(attach(xml)).rejects.toThrow();
+        await detach(xml);
+        expect(existsSync(`/sys/class/net/${outside}`)).toBe(false);
+        expect(await inside('ip', 'link', 'show', 'eth0')).not.toContain(mac);
+      } finally {
+        execFileSync('ip', ['link', 'delete', bridge]);
+      }
+    },
+    30_000,
+  );
+
+  containers.test(
+    'a device node joins and leaves, and only then can be used',
+    async () => {
+      const xml = "<hostdev mode='capabilities' type='misc'><source><char>/dev/net/tun</char></source></hostdev>";
+      expect(await inside('ls', '/dev/net/tun')).toMatch(/^1 /);
+      await attach(xml);
+      expect(await inside('sh', '-c', '[ -c /dev/net/tun ] && echo there')).toBe('there\n');
+      // It is the host's file, so its owner decides who may open it.
+      if (subIds === 'none') expect(await inside('sh', '-c', 'exec 3<>/dev/net/tun && echo open')).toBe('open\n');
+      await detach(xml);
+      expect(await inside('sh', '-c', '[ -c /dev/net/tun ] || echo gone')).toBe('gone\n');
+    },
+    30_000,
+  );
+
+  containers.test(
+    'what cannot be plugged is refused by name',
+    async () => {
+      await expect(
+        attach("<filesystem type='mount'><source dir='/nothere'/><target dir='/x'/></filesystem>"),
+      ).rejects.toThrow('/nothere');
+      await expect(attach("<interface type='bridge'><source bridge='nobr9'/></interface>")).rejects.toThrow('nobr9');
+      await expect(detach("<interface type='bridge'><mac address='52:54:00:00:00:99'/></interface>")).rejects.toThrow();
+      expect(await deviceEvents()).toEqual([]);
+    },
+    30_000,
+  );
+});
