@@ -76,6 +76,7 @@ class Client:
         self.connection = libvirt.open(uri)
         self.events = Events(uri)
         self.domains = {}
+        self.pools = {}
 
     def define(self, xml):
         ms, domain = timed(lambda: self.connection.defineXML(xml))
@@ -109,6 +110,19 @@ class Client:
         ms, found = timed(lambda: self.connection.getAllDomainStats(STATS, active))
         return {"reply": ms, "count": len(found)}
 
+    def pool_create(self, xml):
+        pool = self.connection.storagePoolCreateXML(xml)
+        self.pools[pool.name()] = pool
+        return {"count": pool.numOfVolumes()}
+
+    def pool_refresh(self, name):
+        ms, _ = timed(lambda: self.pools[name].refresh())
+        return {"reply": ms}
+
+    def pool_destroy(self, name):
+        self.pools.pop(name).destroy()
+        return {}
+
     def answer(self, request):
         what = request.pop("do")
         if what in EVENT_OF:
@@ -119,6 +133,9 @@ class Client:
             "undefine": self.undefine,
             "list": self.list,
             "stats": self.stats,
+            "pool-create": self.pool_create,
+            "pool-refresh": self.pool_refresh,
+            "pool-destroy": self.pool_destroy,
         }
         return calls[what](**request)
 

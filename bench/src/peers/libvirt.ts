@@ -92,6 +92,19 @@ export class Libvirt {
     return this.ask({ do: 'stats' });
   }
 
+  /** Starts a transient pool; how many volumes it has. */
+  async createPool(xml: string): Promise<number> {
+    return (await this.ask<{ count: number }>({ do: 'pool-create', xml })).count;
+  }
+
+  refreshPool(name: string): Promise<{ reply: number }> {
+    return this.ask({ do: 'pool-refresh', name });
+  }
+
+  async destroyPool(name: string): Promise<void> {
+    await this.ask({ do: 'pool-destroy', name });
+  }
+
   private async ask<T>(request: Record<string, string>): Promise<T> {
     this.client.stdin.write(`${JSON.stringify(request)}\n`);
     const line = await this.answers.next();

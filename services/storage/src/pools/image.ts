@@ -5,16 +5,17 @@ import { basename } from 'node:path';
 import { readHeader, resolveLocation, type ImageHeader, type ImageReader } from '@virtbus/disk-image';
 import { emptyVolume, type Volume } from '@virtbus/domain-xml/storage';
 import { isVirtError, type ImageFormat } from '@virtbus/shared';
-import type { FoundVolume, KnownFormat } from './backends/backend';
+import type { FoundVolume, Knowledge } from './backends/backend';
+import { lookOf } from './unchanged';
 
 /** Absent: somebody took it away meanwhile, it leads nowhere, or we may not look. Nothing to make a fuss of in a list. */
 const passedOver = new Set(['ENOENT', 'ENXIO', 'ENODEV', 'EACCES', 'EPERM', 'ELOOP']);
 
 /**
  * The volume at `path`; undefined for what is none: sockets, pipes, dangling links.
- * @param known tells the format of an image that we made; the header of others is probed
+ * @param formatOf tells the format of an image that we made; the header of others is probed
  */
-export async function inspect(path: string, known: KnownFormat): Promise<FoundVolume | undefined> {
+export async function inspect(path: string, formatOf: Knowledge['formatOf']): Promise<FoundVolume | undefined> {
   let file: FileHandle;
   try {
     // Without waiting for the other end of a pipe.
@@ -28,7 +29,8 @@ export async function inspect(path: string, known: KnownFormat): Promise<FoundVo
     if (stats.isDirectory())
       return { volume: { ...described(path, stats), type: 'dir', target: folderTarget(path, stats) } };
     if (!stats.isFile()) return undefined;
-    return await readImage(path, file, stats, known(basename(path), stats));
+    const found = await readImage(path, file, stats, formatOf(basename(path), stats));
+    return { ...found, seen: lookOf(stats) };
   } finally {
     await file.close();
   }

@@ -6,7 +6,7 @@ import type { Pool } from '@virtbus/domain-xml/storage';
 import { canonicalUuid, VirtError, type ImageFormat } from '@virtbus/shared';
 import type { Call } from '@virtbus/shared/bus';
 import type { NewStorageEvent, StorageHost } from '../host';
-import { backendOf, type KnownFormat } from './backends';
+import { backendOf, type Knowledge } from './backends';
 import { MadeFormats } from './made-formats';
 import { ManagedPool } from './managed-pool';
 import { PoolRecords } from './records';
@@ -149,9 +149,12 @@ export class Pools {
     this.keep(managed);
   }
 
-  /** Tells the format of images in this pool that we made. */
-  known(managed: ManagedPool): KnownFormat {
-    return (name, stats) => this.made.formatOf(managed.uuid, name, stats);
+  /** What we know of the images in a pool. */
+  known(managed: ManagedPool): Knowledge {
+    return {
+      formatOf: (name, stats) => this.made.formatOf(managed.uuid, name, stats),
+      before: (name) => managed.volumes.get(name),
+    };
   }
 
   /** The format of an image that we made, wherever it lies. */

@@ -10,6 +10,8 @@ export interface FoundVolume {
   fault?: string;
   /** We made the image in this very file: its format is certain. */
   made?: boolean;
+  /** What the file system told of the file when its header was read, if it must tell otherwise once that changes. */
+  seen?: string | undefined;
 }
 
 export interface Space {
@@ -24,8 +26,13 @@ export interface Contents {
   volumes: FoundVolume[];
 }
 
-/** The format of the image in this very file, when we made it. */
-export type KnownFormat = (name: string, stats: Stats) => ImageFormat | undefined;
+/** What a look into a pool need not find out anew. */
+export interface Knowledge {
+  /** The format of the image in this very file, when we made it. */
+  formatOf: (name: string, stats: Stats) => ImageFormat | undefined;
+  /** What was found there before. */
+  before: (name: string) => FoundVolume | undefined;
+}
 
 export interface Backend {
   /** Whether it is usable already: asked after a restart of ours. */
@@ -36,7 +43,7 @@ export interface Backend {
   stop(pool: Pool): Promise<void>;
   /** Take the storage itself away. */
   remove(pool: Pool): Promise<void>;
-  look(pool: Pool, known: KnownFormat): Promise<Contents>;
+  look(pool: Pool, known: Knowledge): Promise<Contents>;
   space(pool: Pool): Promise<Space>;
   /** How volumes that are no files come and go; absent: they are files in the pool's folder. */
   readonly devices?: DeviceVolumes;

@@ -18,4 +18,4 @@ export function backendOf({ name, type }: Pick<Pool, 'name' | 'type'>): Backend 
   });
 }
 
-export type { Backend, Contents, FoundVolume, KnownFormat, Space } from './backend';
+export type { Backend, Contents, FoundVolume, Knowledge, Space } from './backend';
