@@ -9,12 +9,9 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import {
   accessRule,
-  addDevice,
   allDevices,
-  assignAliases,
-  copyModel,
-  fillLxcDefaults,
   findDevice,
+  plugLxcDevice,
   removeDevice,
   type Device,
   type Domain,
@@ -73,10 +70,7 @@ export async function plugAgain(guest: LxcGuest, machine: Machine): Promise<void
 
 /** The document with the device in it, complete: defaults, a name, for a card its ends. */
 function planned(guest: LxcGuest, asked: Device, { capabilities }: Machine): { domain: Domain; device: Device } {
-  const before = new Set(allDevices(guest.live).map(aliasOf));
-  const domain = assignAliases(fillLxcDefaults(addDevice(guest.live, copyModel(asked)), capabilities));
-  const device = allDevices(domain).find((one) => one.list === asked.list && !before.has(aliasOf(one)));
-  if (!device) throw new VirtError('OPERATION_UNSUPPORTED', { detail: 'a container cannot have this device' });
+  const { domain, device } = plugLxcDevice(guest.live, asked, capabilities);
   if (device.list === 'interfaces') nameEnds(guest, device.value);
   return { domain, device };
 }
