@@ -2,8 +2,8 @@
 import type { BackingStore } from '../elements/storage-source';
 import type { Attempt, DeviceSketch, Sketch } from './draft';
 import { NotUnderstood } from './not-understood';
-import { optional } from './places';
 import type { Values } from './values';
+import { optional } from './virtio';
 
 export type DiskSketch = DeviceSketch<'disks'>;
 type Source = NonNullable<DiskSketch['source']>;

@@ -3,8 +3,9 @@ import { peek, type Attempt, type DeviceSketch, type Draft, type Sketch } from '
 import type { CharacterSource } from '../elements/chardev';
 import type { NativeOption } from './invocation';
 import { NotUnderstood } from './not-understood';
-import { optional, type Places } from './places';
+import type { Places } from './places';
 import { Values } from './values';
+import { optional } from './virtio';
 
 type Backend = Pick<DeviceSketch<'serials'>, 'type' | 'sources' | 'protocol' | 'log'>;
 type Source = Sketch<CharacterSource>;
@@ -63,7 +64,8 @@ export function leaveOut(option: NativeOption, why: string): void {
   option.why = why;
 }
 
-function chardev(attempt: Attempt, values: Values, isParallel = false): Backend {
+/** The chardev that a device names. */
+export function chardev(attempt: Attempt, values: Values, isParallel = false): Backend {
   return backendOf(attempt.backend('-chardev', values.take('chardev') ?? ''), isParallel);
 }
 

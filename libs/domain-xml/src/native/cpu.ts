@@ -2,7 +2,7 @@
 import { documentName } from '../cpu/feature-names';
 import type { Domain } from '../elements/domain';
 import type { Draft, Sketch } from './draft';
-import { addTimer } from './machine';
+import { addTimer } from './timers';
 import { NotUnderstood } from './not-understood';
 
 export function readCpu(draft: Draft): void {

@@ -1,10 +1,11 @@
 /** The other devices: input, random numbers, balloon, watchdog, panic, shared folders, host devices, IOMMU. */
+import { chardev } from './character';
 import { peek, type Attempt, type DeviceSketch, type Draft } from './draft';
-import { virtioName } from './disks';
 import { NotUnderstood } from './not-understood';
-import { optional, virtioDriver, type Places } from './places';
-import { addTimer } from './machine';
+import type { Places } from './places';
+import { addTimer } from './timers';
 import { Values } from './values';
+import { optional, virtioDriver, virtioName } from './virtio';
 
 interface Device {
   readonly draft: Draft;
@@ -181,6 +182,14 @@ const hub: Reader = ({ draft, places, values }) => {
   return () => draft.add('hubs', { type: 'usb', ...place });
 };
 
+const redirected: Reader = ({ draft, places, attempt, values }) => {
+  const order = values.takeNumber('bootindex');
+  const backend = chardev(attempt, values);
+  const place = places.usb(values);
+  return () =>
+    draft.add('redirdevs', { bus: 'usb', ...backend, ...(order !== undefined && { boot: { order } }), ...place });
+};
+
 const readers: Readonly<Record<string, Reader>> = {
   'usb-tablet': input('tablet', 'usb'),
   'usb-mouse': input('mouse', 'usb'),
@@ -200,6 +209,7 @@ const readers: Readonly<Record<string, Reader>> = {
   'vhost-vsock': vsock,
   'intel-iommu': iommu,
   'usb-hub': hub,
+  'usb-redir': redirected,
 };
 
 export function readDevices(draft: Draft, places: Places): void {

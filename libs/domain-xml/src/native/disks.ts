@@ -3,8 +3,9 @@ import { driveImage, errorPolicies, nodeImage, type DiskSketch, type ImageSketch
 import { peek, type Attempt, type DeviceSketch, type Draft } from './draft';
 import type { NativeOption } from './invocation';
 import { NotUnderstood } from './not-understood';
-import { optional, threadOf, virtioDriver, type Places } from './places';
+import type { Places } from './places';
 import type { Values } from './values';
+import { optional, threadOf, virtioDriver, virtioName } from './virtio';
 
 type Bus = NonNullable<NonNullable<DiskSketch['target']>['bus']>;
 type DiskDevice = NonNullable<DiskSketch['device']>;
@@ -22,17 +23,6 @@ const kinds: Readonly<Record<string, { bus: Bus; device?: DiskDevice }>> = {
   floppy: { bus: 'fdc', device: 'floppy' },
 };
 const prefixes: Readonly<Partial<Record<Bus, string>>> = { virtio: 'vd', ide: 'hd', fdc: 'fd' };
-
-/** `virtio-blk-pci-transitional`: the name without its bus, and what it says of its generation. */
-export function virtioName(driver: string): {
-  name: string;
-  model?: 'virtio-transitional' | 'virtio-non-transitional';
-} {
-  const match = /^((?:virtio|vhost)-[\w-]+?)-(?:pci|ccw|device)(?:-(transitional|non-transitional))?$/.exec(driver);
-  if (!match) return { name: driver };
-  const kind = match[2] as 'transitional' | 'non-transitional' | undefined;
-  return { name: match[1]!, ...(kind && { model: `virtio-${kind}` as const }) };
-}
 
 export class Disks {
   constructor(

@@ -1,10 +1,10 @@
 /** What a guest shows and sounds like: `-vnc`, `-spice`, `-display`, `-vga`, video devices, sound cards and their backends. */
 import { peek, type DeviceSketch, type Draft } from './draft';
 import { leaveOut } from './character';
-import { virtioName } from './disks';
 import { NotUnderstood } from './not-understood';
-import { optional, virtioDriver, type Places } from './places';
-import { type Values } from './values';
+import type { Places } from './places';
+import type { Values } from './values';
+import { optional, virtioDriver, virtioName } from './virtio';
 
 type Graphics = DeviceSketch<'graphics'>;
 type Video = DeviceSketch<'videos'>;

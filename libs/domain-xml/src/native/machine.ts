@@ -4,6 +4,7 @@ import { peek, type Draft, type Sketch } from './draft';
 import { NotUnderstood } from './not-understood';
 import { readCpu } from './cpu';
 import { readMachineFlash } from './flash';
+import { addTimer } from './timers';
 import type { NativeOption } from './invocation';
 import { Values } from './values';
 
@@ -202,17 +203,6 @@ function readProcessors(domain: Draft['domain'], values: Values): () => void {
       },
     };
   };
-}
-
-type Timer = NonNullable<NonNullable<Sketch<Domain>['clock']>['timers']>[number];
-
-/** One element a timer, whichever options speak of it. */
-export function addTimer(domain: Draft['domain'], timer: Timer): void {
-  const timers = domain.clock?.timers ?? [];
-  const known = timers.find(({ name }) => name === timer.name);
-  if (known) Object.assign(known, timer);
-  else timers.push(timer);
-  domain.clock = { ...domain.clock, timers };
 }
 
 function readClock(draft: Draft): void {

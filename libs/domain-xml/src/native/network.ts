@@ -1,10 +1,10 @@
 /** Network cards with their backends: `-netdev` and `-device`, `-nic`, `-net`. */
 import { peek, type Attempt, type DeviceSketch, type Draft } from './draft';
-import { virtioName } from './disks';
 import type { NativeOption } from './invocation';
 import { NotUnderstood } from './not-understood';
-import { optional, virtioDriver, type Places } from './places';
+import type { Places } from './places';
 import { Values } from './values';
+import { optional, virtioDriver, virtioName } from './virtio';
 
 type Card = DeviceSketch<'interfaces'>;
 

@@ -6,6 +6,7 @@
 import { peek, type DeviceSketch, type Draft } from './draft';
 import { NotUnderstood } from './not-understood';
 import type { Values } from './values';
+import { optional, threadOf, virtioDriver, virtioName } from './virtio';
 
 type Controller = DeviceSketch<'controllers'>;
 type Kind = NonNullable<Controller['type']>;
@@ -49,15 +50,6 @@ const xhci = (controller: Controller, values: Values): void => {
   if (p2 !== p3) throw new NotUnderstood('p2 and p3 differ');
   if (p2 !== undefined) controller.ports = p2;
 };
-/** `iothread=iothread1`: the numbers are the document's own, and so are the names that it gives them. */
-export function threadOf(values: Values): { iothread?: number } {
-  const name = values.take('iothread');
-  if (name === undefined) return {};
-  const number = /^iothread([1-9]\d*)$/.exec(name)?.[1];
-  if (number === undefined) throw new NotUnderstood(`thread '${name}' has no number`);
-  return { iothread: Number(number) };
-}
-
 const virtioScsi = (controller: Controller, values: Values): void => {
   const driver = {
     ...optional('queues', values.takeNumber('num_queues')),
@@ -78,28 +70,6 @@ const virtioSerial = (controller: Controller, values: Values): void => {
   );
 };
 
-/** The member, where there is a value for it. */
-export const optional = <K extends string, T>(key: K, value: T | undefined): { [P in K]?: T } =>
-  (value === undefined ? {} : { [key]: value }) as { [P in K]?: T };
-
-/** `<driver>` with what all virtio devices share, where the line says any of it. */
-export function virtioDriver(values: Values): { driver?: VirtioOptions } {
-  const driver = {
-    ...optional('iommu', values.takeFlag('iommu_platform')),
-    ...optional('ats', values.takeFlag('ats')),
-    ...optional('packed', values.takeFlag('packed')),
-    ...optional('page_per_vq', values.takeFlag('page-per-vq')),
-  };
-  return Object.keys(driver).length > 0 ? { driver } : {};
-}
-
-interface VirtioOptions {
-  iommu?: boolean;
-  ats?: boolean;
-  packed?: boolean;
-  page_per_vq?: boolean;
-}
-
 const known: Readonly<Record<string, Known>> = {
   'pcie-root-port': { kind: 'pci', model: 'pcie-root-port', isPort: true, read: port },
   ioh3420: { kind: 'pci', model: 'pcie-root-port', isPort: true, read: port },
@@ -117,18 +87,14 @@ const known: Readonly<Record<string, Known>> = {
   'pci-ohci': { kind: 'usb', model: 'pci-ohci' },
   'nec-usb-xhci': { kind: 'usb', model: 'nec-xhci', read: xhci },
   'qemu-xhci': { kind: 'usb', model: 'qemu-xhci', read: xhci },
-  'virtio-scsi-pci': { kind: 'scsi', model: 'virtio-scsi', read: virtioScsi },
-  'virtio-scsi-ccw': { kind: 'scsi', model: 'virtio-scsi', read: virtioScsi },
-  'virtio-scsi-device': { kind: 'scsi', model: 'virtio-scsi', read: virtioScsi },
+  'virtio-scsi': { kind: 'scsi', model: 'virtio-scsi', read: virtioScsi },
   lsi: { kind: 'scsi', model: 'lsilogic' },
   lsi53c895a: { kind: 'scsi', model: 'lsilogic' },
   megasas: { kind: 'scsi', model: 'lsisas1078' },
   mptsas1068: { kind: 'scsi', model: 'lsisas1068' },
   pvscsi: { kind: 'scsi', model: 'vmpvscsi' },
   am53c974: { kind: 'scsi', model: 'am53c974' },
-  'virtio-serial-pci': { kind: 'virtio-serial', read: virtioSerial },
   'virtio-serial': { kind: 'virtio-serial', read: virtioSerial },
-  'virtio-serial-device': { kind: 'virtio-serial', read: virtioSerial },
   ahci: { kind: 'sata' },
   'ich9-ahci': { kind: 'sata' },
   'usb-ccid': { kind: 'ccid' },
@@ -172,7 +138,7 @@ export class Places {
   #read(): void {
     const options = this.draft.open('-device');
     const own = options.flatMap((option) => {
-      const what = known[peek(option, 'driver') ?? ''];
+      const what = known[virtioName(peek(option, 'driver') ?? '').name];
       if (!what) return [];
       const id = peek(option, 'id');
       const index = this.#indexFor(what.kind, id);
@@ -194,7 +160,9 @@ export class Places {
   #controller({ kind, model, read }: Known, index: number, values: Values): () => void {
     const driver = values.take('driver');
     values.take('id');
-    const controller: Controller = { type: kind, index, ...(model !== undefined && { model }) };
+    // An older or newer generation of virtio is a model of its own.
+    const chosen = virtioName(driver ?? '').model ?? model;
+    const controller: Controller = { type: kind, index, ...optional('model', chosen) };
     if (model === 'pcie-root-port' && driver !== undefined) controller.modelElement = { name: driver };
     read?.(controller, values);
     Object.assign(controller, kind === 'ccid' ? this.usb(values) : this.address(values));

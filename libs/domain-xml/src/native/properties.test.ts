@@ -38,7 +38,7 @@ test('any options give a document that can be read again, or a refusal by design
         if (!isVirtError(error, 'CONFIG_UNSUPPORTED')) throw error;
       }
     }),
-    { numRuns: 500 },
+    { numRuns: 100 },
   );
 });
 
@@ -51,5 +51,6 @@ test('any text gives a document or a refusal by design', () => {
         if (!isVirtError(error, 'CONFIG_UNSUPPORTED')) throw error;
       }
     }),
+    { numRuns: 50 },
   );
 });
