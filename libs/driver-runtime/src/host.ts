@@ -57,6 +57,11 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
     return this.record.uuid;
   }
 
+  /** What has lived here since then is known, milliseconds since 1970. */
+  get since(): number {
+    return this.record.since ?? 0;
+  }
+
   /**
    * Every domain that an earlier process kept. The journal may know more than a record: events are written first.
    */

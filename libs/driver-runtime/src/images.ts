@@ -72,7 +72,8 @@ export async function tellStorage(
   if (!actor) {
     const left = host.buried(uuid);
     const { name = '', epoch = 0, revision = 0 } = left ?? {};
-    return { known: left !== undefined, name, epoch, revision, active: false, definition: [], live: [], uses: [] };
+    const nothing = { active: false, definition: [], live: [], uses: [] };
+    return { known: left !== undefined, since: host.since, name, epoch, revision, ...nothing };
   }
   const restores = actor.managedSave && !afresh;
   const definition = restores ? await savedDocument(host, uuid) : actor.config;
@@ -82,6 +83,7 @@ export async function tellStorage(
   const held = Object.entries(disks).map(([target, { claim }]) => ({ claim, target }));
   return {
     known: true,
+    since: host.since,
     ...{ name, epoch, revision, active: actor.active },
     definition: disksOf(definition, 'inactive'),
     live: actor.active ? disksOf(actor.live, 'live') : [],

@@ -59,6 +59,8 @@ export interface Tombstone {
 export interface HostRecord {
   uuid: string;
   lastId: number;
+  /** When this folder began to be the truth about the host, milliseconds since 1970; 0 for one of old. */
+  since?: number | undefined;
   /** `/proc/sys/kernel/random/boot_id` at the last start: autostart is for a new boot only. */
   bootId: string;
 }

@@ -118,7 +118,7 @@ export class Store {
   /** A host whose own record cannot be read gets a new one: its domains matter more than its uuid. */
   loadHost(): HostRecord {
     const known = parseJson(readReplaced(join(this.folder, 'host.json')) ?? '') as HostRecord | undefined;
-    return typeof known?.uuid === 'string' ? known : { uuid: randomUUID(), lastId: 0, bootId: '' };
+    return typeof known?.uuid === 'string' ? known : { uuid: randomUUID(), lastId: 0, bootId: '', since: Date.now() };
   }
 
   saveHost(host: HostRecord): void {

@@ -185,7 +185,7 @@ export class SimulatedHost {
       driverEndpoint(at, driverStorage, async (_request, call) => {
         const { name, epoch, revision, state } = this.get(call);
         const nothing = { definition: [], live: [], uses: [] };
-        return { known: true, name, epoch, revision, active: state === 'running', ...nothing };
+        return { known: true, since: 0, name, epoch, revision, active: state === 'running', ...nothing };
       }),
       driverEndpoint(at, driverGet, async (_request, call) => ({ domain: this.get(call) })),
       driverEndpoint(at, driverStats, async ({ domains }) => ({

@@ -139,7 +139,8 @@ test('what was leased for a start that nobody lived to give is let go when anoth
   rawImage(file('orphan.img'), 'orphan');
   const { uuid } = await stack.define(bus, { host: 'h1', name: 'orphan', devices: disk(file('orphan.img'), 'raw') });
   const look = await callDriver(service, { host: 'h1', driver: 'qemu' }, driverStorage, {}, { domain: uuid });
-  const request = { driver: 'qemu', name: 'orphan', epoch: look.epoch, revision: look.revision, claim: 'lost' };
+  const { epoch, revision, uses } = look;
+  const request = { driver: 'qemu', name: 'orphan', epoch, revision, uses, claim: 'lost' };
   const at = { host: 'h1', driver: 'storage' };
   await callDriver(service, at, storagePrepare, { ...request, disks: look.definition }, { domain: uuid });
   // A crash of the storage service between its answer and the start changes nothing of it.

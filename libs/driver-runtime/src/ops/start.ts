@@ -124,6 +124,7 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
     await guest
       ?.destroy({ graceful: false, reason: 'failed', detail: 'failed' })
       .catch((error: unknown) => actor.log.error({ err: error }, 'a guest that failed to start cannot be ended'));
+    actor.record.disks = undefined; // What was leased for it is let go.
     actor.shutOff({ state: 'shutoff', reason: 'failed' });
     if (actor.record.revision > revision) actor.lifecycle('stopped', 'failed'); // Its life was told of already.
     host.changed();

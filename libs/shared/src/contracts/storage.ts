@@ -81,6 +81,7 @@ export const driverStorage = driverContract({
   }),
   response: z.object({
     known: z.boolean().describe('false: it is not here, and nothing tells that it ever was'),
+    since: z.number().describe('the driver knows all that has lived here since then, milliseconds since 1970'),
     name: z.string(),
     epoch,
     revision,
@@ -95,14 +96,15 @@ export const driverStorage = driverContract({
 
 export const storagePrepare = driverContract({
   operation: 'prepare',
-  request: z.object({ driver: DriverName, name: z.string(), epoch, revision, claim, disks }),
+  request: z.object({ driver: DriverName, name: z.string(), epoch, revision, uses, claim, disks }),
   response: z.object({
     disks: z.array(PreparedDisk),
     leases: z.array(ImageLease).describe('those that are taken now; none when others are in the way'),
     conflicts: z.array(LeaseConflict),
+    released: z.array(z.string()).describe('identities that the domain held before and holds no longer'),
   }),
   timeoutMs: 30_000,
-  doc: 'Find out what disks stand on, and take the leases.',
+  doc: 'Find out what disks stand on, let go what the driver says that it no longer uses, and take the leases.',
 });
 
 const released = z.object({ released: z.array(z.string()).describe('identities that the domain holds no longer') });
@@ -135,7 +137,13 @@ export const storageLeases = driverContract({
   operation: 'leases',
   request: z.object({ domain: Uuid.optional() }),
   response: z.object({
-    holders: z.array(LeaseHolder.extend({ revision, leases: z.array(ImageLease) })),
+    holders: z.array(
+      LeaseHolder.extend({
+        revision,
+        taken: z.number().describe('milliseconds since 1970'),
+        leases: z.array(ImageLease),
+      }),
+    ),
   }),
   timeoutMs: 5_000,
   doc: 'Every lease of this host, or of one domain, by claim.',

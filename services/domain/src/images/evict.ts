@@ -20,11 +20,12 @@ export async function isFree(fleet: Fleet, { lease, holder }: LeaseConflict, cal
   const storage = { host, driver: 'storage' };
   try {
     const { holders } = await callDriver(fleet.bus, storage, storageLeases, { domain }, context);
-    const claims = holders
-      .filter(({ leases }) => leases.some(({ identity }) => identity === lease.identity))
-      .map(({ claim }) => claim);
+    const held = holders.filter(({ leases }) => leases.some(({ identity }) => identity === lease.identity));
+    const claims = held.map(({ claim }) => claim);
     const said = await callDriver(fleet.bus, { host, driver }, driverStorage, { revoke: claims }, context);
-    if (!said.known || said.epoch < epoch || said.uses.some(({ claim }) => claims.includes(claim))) return false;
+    // A driver that was there all the time, and knows nothing of the domain, never brought it to life.
+    const tells = said.known ? said.epoch >= epoch : held.every(({ taken }) => said.since < taken);
+    if (!tells || said.uses.some(({ claim }) => claims.includes(claim))) return false;
     const { released } = await callDriver(fleet.bus, storage, storageRelease, { claims }, context);
     await fleet.leases.drop(domain, [...new Set([...released, lease.identity])]);
     return true;

@@ -60,11 +60,12 @@ export async function withImages<T extends { domain: DomainSummary }>(
     if (disks.length === 0) return send(undefined);
     // A claim that was revoked stays so: each attempt has one of its own.
     const holder: LeaseHolder = { ...pick(subject), claim: attempt === 1 ? call.id : `${call.id}.${attempt}` };
-    const prepared = await prepare(fleet, holder, look.revision, disks, call);
+    const prepared = await prepare(fleet, holder, look, disks, call);
     try {
       const answer = await send(prepared);
       // The first answer of a command that was done before: nothing was opened now.
       if (answer.domain.revision <= look.revision) await release(fleet, holder);
+      else await releaseKept(fleet, holder, look);
       return answer;
     } catch (error) {
       if (isCertain(error)) await release(fleet, holder);
@@ -83,16 +84,17 @@ function hasMedium(xml: string): boolean {
 async function prepare(
   fleet: Fleet,
   holder: LeaseHolder,
-  revision: number,
+  { revision, uses }: Look,
   disks: string[],
   call: Call,
 ): Promise<Prepared> {
   const { domain: uuid, host, driver, name, epoch, claim } = holder;
-  const request = { driver, name, epoch, revision, claim, disks };
+  const request = { driver, name, epoch, revision, uses, claim, disks };
   const evicted = new Set<string>();
   for (;;) {
     const context: CallContext = { ...onBehalf(call, { uuid }), epoch };
     const found = await callDriver(fleet.bus, { host, driver: 'storage' }, storagePrepare, request, context);
+    await fleet.leases.drop(uuid, found.released);
     const taken = found.conflicts.length === 0;
     const conflicts = taken ? await takeForFleet(fleet, holder, found) : found.conflicts;
     if (conflicts.length === 0) return { epoch, revision, claim, disks: found.disks };
@@ -123,6 +125,12 @@ async function takeForFleet(
 
 function inUse({ lease: { path }, holder }: LeaseConflict): VirtError {
   return new VirtError('IMAGE_IN_USE', { path, users: [`domain '${holder.name}' on host '${holder.host}'`] });
+}
+
+/** What the driver kept for a start by itself: the start that has just been done goes without it. */
+async function releaseKept(fleet: Fleet, holder: LeaseHolder, { active, uses }: Look): Promise<void> {
+  const kept = active ? [] : uses.filter(({ claim, target }) => target !== undefined && claim !== holder.claim);
+  for (const claim of new Set(kept.map(({ claim: one }) => one))) await release(fleet, { ...holder, claim });
 }
 
 /** What was leased for a command is not used. What cannot be let go now is when the domain's driver tells of it. */

@@ -57,7 +57,7 @@ export class Settler {
   async restore(hosts: readonly string[]): Promise<void> {
     await inParallel(hosts, async (host) => {
       try {
-        for (const { leases, ...holder } of await this.heldAt(host)) {
+        for (const { leases, revision: _revision, taken: _taken, ...holder } of await this.heldAt(host)) {
           for (const { lease, holder: other } of await this.leases.take(holder, leases)) {
             this.log.error({ path: lease.path, domains: [holder.name, other.name] }, 'two domains hold one image');
           }
@@ -91,6 +91,7 @@ export class Settler {
     const context = { domain: uuid };
     const {
       known,
+      since: _since,
       active: _active,
       ...said
     } = await callDriver(this.bus, { host, driver }, driverStorage, {}, context);

@@ -46,16 +46,17 @@ export class Preparation {
 
   private async prepare(
     domain: string,
-    { disks, claim, ...of }: Request<typeof storagePrepare>,
+    { disks, claim, uses, ...of }: Request<typeof storagePrepare>,
   ): Promise<Answer<typeof storagePrepare>> {
     const resolved = await Promise.all(disks.map((xml) => this.resolver.disk(xml)));
     const leases = leasesOf(resolved);
+    const { name, epoch, revision } = of;
+    const released = this.leases.settle(domain, { epoch, revision, uses });
     const conflicts = this.leases.take({ ...of, domain, id: claim, leases });
     const prepared = resolved.map(({ target, chain }): PreparedDisk => ({ target, ...(chain ? { chain } : {}) }));
-    if (conflicts.length > 0) return { disks: prepared, leases: [], conflicts };
-    const { name, epoch, revision } = of;
+    if (conflicts.length > 0) return { disks: prepared, leases: [], conflicts, released };
     this.chains.prepared({ domain, name, epoch, revision }, prepared);
-    return { disks: prepared, leases, conflicts };
+    return { disks: prepared, leases, conflicts, released };
   }
 
   private settle(

@@ -9,6 +9,7 @@
  */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { VirtError, type ImageLease, type LeaseConflict, type LeaseHolder } from '@virtbus/shared';
 import { dropReplaced, makeFolder, readReplaced, replaceFile } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
@@ -18,6 +19,8 @@ export interface Claim {
   id: string;
   /** Of the domain when it was taken. */
   revision: number;
+  /** When, milliseconds since 1970. */
+  taken: number;
   leases: ImageLease[];
 }
 
@@ -36,7 +39,7 @@ export interface Use {
   target?: string | undefined;
 }
 
-export interface Taking extends Claim {
+export interface Taking extends Omit<Claim, 'taken'> {
   domain: string;
   name: string;
   driver: string;
@@ -79,7 +82,7 @@ export class LeaseBook {
     const conflicts = claim.leases.flatMap((lease) => this.against(domain, lease));
     if (conflicts.length > 0 || claim.leases.length === 0) return conflicts;
     const others = known?.epoch === epoch ? known.claims.filter(({ id }) => id !== claim.id) : [];
-    this.keep({ version: 1, domain, name, driver, epoch, claims: [...others, claim] });
+    this.keep({ version: 1, domain, name, driver, epoch, claims: [...others, { ...claim, taken: Date.now() }] });
     return [];
   }
 
@@ -125,10 +128,10 @@ export class LeaseBook {
   }
 
   /** Every claim, or those of one domain, with all that it holds. */
-  all(domain?: string): (LeaseHolder & { revision: number; leases: ImageLease[] })[] {
+  all(domain?: string): (LeaseHolder & Omit<Claim, 'id'>)[] {
     const records = domain === undefined ? [...this.domains.values()] : [this.domains.get(domain)];
     return records.flatMap((record) =>
-      (record?.claims ?? []).map(({ id, revision, leases }) => ({ ...this.holder(record!, id), revision, leases })),
+      (record?.claims ?? []).map(({ id, ...claim }) => ({ ...this.holder(record!, id), ...claim })),
     );
   }
 
@@ -150,6 +153,7 @@ export class LeaseBook {
     if (!known) return [];
     const before = identitiesOf(known);
     const claims = to(known.claims).filter(({ leases }) => leases.length > 0);
+    if (isDeepStrictEqual(claims, known.claims)) return [];
     const after = { ...known, claims };
     this.keep(after);
     const still = identitiesOf(after);
