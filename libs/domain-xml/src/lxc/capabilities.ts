@@ -6,7 +6,7 @@ export const interfaceTypes: readonly string[] = ['bridge', 'ethernet', 'direct'
 export const hostdevTypes: readonly string[] = ['storage', 'misc', 'net'];
 
 /** libvirt's `domcapabilities` of containers; the same shape as of QEMU's guests where they have something in common. */
-export interface LxcDomainCapabilities {
+interface LxcDomainCapabilities {
   readonly path: string;
   readonly domain: 'lxc';
   readonly arch: string;

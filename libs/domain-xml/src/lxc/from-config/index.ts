@@ -9,7 +9,7 @@ import { readNetwork } from './network';
 import { readGuest, readSecurity } from './guest';
 import { Reading } from './reading';
 
-export interface FromLxcOptions extends PrepareOptions {
+interface FromLxcOptions extends PrepareOptions {
   /** Shown as `<emulator>`. */
   readonly emulator: string;
 }

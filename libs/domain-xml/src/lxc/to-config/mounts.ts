@@ -46,8 +46,8 @@ function writeRoot(lines: ConfigLines, root: Filesystem, mapped: boolean): void 
   if (options.length > 0) lines.set('lxc.rootfs.options', options.join(','));
 }
 
-/** One mount below the root. Also what a driver performs by itself when a file system is plugged. */
-export function writeMount(lines: ConfigLines, filesystem: Filesystem, facts: LxcFacts): void {
+/** One mount below the root. */
+function writeMount(lines: ConfigLines, filesystem: Filesystem, facts: LxcFacts): void {
   const where = whereOf(filesystem);
   const target = filesystem.target?.dir ?? refuse('<filesystem> has no <target dir>', where);
   const access = filesystem.readonly ? ['ro'] : [];
