@@ -1,0 +1,90 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ImageLease, LeaseMode } from '@virtbus/shared';
+import { createLog } from '@virtbus/shared/log';
+import { LeaseBook, type Taking } from './book';
+
+const log = createLog({ service: 'test', level: 'silent' });
+const uuid = (n: number): string => `00000000-0000-4000-8000-00000000000${n}`;
+
+let folder: string;
+beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'vb-leases-'))));
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const open = (): LeaseBook => new LeaseBook('h1', folder, log);
+const image = (identity: string, mode: LeaseMode = 'exclusive', target = 'vda'): ImageLease => ({
+  ...{ identity, mode, target, path: `/${identity}`, fleet: false },
+});
+const taking = (n: number, id: string, leases: ImageLease[], more: Partial<Taking> = {}): Taking => ({
+  ...{ domain: uuid(n), name: `d${n}`, driver: 'qemu', epoch: 1, revision: 5, id, leases },
+  ...more,
+});
+
+describe('the book of leases', () => {
+  test.each<[LeaseMode, LeaseMode, number]>([
+    ['exclusive', 'exclusive', 1],
+    ['exclusive', 'shared', 1],
+    ['shared', 'exclusive', 1],
+    ['shared', 'shared', 0],
+  ])('after %s, %s meets %i in the way', (first, second, conflicts) => {
+    const book = open();
+    expect(book.take(taking(1, 'a', [image('x', first)]))).toEqual([]);
+    const met = book.take(taking(2, 'b', [image('y'), image('x', second)]));
+    expect(met.map(({ holder }) => holder.claim)).toEqual(conflicts ? ['a'] : []);
+    // All or nothing.
+    expect(book.of('y')).toHaveLength(conflicts ? 0 : 1);
+  });
+
+  test('is the same after a restart, and a file that cannot be read is left as it is', () => {
+    open().take(taking(1, 'a', [image('x')]));
+    writeFileSync(join(folder, `${uuid(2)}.json`), '{');
+    const book = open();
+    expect(book.of('x')).toMatchObject([{ domain: uuid(1), host: 'h1', claim: 'a' }]);
+    expect(book.take(taking(3, 'c', [image('x')]))).toHaveLength(1);
+  });
+
+  test('lets an image go when every command that took it has let go', () => {
+    const book = open();
+    book.take(taking(1, 'a', [image('x'), image('y')]));
+    book.take(taking(1, 'b', [image('x')]));
+    expect(book.release(uuid(1), ['b'])).toEqual([]);
+    expect(book.release(uuid(1), ['a', 'unknown']).sort()).toEqual(['x', 'y']);
+    expect(book.all()).toEqual([]);
+  });
+
+  test('two disks of one domain do not share what one of them writes', () => {
+    const book = open();
+    book.take(taking(1, 'a', [image('x', 'exclusive', 'vda')]));
+    expect(book.take(taking(1, 'b', [image('x', 'exclusive', 'vdb')]))).toHaveLength(1);
+    expect(book.take(taking(1, 'c', [image('x', 'exclusive', 'vda')]))).toEqual([]);
+  });
+
+  test('believes the driver only about what it can know', () => {
+    const book = open();
+    book.take(taking(1, 'old', [image('x'), image('z', 'exclusive', 'vdb')], { revision: 3 }));
+    book.take(taking(1, 'coming', [image('y', 'exclusive', 'vdc')], { revision: 5 }));
+    const uses = [{ claim: 'old', target: 'vdb' }];
+    expect(book.settle(uuid(1), { epoch: 1, revision: 3, uses: [] })).toEqual([]);
+    expect(book.settle(uuid(1), { epoch: 0, revision: 9, uses: [] })).toEqual([]);
+    expect(book.settle(uuid(1), { epoch: 1, revision: 5, uses })).toEqual(['x']);
+    expect(book.settle(uuid(1), { epoch: 1, revision: 6, uses: [] }).sort()).toEqual(['y', 'z']);
+  });
+
+  test('a higher epoch takes over, a lower one is refused', () => {
+    const book = open();
+    book.take(taking(1, 'a', [image('x'), image('y')], { epoch: 2 }));
+    expect(() => book.take(taking(1, 'b', [image('x')], { epoch: 1 }))).toThrow('epoch 2');
+    book.take(taking(1, 'c', [image('x')], { epoch: 3 }));
+    expect(book.of('y')).toEqual([]);
+  });
+
+  test('nobody takes an image that is being changed', () => {
+    const book = open();
+    const bar = book.bar('x', '/x', 'resized');
+    expect(() => book.take(taking(1, 'a', [image('x')]))).toThrow('/x is in use: it is being resized');
+    expect(() => book.bar('x', '/x', 'deleted')).toThrow('it is being resized');
+    bar[Symbol.dispose]();
+    expect(book.take(taking(1, 'a', [image('x')]))).toEqual([]);
+  });
+});
