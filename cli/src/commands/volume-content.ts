@@ -77,6 +77,7 @@ export const volUpload = command({
   about: 'The volume has its old content until all has come, and the new one after.',
   args: { volume, file: argument('file here', 'file') },
   options: { ...range, ...inPool },
+  gives: 'uploadVolume',
   examples: [example('vol-upload web1.qcow2 ./debian.qcow2 --pool default --sparse', 'over the bus')],
   async run({ args, options, session, out }) {
     const ref = refOf(args.volume, options);
@@ -93,6 +94,7 @@ export const volDownload = command({
   summary: 'Fetch the content of a volume into a file here',
   args: { volume, file: argument('file here', 'file') },
   options: { ...range, ...inPool },
+  gives: 'downloadVolume',
   examples: [example('vol-download web1.qcow2 ./web1.qcow2 --pool default --sparse', 'over the bus')],
   async run({ args, options, session, out }) {
     const ref = refOf(args.volume, options);
