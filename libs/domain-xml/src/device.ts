@@ -11,7 +11,7 @@ import type { Domain } from './elements/domain';
 import { insertDisk } from './passes/controllers';
 import { copyModel, type Element } from './schema';
 import { formatElement } from './schema/format';
-import { parseElement } from './schema/parse';
+import { parseElement, type Warning } from './schema/parse';
 import { readXml } from './xml/reader';
 
 /** Families that a guest can have many of, and those it has one of. */
@@ -40,8 +40,11 @@ const families = new Map<string, Family>(
 );
 const listOfElement = new Map([...families].map(([list, { element }]) => [element.name, list]));
 
-/** Reads one device element. Throws XML_ERROR for an element that is no device. */
-export function parseDevice(xml: string): Device {
+/**
+ * Reads one device element. Throws XML_ERROR for an element that is no device.
+ * @param ignored gets what nobody knows and what has no effect; without it that is refused
+ */
+export function parseDevice(xml: string, ignored?: Warning[]): Device {
   const root = readXml(xml);
   const list = listOfElement.get(root.name);
   if (list === undefined) {
@@ -52,7 +55,11 @@ export function parseDevice(xml: string): Device {
       line: root.line,
     });
   }
-  const { model } = parseElement(families.get(list)!.element, root, { mode: 'inactive', unknown: 'refuse' });
+  const { model, warnings } = parseElement(families.get(list)!.element, root, {
+    mode: 'inactive',
+    unknown: ignored ? 'warn' : 'refuse',
+  });
+  ignored?.push(...warnings);
   return { list, value: model } as unknown as Device;
 }
 

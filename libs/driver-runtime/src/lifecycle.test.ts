@@ -473,6 +473,14 @@ test('what nobody knows in a document is warned of by line, in the answer and in
   expect(one.told().at(-1)).toMatch(/^warning.ignored/);
 });
 
+test('what nobody knows in a device is warned of in an event, and is not kept', async () => {
+  await one.define();
+  const rng = "<rng model='virtio'><backend model='random'>/dev/random</backend><wheel/></rng>";
+  await one.call('attach-device', { xml: rng, affect: 'config' }, { id: 'c-rng' });
+  expect(one.told(1)).toEqual(['config.device c-rng', 'warning.ignored c-rng']);
+  expect(one.host.find(uuid)?.config?.devices.rngs).toHaveLength(1);
+});
+
 test('a document that names no uuid is of the domain that the call is about', async () => {
   await one.call('define', { xml: xml().replace(/<uuid>.*<\/uuid>/, ''), epoch: 1 });
   expect(one.host.find(uuid)?.config?.uuid).toBe(uuid);

@@ -5,8 +5,10 @@ import {
   parseDevice,
   removeDevice,
   replaceDevice,
+  warningText,
   type Device,
   type Domain,
+  type Warning,
 } from '@virtbus/domain-xml';
 import { attachDevice, detachDevice, updateDevice, type Affect } from '@virtbus/shared';
 import { facet, type Facets } from '../driver';
@@ -26,7 +28,8 @@ const onConfig: Record<How, (domain: Domain, device: Device) => Domain> = {
 async function apply(how: How, { xml, affect }: { xml: string; affect: Affect }, context: Context) {
   const { host, actor, call, prepared } = context;
   const sides = affected(actor, affect);
-  const device = parseDevice(xml);
+  const ignored: Warning[] = [];
+  const device = parseDevice(xml, ignored);
   // The new definition is made and checked first: when it is refused, the guest has not been touched.
   const config = sides.includes('config')
     ? host.implementation.prepare(onConfig[how](actor.config!, device), { before: actor.config }).domain
@@ -44,6 +47,7 @@ async function apply(how: How, { xml, affect }: { xml: string; affect: Affect },
     actor.setConfig(config);
     actor.emit({ class: 'config', type: 'device', data: { change: how } });
   }
+  actor.warnIgnored(ignored.map(warningText));
   return { domain: actor.summary(), ...(now ? { device: formatDevice(now) } : {}) };
 }
 

@@ -1,6 +1,6 @@
 /** Saving a guest's memory to a file and ending it. */
 import { existsSync, rmSync } from 'node:fs';
-import { parseDomain } from '@virtbus/domain-xml';
+import { parseDomain, warningText } from '@virtbus/domain-xml';
 import {
   abortJob,
   getJob,
@@ -61,11 +61,11 @@ async function saveTo(
   const facility = facet(host.implementation, 'save');
   const guest = guestOf(actor);
   const wasRunning = actor.record.state === 'running';
-  const domain = how.xml
-    ? parseDomain(how.xml, { mode: 'inactive', unknown: 'refuse' }).domain
-    : (actor.live ?? actor.document);
+  const given = how.xml ? parseDomain(how.xml, { mode: 'inactive', unknown: 'warn' }) : undefined;
+  const domain = given?.domain ?? actor.live ?? actor.document;
   if (domain.uuid !== actor.uuid)
     throw new VirtError('INVALID_ARG', { detail: 'the document given is of another domain' });
+  actor.warnIgnored((given?.warnings ?? []).map(warningText));
   const abort = new AbortController();
   const signal = AbortSignal.any([call.signal, abort.signal]);
   const existed = existsSync(path);
