@@ -12,7 +12,7 @@ import { atMostTimes, type Row } from '../measure/row';
 
 const lengths = [1, 10, 50];
 /** Runs before the first that counts. */
-const warmUp = 20;
+const warmUp = 300;
 
 /** Rows of the benchmark `name`. */
 export async function resolveChains(bench: Bench, name: string): Promise<Row[]> {

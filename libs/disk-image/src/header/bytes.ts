@@ -4,7 +4,7 @@ import type { ImageReader } from '../reader';
 import type { HeaderBytes } from './types';
 
 /** Enough for the header, extensions and names that programs really write. */
-const windowLength = 4096;
+const windowLength = 2048;
 /** No field of any header is longer. */
 const longestField = 65536;
 /** QEMU's and libvirt's longest name of a file. */

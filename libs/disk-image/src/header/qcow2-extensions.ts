@@ -14,8 +14,6 @@ export interface Extensions {
   readonly backingFormat?: string;
   readonly dataFile?: string;
   readonly encryptionHeader: boolean;
-  /** Where the next extension could be written: at the end magic. */
-  readonly end: number;
 }
 
 /** One extension and where it stands: `at` is its magic, `next` the magic after it. */
@@ -31,35 +29,42 @@ export function extensionLimit({ backingOffset, clusterBits }: Qcow2Header): num
   return backingOffset === 0n ? 1 << clusterBits : Number(backingOffset);
 }
 
+/** Bytes that are asked for at once: all extensions of an ordinary header. */
+const blockLength = 1024;
+
 /** Every extension in its order; the last one is the end, when there is one. */
-export async function* walkExtensions(header: Qcow2Header, bytes: HeaderBytes): AsyncGenerator<ExtensionAt> {
+export async function findExtensions(header: Qcow2Header, bytes: HeaderBytes): Promise<ExtensionAt[]> {
   const limit = extensionLimit(header);
+  const found: ExtensionAt[] = [];
+  let block: Buffer = Buffer.alloc(0);
+  let blockAt = 0;
   for (let at = header.headerLength; at < limit;) {
-    const head = await bytes.upTo(at, 8);
+    if (at + 8 > blockAt + block.length) {
+      block = await bytes.upTo(at, blockLength);
+      blockAt = at;
+    }
+    const head = block.subarray(at - blockAt, at - blockAt + 8);
     // A file may end within its first cluster; what is not there reads as zeros.
     const magic = head.length < 4 ? extension.end : head.readUInt32BE(0);
     const length = head.length < 8 ? 0 : head.readUInt32BE(4);
     if (length > limit - at - 8) bytes.refuse(`the header extension at byte ${at} is too large`);
-    if (magic === extension.end) {
-      yield { magic, at, length: 0, next: at };
-      return;
-    }
-    const next = at + 8 + Math.ceil(length / 8) * 8;
-    yield { magic, at, length, next };
+    const isEnd = magic === extension.end;
+    const next = isEnd ? at : at + 8 + Math.ceil(length / 8) * 8;
+    found.push({ magic, at, length: isEnd ? 0 : length, next });
+    if (isEnd) break;
     at = next;
   }
+  return found;
 }
 
 export async function readExtensions(header: Qcow2Header, bytes: HeaderBytes): Promise<Extensions> {
   const found: { backingFormat?: string; dataFile?: string } = {};
   let encryptionHeader = false;
-  let end = header.headerLength;
   const text = async ({ at, length }: ExtensionAt, longest: number, what: string): Promise<string> => {
     if (length > longest) bytes.refuse(`${what} is ${length} bytes long, more than ${longest}`);
     return nameOf(await bytes.take(at + 8, length, what), what, bytes);
   };
-  for await (const one of walkExtensions(header, bytes)) {
-    end = one.at;
+  for (const one of await findExtensions(header, bytes)) {
     if (one.magic === extension.backingFormat) {
       found.backingFormat = await text(one, longestFormat, 'the backing format');
     } else if (one.magic === extension.dataFile && (header.incompatible & dataFileFeature) !== 0n) {
@@ -69,7 +74,6 @@ export async function readExtensions(header: Qcow2Header, bytes: HeaderBytes): P
       if (header.crypt !== 2 || one.length !== 16) bytes.refuse('its encryption header belongs to no encryption');
       encryptionHeader = true;
     }
-    if (one.magic !== extension.end) end = one.next;
   }
-  return { ...found, encryptionHeader, end };
+  return { ...found, encryptionHeader };
 }

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { BigIntStats } from 'node:fs';
 import type { ImageIdentity, Location } from '@virtbus/shared';
 import { formatLocation } from '../location/format';
-import { isShared, type Mount } from './mounts';
+import { isBelow, isShared, type Mount } from './mounts';
 
 /** `major:minor` of a device number, as Linux packs it. */
 export function deviceNumber(dev: bigint): string {
@@ -32,8 +32,6 @@ export async function fileIdentity(
   return { kind: 'file', machine, dev: deviceNumber(stats.dev), ino: String(stats.ino) };
 }
 
-const isBelow = (path: string, folder: string): boolean =>
-  path.startsWith(folder.endsWith('/') ? folder : `${folder}/`);
 const join = (...parts: string[]): string => `/${parts.join('/').split('/').filter(Boolean).join('/')}`;
 
 /** A block device by its world-wide name where the kernel knows one, so that a shared LUN is one image from every machine. */

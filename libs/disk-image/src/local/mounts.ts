@@ -1,5 +1,4 @@
 /** The file systems of this machine, from /proc/self/mountinfo: which are the kernel's, which are seen from other machines too. */
-import { readFile } from 'node:fs/promises';
 
 export interface Mount {
   /** What is mounted: a device, `server:/export`, … */
@@ -61,10 +60,22 @@ export const isKernels = ({ type }: Mount): boolean => kernelTypes.has(type);
 /** Mounts by device number (`major:minor`), the latest first. */
 export type Mounts = ReadonlyMap<string, readonly Mount[]>;
 
-/** The mounts as they are now. */
-export async function readMounts(): Promise<Mounts> {
-  return parseMounts(await readFile('/proc/self/mountinfo', 'utf8'));
+/** What lies there is asked of somebody who may not answer. */
+export const mayHang = (mount: Mount): boolean =>
+  isShared(mount) || mount.type.startsWith('fuse') || mount.type === 'autofs';
+
+/** The mount in which a path without symbolic links lies: the one with the longest mount point. */
+export function mountOf(mounts: Mounts, path: string): Mount | undefined {
+  let found: Mount | undefined;
+  for (const mount of [...mounts.values()].flat()) {
+    if (isBelow(path, mount.point) && (!found || mount.point.length > found.point.length)) found = mount;
+  }
+  return found;
 }
+
+/** Whether a path is the folder or lies in it. */
+export const isBelow = (path: string, folder: string): boolean =>
+  path === folder || path.startsWith(folder.endsWith('/') ? folder : `${folder}/`);
 
 /** Source: proc(5), /proc/pid/mountinfo. Spaces and the like stand there as `\040`. */
 export function parseMounts(text: string): Mounts {

@@ -4,14 +4,16 @@
  * Opening can do harm (a watchdog device starts, a fifo waits for ever), so a file is looked at first, opened without blocking, and
  * looked at again. Nothing in the kernel's file systems is an image. What only a header names must be a regular file.
  */
-import { constants, type BigIntStats } from 'node:fs';
-import { open, readlink, stat, type FileHandle } from 'node:fs/promises';
+import type { BigIntStats } from 'node:fs';
+import { readFile, readlink } from 'node:fs/promises';
 import { VirtError } from '@virtbus/shared';
 import type { OpenImage } from '../chain/types';
 import type { OpenedImage } from '../reader';
 import { accessFailure } from './access-failure';
 import { deviceIdentity, deviceNumber, fileIdentity } from './identity';
-import { isKernels, readMounts, type Mount, type Mounts } from './mounts';
+import type { FileAccess } from './file-access';
+import { MountTable } from './mount-table';
+import { isKernels, type Mount } from './mounts';
 import { readExactly } from './read-exactly';
 
 export interface LocalImagesOptions {
@@ -23,22 +25,22 @@ export interface LocalImagesOptions {
 
 /** Opens files and devices of this machine for one look at them; undefined for places elsewhere. */
 export function localImages({ machine, mayName = () => false }: LocalImagesOptions): OpenImage {
-  let mounts: Promise<Mounts> | undefined;
+  let table: MountTable | undefined;
   return async (location, trust) => {
     if (location.type !== 'file' && location.type !== 'block' && location.type !== 'dir') return undefined;
     const { path } = location;
-    const seen = await looked(path);
-    mounts ??= readMounts();
-    const here = (await mounts).get(deviceNumber(seen.dev)) ?? [];
-    mustBeAnImage(path, seen, here);
+    const mountTable = (table ??= new MountTable());
+    const { seen, access } = await attempted(path, () => mountTable.look(path));
+    const mounts = mountTable.of(deviceNumber(seen.dev));
+    mustBeAnImage(path, seen, mounts);
     if (trust === 'named' && !seen.isFile() && !mayName(path)) {
       refuse(
         path,
         `the header of an image names it, and it is a ${kindOf(seen)}; only the domain's document may do that`,
       );
     }
-    if (seen.isDirectory()) return folder(machine, path, seen, here);
-    return openedImage(machine, path, seen, here);
+    if (seen.isDirectory()) return folder(machine, path, seen, mounts);
+    return openedImage({ machine, path, seen, mounts }, access);
   };
 }
 
@@ -75,15 +77,17 @@ const folder = async (
   close: () => Promise.resolve(),
 });
 
-async function openedImage(
-  machine: string,
-  path: string,
-  seen: BigIntStats,
-  mounts: readonly Mount[],
-): Promise<OpenedImage> {
-  const file = await opened(path);
+interface Seen {
+  readonly machine: string;
+  readonly path: string;
+  readonly seen: BigIntStats;
+  readonly mounts: readonly Mount[];
+}
+
+async function openedImage({ machine, path, seen, mounts }: Seen, access: FileAccess): Promise<OpenedImage> {
+  const file = await attempted(path, () => access.open(path));
   try {
-    const stats = await file.stat({ bigint: true });
+    const stats = await file.stat();
     if (stats.ino !== seen.ino || stats.dev !== seen.dev) refuse(path, 'it was replaced while it was opened');
     const isBlock = stats.isBlockDevice();
     return {
@@ -93,7 +97,7 @@ async function openedImage(
         ? await deviceIdentity(machine, stats)
         : await fileIdentity(machine, stats, mounts, () => readlink(`/proc/self/fd/${file.fd}`)),
       read: (offset, length) => readExactly(file, path, offset, length),
-      close: () => file.close(),
+      close: async () => file.close(),
     };
   } catch (error) {
     await file.close();
@@ -101,17 +105,9 @@ async function openedImage(
   }
 }
 
-async function opened(path: string): Promise<FileHandle> {
+async function attempted<T>(path: string, call: () => T | Promise<T>): Promise<T> {
   try {
-    return await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-  } catch (cause) {
-    return accessFailure(`Cannot access storage file '${path}'`, cause);
-  }
-}
-
-async function looked(path: string): Promise<BigIntStats> {
-  try {
-    return await stat(path, { bigint: true });
+    return await call();
   } catch (cause) {
     return accessFailure(`Cannot access storage file '${path}'`, cause);
   }
@@ -119,10 +115,5 @@ async function looked(path: string): Promise<BigIntStats> {
 
 /** The kernel tells the length of a block device in sectors. */
 async function lengthOfDevice(stats: BigIntStats): Promise<number> {
-  const file = await open(`/sys/dev/block/${deviceNumber(stats.rdev)}/size`);
-  try {
-    return Number((await file.readFile('utf8')).trim()) * 512;
-  } finally {
-    await file.close();
-  }
+  return Number((await readFile(`/sys/dev/block/${deviceNumber(stats.rdev)}/size`, 'utf8')).trim()) * 512;
 }

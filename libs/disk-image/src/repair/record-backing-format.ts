@@ -13,7 +13,7 @@
 import { VirtError, type ImageFormat } from '@virtbus/shared';
 import { headerBytes } from '../header/bytes';
 import { readFixedHeader, qcow2 } from '../header/qcow2';
-import { extension, walkExtensions, type ExtensionAt } from '../header/qcow2-extensions';
+import { extension, findExtensions } from '../header/qcow2-extensions';
 import type { ImageReader } from '../reader';
 
 export interface HeaderWrite {
@@ -55,8 +55,7 @@ export async function planBackingFormat(
   }
   const header = await readFixedHeader(bytes);
   const cluster = 1 << header.clusterBits;
-  let end: ExtensionAt | undefined;
-  for await (const one of walkExtensions(header, bytes)) if (one.magic === extension.end) end = one;
+  const end = (await findExtensions(header, bytes)).find(({ magic }) => magic === extension.end);
   const nameAt = Number(header.backingOffset);
   const added = extensionOf(text);
   // An end that only the name's offset marks would be none once the name has moved.

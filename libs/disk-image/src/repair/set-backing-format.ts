@@ -3,7 +3,6 @@ import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { VirtError, type ImageFormat } from '@virtbus/shared';
 import { accessFailure } from '../local/access-failure';
-import { readExactly } from '../local/read-exactly';
 import { planBackingFormat } from './record-backing-format';
 
 /**
@@ -23,7 +22,10 @@ export async function setBackingFormat(path: string, format: ImageFormat): Promi
     }
     const reader = {
       size: stats.size,
-      read: (offset: number, length: number) => readExactly(file, path, offset, length),
+      read: async (offset: number, length: number) => {
+        const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, offset);
+        return buffer.subarray(0, bytesRead);
+      },
     };
     for (const { offset, bytes } of await planBackingFormat(reader, path, format)) {
       await file.write(bytes, 0, bytes.length, offset);
