@@ -121,6 +121,15 @@ describe('a qcow2 header', () => {
   });
 });
 
+test('a vmdk descriptor whose backing name QEMU would find and we would not is refused', async () => {
+  const image = Buffer.alloc(65536);
+  image.write('KDMV\x01', 0, 'latin1');
+  image.write('# Disk DescriptorFile\nparentFileNameHint="base.vmdk"\n', 512);
+  expect((await read(image, 'vmdk')).backing).toEqual({ string: 'base.vmdk' });
+  image.write('?', image.indexOf('="base'));
+  await expect(read(image, 'vmdk')).rejects.toMatchObject({ code: 'IMAGE_INVALID' });
+});
+
 describe('what is declared', () => {
   test.each(['qcow2', 'qcow', 'qed', 'vmdk', 'cow', 'vdi', 'vpc'] as const)('%s has to be that', async (format) => {
     await expect(read(Buffer.alloc(65536), format)).rejects.toMatchObject({ code: 'IMAGE_INVALID' });

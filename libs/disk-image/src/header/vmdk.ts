@@ -16,7 +16,10 @@ export const vmdk: FormatReader = {
     const descriptor = (await bytes.upTo(descriptorAt, descriptorLength)).toString('latin1');
     const text = descriptor.slice(0, terminated(descriptor.indexOf('\0'), descriptor.length));
     const hint = /parentFileNameHint="([^"]*)"/.exec(text)?.[1];
-    if (hint === undefined && text.includes('parentFileNameHint="')) bytes.refuse('the backing file name has no end');
+    // QEMU skips two characters, whichever they are, and would find a name where we do not.
+    if (text.search('parentFileNameHint') !== text.search(/parentFileNameHint="[^"]*"/)) {
+      bytes.refuse('the backing file name is malformed');
+    }
     if (hint !== undefined && hint.length > 1023) bytes.refuse(`the backing file name is ${hint.length} bytes long`);
     return {
       format: 'vmdk',
