@@ -9,7 +9,7 @@
  * Sources: cgroups(7), cgroup-v2 and cgroup-v1 documents of the kernel, proc(5) on mountinfo.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { CgroupController, LxcCgroups } from '@virtbus/domain-xml';
 
 const controllers: readonly CgroupController[] = [
@@ -73,7 +73,9 @@ export class HostCgroups {
     for (const { mount, base } of this.hierarchies) {
       const probe = join(mount, base, root, `probe-${process.pid}`);
       try {
-        mkdirSync(probe, { recursive: true });
+        // One after the other: a recursive mkdir of Node never ends on a file system that makes nothing.
+        if (!existsSync(dirname(probe))) mkdirSync(dirname(probe));
+        mkdirSync(probe);
         rmdirSync(probe);
       } catch (error) {
         return `cannot make a cgroup below ${join(mount, base)}: ${(error as Error).message}`;

@@ -25,7 +25,7 @@ import {
   type ReasonOf,
 } from '@virtbus/shared';
 import type { Log } from '@virtbus/shared/log';
-import type { ContainerCgroup } from './cgroups';
+import { innerCgroup, type ContainerCgroup } from './cgroups';
 import type { Consoles } from './console';
 import { freeze, isFrozen, thaw } from './freezer';
 import type { Place } from './place';
@@ -70,6 +70,8 @@ interface Ending {
 const gracefulMs = 15_000;
 const killMs = 5_000;
 const againMs = 250;
+/** Between looks for processes that were killed for want of memory, milliseconds. */
+const memoryWatchMs = 1_000;
 const giveUpMs = 30_000;
 
 export class LxcGuest implements Guest {
@@ -88,6 +90,9 @@ export class LxcGuest implements Guest {
   private ending: Ending | undefined;
   private detached = false;
   private readonly watch: Disposable;
+  /** As last counted; what was before the first look is nobody's news. */
+  private oomKills: number | undefined;
+  private readonly memoryWatch: NodeJS.Timeout;
 
   constructor(private readonly parts: GuestParts) {
     this.live = parts.live;
@@ -98,6 +103,9 @@ export class LxcGuest implements Guest {
     this.log = parts.log;
     this.watch = onGrowth(this.place.log, () => this.readLog());
     this.findInit();
+    // Version 1 tells of it through an eventfd, which Node cannot make.
+    this.memoryWatch = setInterval(() => this.checkMemory(), memoryWatchMs).unref();
+    this.checkMemory();
     this.ended = parts.supervisor.exited.then(() => this.finish());
   }
 
@@ -143,8 +151,19 @@ export class LxcGuest implements Guest {
     throw new VirtError('OPERATION_FAILED', { detail: `Failed to kill the processes of '${this.live.name}'` });
   }
 
+  /** Look whether the kernel has killed a process of the container for want of memory, and tell it. */
+  checkMemory(): void {
+    // Version 1 counts where the process was, version 2 in all groups above it too.
+    const text = this.cgroup.read('memory', `${innerCgroup}/memory.oom_control`, 'memory.events') ?? '';
+    const kills = Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? this.oomKills);
+    const fresh = kills - (this.oomKills ?? kills);
+    this.oomKills = kills;
+    if (fresh > 0) this.tell({ kind: 'event', class: 'oom', type: 'killed', data: { processes: fresh } });
+  }
+
   detach(): void {
     this.detached = true;
+    clearInterval(this.memoryWatch);
     this.watch[Symbol.dispose]();
     this.consoles.close();
   }
@@ -196,6 +215,7 @@ export class LxcGuest implements Guest {
   private async finish(): Promise<void> {
     if (this.detached) return;
     this.readLog();
+    clearInterval(this.memoryWatch);
     this.watch[Symbol.dispose]();
     this.consoles.close();
     const { end } = readStartLog(this.place.log, this.saved.logFrom);

@@ -139,3 +139,19 @@ containers.test(
   },
   30_000,
 );
+
+containers.test(
+  'a process that is killed for want of memory is told, and the container runs on',
+  async () => {
+    const { uuid } = await stack.runContainer(bus, { name: 'hungry' });
+    // 200 MB in a variable of the shell; the limit is 64 MiB.
+    const hog = await run(uuid, ['sh', '-c', 'x=$(head -c 200000000 /dev/zero | tr "\\0" x); echo ${#x}']);
+    expect(hog.out).not.toContain('200000000');
+    const told = async (): Promise<boolean> =>
+      (await stack.events(bus, uuid)).some((event) => event.class === 'oom' && Number(event.data?.processes) > 0);
+    await eventually(told, true, { timeoutMs: 15_000 });
+    expect(await state(uuid)).toBe('running(booted)');
+    await call(bus, destroyDomain, {}, { target: uuid });
+  },
+  60_000,
+);

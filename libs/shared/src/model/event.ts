@@ -21,6 +21,7 @@ export const domainEventClasses = {
   'block-job': { number: 16, types: ['completed', 'failed', 'canceled', 'ready'] },
   tray: { number: 10, types: ['open', 'close'] },
   balloon: { number: 13, types: ['change'] },
+  oom: { number: null, types: ['killed'] },
   device: { number: 19, types: ['added', 'removed', 'removal-failed', 'updated'] },
   agent: { number: 18, types: ['connected', 'disconnected'] },
   metadata: { number: 23, types: ['title', 'description', 'element'] },

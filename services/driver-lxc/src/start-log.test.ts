@@ -1,0 +1,59 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { lastStartIn, parseStartLog, readStartLog, startHeading } from './start-log';
+
+const entry = (level: string, place: string, text: string): string =>
+  `lxc-start c1 20261121075458.242 ${level.padEnd(8)} ${place} - ../src/lxc/${place}.c:fn:1 - ${text}`;
+const log = (...texts: string[]): string =>
+  texts.map((text) => entry(text.startsWith('No such') ? 'ERROR' : 'INFO', 'start', text)).join('\n') + '\n';
+const boot = (pid: number): string => `Started "/sbin/init" with pid "${pid}"`;
+const exited = (pid: number): string => `Container init process ${pid} exited`;
+
+test('an init that has started and not ended runs', () => {
+  expect(parseStartLog(log(boot(42)))).toEqual({ inits: [42], end: undefined, errors: [] });
+});
+
+test.each([
+  ['a clean exit', [exited(42)], { exitStatus: 0 }],
+  ['an exit status', [exited(42), 'Child <42> ended on error (7)'], { exitStatus: 7 }],
+  ['a signal', [exited(42), 'Child <42> ended on signal Killed(9)'], { signal: 9 }],
+])('%s is the end', (_what, lines, end) => {
+  expect(parseStartLog(log(boot(42), ...lines)).end).toEqual(end);
+});
+
+test('a reboot is an end and another init, whose own end counts', () => {
+  const text = log(boot(42), exited(42), 'Child <42> ended on signal Hangup(1)', boot(77));
+  expect(parseStartLog(text)).toMatchObject({ inits: [42, 77], end: undefined });
+  expect(parseStartLog(text + log(exited(77))).end).toEqual({ exitStatus: 0 });
+});
+
+test('the end of another process says nothing', () => {
+  expect(parseStartLog(log(boot(42), 'Child <43> ended on error (1)')).end).toBeUndefined();
+});
+
+test('what a container prints or is called cannot pass for liblxc', () => {
+  expect(parseStartLog('Started "/x" with pid "1"\n' + log('Started "a" with pid "2" and more'))).toEqual({
+    inits: [],
+    end: undefined,
+    errors: [],
+  });
+});
+
+test('errors come in order, the cause first', () => {
+  const cause = 'No such file or directory - Failed to exec "/bin/nothere"';
+  expect(parseStartLog(log(cause)).errors).toEqual([cause]);
+});
+
+test('a log is read from the start that is meant, and an absent one is empty', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'start-log-'));
+  try {
+    const path = join(folder, 'log');
+    writeFileSync(path, `${startHeading()}\n${log(boot(1))}${startHeading()}\n${log(boot(2))}`);
+    expect(readStartLog(path, lastStartIn(path)).inits).toEqual([2]);
+    expect(readStartLog(join(folder, 'none'), 0).inits).toEqual([]);
+    expect(lastStartIn(join(folder, 'none'))).toBe(0);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
