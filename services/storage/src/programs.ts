@@ -46,7 +46,12 @@ export async function run(program: string, args: readonly string[], options: Run
   const { signal, mortal } = options;
   signal?.throwIfAborted();
   const words = mortal ? ['setpriv', '--pdeathsig', 'KILL', program, ...args] : [program, ...args];
-  const how = { maxBuffer: maxOutput, env: { ...process.env, LC_ALL: 'C' }, ...(signal && { signal }), killSignal: 'SIGKILL' as const };
+  const how = {
+    maxBuffer: maxOutput,
+    env: { ...process.env, LC_ALL: 'C', LVM_SUPPRESS_FD_WARNINGS: '1' },
+    ...(signal && { signal }),
+    killSignal: 'SIGKILL' as const,
+  };
   return new Promise((resolve, reject) => {
     execFile(words[0]!, words.slice(1), how, (error, stdout, stderr) => {
       if (!error) resolve(stdout);
@@ -64,6 +69,11 @@ function failure(program: string, error: Error & { code?: unknown }, stderr: str
       detail: `the program '${program}' is not installed on this host; install the package '${from}' and try again`,
     });
   }
-  const said = stderr.trim().split('\n').slice(-3).join('; ').slice(0, 1_000);
+  const said = stderr
+    .trim()
+    .split(/\s*\n\s*/)
+    .slice(-3)
+    .join('; ')
+    .slice(0, 1_000);
   return new VirtError('OPERATION_FAILED', { detail: `${program}: ${said || error.message}` }, { cause: error });
 }

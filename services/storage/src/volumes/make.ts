@@ -100,8 +100,9 @@ type Making = Omit<ImageMaking, 'secretFile' | 'sourceSecretFile'> & MakeOptions
 function make(workshop: Workshop, managed: ManagedPool, making: Making, call: Call): Promise<VolumeSummary> {
   const { volume, secret, source, sourceSecret } = making;
   checkName(volume.name);
+  const { devices } = backendOf(managed.pool);
   const format = volume.target.format?.type ?? 'raw';
-  if (!creatable.has(format))
+  if (!devices && !creatable.has(format))
     throw new VirtError('CONFIG_UNSUPPORTED', {
       detail: `volumes of format ${format} cannot be made; ${[...creatable].join(', ')} can`,
     });
@@ -110,8 +111,7 @@ function make(workshop: Workshop, managed: ManagedPool, making: Making, call: Ca
   mustHaveSecret(volume, secret);
   if (source) mustHaveSecret(source, sourceSecret);
   return managed.job(volume.name, 'created', async () => {
-    const how = backendOf(managed.pool).devices ? makeDevice : makeFile;
-    const path = await how(workshop, managed, making, call);
+    const path = await (devices ? makeDevice : makeFile)(workshop, managed, making, call);
     return made(workshop, managed, path, 'volume-created', call);
   });
 }
@@ -152,7 +152,9 @@ async function makeDevice(workshop: Workshop, managed: ManagedPool, making: Maki
   const { volume, source } = making;
   const path = await backendOf(managed.pool).devices!.create(managed.pool, volume, call.signal);
   if (source || volume.target.encryption) {
-    const work = (): Promise<void> => fillWithPrograms(workshop, making, path, call.signal);
+    // What a partition is said to hold is no format of an image.
+    const plain: Volume = { ...volume, target: { ...volume.target, format: undefined } };
+    const work = (): Promise<void> => fillWithPrograms(workshop, { ...making, volume: plain }, path, call.signal);
     await workshop.inProgress.withDevice(managed, { name: volume.name, path }, work);
   }
   return path;

@@ -1,0 +1,89 @@
+/** Pools on block devices: file systems that are mounted while the pool runs, disks whose partitions are the volumes. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  buildPool,
+  createVolume,
+  definePool,
+  deleteVolume,
+  listVolumes,
+  startPool,
+  stopPool,
+  undefinePool,
+} from '@virtbus/shared';
+import { findProgram, requirement, Stack, temporaryFolder } from '@virtbus/testkit';
+import { HostStorage } from './host-storage';
+
+jest.setTimeout(120_000);
+
+const folder = temporaryFolder();
+let stack: Stack;
+let storage: HostStorage;
+beforeAll(async () => {
+  stack = await Stack.start();
+  storage = new HostStorage(await stack.connect());
+});
+afterAll(async () => {
+  await stack[Symbol.asyncDispose]();
+  folder[Symbol.dispose]();
+});
+
+const mib = 1024 ** 2;
+
+/** A block device of 64 MiB, gone when it is disposed of. */
+function device(name: string): { path: string } & Disposable {
+  const file = folder.file(name);
+  writeFileSync(file, '');
+  truncateSync(file, 64 * mib);
+  const path = execFileSync('losetup', ['--partscan', '--find', '--show', file], { encoding: 'utf8' }).trim();
+  return { path, [Symbol.dispose]: () => void execFileSync('losetup', ['--detach', path]) };
+}
+
+const needs = (...programs: string[]) =>
+  requirement(`root, loop devices, ${programs.join(', ')}`, () => {
+    if (process.getuid?.() !== 0 || [...programs, 'losetup'].some((program) => !findProgram(program))) return false;
+    device('probe')[Symbol.dispose]();
+    return true;
+  });
+const isMounted = (path: string): boolean => readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${path} `);
+
+needs('mkfs.ext4', 'blkid').test(
+  'a file system is made, mounted while its pool runs, and found mounted after a crash',
+  async () => {
+    using disk = device('fs.img');
+    const target = folder.file('mounted');
+    const source = `<source><device path='${disk.path}'/><format type='ext4'/></source>`;
+    const xml = `<pool type='fs'><name>fs</name>${source}<target><path>${target}</path></target></pool>`;
+    await storage.ask(definePool, { xml });
+    await storage.ask(buildPool, { pool: 'fs' });
+    expect((await storage.refused(buildPool, { pool: 'fs' })).message).toMatch(/is not empty, it holds ext4/);
+    await storage.ask(startPool, { pool: 'fs' });
+    try {
+      expect(isMounted(target)).toBe(true);
+      await storage.qcow2('fs', 'a.qcow2', mib);
+      await stack.restartStorage('h1');
+      expect(await storage.volumes('fs')).toContain('a.qcow2');
+    } finally {
+      await storage.ask(stopPool, { pool: 'fs' });
+    }
+    expect(isMounted(target)).toBe(false);
+    await storage.ask(undefinePool, { pool: 'fs' });
+  },
+);
+
+needs('parted', 'blkid').test('partitions of a disk are volumes, made and deleted', async () => {
+  using disk = device('disk.img');
+  const source = `<source><device path='${disk.path}'/><format type='gpt'/></source>`;
+  const xml = `<pool type='disk'><name>disk</name>${source}<target><path>/dev</path></target></pool>`;
+  await storage.ask(definePool, { xml, build: 'new' });
+  await storage.ask(startPool, { pool: 'disk' });
+  const document = { name: 'first', capacity: 8 * mib };
+  const { volume } = await storage.ask(createVolume, { pool: 'disk', document });
+  expect(volume).toMatchObject({ name: `${disk.path.slice(5)}p1`, type: 'block', capacity: 8 * mib });
+  const tooLarge = { name: 'second', capacity: 60 * mib };
+  expect((await storage.refused(createVolume, { pool: 'disk', document: tooLarge })).message).toMatch(/no free space/);
+  await storage.ask(deleteVolume, { volume: volume.path });
+  expect((await storage.ask(listVolumes, { pool: 'disk' })).volumes).toEqual([]);
+  await storage.ask(stopPool, { pool: 'disk' });
+  await storage.ask(undefinePool, { pool: 'disk' });
+});
