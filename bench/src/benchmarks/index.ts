@@ -10,4 +10,14 @@ import { stats } from './stats';
 import { storage } from './storage';
 
 /** In the order they run. */
-export const benchmarks: readonly Benchmark[] = [start, destroy, list, stats, events, isolation, domainXml, storage, lxc];
+export const benchmarks: readonly Benchmark[] = [
+  start,
+  destroy,
+  list,
+  stats,
+  events,
+  isolation,
+  domainXml,
+  storage,
+  lxc,
+];
