@@ -16,8 +16,9 @@ let qemu: Qemu | undefined | null = null;
 
 /** One word for the outcome. @throws Error when QEMU reads something else */
 export async function agree(image: SparseImage, header: ImageHeader): Promise<string> {
-  if (qemu === null || qemu?.isGone) qemu = Qemu.start();
-  if (!qemu || incomparable.has(header.format) || header.encryption || header.dataFile) return 'accepted';
+  if (qemu === null || qemu?.state === 'gone') qemu = Qemu.start();
+  if (qemu?.state !== 'running' || incomparable.has(header.format) || header.encryption || header.dataFile)
+    return 'accepted';
   if (header.format === 'ploop' && hasParallelsExtension(image)) return 'accepted';
   const answer = await qemu.open(image, drivers[header.format] ?? header.format);
   // It looks at tables and data, too.

@@ -45,15 +45,17 @@ export class Qemu {
   readonly #file: number;
   readonly #waiting: ((reply: Reply) => void)[] = [];
   #gone = false;
+  #hasSpoken = false;
 
   /** Undefined where the daemon is not installed. */
   static start(): Qemu | undefined {
     return [daemon, 'setpriv', 'prlimit', 'unshare'].every(findProgram) ? new Qemu() : undefined;
   }
 
-  /** An image has made it crash. */
-  get isGone(): boolean {
-    return this.#gone;
+  /** `gone` when an image has made it crash, `unable` when it could not even start: this machine allows no namespaces, say. */
+  get state(): 'running' | 'gone' | 'unable' {
+    if (!this.#gone) return 'running';
+    return this.#hasSpoken ? 'gone' : 'unable';
   }
 
   private constructor() {
@@ -81,6 +83,8 @@ export class Qemu {
       closeSync(this.#file);
       for (const tell of this.#waiting.splice(0)) tell({ error: { desc: 'QEMU is gone' } });
     });
+    // Whether it is still there, its exit tells.
+    this.#child.stdin.on('error', () => undefined);
     void this.#ask('qmp_capabilities');
     this.#holdThread(false);
   }
@@ -135,6 +139,7 @@ export class Qemu {
   }
 
   #take(reply: Reply): void {
+    this.#hasSpoken = true;
     if (reply.QMP === undefined && reply.event === undefined) this.#waiting.shift()?.(reply);
   }
 }
