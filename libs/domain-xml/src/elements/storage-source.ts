@@ -183,6 +183,21 @@ export const storageSource = element('source', sourceFields, {
 export type StorageSource = Model<typeof sourceFields>;
 export type StorageType = (typeof storageTypes)[number];
 
+/** Where servers listen when the document does not say; Ceph and NFS have ways of their own. */
+export const storagePorts: Readonly<Record<string, number>> = {
+  nbd: 10809,
+  sheepdog: 7000,
+  gluster: 24007,
+  iscsi: 3260,
+  http: 80,
+  https: 443,
+  ftp: 21,
+  ftps: 990,
+  tftp: 69,
+  ssh: 22,
+  vxhs: 9999,
+};
+
 /** A label that is only not set yet says nothing about a definition. */
 const labelsOf = ({ seclabels }: StorageSource) => seclabels.filter(({ labelskip }) => labelskip === undefined);
 
@@ -192,8 +207,9 @@ function refineSource(source: StorageSource, _xml: unknown, context: ReadContext
     Object.assign(source, { file: undefined, dev: undefined, actualFile: file, actualDev: dev });
   }
   if (!context.live) source.seclabels = labelsOf(source);
-  // The one protocol whose port is written down when the document leaves it out.
-  if (source.protocol === 'vxhs') for (const host of source.hosts) host.port ??= 9999;
+  const port = storagePorts[source.protocol ?? ''];
+  if (port !== undefined)
+    for (const host of source.hosts) if (host.transport !== 'unix' && !host.port) host.port = port;
   for (const { transport, socket, name } of source.hosts) {
     if (transport === 'unix' && socket === undefined) context.fault('XML_ERROR', 'missing socket for unix transport');
     if (transport !== 'unix' && socket !== undefined)

@@ -1,7 +1,7 @@
 /** QEMU's protocol drivers: how each kind of source is opened, without what all nodes share. */
 import { VirtError } from '@virtbus/shared';
 import type { HostLocation } from '../elements/hostdev';
-import type { StorageHost } from '../elements/storage-source';
+import { storagePorts, type StorageHost } from '../elements/storage-source';
 import type { Image } from './block-chain';
 import type { Layers } from './block-layers';
 import { authSecret, cookieSecret, encryptionSecret, tlsObject } from './block-secrets';
@@ -10,21 +10,6 @@ import type { JsonValue, LooseProps } from './props';
 
 /** Messages that help, without one for each request. */
 const glusterDebugLevel = 4;
-
-/** Ports that are meant when a host names none. */
-const defaultPorts: Readonly<Record<string, number>> = {
-  nbd: 10809,
-  sheepdog: 7000,
-  http: 80,
-  https: 443,
-  ftp: 21,
-  ftps: 990,
-  tftp: 69,
-  ssh: 22,
-  iscsi: 3260,
-  gluster: 24007,
-  vxhs: 9999,
-};
 
 /** Properties with the driver first. @param path under which QEMU finds the file, when it was passed */
 export function protocolProps(guest: Guest, image: Image, layers: Layers, path?: string): LooseProps {
@@ -143,7 +128,7 @@ function firstHost({ source }: Image): StorageHost {
   return host;
 }
 
-const portOf = (host: StorageHost, protocol: string): string => String(host.port || (defaultPorts[protocol] ?? 0));
+const portOf = (host: StorageHost, protocol: string): string => String(host.port || (storagePorts[protocol] ?? 0));
 
 function socketAddress(host: StorageHost, protocol: string): JsonValue {
   if (host.transport === 'unix') return { type: 'unix', path: host.socket ?? '' };
