@@ -1,7 +1,7 @@
 /** The mounts at one moment, and which file calls are right for a path. */
 import { lstatSync, readFileSync, type BigIntStats } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, isAbsolute, normalize } from 'node:path';
 import { blocking, waiting, type FileAccess } from './file-access';
 import { mayHang, mountOf, parseMounts, type Mount } from './mounts';
 
@@ -33,8 +33,20 @@ export class MountTable {
   }
 
   async #accessOfFolder(folder: string): Promise<FileAccess> {
-    const real = await realpath(folder).catch(() => undefined);
+    const real = this.#isPlain(folder) ? folder : await realpath(folder).catch(() => undefined);
     const mount = real === undefined ? undefined : mountOf(this.#mounts, real);
     return mount && !mayHang(mount) ? blocking : waiting;
+  }
+
+  /** An absolute path without symbolic links, on disks of this machine all the way: each part is known to be before it is touched. */
+  #isPlain(folder: string): boolean {
+    if (normalize(folder) !== folder || !isAbsolute(folder)) return false;
+    const parts = folder.split('/');
+    return parts.every((_, index) => {
+      const path = parts.slice(0, index + 1).join('/') || '/';
+      const mount = mountOf(this.#mounts, path);
+      if (!mount || mayHang(mount)) return false;
+      return lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+    });
   }
 }
