@@ -1,6 +1,6 @@
 /** The files that a guest needs on this host, and what it does with each. */
 import { existsSync } from 'node:fs';
-import { givenChain, numberImages, withChain, type Disk, type Domain } from '@virtbus/domain-xml';
+import { isEmptyDrive, numberImages, withChain, type Disk, type Domain } from '@virtbus/domain-xml';
 import { VirtError, type ChainDocument } from '@virtbus/shared';
 import { onTap, tunDevice } from './networks';
 
@@ -58,7 +58,7 @@ function localPath(source: Disk['source']): string | undefined {
  * names, so a disk that nobody has looked at is refused.
  */
 export function describeChain(disk: Disk, chain: ChainDocument | undefined): Disk {
-  if (givenChain(disk) === undefined) return disk; // No medium.
+  if (isEmptyDrive(disk)) return disk;
   if (chain) return withChain(disk, chain);
   const detail = `nobody has found out what disk ${disk.target.dev ?? ''} stands on; is the storage service running on this host?`;
   throw new VirtError('OPERATION_FAILED', { detail });

@@ -1,6 +1,9 @@
 /** Guests on backing chains: found by the storage service, told to QEMU whole, refused when they are not known. */
 import {
   auditChains,
+  createPool,
+  createVolume,
+  deleteVolume,
   destroyDomain,
   getDomainXml,
   repairChain,
@@ -193,4 +196,31 @@ test('who stands on an image is known of guests and of definitions', async () =>
   await eventually(users, ['user-a 1 false', 'user-b 1 false']);
   await call(bus, undefineDomain, {}, { target: 'user-b' });
   await eventually(users, ['user-a 1 false']);
+});
+
+test('a disk that names a volume stands on what the pool has there, and the volume is not deleted under it', async () => {
+  mkdirSync(file('pool'), { mode: 0o755 });
+  const pool = `<pool type='dir'><name>images</name><target><path>${file('pool')}</path></target></pool>`;
+  await call(bus, createPool, { xml: pool }, { target: 'h1' });
+  const volume = (name: string, backing = ''): string =>
+    `<volume><name>${name}</name><capacity>4194304</capacity><target><format type='qcow2'/></target>${backing}</volume>`;
+  const path = file('pool', 'golden.qcow2');
+  await call(bus, createVolume, { pool: 'images', xml: volume('golden.qcow2') }, { target: 'h1' });
+  const backing = `<backingStore><path>${path}</path><format type='qcow2'/></backingStore>`;
+  await call(bus, createVolume, { pool: 'images', xml: volume('web.qcow2', backing) }, { target: 'h1' });
+  const devices = `<disk type='volume' device='disk'><driver name='qemu' type='qcow2'/><source pool='images' volume='web.qcow2'/><target dev='vda' bus='virtio'/></disk>`;
+  const { uuid } = await stack.run(bus, { name: 'pooled', devices });
+  expect(backingOf(await liveXml(uuid))).toEqual(['2 qcow2 golden.qcow2']);
+  for (const name of ['web.qcow2', 'golden.qcow2']) {
+    const gone = call(bus, deleteVolume, { pool: 'images', volume: name }, { target: 'h1' });
+    await expect(gone).rejects.toMatchObject({ code: 'IMAGE_IN_USE' });
+  }
+  await stop('pooled');
+  const { users } = await call(bus, usersOfImage, { image: path }, { target: 'h1' });
+  expect(users.map(({ kind, name, layer }) => `${kind} ${name} ${layer}`).sort()).toEqual([
+    'domain pooled 1',
+    'volume images/web.qcow2 1',
+  ]);
+  await call(bus, startDomain, {}, { target: uuid });
+  await stop('pooled');
 });

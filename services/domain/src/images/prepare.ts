@@ -7,7 +7,7 @@
  * The driver refuses what was prepared for a domain that has changed since; then it is prepared anew. A command that came
  * to nothing lets its leases go; where its answer was lost they stay until the driver tells (`settle.ts`).
  */
-import { givenChain, parseDevice } from '@virtbus/domain-xml';
+import { isEmptyDrive, parseDevice } from '@virtbus/domain-xml';
 import {
   driverStorage,
   isVirtError,
@@ -78,7 +78,7 @@ const pick = ({ uuid, name, host, driver, epoch }: Subject) => ({ domain: uuid, 
 
 function hasMedium(xml: string): boolean {
   const device = parseDevice(xml);
-  return device.list === 'disks' && (device.value.type === 'volume' || givenChain(device.value) !== undefined);
+  return device.list === 'disks' && !isEmptyDrive(device.value);
 }
 
 async function prepare(
