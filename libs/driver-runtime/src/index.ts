@@ -2,5 +2,4 @@ export * from './capabilities';
 export * from './driver';
 export * from './process';
 export { driverMain } from './main';
-export { runDriver, type RunningDriver } from './runtime';
 export { driverSettings } from './settings';
