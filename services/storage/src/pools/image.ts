@@ -1,51 +1,63 @@
 /** One file of a pool as a volume: what the file system tells of it, and what its header says. */
-import { constants, type Stats } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
 import { basename } from 'node:path';
 import { readHeader, resolveLocation, type ImageHeader, type ImageReader } from '@virtbus/disk-image';
 import { emptyVolume, type Volume } from '@virtbus/domain-xml/storage';
 import { isVirtError, type ImageFormat } from '@virtbus/shared';
+import { inThreads, type Access } from './access';
 import type { FoundVolume, Knowledge } from './backends/backend';
-import { lookOf } from './unchanged';
 
 /** Absent: somebody took it away meanwhile, it leads nowhere, or we may not look. Nothing to make a fuss of in a list. */
 const passedOver = new Set(['ENOENT', 'ENXIO', 'ENODEV', 'EACCES', 'EPERM', 'ELOOP']);
 
+/** A write within this time may leave a file's change time as it was, milliseconds: clocks of file systems tick. */
+const clockTickMs = 2_000;
+
 /**
- * The volume at `path`; undefined for what is none: sockets, pipes, dangling links.
- * @param formatOf tells the format of an image that we made; the header of others is probed
+ * The volume at `path`; undefined for what is none: sockets, pipes, devices, dangling links. Only files are opened, and
+ * only when they have changed since they were last: a change time rises with every write.
+ * @param known the header of an image that we did not make is probed
  */
-export async function inspect(path: string, formatOf: Knowledge['formatOf']): Promise<FoundVolume | undefined> {
-  let file: FileHandle;
+export async function inspect(path: string, known: Knowledge, access = inThreads): Promise<FoundVolume | undefined> {
   try {
-    // Without waiting for the other end of a pipe.
-    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    const stats = await access.stat(path);
+    if (stats.isDirectory())
+      return { volume: { ...described(path, stats), type: 'dir', target: folderTarget(path, stats) } };
+    if (!stats.isFile()) return undefined;
+    const before = known.before(basename(path));
+    if (before?.seen !== undefined && before.seen === appearance(stats)) return before;
+    return await lookInside(path, known, access);
   } catch (error) {
     if (passedOver.has((error as NodeJS.ErrnoException).code ?? '')) return undefined;
     throw error;
   }
+}
+
+const appearance = ({ dev, ino, size, mtimeMs, ctimeMs }: Stats): string => [dev, ino, size, mtimeMs, ctimeMs].join();
+
+async function lookInside(path: string, known: Knowledge, access: Access): Promise<FoundVolume | undefined> {
+  const fd = await access.open(path);
   try {
-    const stats = await file.stat();
-    if (stats.isDirectory())
-      return { volume: { ...described(path, stats), type: 'dir', target: folderTarget(path, stats) } };
+    const stats = await access.fstat(fd);
     if (!stats.isFile()) return undefined;
-    const found = await readImage(path, file, stats, formatOf(basename(path), stats));
-    return { ...found, seen: lookOf(stats) };
+    const found = await readImage(path, readerOf(fd, stats.size, access), stats, known.formatOf(basename(path), stats));
+    // A change that comes at once could not be told from none.
+    return stats.ctimeMs < Date.now() - clockTickMs ? { ...found, seen: appearance(stats) } : found;
   } finally {
-    await file.close();
+    await access.close(fd);
   }
 }
 
 async function readImage(
   path: string,
-  file: FileHandle,
+  reader: ImageReader,
   stats: Stats,
   format: ImageFormat | undefined,
 ): Promise<FoundVolume> {
   const volume = { ...described(path, stats), physical: stats.size };
   const made = format !== undefined;
   try {
-    const header = await readHeader(readerOf(file, stats.size), { image: path, format });
+    const header = await readHeader(reader, { image: path, format });
     return { volume: withHeader(volume, path, header), made };
   } catch (error) {
     if (!isVirtError(error)) throw error;
@@ -57,12 +69,11 @@ async function readImage(
   }
 }
 
-const readerOf = (file: FileHandle, size: number): ImageReader => ({
+const readerOf = (fd: number, size: number, access: Access): ImageReader => ({
   size,
   read: async (offset, length) => {
     const buffer = Buffer.allocUnsafe(length);
-    const { bytesRead } = await file.read(buffer, 0, length, offset);
-    return buffer.subarray(0, bytesRead);
+    return buffer.subarray(0, await access.read(fd, buffer, offset));
   },
 });
 

@@ -19,7 +19,10 @@ export async function settleBacking(
   const path = backingStore?.path ?? '';
   if (!path.startsWith('/'))
     throw new VirtError('INVALID_ARG', { detail: `backing store '${path}' of volume '${name}' is no absolute path` });
-  const below = await inspect(path, (_name, stats) => workshop.pools.formatOfFile(path, stats));
+  const below = await inspect(path, {
+    formatOf: (_name, stats) => workshop.pools.formatOfFile(path, stats),
+    before: () => undefined,
+  });
   if (!below || below.volume.type === 'dir')
     throw new VirtError('INVALID_ARG', { detail: `backing store ${path} of volume '${name}' is no image` });
   mustBeBelievable(below);

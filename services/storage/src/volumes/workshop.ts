@@ -68,7 +68,7 @@ export async function reread({ pools }: Workshop, managed: ManagedPool, path: st
   const { devices } = backendOf(managed.pool);
   if (devices) await pools.look(managed);
   else {
-    const found = await inspect(path, pools.known(managed).formatOf);
+    const found = await inspect(path, { ...pools.known(managed), before: () => undefined });
     if (found) managed.put(found);
   }
   const found = [...managed.volumes.values()].find(({ volume }) => volume.target.path === path);
