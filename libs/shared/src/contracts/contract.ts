@@ -65,7 +65,7 @@ export const commonErrors = [
 ] as const satisfies readonly ErrorCode[];
 
 /** Failures of any call that the storage service of a host serves. */
-export const storageErrors = ['HOST_OFFLINE'] as const satisfies readonly ErrorCode[];
+const storageErrors = ['HOST_OFFLINE'] as const satisfies readonly ErrorCode[];
 
 /** Failures of any call about one domain that its home host serves. */
 export const homeErrors = [
