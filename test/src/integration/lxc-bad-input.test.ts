@@ -1,6 +1,7 @@
 /** Containers that cannot be: each error says what, where and what to do, and nothing of the attempt is left. */
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { createDomain, defineDomain, getDomain, setMemory, startDomain } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
 import { findProgram, needsContainers, requirement, Stack } from '@virtbus/testkit';
@@ -17,28 +18,34 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(async () => stack?.[Symbol.asyncDispose]());
 
-/** What a container could leave on the host. */
-function traces(): unknown {
-  return {
-    links: readdirSync('/sys/class/net').sort(),
-    loops: readdirSync('/sys/block').filter((name) => name.startsWith('loop') && backing(name)),
-    mounts: readFileSync('/proc/self/mountinfo', 'utf8').split('\n').length,
-    supervisors: stack.containerPids(),
-  };
-}
-
-function backing(loop: string): boolean {
-  return readdirSync(`/sys/block/${loop}`).includes('loop');
+/** What a container could leave on the host, as far as it is of this stack: other tests run beside. */
+function traces(uuid: string): string[] {
+  const own = stack.folder.path;
+  const key = `${uuid.slice(0, 8)}${uuid.slice(-12)}`;
+  const list = (folder: string): string[] => (existsSync(folder) ? readdirSync(folder) : []);
+  const loops = list('/sys/block').filter((name) => {
+    const file = `/sys/block/${name}/loop/backing_file`;
+    return existsSync(file) && readFileSync(file, 'utf8').startsWith(own);
+  });
+  const cgroups = ['', ...list('/sys/fs/cgroup')].flatMap((name) => list(join('/sys/fs/cgroup', name, 'virtbus-lxc')));
+  return [
+    ...list('/sys/class/net').filter((name) => name.startsWith(`veth${uuid.slice(-8)}`)),
+    ...loops,
+    ...readFileSync('/proc/self/mountinfo', 'utf8')
+      .split('\n')
+      .filter((line) => line.includes(own)),
+    ...cgroups.filter((name) => name.endsWith(key)),
+    ...stack.containerPids().map((pid) => `supervisor ${pid}`),
+  ];
 }
 
 async function startError(name: string, spec: Partial<Parameters<Stack['containerXml']>[0]>): Promise<string> {
-  const before = traces();
   const { domain } = await call(bus, defineDomain, { xml: await stack.containerXml({ name, ...spec }) });
   const error = await call(bus, startDomain, {}, { target: domain.uuid }).then(
     () => 'started',
     (thrown: Error) => thrown.message,
   );
-  expect(traces()).toEqual(before);
+  expect(traces(domain.uuid)).toEqual([]);
   expect(await stack.state(bus, domain.uuid)).toBe('shutoff(failed)');
   return error;
 }
