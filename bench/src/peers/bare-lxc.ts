@@ -42,5 +42,18 @@ export class BareLxc {
 
   async end(): Promise<void> {
     await run('lxc-stop', [...this.where, '-k']);
+    // It leaves the groups that its supervisor was in.
+    await run('find', [
+      '/sys/fs/cgroup',
+      '-depth',
+      '-type',
+      'd',
+      '-path',
+      '*/virtbus-lxc/*-twin*',
+      '-exec',
+      'rmdir',
+      '{}',
+      '+',
+    ]).catch(() => undefined);
   }
 }

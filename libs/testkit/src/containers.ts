@@ -1,5 +1,5 @@
 /** Containers that a stack's LXC drivers have started: found by their supervisors, ended with everything that is theirs. */
-import { mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from './eventually';
 import { descendants } from './process-table';
@@ -40,7 +40,12 @@ export async function endContainers(folder: string): Promise<void> {
     for (const pid of supervisorsBelow(folder)) end(pid);
   });
   await eventually(() => supervisorsBelow(folder).length, 0);
-  for (const path of cgroups) removeTree(path);
+  // Processes that were killed are still dying.
+  const left = (): boolean => {
+    for (const path of cgroups) removeTree(path);
+    return [...cgroups].some((path) => existsSync(path));
+  };
+  await eventually(left, false, { timeoutMs: 5_000 });
 }
 
 /** The folders of a supervisor's container, one a hierarchy: its own path is `…/virtbus-lxc/NAME/monitor`. */

@@ -3,6 +3,7 @@
  * Whatever fails, nothing of it is left.
  */
 import { rmSync, writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { initWords, type Domain } from '@virtbus/domain-xml';
 import { GuestLog, kill, type StartSpec } from '@virtbus/driver-runtime';
 import { isVirtError, VirtError } from '@virtbus/shared';
@@ -164,6 +165,8 @@ export async function takeAway(
   machine: Machine,
   log: Log,
 ): Promise<void> {
-  machine.cgroups.remove(place.cgroup.all);
+  // Processes of a supervisor that was killed are still dying.
+  for (let pauseMs = 5; !machine.cgroups.remove(place.cgroup.all) && pauseMs < 1_000; pauseMs *= 2)
+    await delay(pauseMs);
   await dropLoops(saved.loops, log);
 }

@@ -111,9 +111,11 @@ export class HostCgroups {
     return new ContainerCgroup(at);
   }
 
-  /** Remove what is left at and below a path, in every hierarchy. What still has processes stays. */
-  remove(path: string): void {
-    for (const { mount, base } of this.hierarchies) removeTree(join(mount, base, path));
+  /** Remove what is left at and below a path, in every hierarchy; false when something stays, because it has processes. */
+  remove(path: string): boolean {
+    const folders = this.hierarchies.map(({ mount, base }) => join(mount, base, path));
+    for (const folder of folders) removeTree(folder);
+    return !folders.some((folder) => existsSync(folder));
   }
 
   private of(controller: CgroupController): Hierarchy | undefined {
