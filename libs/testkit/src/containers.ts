@@ -1,5 +1,5 @@
 /** Containers that a stack's LXC drivers have started: found by their supervisors, ended with everything that is theirs. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from './eventually';
 import { descendants } from './process-table';
@@ -36,6 +36,7 @@ export async function endContainers(folder: string): Promise<void> {
   const supervisors = supervisorsBelow(folder);
   const cgroups = new Set(supervisors.flatMap(cgroupsOf));
   for (const pid of supervisors) end(initOf(pid) ?? pid);
+  for (const path of cgroups) thaw(path);
   await eventually(() => supervisorsBelow(folder).length, 0, { timeoutMs: 5_000 }).catch(() => {
     for (const pid of supervisorsBelow(folder)) end(pid);
   });
@@ -53,6 +54,17 @@ function cgroupsOf(pid: number): string[] {
   const path = /\/virtbus-lxc\/[^/]+/.exec(readOf(pid, 'cgroup'))?.[0];
   if (path === undefined) return [];
   return [hierarchies, ...readdirSync(hierarchies).map((name) => join(hierarchies, name))].map((mount) => mount + path);
+}
+
+/** A frozen process dies only once it is thawed. */
+function thaw(folder: string): void {
+  for (const [file, value] of [
+    ['payload/freezer.state', 'THAWED'],
+    ['payload/cgroup.freeze', '0'],
+  ] as const) {
+    const path = join(folder, file);
+    if (existsSync(path)) writeFileSync(path, value);
+  }
 }
 
 function removeTree(folder: string): void {
