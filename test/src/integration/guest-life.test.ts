@@ -88,6 +88,7 @@ test('a list says which sequence it includes, and tailing from there misses noth
   const { asOf, domains } = await call(bus, listDomains, {});
   await call(bus, suspendDomain, {}, { target: uuid });
   await call(bus, resumeDomain, {}, { target: uuid });
+  await stack.events(bus, uuid); // all that has happened is stored
   let revision = domains[0]!.revision;
   const since = { sequence: asOf + 1 };
   for await (const { event } of tail(bus, { filter: eventFilter({ uuid }), since, once: true })) {
