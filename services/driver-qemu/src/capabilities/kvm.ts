@@ -7,6 +7,7 @@
  */
 import { spawn } from 'node:child_process';
 import { access, constants } from 'node:fs/promises';
+import { mortalCommand } from '../process';
 
 export interface KvmVerdict {
   readonly usable: boolean;
@@ -45,7 +46,8 @@ export function runFirmware(emulator: string, accel: 'kvm' | 'tcg', deadlineMs: 
   const debugPort = ['-chardev', 'stdio,id=debug', '-device', 'isa-debugcon,iobase=0x402,chardev=debug'];
   const begun = performance.now();
   return new Promise((resolve) => {
-    const child = spawn(emulator, [...args, ...debugPort], { stdio: ['ignore', 'pipe', 'ignore'] });
+    const [program, ...words] = mortalCommand(emulator, [...args, ...debugPort]);
+    const child = spawn(program!, words, { stdio: ['ignore', 'pipe', 'ignore'] });
     const timer = setTimeout(() => child.kill('SIGKILL'), deadlineMs);
     let text = '';
     let reached: number | undefined;

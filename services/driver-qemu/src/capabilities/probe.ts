@@ -59,6 +59,7 @@ function startEmpty(emulator: string, directory: string, accelerators: string): 
       ...['-chardev', `socket,id=charmonitor,fd=${MONITOR_FD},server=on,wait=off`],
       ...['-mon', 'chardev=charmonitor,id=monitor,mode=control'],
     ],
+    mortal: true,
     directory,
     monitorPath: join(directory, `${accelerators}.sock`),
     logPath: join(directory, `${accelerators}.log`),

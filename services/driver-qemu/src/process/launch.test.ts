@@ -2,10 +2,11 @@
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { eventually, isAlive, startProcess } from '@virtbus/testkit';
 import { GuestLog, withInheritedListener, type ProcessIdentity } from '@virtbus/driver-runtime';
 import { QmpClient } from '../qmp';
 import { BareGuest, bareGuestOptions } from './bare-guest';
-import { FIRST_INHERITED_FD, LaunchError, launch } from './launch';
+import { FIRST_INHERITED_FD, LaunchError, launch, mortalCommand } from './launch';
 
 let folder: string;
 beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'launch-'))));
@@ -123,4 +124,15 @@ test("a guest's log is put aside when it is large, and its tail is bounded and o
   const tail = log.tail();
   expect(tail).toHaveLength(4096);
   expect(tail.endsWith(' end')).toBe(true);
+});
+
+test('a mortal program ends with the process that started it, also when that is killed', async () => {
+  const [program, ...args] = mortalCommand('sleep', ['60']);
+  const code = `console.log(require('child_process').spawn('${program}', ${JSON.stringify(args)}).pid)`;
+  const starter = await startProcess([process.execPath, '-e', code], { name: 'starter' });
+  const pid = Number(await starter.waitFor(/^\d+$/));
+  // Only once it has become the program does the kernel know that it is mortal.
+  await eventually(() => readFileSync(`/proc/${pid}/comm`, 'utf8'), 'sleep\n');
+  await starter.stop('SIGKILL');
+  await eventually(() => isAlive(pid), false);
 });

@@ -38,6 +38,8 @@ export interface LaunchOptions {
   /** Until the machine is built; default 30 s. */
   timeoutMs?: number;
   signal?: AbortSignal;
+  /** It ends with us, however we end: for a QEMU that is asked what it can do and has no guest. */
+  mortal?: boolean;
   /** Called right after the spawn, long before QEMU answers. `exe` is still the wrapper's where the emulator is a script. */
   onSpawned?: (identity: ProcessIdentity) => void;
 }
@@ -92,7 +94,10 @@ type End = ExitStatus & { killed: boolean };
 function start(options: LaunchOptions, logFd: number, monitorFd: number): Started {
   const umask = process.umask(options.umask ?? 0o007);
   try {
-    const child = spawn(options.emulator, options.args, {
+    const [program, ...args] = options.mortal
+      ? mortalCommand(options.emulator, options.args)
+      : [options.emulator, ...options.args];
+    const child = spawn(program!, args, {
       cwd: '/',
       detached: true,
       env: { ...environment(options.directory), ...options.env },
@@ -105,6 +110,11 @@ function start(options: LaunchOptions, logFd: number, monitorFd: number): Starte
   } finally {
     process.umask(umask);
   }
+}
+
+/** The kernel kills the program when our process is gone (prctl(2), PR_SET_PDEATHSIG). */
+export function mortalCommand(program: string, args: readonly string[]): string[] {
+  return ['setpriv', '--pdeathsig', 'KILL', '--', program, ...args];
 }
 
 /** In the turn of the spawn. A process that cannot be written down must not be. */
