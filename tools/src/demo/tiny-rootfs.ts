@@ -1,28 +1,14 @@
-/** A container's root file system, made of the busybox that is installed, and the document of a container on it. */
+/** The README's container, made by its own script. */
 import { execFileSync } from 'node:child_process';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 
-/** @param folder where containers' users can pass through */
+const script = resolve(__dirname, '../../lxc-rootfs/example.sh');
+
+/** The document of a container `demo`. @param folder where containers' users can pass through */
 export function demoContainer(folder: string): string {
-  const script = resolve(__dirname, '../../lxc-rootfs/build.sh');
-  const root = join(folder, 'rootfs');
-  execFileSync('bash', [script, '--into', root], { stdio: ['ignore', 'ignore', 'inherit'] });
-  return `<domain type='lxc'>
-  <name>demo</name>
-  <memory unit='MiB'>64</memory>
-  <vcpu>1</vcpu>
-  <os>
-    <type>exe</type>
-    <init>/sbin/init</init>
-  </os>
-  <features><privnet/></features>
-  <devices>
-    <filesystem type='mount'>
-      <source dir='${root}'/>
-      <target dir='/'/>
-    </filesystem>
-    <console type='pty'/>
-  </devices>
-</domain>
-`;
+  return execFileSync('bash', [script, 'demo'], {
+    env: { ...process.env, VIRTBUS_STATE_DIR: folder },
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
 }

@@ -28,7 +28,8 @@ import { imagePrivateData } from './private-data';
 export const storageTypes = ['file', 'block', 'dir', 'network', 'volume', 'nvme', 'vhostuser', 'vhostvdpa'] as const;
 export const storageType = oneOf(...storageTypes);
 
-const imageFormats = [
+/** Formats of disk images, as documents name them. */
+export const imageFormats = [
   'raw',
   'dir',
   'bochs',

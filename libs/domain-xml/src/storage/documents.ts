@@ -1,4 +1,5 @@
 /** From storage documents to models and back. */
+import { imageFormats } from '../elements/storage-source';
 import { Faults } from '../schema/faults';
 import { formatElement } from '../schema/format';
 import { fromJson, toJson } from '../schema/json';
@@ -6,7 +7,7 @@ import { emptyModel, parseElement, type ParseOptions } from '../schema/parse';
 import { readXml } from '../xml/reader';
 import { pool, type Pool } from './pool';
 import { partitionFormats, poolTypeInfo, type PoolType } from './pool-types';
-import { imageFormats, volume, type Volume } from './volume';
+import { volume, type Volume } from './volume';
 
 export interface StorageParseOptions extends Partial<Pick<ParseOptions, 'unknown'>> {
   /** `live` also reads what only we can know: space, times, extents. */

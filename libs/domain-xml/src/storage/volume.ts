@@ -20,26 +20,6 @@ import {
 import { permissions } from './permissions';
 import { size, sizeShort } from './values';
 
-/** Formats of disk images, as far as volumes are concerned. */
-export const imageFormats = [
-  'raw',
-  'dir',
-  'bochs',
-  'cloop',
-  'dmg',
-  'iso',
-  'vpc',
-  'vdi',
-  'fat',
-  'vhd',
-  'ploop',
-  'cow',
-  'qcow',
-  'qcow2',
-  'qed',
-  'vmdk',
-] as const;
-
 export const volumeEncryption = element('encryption', {
   format: attr(oneOf('default', 'qcow', 'luks', 'luks2', 'luks-any'), {
     required: true,
