@@ -9,6 +9,7 @@ import {
   VirtError,
   type Contract,
   type DomainSummary,
+  type HostStatus,
 } from '@virtbus/shared';
 import { decode, encode, Encoded, exchange, passOn, type Call, type Endpoint } from '@virtbus/shared/bus';
 import { locate, onBehalf, registered, type Fleet, type Home } from './fleet';
@@ -43,15 +44,21 @@ export function toHost(fleet: Fleet, c: Contract): Endpoint {
 }
 
 /**
- * The driver that the query names, else the first that knows the native format it speaks of, else the first.
- * @param drivers of one host, never none
+ * The driver that the query names; else the first that knows the native format or runs the domain type it speaks of; else
+ * the one that can do most of those that are there.
+ * @param drivers of one host, never none, those online first
  */
-export function chooseDriver<D extends At & { nativeFormats: readonly string[] }>(
-  drivers: readonly D[],
-  { driver, format }: { driver?: unknown; format?: unknown },
-): D {
+export function chooseDriver<
+  D extends At & Pick<HostStatus, 'nativeFormats' | 'virtTypes' | 'facets'> & { online: boolean },
+>(drivers: readonly D[], { driver, format, virtType }: { driver?: unknown; format?: unknown; virtType?: unknown }): D {
   if (driver === undefined) {
-    return drivers.find(({ nativeFormats }) => nativeFormats.includes(format as string)) ?? drivers[0]!;
+    return (
+      drivers.find(({ nativeFormats }) => nativeFormats.includes(format as string)) ??
+      drivers.find(({ virtTypes }) => virtTypes.includes(virtType as string)) ??
+      drivers.reduce((most, other) =>
+        other.online === most.online && other.facets.length > most.facets.length ? other : most,
+      )
+    );
   }
   const named = drivers.find((status) => status.driver === driver);
   if (named) return named;

@@ -16,7 +16,7 @@ export const listHosts = contract({
   example: {},
 });
 
-const ofDriver = { driver: z.string().optional().describe('the first driver of the host when left out') };
+const ofDriver = { driver: z.string().optional().describe('the driver of the host that can do most when left out') };
 const formatted = { format: z.enum(['xml', 'json']).default('xml') };
 const emulation = {
   virtType: z.string().optional().describe('domain type; the best that the host has when left out'),
@@ -48,10 +48,7 @@ export const domainCapabilities = contract({
   request: z.object({
     ...ofDriver,
     ...formatted,
-    virtType: z.string().optional(),
-    arch: z.string().optional(),
-    machine: z.string().optional(),
-    emulator: z.string().optional(),
+    ...emulation,
   }),
   response: documentResponse,
   errors: ['HOST_NOT_FOUND', 'HOST_OFFLINE', 'INVALID_ARG'],
