@@ -8,8 +8,9 @@ import { isVirtError } from '@virtbus/shared';
 
 async function main(): Promise<void> {
   const platform = await startPlatform({ env: process.env, report: (line) => console.log(line) });
+  const interruption = interrupted();
   console.log(platform.welcome());
-  const reason = await Promise.race([platform.failed, interrupted()]);
+  const reason = await Promise.race([platform.failed, interruption]);
   console.log(`\n${reason}: stopping our processes; guests go on running`);
   await platform.stop();
   process.exit(reason === 'interrupted' ? 0 : 1);
