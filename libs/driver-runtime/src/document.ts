@@ -1,10 +1,10 @@
 /** What the runtime reads from and writes into a domain document; it knows no more of it. */
-import { metadataElement, withMetadataElement, type Domain } from '@virtbus/domain-xml';
+import { isEmptyDrive, metadataElement, withMetadataElement, type Domain } from '@virtbus/domain-xml';
 import { VirtError, type DomainSummary } from '@virtbus/shared';
 
 type Described = Pick<
   DomainSummary,
-  'memoryKiB' | 'maxMemoryKiB' | 'vcpus' | 'maxVcpus' | 'osType' | 'arch' | 'machine' | 'virtType' | 'title'
+  'memoryKiB' | 'maxMemoryKiB' | 'vcpus' | 'maxVcpus' | 'osType' | 'arch' | 'machine' | 'virtType' | 'images' | 'title'
 >;
 
 /** The part of a summary that the document tells. */
@@ -17,9 +17,15 @@ export function describe(domain: Domain): Described {
     osType: name ?? 'hvm',
     arch: arch ?? 'x86_64',
     virtType: domain.type,
+    images: hasImages(domain),
     ...(machine ? { machine } : {}),
     ...(title ? { title } : {}),
   };
+}
+
+/** A disk has a medium: storage prepares what opens it. */
+export function hasImages(domain: Domain): boolean {
+  return domain.devices.disks.some((disk) => !isEmptyDrive(disk));
 }
 
 export function memoryOf(domain: Domain): { memoryKiB: number; maxMemoryKiB: number } {

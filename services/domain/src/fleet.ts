@@ -18,6 +18,9 @@ export interface Home extends At {
   uuid: string;
   name: string;
   epoch: number;
+  /** As far as this copy knows. */
+  images?: boolean | undefined;
+  managedSave?: boolean;
   /** It has left: the host may still answer a command that is sent again. */
   left?: boolean;
 }

@@ -71,7 +71,7 @@ export function chooseDriver<
 async function atHome(fleet: Fleet, c: Contract, call: Call, home: Home): Promise<Uint8Array> {
   if (home.left || !opensImages.has(c)) return ask(fleet, c, call, home, home);
   const request = decode(call.body) as Record<string, unknown>;
-  const answer = await withImages(fleet, home, call, openingOf(c, request), async (prepared) => {
+  const answer = await withImages(fleet, home, call, openingOf(c, request, home), async (prepared) => {
     const body = prepared ? encode({ ...request, prepared }, call.format) : call.body;
     const answered = await ask(fleet, c, { ...call, body }, home, home);
     return { body: answered, domain: (decode(answered) as { domain: DomainSummary }).domain };
@@ -79,9 +79,10 @@ async function atHome(fleet: Fleet, c: Contract, call: Call, home: Home): Promis
   return answer.body;
 }
 
-function openingOf(c: Contract, { forceBoot, xml, affect = 'current' }: Record<string, unknown>): Opening {
+function openingOf(c: Contract, { forceBoot, xml, affect = 'current' }: Record<string, unknown>, home: Home): Opening {
   if (c === startDomain) {
-    return { afresh: forceBoot === true, disks: ({ active, definition }) => (active ? [] : definition) };
+    const nothing = home.images === false && home.managedSave === false;
+    return { nothing, afresh: forceBoot === true, disks: ({ active, definition }) => (active ? [] : definition) };
   }
   // What is only defined is opened by no guest; nonsense is the driver's to refuse.
   if (typeof xml !== 'string' || affect === 'config' || !xml.trimStart().startsWith('<disk')) return { disks: [] };

@@ -11,6 +11,7 @@ import type { Actor } from '../actor';
 import { facet, type Guest } from '../driver';
 import type { DriverHost } from '../host';
 import { reasonOf } from '../host';
+import { hasImages } from '../document';
 import { chainsOf, heldBy } from '../images';
 import { checkMemory } from '../memory';
 import type { HeldDisks } from '../record';
@@ -29,6 +30,11 @@ export const start = change(
   startDomain,
   'inactive',
   async ({ paused, forceBoot }, { host, actor, call, prepared }) => {
+    const boots = forceBoot || !actor.managedSave;
+    if (boots && !prepared && hasImages(actor.document)) {
+      // Whoever sent it knew an earlier definition.
+      throw new VirtError('RESOURCE_BUSY', { detail: `the disks of domain '${actor.record.name}' are not prepared` });
+    }
     if (forceBoot) dropManagedSave(host, actor);
     await startDefined(host, actor, { paused, disks: heldBy(prepared), signal: call.signal });
     return { domain: actor.summary() };

@@ -34,6 +34,7 @@ export const DomainSummary = z
     arch: z.string(),
     machine: z.string().optional(),
     virtType: z.string().describe('domain type: kvm, qemu, lxc, …'),
+    images: z.boolean().optional().describe('a disk of it has a medium, so that storage prepares a start'),
   })
   .describe('a domain at one revision');
 export type DomainSummary = z.infer<typeof DomainSummary>;

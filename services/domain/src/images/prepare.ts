@@ -36,6 +36,8 @@ type Look = z.output<typeof driverStorage.response>;
 
 /** What a command opens: disks that it names itself, or some of those that the driver tells of. */
 export interface Opening {
+  /** It opened nothing when the domain was last told of: it is sent at once, and refused where that is no longer so. */
+  nothing?: boolean;
   /** Pass a managed save image over. */
   afresh?: boolean;
   disks: string[] | ((look: Look) => string[]);
@@ -49,10 +51,17 @@ export async function withImages<T extends { domain: DomainSummary }>(
   fleet: Fleet,
   subject: Subject,
   call: Call,
-  { afresh = false, disks: wanted }: Opening,
+  { nothing = false, afresh = false, disks: wanted }: Opening,
   send: (prepared: Prepared | undefined) => Promise<T>,
 ): Promise<T> {
   if (typeof wanted !== 'function' && !wanted.some(hasMedium)) return send(undefined);
+  if (nothing) {
+    try {
+      return await send(undefined);
+    } catch (error) {
+      if (!isVirtError(error, 'RESOURCE_BUSY')) throw error;
+    }
+  }
   for (let attempt = 1; ; attempt++) {
     const context = onBehalf(call, { uuid: subject.uuid });
     const look = await callDriver(fleet.bus, subject, driverStorage, { afresh }, context);
