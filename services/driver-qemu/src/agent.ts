@@ -11,8 +11,6 @@ import { isVirtError, VirtError } from '@virtbus/shared';
 
 const maxAnswer = 16 * 1024 * 1024;
 const delimiter = 0xff;
-/** A command that was not refused in this time is being carried out, milliseconds. */
-const acceptedMs = 1_000;
 
 export interface AgentCommand {
   execute: string;
@@ -20,20 +18,21 @@ export interface AgentCommand {
 }
 
 /**
- * Run one command. `guest-shutdown` and its like may be answered by silence: the agent is gone by then.
+ * Run one command. `guest-shutdown` and its like are answered by silence: for those, `left` resolves when the guest is seen
+ * to obey.
  * @throws AGENT_UNRESPONSIVE, AGENT_COMMAND_TIMEOUT, AGENT_COMMAND_FAILED
  */
 export async function askAgent(
   path: string,
   command: AgentCommand,
-  how: { timeoutMs: number; signal: AbortSignal; silent?: boolean },
+  how: { timeoutMs: number; signal: AbortSignal; left?: Promise<void> },
 ): Promise<unknown> {
   const socket = await open(path);
   const limit = AbortSignal.any([how.signal, AbortSignal.timeout(how.timeoutMs)]);
   try {
     await synchronize(socket, limit);
-    const answer = exchange(socket, command, limit);
-    return await (how.silent ? refusalOf(answer, socket) : answer);
+    if (!how.left) return await exchange(socket, [command], limit);
+    return await obeyed(exchange(socket, [command, { execute: 'guest-ping' }], limit), how.left);
   } catch (error) {
     if (!limit.aborted) throw error;
     const detail = `${command.execute} was not answered within ${how.timeoutMs} ms`;
@@ -59,7 +58,7 @@ async function synchronize(socket: Socket, limit: AbortSignal): Promise<void> {
   try {
     const signal = AbortSignal.any([limit, silence]);
     for (;;) {
-      const answer = await exchange(socket, { execute: 'guest-sync-delimited', arguments: { id } }, signal, true);
+      const answer = await exchange(socket, [{ execute: 'guest-sync-delimited', arguments: { id } }], signal, true);
       if (answer === id) return;
     }
   } catch (error) {
@@ -70,7 +69,13 @@ async function synchronize(socket: Socket, limit: AbortSignal): Promise<void> {
   }
 }
 
-function exchange(socket: Socket, command: AgentCommand, limit: AbortSignal, delimited = false): Promise<unknown> {
+/** Send commands and settle with the first line that comes back. */
+function exchange(
+  socket: Socket,
+  commands: [AgentCommand, ...AgentCommand[]],
+  limit: AbortSignal,
+  delimited = false,
+): Promise<unknown> {
   return new Promise((resolve, reject) => {
     let received = Buffer.alloc(0);
     const finish = (act: () => void): void => {
@@ -91,14 +96,14 @@ function exchange(socket: Socket, command: AgentCommand, limit: AbortSignal, del
       const end = received.indexOf('\n', start);
       if (end < 0) return;
       const line = received.subarray(start, end).toString('utf8');
-      finish(() => settle(line, command.execute, resolve, reject));
+      finish(() => settle(line, commands[0].execute, resolve, reject));
     };
     socket.on('data', onData).on('close', onClose);
     if (limit.aborted) return onAbort();
     limit.addEventListener('abort', onAbort, { once: true });
     // The delimiter before a request resets the agent's own parser.
     if (delimited) socket.write(Buffer.of(delimiter));
-    socket.write(`${JSON.stringify(command)}\n`);
+    socket.write(commands.map((command) => `${JSON.stringify(command)}\n`).join(''));
   });
 }
 
@@ -116,17 +121,16 @@ function settle(line: string, command: string, resolve: (v: unknown) => void, re
   }
 }
 
-/** For a command that succeeds without a word: only a refusal is waited for, and not for long. */
-async function refusalOf(answer: Promise<unknown>, socket: Socket): Promise<void> {
-  const accepted = new Promise<void>((resolve) => {
-    setTimeout(resolve, acceptedMs).unref();
-    socket.once('end', () => resolve()).once('close', () => resolve());
-  });
-  await Promise.race([
-    accepted,
-    answer.catch(async (error: unknown) => {
-      if (!isVirtError(error, 'AGENT_COMMAND_FAILED')) return accepted;
-      throw error;
-    }),
-  ]);
+/**
+ * For a command that succeeds without a word. The agent does one thing after another, so what follows tells: it answers the
+ * ping, hangs up, or the guest is on its way. Only a refusal fails.
+ */
+async function obeyed(answer: Promise<unknown>, left: Promise<void>): Promise<void> {
+  const heard = answer.then(
+    () => undefined,
+    (error: unknown) => {
+      if (!isVirtError(error, 'AGENT_UNRESPONSIVE')) throw error;
+    },
+  );
+  await Promise.race([heard, left]);
 }

@@ -284,6 +284,13 @@ export class QemuGuest implements Guest {
     this.tell({ kind: 'event', class: 'agent', type: state });
   }
 
+  /** Hear the machine's events as they come; of the monitor that is connected now. */
+  watch(hear: (event: QmpEvent) => void): Disposable {
+    const { qmp } = this;
+    qmp?.on('event', hear);
+    return { [Symbol.dispose]: () => void qmp?.off('event', hear) };
+  }
+
   /** Begin to hear a monitor's events. */
   private use(qmp: QmpClient): void {
     this.qmp = qmp;

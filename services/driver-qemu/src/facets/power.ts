@@ -3,12 +3,13 @@ import type { Facets } from '@virtbus/driver-runtime';
 import { isVirtError, VirtError, type PowerMode } from '@virtbus/shared';
 import { askAgent } from '../agent';
 import type { QemuGuest } from '../guest';
-import { agentPath } from './agent';
+import { isEvent, type QmpEvent } from '../qmp';
+import { agentChannel, agentPath } from './agent';
 
 type Power = NonNullable<Facets<QemuGuest>['power']>;
 
-/** How long the agent may take to accept a shutdown, milliseconds; it answers by going away. */
-const agentMs = 5_000;
+/** How long the agent may take to obey, milliseconds. */
+const agentMs = 15_000;
 
 /** libvirt's choice when the caller makes none: the agent if it is connected, then ACPI. */
 function modesOf(guest: QemuGuest, asked: readonly PowerMode[]): readonly PowerMode[] {
@@ -31,12 +32,23 @@ async function ask(
           detail: `${how} is for containers; a machine has acpi and agent`,
         });
       const command = { execute: 'guest-shutdown', arguments: { mode } };
-      await askAgent(agentPath(guest), command, { timeoutMs: agentMs, signal, silent: true });
+      let seen = (): void => undefined;
+      const left = new Promise<void>((resolve) => (seen = resolve));
+      using _watch = guest.watch((event) => {
+        if (isLeaving(guest, event)) seen();
+      });
+      await askAgent(agentPath(guest), command, { timeoutMs: agentMs, signal, left });
       return;
     } catch (error) {
       if (index === tried.length - 1 || !isVirtError(error)) throw error;
     }
   }
+}
+
+/** The machine ends or begins anew, or the agent is gone from its port. */
+function isLeaving(guest: QemuGuest, event: QmpEvent): boolean {
+  if (isEvent(event, 'VSERPORT_CHANGE')) return !event.data.open && event.data.id === agentChannel(guest)?.alias?.name;
+  return isEvent(event, 'SHUTDOWN') || isEvent(event, 'RESET');
 }
 
 async function powerButton(guest: QemuGuest, reboot: boolean, signal: AbortSignal): Promise<void> {
