@@ -54,7 +54,7 @@ export function hostContext(one: HostCase, capabilities: QemuCapabilities, domai
     passSockets: true,
     passFiles: true,
     allowUnknownChain: true,
-    fdGroups: Object.fromEntries(fdGroups.map(({ name, ...group }) => [name, group])),
+    fdGroups: new Map(fdGroups.map(({ name, ...group }) => [name, group])),
     ...(migrateFrom !== undefined && { incoming: migrateFrom === 'stdio' ? `fd:${migrateFd}` : migrateFrom }),
     environment: { PATH: '/bin', USER: 'test', LOGNAME: 'test' },
     settings: settingsOf(driverConfig),

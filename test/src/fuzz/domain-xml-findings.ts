@@ -6,5 +6,8 @@ export const domainXmlFindings: readonly string[] = [
   guest(`<controller type='pci' index='0' model='pcie-root'/><controller type='pci' index='1' model='__proto__'/>
     <controller type='pci' index='2' model='dmi-to-pci-bridge'><address type='pci' bus='1'/></controller>`),
   guest('', "<clock offset='absolute' start='259483956018176'/>"),
+  guest(
+    `<disk type='file' device='disk'><driver type='raw'/><source file='/a' fdgroup='toString'/><target dev='sda'/></disk>`,
+  ),
   guest('', "<clock offset='variable' adjustment='reset'/>"),
 ];

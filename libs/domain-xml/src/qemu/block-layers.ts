@@ -35,6 +35,6 @@ export const isEncryptedHere = ({ encryption }: Image): boolean =>
 
 /** The one descriptor handed in may write, the image may not: a format node is needed to say so. */
 function isWritableButReadOnly({ context }: Guest, { source, readOnly }: Image): boolean {
-  const group = source.fdgroup === undefined ? undefined : context.fdGroups?.[source.fdgroup];
+  const group = source.fdgroup === undefined ? undefined : context.fdGroups?.get(source.fdgroup);
   return group !== undefined && group.fds.length === 1 && group.writable && readOnly;
 }

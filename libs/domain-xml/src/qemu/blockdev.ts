@@ -103,7 +103,7 @@ function passedFiles(guest: Guest, image: Image, { storage }: Layers, passing: P
 function fdGroup({ context }: Guest, { source }: Image) {
   if (source.fdgroup === undefined) return undefined;
   return (
-    context.fdGroups?.[source.fdgroup] ??
+    context.fdGroups?.get(source.fdgroup) ??
     unsupported(`file descriptor group '${source.fdgroup}' was not associated with the domain`)
   );
 }

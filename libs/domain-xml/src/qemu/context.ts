@@ -89,7 +89,7 @@ export interface CommandLineContext {
   /** Files that QEMU would write its serial output and logs to are opened by the caller and passed. */
   readonly passFiles?: boolean;
   /** Descriptors of files handed in by the client, for `<source fdgroup=…>`. */
-  readonly fdGroups?: Readonly<Record<string, { readonly fds: readonly number[]; readonly writable: boolean }>>;
+  readonly fdGroups?: ReadonlyMap<string, { readonly fds: readonly number[]; readonly writable: boolean }>;
   /** The kernel helps virtio network cards (`/dev/vhost-net` can be opened); yes unless told otherwise. */
   readonly vhostNet?: boolean;
   /** QEMU opens taps by the name in `<target dev=…>` rather than being passed them. */
