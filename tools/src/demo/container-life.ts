@@ -1,9 +1,7 @@
 /** One container's whole life over the bus, each step waiting for what it should bring about. */
 import {
-  defineDomain,
   execInDomain,
   exitCodeOf,
-  getDomain,
   resumeDomain,
   setMemory,
   shutdownDomain,
@@ -11,34 +9,14 @@ import {
   statsOfDomain,
   suspendDomain,
   undefineDomain,
-  type Contract,
-  type RequestInput,
 } from '@virtbus/shared';
 import { call, clientStream, newId, type Bus } from '@virtbus/shared/bus';
 import { Console } from './console';
-import { EventWatch } from './event-watch';
-import { replay } from './replay';
+import { Hero, type Stage } from './hero';
 
-export interface ContainerLife {
-  bus: Bus;
-  say: (line: string) => void;
-  xml: string;
-}
-
-export async function containerLife({ bus, say, xml }: ContainerLife): Promise<void> {
-  const { uuid, name, host } = (await call(bus, defineDomain, { xml })).domain;
-  say(`defined '${name}' on host '${host}' (${uuid})`);
-  await using events = await EventWatch.open(bus, uuid);
-  const given = new Map<string, string>();
-  const command = async <C extends Contract>(contract: C, request: RequestInput<C>): Promise<void> => {
-    const id = newId();
-    given.set(id, contract.operation);
-    await call(bus, contract, request, { target: uuid, id });
-  };
-  const stateIs = async (wanted: string): Promise<void> => {
-    const { domain } = await call(bus, getDomain, {}, { target: uuid });
-    if (domain.state !== wanted) throw new Error(`the domain is ${domain.state}(${domain.reason}), not ${wanted}`);
-  };
+export async function containerLife({ bus, say, xml }: Stage): Promise<void> {
+  await using hero = await Hero.define({ bus, say, xml });
+  const { uuid, events, command, stateIs } = hero;
   const inside = async (...words: string[]): Promise<string> => {
     const { text, code } = await runInside(bus, uuid, words);
     if (code !== 0) throw new Error(`'${words.join(' ')}' ended with exit code ${code}`);
@@ -91,7 +69,7 @@ export async function containerLife({ bus, say, xml }: ContainerLife): Promise<v
   await command(undefineDomain, {});
   await events.seen('undefined', 'removed');
   say('undefined. The log, as replayed from the stream:');
-  await replay(bus, uuid, given, say);
+  await hero.replay();
 }
 
 async function runInside(

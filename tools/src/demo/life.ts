@@ -1,8 +1,6 @@
 /** One guest's whole life over the bus, each step waiting for what it should bring about. */
 import {
   attachDevice,
-  defineDomain,
-  getDomain,
   restoreDomain,
   resumeDomain,
   saveDomain,
@@ -11,38 +9,20 @@ import {
   startDomain,
   suspendDomain,
   undefineDomain,
-  type Contract,
-  type RequestInput,
 } from '@virtbus/shared';
-import { call, newId, type Bus } from '@virtbus/shared/bus';
+import { call } from '@virtbus/shared/bus';
 import { Console } from './console';
-import { EventWatch } from './event-watch';
-import { replay } from './replay';
+import { Hero, type Stage } from './hero';
 
-export interface Life {
-  bus: Bus;
-  say: (line: string) => void;
-  xml: string;
+export interface Life extends Stage {
   /** A raw image to plug in. */
   disk: string;
   saveFile: string;
 }
 
 export async function qemuGuestLife({ bus, say, xml, disk, saveFile }: Life): Promise<void> {
-  const defined = await call(bus, defineDomain, { xml });
-  const { uuid, name, host } = defined.domain;
-  say(`defined '${name}' on host '${host}' (${uuid})`);
-  await using events = await EventWatch.open(bus, uuid);
-  const given = new Map<string, string>();
-  const command = async <C extends Contract>(contract: C, request: RequestInput<C>): Promise<void> => {
-    const id = newId();
-    given.set(id, contract.operation);
-    await call(bus, contract, request, { target: uuid, id });
-  };
-  const stateIs = async (wanted: string): Promise<void> => {
-    const { domain } = await call(bus, getDomain, {}, { target: uuid });
-    if (domain.state !== wanted) throw new Error(`the domain is ${domain.state}(${domain.reason}), not ${wanted}`);
-  };
+  await using hero = await Hero.define({ bus, say, xml });
+  const { uuid, host, events, command, stateIs } = hero;
 
   await command(startDomain, {});
   await events.seen('started', 'booted');
@@ -90,5 +70,5 @@ export async function qemuGuestLife({ bus, say, xml, disk, saveFile }: Life): Pr
   await command(undefineDomain, {});
   await events.seen('undefined', 'removed');
   say('undefined. The log, as replayed from the stream:');
-  await replay(bus, uuid, given, say);
+  await hero.replay();
 }
