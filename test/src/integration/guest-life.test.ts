@@ -88,7 +88,8 @@ test('a list says which sequence it includes, and tailing from there misses noth
   const { asOf, domains } = await call(bus, listDomains, {});
   await call(bus, suspendDomain, {}, { target: uuid });
   await call(bus, resumeDomain, {}, { target: uuid });
-  await stack.events(bus, uuid); // all that has happened is stored
+  const stored = async (): Promise<number | undefined> => (await stack.events(bus, uuid)).at(-1)?.domain.revision;
+  await eventually(stored, (await call(bus, getDomain, {}, { target: uuid })).domain.revision); // all that has happened
   let revision = domains[0]!.revision;
   const since = { sequence: asOf + 1 };
   for await (const { event } of tail(bus, { filter: eventFilter({ uuid }), since, once: true })) {
