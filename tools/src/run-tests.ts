@@ -4,7 +4,7 @@
  * Unit tests run two files at a time; those with guests and whole stacks run one after the other, because two cores
  * emulate a single guest just so. Everything that tests write goes below one folder, which is removed at the end; a
  * process that still refers to that folder was left behind by a test, and that is a failure. Logs of failed test files
- * are kept in `.cache/test-logs`. The last line is `N passed, N failed, N skipped`.
+ * are kept in `.cache/test-logs`. A few failed files are run a second time, and what passes then is told as flaky. The last line is `N passed, N failed, N skipped`.
  */
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util';
 import { runJest, type Outcome } from './test-run/jest-project';
 import { endLeftovers } from './test-run/leftovers';
 import { keepLogs } from './test-run/logs';
+import { afterSecondRun, deservesSecondRun } from './test-run/second-run';
 import { skipReasons, summary } from './test-run/summary';
 
 const root = resolve(__dirname, '..', '..');
@@ -48,7 +49,14 @@ async function run(names: string[], patterns: string[]): Promise<boolean> {
     for (const name of names) {
       const options = [...(projects[name] ?? []), ...patterns];
       const env = { TMPDIR: folder, VIRTBUS_TEST_LOGS: logs, VIRTBUS_TEST_SKIPS: skips };
-      outcomes.push(await runJest({ root, project: name, options, env, report: join(folder, `${name}.json`) }));
+      const jest = (report: string, ...extra: string[]): Promise<Outcome> =>
+        runJest({ root, project: name, options: extra, env, report: join(folder, report) });
+      let outcome = await jest(`${name}.json`, ...options);
+      if (deservesSecondRun(outcome)) {
+        const again = await jest(`${name}-again.json`, '--runInBand', '--runTestsByPath', ...outcome.failedFiles);
+        outcome = afterSecondRun(outcome, again);
+      }
+      outcomes.push(outcome);
       leftovers.push(...(await endLeftovers(folder)));
     }
     const kept = keepLogs(

@@ -10,6 +10,10 @@ export interface Outcome {
   /** Full names of tests that were skipped, with the title they were declared by. */
   skipped: { name: string; title: string }[];
   failedFiles: string[];
+  /** Full names of the tests that failed. */
+  failures: string[];
+  /** Full names of tests that failed, and passed when their file was run again alone. */
+  flaky: string[];
   /** What went wrong with the run itself; each counts as a failure. */
   problems: string[];
 }
@@ -62,7 +66,7 @@ export async function runJest({ root, project, options, env, report }: Run): Pro
     problems.push(`jest did not end ${endMs / 1000} s after the ${project} tests: one of them leaves a handle open`);
   if (!existsSync(report)) {
     problems.push(`the ${project} tests ended without a report (exit code ${String(code)})`);
-    return { project, passed: 0, failed: 0, skipped: [], failedFiles: [], problems };
+    return { project, passed: 0, failed: 0, skipped: [], failedFiles: [], failures: [], flaky: [], problems };
   }
   const outcome = read(project, JSON.parse(readFileSync(report, 'utf8')) as JestReport, problems);
   if (code !== 0 && outcome.failed + problems.length === 0) problems.push(`jest failed (exit code ${String(code)})`);
@@ -85,6 +89,8 @@ export function read(project: string, report: JestReport, problems: string[] = [
       .filter((test) => test.status !== 'passed' && test.status !== 'failed')
       .map((test) => ({ name: test.fullName, title: test.title })),
     failedFiles: failed.map((file) => file.name),
+    failures: tests.filter((test) => test.status === 'failed').map((test) => test.fullName),
+    flaky: [],
     problems,
   };
 }

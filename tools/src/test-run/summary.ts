@@ -27,6 +27,9 @@ export function summary({ outcomes, leftovers, reasons }: Findings): Result {
   return {
     lines: [
       ...skipped.map(({ name, title }) => `skipped: ${name}: ${reason(reasons.get(title))}`),
+      ...outcomes
+        .flatMap(({ flaky }) => flaky)
+        .map((name) => `flaky: ${name}: failed, and passed when run again alone`),
       ...problems.map((problem) => `failed: ${problem}`),
       `${passed} passed, ${failed} failed, ${skipped.length} skipped`,
     ],
