@@ -71,6 +71,16 @@ export const errorTable = {
   OPERATION_DENIED: entry(29, 'never', told('operation forbidden')),
   DEVICE_MISSING: entry(99, 'never', told('device not found')),
   NO_DOMAIN_METADATA: entry(80, 'never', told('metadata not found')),
+  BLOCK_COPY_ACTIVE: entry(83, 'never', told('block copy still active')),
+  NO_DOMAIN_SNAPSHOT: entry(
+    72,
+    'never',
+    ({ snapshot }: { snapshot: string | undefined }) =>
+      snapshot === undefined
+        ? 'Domain snapshot not found: the domain does not have a current snapshot'
+        : `Domain snapshot not found: no domain snapshot with matching name '${snapshot}'`,
+  ),
+  SNAPSHOT_REVERT_RISKY: entry(77, 'never', told('revert requires force')),
   RESOURCE_BUSY: entry(87, 'later', told('resource busy')),
   CPU_INCOMPATIBLE: entry(91, 'never', told('the CPU is incompatible with host CPU')),
 

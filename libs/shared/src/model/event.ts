@@ -26,6 +26,7 @@ export const domainEventClasses = {
   agent: { number: 18, types: ['connected', 'disconnected'] },
   metadata: { number: 23, types: ['title', 'description', 'element'] },
   config: { number: null, types: ['autostart', 'memory', 'vcpus', 'device', 'managed-save'] },
+  snapshot: { number: null, types: ['created', 'deleted', 'reverted'] },
   job: { number: 21, types: ['completed', 'failed', 'cancelled'] },
   taint: { number: null, types: TaintType.options },
   warning: { number: null, types: ['ignored'] },
