@@ -25,8 +25,10 @@ import { makeFolder } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 import type { Consoles } from './consoles';
 import { describe } from './document';
-import type { Guest, GuestFolders, GuestNews, GuestSink, SavedGuest } from './driver';
+import type { Guest, GuestFolders, GuestNews, GuestSink, ImagesNews, SavedGuest } from './driver';
 import { Jobs } from './jobs';
+import { replay, reused } from './answers';
+import { forgetLeft, restand } from './images-held';
 import { answersKept, type Answered, type DomainRecord } from './record';
 import type { Store } from './store';
 
@@ -156,10 +158,14 @@ export class Actor<G extends Guest = Guest> {
   }
 
   setConfig(domain: Domain): void {
+    this.keepConfig(domain);
+    this.record.updated = this.active;
+  }
+
+  private keepConfig(domain: Domain): void {
     const xml = formatDomain(domain, { view: 'inactive', secrets: true });
     this.host.store.saveDocument(this.uuid, 'config', xml, true);
     this.config = domain;
-    this.record.updated = this.active;
   }
 
   dropConfig(): void {
@@ -246,8 +252,13 @@ export class Actor<G extends Guest = Guest> {
     switch (news.kind) {
       case 'live':
         if (this.guest) this.setLive(this.guest.live);
-        this.forgetDisks();
+        forgetLeft(this.record, this.live);
+        this.persist();
         return this.host.changed();
+      case 'saved':
+        return this.persist();
+      case 'images':
+        return this.imagesChanged(news);
       case 'event':
         return this.emit({ ...news, cause: this.causeOf(news) });
       case 'state': {
@@ -259,6 +270,14 @@ export class Actor<G extends Guest = Guest> {
       case 'ended':
         return this.end(news);
     }
+  }
+
+  private imagesChanged({ chains, definition, event }: ImagesNews): void {
+    if (this.guest) this.setLive(this.guest.live);
+    const config = this.config && definition(this.config);
+    if (config && config !== this.config) this.keepConfig(config);
+    restand(this.record, chains);
+    this.emit({ ...event, cause: event.caused ? this.current : null });
   }
 
   /** The guest's process is gone. While it was starting the start tells of it; there is no event then. */
@@ -296,21 +315,12 @@ export class Actor<G extends Guest = Guest> {
     return this.record.autostart && this.config !== undefined;
   }
 
-  /** Disks that have left the guest hold no images. */
-  private forgetDisks(): void {
-    const { disks } = this.record;
-    if (!disks || !this.live) return;
-    const left = new Set(this.live.devices.disks.map(({ target }) => target.dev));
-    for (const target of Object.keys(disks)) if (!left.has(target)) delete disks[target];
-    this.persist();
-  }
-
   makeRunFolder(): void {
     makeFolder(this.folders.run, 0o700);
   }
 
   /** The guest's power news are the effect of the command that asked it to shut down or reboot. */
-  private causeOf(news: Exclude<GuestNews, { kind: 'live' }>): NewEvent['cause'] {
+  private causeOf(news: GuestNews & { kind: 'event' | 'state' | 'ended' }): NewEvent['cause'] {
     const { asked } = this.record;
     if (news.kind === 'event' && news.class === 'balloon') return this.balloonCause(news.data?.actualKiB);
     if (news.caused && this.current) return this.current;
@@ -385,14 +395,4 @@ export class Actor<G extends Guest = Guest> {
     const { current } = this;
     this.record.pending = current && { id: current.id, operation: current.operation };
   }
-}
-
-function reused(id: string, operation: string): Promise<never> {
-  const detail = `the command id ${id} was used for ${operation} before`;
-  return Promise.reject(new VirtError('INVALID_ARG', { detail }));
-}
-
-function replay<T>(known: Answered, cause: Cause): Promise<T> {
-  if (known.operation !== cause.operation) return reused(known.id, known.operation);
-  return known.error ? Promise.reject(VirtError.fromBody(known.error)) : Promise.resolve(known.response as T);
 }

@@ -85,6 +85,8 @@ async function alive<G extends Guest>(
   actor.guest = guest;
   actor.setSaved(guest.saved);
   actor.setLive(guest.live);
+  const begun = (await guest.catchUp?.()) ?? [];
+  if (!actor.active) return;
   const { pending } = actor.record;
   const cause = pending ? { id: pending.id } : null;
   if (before.reason === 'starting-up' && state.state !== 'running') {
@@ -111,6 +113,8 @@ async function alive<G extends Guest>(
     else if (state.state === 'crashed') actor.lifecycle('crashed', 'panicked', null);
     else actor.persist();
   }
+  const job = begun.find(({ command }) => command !== undefined && command === pending?.id);
+  if (pending && job) actor.remember({ ...pending, response: { domain: actor.summary(), job } });
   if (pending && done(pending.operation, actor)) {
     const warnings = pending.operation === 'create' ? { warnings: [] } : {};
     actor.remember({ ...pending, response: { domain: actor.summary(), ...warnings } });

@@ -7,9 +7,13 @@
 import type { Cpu, Device, Disk, Domain } from '@virtbus/domain-xml';
 import {
   VirtError,
+  type abortBlockJob,
+  type BlockJob,
   type CommandEnd,
   type ChainDocument,
+  type commitBlocks,
   type compareCpu,
+  type copyBlocks,
   type DomainState,
   type DomainStats,
   type EventClass,
@@ -17,7 +21,9 @@ import {
   type LifecycleDetail,
   type LifecycleType,
   type PowerMode,
+  type pullBlocks,
   type ReasonOf,
+  type Request,
   type Response,
   type StatsGroup,
   type TaintType,
@@ -40,16 +46,30 @@ export type GuestNews =
       data?: Record<string, unknown> | undefined;
       caused?: boolean;
     }
-  | {
-      kind: 'event';
-      class: EventClass;
-      type: string;
-      detail?: string | undefined;
-      data?: Record<string, unknown> | undefined;
-      caused?: boolean;
-    }
+  | ({ kind: 'event' } & EventNews)
   /** The live document has changed. */
-  | { kind: 'live' };
+  | { kind: 'live' }
+  /** What is remembered of the guest has changed: it is on disk when the call returns. */
+  | { kind: 'saved' }
+  | ImagesNews;
+
+/** Disks stand on other images than before: live document, definition, what is held, and the event, in one turn. */
+export interface ImagesNews {
+  kind: 'images';
+  /** What each disk stands on now, by target; undefined where that is not known. */
+  chains: Readonly<Record<string, ChainDocument | undefined>>;
+  /** The definition that goes with it: the same one when it is not touched. */
+  definition: (config: Domain) => Domain;
+  event: EventNews;
+}
+
+export interface EventNews {
+  class: EventClass;
+  type: string;
+  detail?: string | undefined;
+  data?: Record<string, unknown> | undefined;
+  caused?: boolean;
+}
 
 export interface LifecycleNews {
   type: LifecycleType;
@@ -126,6 +146,11 @@ export interface Guest {
   }): Promise<void>;
   /** Let go of it without harm: our process is about to end. */
   detach(): void;
+  /**
+   * Called once after it was found again, when it is listened to: finish what ended meanwhile. Resolves with the block jobs
+   * that had begun before, those that have ended since among them.
+   */
+  catchUp?(): Promise<readonly BlockJob[]>;
 }
 
 /** What became of a guest that ran when our process ended. */
@@ -199,6 +224,15 @@ export interface InsideCommand {
   readonly ended: Promise<CommandEnd>;
 }
 
+/** What comes with a command that begins a block job. */
+export interface BlockJobStart {
+  /** Id of the command. */
+  command: string;
+  signal: AbortSignal;
+  /** Images that were prepared for the command, by the name of the need: `mirror:vda`. */
+  images: ReadonlyMap<string, ChainDocument>;
+}
+
 export interface Facets<G extends Guest = Guest> {
   readonly power?: {
     shutdown(guest: G, modes: readonly PowerMode[], signal: AbortSignal): Promise<void>;
@@ -216,6 +250,17 @@ export interface Facets<G extends Guest = Guest> {
     attach(guest: G, device: Device, signal: AbortSignal, chain?: ChainDocument): Promise<Device>;
     detach(guest: G, device: Device, signal: AbortSignal): Promise<Device>;
     update(guest: G, device: Device, signal: AbortSignal, chain?: ChainDocument): Promise<Device>;
+  };
+  /** Jobs on the images of disks. Each is followed to its end, also across restarts; `images` and `block-job` news tell of it. */
+  readonly blockJobs?: {
+    pull(guest: G, ask: Request<typeof pullBlocks>, how: BlockJobStart): Promise<BlockJob>;
+    commit(guest: G, ask: Request<typeof commitBlocks>, how: BlockJobStart): Promise<BlockJob>;
+    copy(guest: G, ask: Request<typeof copyBlocks>, how: BlockJobStart): Promise<BlockJob>;
+    /** @param disk all jobs when left out */
+    list(guest: G, disk: string | undefined, signal: AbortSignal): Promise<BlockJob[]>;
+    abort(guest: G, ask: Request<typeof abortBlockJob>, signal: AbortSignal): Promise<void>;
+    /** @param bandwidth bytes per second, 0 for no limit */
+    setSpeed(guest: G, disk: string, bandwidth: number, signal: AbortSignal): Promise<void>;
   };
   readonly images?: {
     /** Do the images of a disk that the document describes still make this chain? Reads them; changes nothing. */

@@ -33,7 +33,7 @@ export interface DomainRecord {
   tainted?: TaintType[] | undefined;
 }
 
-/** By target. */
+/** By target; images that a command needs beside those of the disk by their need: `mirror:vda`. */
 export type HeldDisks = Record<string, { claim: string; chain?: ChainDocument | undefined }>;
 
 export interface Answered {

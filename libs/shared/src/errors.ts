@@ -124,6 +124,16 @@ export const errorTable = {
       `Requested operation is not valid: ${path} is in use: ${users.join('; ')}`,
   ),
 
+  // Migration
+  MIGRATION_NOT_FOUND: entry(
+    55,
+    'never',
+    ({ migration }: { migration: string }) =>
+      `Requested operation is not valid: no migration '${migration}', nor of a domain of that name or uuid`,
+  ),
+  MIGRATE_UNSAFE: entry(81, 'never', told('Unsafe migration')),
+  COOKIE_INVALID: entry(1, 'never', told('internal error')),
+
   // The guest agent
   AGENT_UNRESPONSIVE: entry(86, 'later', told('Guest agent is not responding')),
   AGENT_COMMAND_TIMEOUT: entry(112, 'later', told('guest agent command timed out')),

@@ -1,4 +1,5 @@
 /** Every domain operation that a driver serves; a contract without an entry here fails at start. */
+import * as blockJobs from './block-jobs';
 import * as definition from './definition';
 import * as devices from './devices';
 import * as inside from './inside';
@@ -11,6 +12,14 @@ import * as stats from './stats';
 
 const isOp = (value: unknown): value is Op => typeof value === 'object' && value !== null && 'contract' in value;
 
-export const ops: readonly Op[] = [definition, devices, inside, lifecycle, resources, save, start, stats].flatMap(
-  (family) => Object.values(family).filter(isOp),
-);
+export const ops: readonly Op[] = [
+  blockJobs,
+  definition,
+  devices,
+  inside,
+  lifecycle,
+  resources,
+  save,
+  start,
+  stats,
+].flatMap((family) => Object.values(family).filter(isOp));

@@ -1,13 +1,16 @@
+import * as blockJobs from './block-jobs';
 import * as chains from './chain';
 import * as commands from './domain-commands';
 import * as devices from './domain-devices';
 import * as queries from './domain-queries';
 import * as hosts from './host';
+import * as migrations from './migration';
 import * as pools from './pool';
 import * as volumes from './volume';
 import * as native from './native';
 import type { Contract } from './contract';
 
+export * from './block-jobs';
 export * from './chain';
 export * from './contract';
 export * from './domain-commands';
@@ -16,6 +19,8 @@ export * from './domain-queries';
 export * from './driver';
 export * from './driver-contract';
 export * from './host';
+export * from './migration';
+export * from './migration-host';
 export * from './native';
 export * from './pool';
 export * from './storage';
@@ -26,6 +31,16 @@ const isContract = (value: unknown): value is Contract =>
   typeof value === 'object' && value !== null && 'operation' in value && 'servedBy' in value;
 
 /** Every public operation, by name. */
-export const contracts: readonly Contract[] = [queries, commands, devices, hosts, chains, native, pools, volumes]
+export const contracts: readonly Contract[] = [
+  blockJobs,
+  queries,
+  commands,
+  devices,
+  hosts,
+  chains,
+  native,
+  pools,
+  volumes,
+]
   .flatMap((module) => Object.values(module).filter(isContract))
   .sort((a, b) => a.name.localeCompare(b.name));

@@ -1,0 +1,16 @@
+/** A command whose id was seen before. */
+import { VirtError } from '@virtbus/shared';
+import type { Cause } from './actor';
+import type { Answered } from './record';
+
+/** Another operation was asked for under the same id. */
+export function reused(id: string, operation: string): Promise<never> {
+  const detail = `the command id ${id} was used for ${operation} before`;
+  return Promise.reject(new VirtError('INVALID_ARG', { detail }));
+}
+
+/** The first answer again. */
+export function replay<T>(known: Answered, cause: Cause): Promise<T> {
+  if (known.operation !== cause.operation) return reused(known.id, known.operation);
+  return known.error ? Promise.reject(VirtError.fromBody(known.error)) : Promise.resolve(known.response as T);
+}

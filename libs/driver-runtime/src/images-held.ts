@@ -1,0 +1,29 @@
+/** What a record says about the images of disks, as block operations change it. */
+import type { Domain } from '@virtbus/domain-xml';
+import type { ChainDocument } from '@virtbus/shared';
+import type { DomainRecord } from './record';
+
+/** `mirror:vda` is an image of disk `vda`. */
+const diskOf = (name: string): string => name.slice(name.lastIndexOf(':') + 1);
+
+/** Disks that have left the guest hold no images. */
+export function forgetLeft({ disks }: DomainRecord, live: Domain | undefined): void {
+  if (!disks || !live) return;
+  const there = new Set(live.devices.disks.map(({ target }) => target.dev));
+  for (const name of Object.keys(disks)) if (!there.has(diskOf(name))) delete disks[name];
+}
+
+/**
+ * Disks stand on other images now. What was held for the operation itself is held no longer: storage, told of the disks as
+ * they are, leases what they stand on.
+ */
+export function restand(record: DomainRecord, chains: Readonly<Record<string, ChainDocument | undefined>>): void {
+  const { disks } = record;
+  if (!disks) return;
+  for (const [target, chain] of Object.entries(chains)) {
+    const own = Object.keys(disks).filter((name) => name !== target && diskOf(name) === target);
+    const claim = disks[target]?.claim ?? (own[0] === undefined ? undefined : disks[own[0]]?.claim);
+    for (const name of own) delete disks[name];
+    if (claim !== undefined) disks[target] = { claim, ...(chain ? { chain } : {}) };
+  }
+}
