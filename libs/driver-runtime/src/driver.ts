@@ -27,8 +27,10 @@ import {
   type Response,
   type StatsGroup,
   type TaintType,
+  type Tuning,
 } from '@virtbus/shared';
 import type { Log } from '@virtbus/shared/log';
+import type { MigrationFacet } from './migration-facet';
 
 /** What a driver must remember of a running guest to find it again: plain JSON of its own. */
 export type SavedGuest = Record<string, unknown>;
@@ -241,6 +243,13 @@ export interface Facets<G extends Guest = Guest> {
   readonly reset?: { press(guest: G, signal: AbortSignal): Promise<void> };
   /** The memory that a running guest may use: its balloon, or its limit. */
   readonly memory?: { set(guest: G, kib: number, signal: AbortSignal): Promise<void> };
+  /** How much of the host a running guest may take. */
+  readonly tuning?: {
+    /** What the host holds it to now. */
+    read(guest: G): Tuning;
+    /** Hold the guest to what this document limits; it becomes its live document. Throws with nothing changed. */
+    apply(guest: G, tuned: Domain): void;
+  };
   readonly vcpus?: { set(guest: G, count: number, signal: AbortSignal): Promise<void> };
   /**
    * Each tells `live` when the document changed, and returns the device as it is now.
@@ -276,6 +285,7 @@ export interface Facets<G extends Guest = Guest> {
     /** What a save image holds. */
     inspect(path: string): Promise<{ xml: string; running: boolean }>;
   };
+  readonly migration?: MigrationFacet<G>;
   readonly stats?: {
     collect(guest: G, groups: ReadonlySet<StatsGroup>, signal: AbortSignal): Promise<Partial<DomainStats>>;
   };

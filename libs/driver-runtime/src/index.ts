@@ -1,5 +1,6 @@
 export * from './capabilities';
 export * from './driver';
+export type * from './migration-facet';
 export * from './process';
 export { driverMain } from './main';
 export { driverSettings } from './settings';

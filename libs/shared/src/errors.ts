@@ -72,13 +72,10 @@ export const errorTable = {
   DEVICE_MISSING: entry(99, 'never', told('device not found')),
   NO_DOMAIN_METADATA: entry(80, 'never', told('metadata not found')),
   BLOCK_COPY_ACTIVE: entry(83, 'never', told('block copy still active')),
-  NO_DOMAIN_SNAPSHOT: entry(
-    72,
-    'never',
-    ({ snapshot }: { snapshot: string | undefined }) =>
-      snapshot === undefined
-        ? 'Domain snapshot not found: the domain does not have a current snapshot'
-        : `Domain snapshot not found: no domain snapshot with matching name '${snapshot}'`,
+  NO_DOMAIN_SNAPSHOT: entry(72, 'never', ({ snapshot }: { snapshot: string | undefined }) =>
+    snapshot === undefined
+      ? 'Domain snapshot not found: the domain does not have a current snapshot'
+      : `Domain snapshot not found: no domain snapshot with matching name '${snapshot}'`,
   ),
   SNAPSHOT_REVERT_RISKY: entry(77, 'never', told('revert requires force')),
   RESOURCE_BUSY: entry(87, 'later', told('resource busy')),
@@ -133,6 +130,7 @@ export const errorTable = {
   ),
   MIGRATE_UNSAFE: entry(81, 'never', told('Unsafe migration')),
   COOKIE_INVALID: entry(1, 'never', told('internal error')),
+  CHECKPOINT_INCONSISTENT: entry(109, 'never', told('checkpoint inconsistent')),
 
   // The guest agent
   AGENT_UNRESPONSIVE: entry(86, 'later', told('Guest agent is not responding')),

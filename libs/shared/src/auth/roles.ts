@@ -65,7 +65,7 @@ export function permissionsOf(user: UserRole): Permissions {
       return {
         publish: {
           allow: [`${root}.>`, '$JS.>', '$KV.>', '$SRV.>'],
-          deny: [`${root}.event.>`, `${root}.stat.>`, `${root}.host.>`, syncSubject],
+          deny: [`${root}.event.>`, `${root}.stat.>`, `${root}.host.>`, `${root}.service.>`, syncSubject],
         },
         subscribe: { allow: [inbox, `${root}.>`, '$KV.>', '$SRV.>'] },
       };
@@ -74,6 +74,7 @@ export function permissionsOf(user: UserRole): Permissions {
         publish: {
           allow: [
             `${root}.host.>`,
+            `${root}.service.>`,
             `${root}.event.command.>`,
             syncSubject,
             `${root}.body.>`,

@@ -10,12 +10,12 @@ export type Kind = 'query' | 'cmd';
 /** The least role that may publish the operation: each role may do all that the ones before it may. */
 export type Role = 'reader' | 'operator' | 'admin';
 /** What an operation is about: the token of the subject after the kind. */
-export type Entity = 'domain' | 'host' | 'pool' | 'volume' | 'chain';
+export type Entity = 'domain' | 'host' | 'pool' | 'volume' | 'chain' | 'migration';
 /**
  * Who does the work: the domain service, the driver on the home host of the domain that the subject names, a driver of
- * the host that it names, or the storage service of that host.
+ * the host that it names, the storage service of that host, or the migration service.
  */
-export type ServedBy = 'domain-service' | 'home-host' | 'host' | 'storage-service';
+export type ServedBy = 'domain-service' | 'home-host' | 'host' | 'storage-service' | 'migration-service';
 
 export interface ContractSpec<Req extends z.ZodType, Res extends z.ZodType, E extends ErrorCode> {
   kind: Kind;
@@ -33,6 +33,11 @@ export interface ContractSpec<Req extends z.ZodType, Res extends z.ZodType, E ex
   timeoutMs: number;
   /** May it also be queued (`virtbus.v1.queue.…`), to be applied when the host is there? */
   queue: boolean;
+  /**
+   * Its driver plans which images the command needs, and storage prepares them first (decision 0014). Such a command answers
+   * with `domain`, the domain's summary.
+   */
+  plansImages?: true;
   /** One sentence or a few; the reference page shows them. */
   doc: string;
   /** A request that works, for the reference page. */
@@ -99,6 +104,12 @@ export function contract<Req extends z.ZodType, Res extends z.ZodType, const E e
 
 /** Every failure that a call of this contract can end in. */
 export function errorsOf(c: Contract): ErrorCode[] {
-  const served = { 'home-host': homeErrors, 'storage-service': storageErrors, 'domain-service': [], host: [] } as const;
+  const served = {
+    'home-host': homeErrors,
+    'storage-service': storageErrors,
+    'domain-service': [],
+    'migration-service': [],
+    host: [],
+  } as const;
   return [...new Set<ErrorCode>([...c.errors, ...served[c.servedBy], ...commonErrors])];
 }

@@ -3,6 +3,7 @@ import * as chains from './chain';
 import * as commands from './domain-commands';
 import * as devices from './domain-devices';
 import * as queries from './domain-queries';
+import * as tuning from './domain-tuning';
 import * as hosts from './host';
 import * as migrations from './migration';
 import * as pools from './pool';
@@ -16,6 +17,7 @@ export * from './contract';
 export * from './domain-commands';
 export * from './domain-devices';
 export * from './domain-queries';
+export * from './domain-tuning';
 export * from './driver';
 export * from './driver-contract';
 export * from './host';
@@ -36,8 +38,10 @@ export const contracts: readonly Contract[] = [
   queries,
   commands,
   devices,
+  tuning,
   hosts,
   chains,
+  migrations,
   native,
   pools,
   volumes,

@@ -36,6 +36,11 @@ export function driverSubject(host: string, driver: string, operation: string): 
   return `${root}.host.${host}.${driver}.${operation}`;
 }
 
+/** Where our services ask one another what no host does: any copy answers. Not for users. */
+export function serviceSubject(service: string, operation: string): string {
+  return `${root}.service.${service}.${operation}`;
+}
+
 /**
  * Where an event is published and stored. The host is the last token, so that the server itself can hold a host to
  * events of its own (design §7); subscribers to all hosts end their filter in `*`.
@@ -92,4 +97,5 @@ export const buckets = {
   names: 'virtbus_names',
   hosts: 'virtbus_hosts',
   leases: 'virtbus_leases',
+  migrations: 'virtbus_migrations',
 } as const;

@@ -6,3 +6,4 @@ export * from './event';
 export * from './host';
 export * from './ids';
 export * from './migration';
+export * from './tuning';

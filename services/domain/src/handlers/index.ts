@@ -1,4 +1,4 @@
-/** Every public operation but storage's as an endpoint: served here, or passed on to a host. */
+/** Every public operation but storage's and migration's as an endpoint: served here, or passed on to a host. */
 import {
   contracts,
   createDomain,
@@ -10,6 +10,7 @@ import {
   restoreDomain,
   statsOfDomains,
   type Contract,
+  type ServedBy,
 } from '@virtbus/shared';
 import type { Endpoint } from '@virtbus/shared/bus';
 import type { Fleet } from '../fleet';
@@ -32,9 +33,11 @@ const own = new Map<Contract, (fleet: Fleet) => Endpoint>([
   [restoreDomain, restoreEndpoint],
 ] as [Contract, (fleet: Fleet) => Endpoint][]);
 
+const others: ReadonlySet<ServedBy> = new Set<ServedBy>(['storage-service', 'migration-service']);
+
 /** By contract; a contract that nobody serves is a defect that shows at once. */
 export function endpointsOf(fleet: Fleet): Map<Contract, Endpoint> {
-  const ours = contracts.filter((c) => c.servedBy !== 'storage-service');
+  const ours = contracts.filter((c) => !others.has(c.servedBy));
   return new Map(
     ours.map((c) => {
       if (c.servedBy === 'home-host') return [c, toHome(fleet, c)];

@@ -1,0 +1,82 @@
+/**
+ * What a hypervisor brings to move a running guest. Phases, their order and what is on disk are the runtime's
+ * (`contracts/migration-host.ts` of libs/shared tells the rules); the facet does what is asked, each step once in a run of
+ * the driver.
+ */
+import type { Domain } from '@virtbus/domain-xml';
+import type { MigrationEnd, MigrationOptions, MigrationProgress, MigrationReason } from '@virtbus/shared';
+import type { Guest, StartSpec } from './driver';
+
+/** What every step knows of the migration that it is part of. */
+export interface MigrationAsk {
+  id: string;
+  /** The other side. */
+  peer: MigrationEnd;
+  options: MigrationOptions;
+  signal: AbortSignal;
+}
+
+/** How far the hypervisor got, for a driver that comes back. */
+export type Transferred =
+  /** Nothing is sent, or it was cancelled or failed: the guest belongs here. */
+  | 'not-begun'
+  | 'sending'
+  /** Everything was sent, or the other side runs in post-copy: the guest here stays paused. */
+  | 'handed-over'
+  /** Target: everything has arrived. */
+  | 'arrived'
+  /** Post-copy whose link broke. */
+  | 'stranded';
+
+export interface MigrationFacet<G extends Guest> {
+  /** Source: why the guest cannot leave now: blockers of the hypervisor, running block jobs, unsafe caches. */
+  blockers(guest: G, ask: Omit<MigrationAsk, 'id'>): Promise<MigrationReason[]>;
+  /** Target: why a guest of this document could not run here: CPU, machine type, images, networks, ports. */
+  obstacles(domain: Domain, ask: Omit<MigrationAsk, 'id'>): Promise<MigrationReason[]>;
+  /** Source: cookie A, and the document that the target starts. Changes nothing that a user sees. */
+  begin(guest: G, ask: MigrationAsk): Promise<{ cookie: Uint8Array; domain: Domain }>;
+  /** Target: launch a guest that waits, paused, for what `perform` sends to `uri`; cookie B. Refuses a cookie that is not for it. */
+  receive(
+    spec: Omit<StartSpec, 'restore' | 'paused'>,
+    ask: MigrationAsk & { cookie: Uint8Array },
+  ): Promise<{ guest: G; uri: string; cookie: Uint8Array }>;
+  /**
+   * Source: send the guest. Resolves with cookie C when it stands still here for good, or post-copy has begun. Rejects when it
+   * was not handed over; the guest runs then as before.
+   * @param ask.handOver called, and returned from, before the hypervisor may hand the guest over; throws when it was undone
+   */
+  perform(
+    guest: G,
+    ask: MigrationAsk & {
+      uri: string;
+      cookie: Uint8Array;
+      handOver: () => void;
+      progress: (now: MigrationProgress) => void;
+    },
+  ): Promise<{ cookie: Uint8Array }>;
+  /** Target: wait until everything has arrived, or post-copy runs, and let the guest run unless it is to stay paused; cookie D. */
+  finish(guest: G, ask: MigrationAsk & { cookie: Uint8Array }): Promise<{ cookie: Uint8Array }>;
+  /** Source: what is to be done before the guest here is ended: clients of its screens have moved. */
+  confirm(guest: G, ask: MigrationAsk & { cookie: Uint8Array }): Promise<void>;
+  /** Source: stop the transfer and take back what was set for it. The caller lets the guest run if it did before. */
+  withdraw(guest: G, ask: Omit<MigrationAsk, 'options'>): Promise<void>;
+  /** How far it is, asked of the hypervisor. */
+  transferred(guest: G): Promise<Transferred>;
+  limits(
+    guest: G,
+    limits: {
+      bandwidth?: number | undefined;
+      postcopyBandwidth?: number | undefined;
+      downtimeMs?: number | undefined;
+    },
+    signal: AbortSignal,
+  ): Promise<void>;
+  readonly postcopy?: {
+    /** Source: switch now. */
+    start(guest: G, signal: AbortSignal): Promise<void>;
+    /** Target: listen again after the link broke. */
+    await(guest: G, ask: MigrationAsk): Promise<{ uri: string }>;
+    /** Source: send the rest again. Resolves when it is on its way. */
+    resume(guest: G, ask: MigrationAsk & { uri: string }): Promise<void>;
+  };
+}

@@ -1,0 +1,245 @@
+/**
+ * What the migration service asks the two hosts of a migration, and the domain service. Not for users.
+ *
+ *   source:  absent ─▶ begun ─▶ performing ─▶ performed ─▶ confirmed
+ *              └──────────┴─────────┴────────────┴──────▶ undone
+ *   target:  absent ─▶ prepared ─▶ finishing ─▶ finished
+ *              └──────────┴───────────┴───────▶ undone
+ *
+ * Who may let the guest run follows from these phases, and from nothing else:
+ *
+ * - the source, until it is `performed`: from there it resumes only when told that the target is `undone`;
+ * - nobody, while the source is `performed` and the target not `finishing`;
+ * - the target, from `finishing`.
+ *
+ * So what every driver must keep, whatever is lost, sent twice or late:
+ *
+ * 1. A phase is on disk before its effect: `performed` before the hypervisor may hand the guest over (QEMU: before
+ *    `migrate-continue`), `finishing` before the guest may run, `undone` before the source's guest runs again.
+ * 2. A phase never goes back. `undone`, `finished` and `confirmed` are final, and remembered for a day, also by a host
+ *    that had heard nothing before: a call that comes late is answered with the phase and does nothing.
+ * 3. The same call again joins what it began, or gives the view that its end left, with the same cookie.
+ * 4. A call that the phase does not allow is no error: it does nothing and answers with the view as it is.
+ * 5. After a restart the driver finds out how far the hypervisor got. `performing`: it did not hand over (rule 1), so the
+ *    transfer is cancelled, the guest runs as before, `undone`. `prepared`: it waits on; without its process it is
+ *    `undone`. `finishing`: the guest is let run, or is found running; one whose process is gone may have run, so it is
+ *    `finished` and shut off. Only a hypervisor that refused to let it run makes it `undone`.
+ *
+ * A refusal of the table (no such phase was reached) is told as an error by `begin`, `prepare` and `check` alone; what
+ * fails later makes the side `undone` with `error` in its view.
+ * The domain is named in the header; `id` is the migration's. Cookies are opaque bytes of at most 4 MiB.
+ */
+import { z } from 'zod';
+import { DomainState, MigrationEnd, MigrationId, MigrationProgress, Uuid } from '../model';
+import { changed } from './domain-commands';
+import { driverContract } from './driver-contract';
+import { MigrationOptions, MigrationReason } from './migration';
+import { Prepared } from './storage';
+
+const id = MigrationId;
+const epoch = z.number().int().nonnegative();
+const cookie = z.instanceof(Uint8Array).describe('opaque; handed over as it came');
+
+export const MigrationRole = z.enum(['source', 'target']);
+export type MigrationRole = z.infer<typeof MigrationRole>;
+
+export const MigrationPhase = z.enum([
+  ...['absent', 'begun', 'performing', 'performed', 'confirmed', 'prepared', 'finishing', 'finished', 'undone'],
+] as const);
+export type MigrationPhase = z.infer<typeof MigrationPhase>;
+
+/** All that one side knows of a migration. Every call below but `check` answers with it. */
+export const MigrationView = z.object({
+  phase: MigrationPhase,
+  cookie: cookie.optional().describe('of `begun`, `prepared`, `performed`, `finished`: what the next step is given'),
+  xml: z
+    .string()
+    .optional()
+    .describe('of `begun`: the document that the target starts; live, with secrets, migratable'),
+  definition: z.string().optional().describe('of `begun`: what a persistent domain is defined as on the target'),
+  uri: z.string().optional().describe('of `prepared`: where the source sends the memory'),
+  memory: z
+    .enum(['whole', 'arriving', 'stranded', 'awaiting'])
+    .optional()
+    .describe(
+      'of `finished`: `arriving` during post-copy; `stranded` when its link broke; `awaiting` the source after `prepare` ' +
+        'with `recover`. The source is needed until it is `whole`.',
+    ),
+  guest: DomainState.optional().describe('the guest on this side; absent where there is none'),
+  progress: MigrationProgress.optional(),
+  error: z
+    .object({ code: z.string(), message: z.string(), details: z.record(z.string(), z.unknown()) })
+    .optional()
+    .describe('why this side became `undone` by itself'),
+});
+export type MigrationView = z.infer<typeof MigrationView>;
+
+export const migrationCheck = driverContract({
+  operation: 'migration-check',
+  request: z.object({
+    role: MigrationRole,
+    peer: MigrationEnd,
+    options: MigrationOptions,
+    document: z.string().optional().describe('for the target: the document that the source would send'),
+  }),
+  response: z.object({
+    reasons: z.array(MigrationReason),
+    document: z.string().optional().describe('of the source: as `begin` would give it'),
+  }),
+  timeoutMs: 10_000,
+  doc: 'Every reason why this side would refuse. Changes nothing.',
+});
+
+export const migrationBegin = driverContract({
+  operation: 'migration-begin',
+  request: z.object({ id, peer: MigrationEnd.describe('the target'), options: MigrationOptions }),
+  response: MigrationView,
+  timeoutMs: 30_000,
+  doc: 'Source: take the migration job, check, and describe the guest: `begun`, with cookie A for the target.',
+});
+
+export const migrationPrepare = driverContract({
+  operation: 'migration-prepare',
+  request: z.object({
+    id,
+    peer: MigrationEnd.describe('the source'),
+    options: MigrationOptions,
+    name: z.string().describe('of the domain here'),
+    epoch: epoch.describe('promised by the registry to this migration: the guest lives here under it'),
+    xml: z.string(),
+    definition: z.string().optional().describe('the persistent definition; a transient domain has none'),
+    cookie,
+    prepared: Prepared.optional().describe('what storage has prepared here; absent for a domain without images'),
+    recover: z
+      .boolean()
+      .default(false)
+      .describe('listen again for the memory of a `finished` guest that is `stranded`'),
+  }),
+  response: MigrationView,
+  timeoutMs: 60_000,
+  doc: 'Target: launch a process that waits for the guest: `prepared`, with cookie B and where to send.',
+});
+
+export const migrationPerform = driverContract({
+  operation: 'migration-perform',
+  request: z.object({
+    id,
+    options: MigrationOptions,
+    uri: z.string(),
+    cookie,
+    recover: z.boolean().default(false).describe('resume the sending of a `performed` post-copy migration'),
+  }),
+  response: MigrationView,
+  timeoutMs: 3_600_000,
+  doc:
+    'Source: send the guest. Answered when it is `performed` (paused here for good, or post-copy has begun), with cookie C, ' +
+    'or `undone`. A caller whose time is up asks again and joins.',
+});
+
+export const migrationFinish = driverContract({
+  operation: 'migration-finish',
+  request: z.object({ id, cookie }),
+  response: MigrationView,
+  timeoutMs: 60_000,
+  doc:
+    'Target: let the guest run under its new epoch: `finished`, with cookie D; its definition is kept. The caller has seen ' +
+    'the source `performed`. Offline it is defined.',
+});
+
+export const migrationConfirm = driverContract({
+  operation: 'migration-confirm',
+  request: z.object({ id, cookie }),
+  response: MigrationView,
+  timeoutMs: 60_000,
+  doc:
+    'Source: the guest lives on the target, `finished` and its memory `whole`. End what is left of it here, its definition ' +
+    'too: `confirmed`, with a tombstone under the old epoch.',
+});
+
+export const migrationUndo = driverContract({
+  operation: 'migration-undo',
+  request: z.object({
+    id,
+    role: MigrationRole,
+    targetUndone: z
+      .boolean()
+      .default(false)
+      .describe('for the source: the target has said that it is `undone`, or its host is known to be off'),
+  }),
+  response: MigrationView,
+  timeoutMs: 60_000,
+  doc:
+    'Take back what was begun: `undone`. The source cancels its transfer and lets the guest run as before; when it is ' +
+    '`performed` only with `targetUndone`. The target kills what waits there; once `finishing` it does nothing. A side that ' +
+    'had heard nothing remembers the id.',
+});
+
+export const migrationStatus = driverContract({
+  operation: 'migration-status',
+  request: z.object({ id, role: MigrationRole }),
+  response: MigrationView,
+  timeoutMs: 5_000,
+  doc: 'Did it happen? The side as it is; changes nothing and never waits.',
+});
+
+export const migrationLimits = driverContract({
+  operation: 'migration-limits',
+  request: z.object({
+    id,
+    bandwidth: z.number().int().positive().optional(),
+    postcopyBandwidth: z.number().int().positive().optional(),
+    downtimeMs: z.number().int().positive().optional(),
+  }),
+  response: MigrationView,
+  timeoutMs: 10_000,
+  doc: 'Source: change the limits of a transfer that runs. `OPERATION_INVALID` when none does.',
+});
+
+export const migrationPostcopy = driverContract({
+  operation: 'migration-postcopy',
+  request: z.object({ id }),
+  response: MigrationView,
+  timeoutMs: 10_000,
+  doc: 'Source: switch to post-copy. `OPERATION_INVALID` when no transfer runs that allows it.',
+});
+
+export const migrationSuspend = driverContract({
+  operation: 'migration-suspend',
+  request: z.object({ id }),
+  response: changed,
+  timeoutMs: 10_000,
+  doc: 'Source: pause the guest, so that what is left to send ends; it runs again on the target.',
+});
+
+/** What the domain service is asked: the registry has one entry for a domain, and this moves it. Each may be asked again. */
+export const handoverClaim = driverContract({
+  operation: 'handover-claim',
+  request: z.object({
+    id,
+    domain: Uuid,
+    from: MigrationEnd.extend({ epoch }),
+    to: MigrationEnd,
+    name: z.string().describe('of the domain on the target: claimed, too'),
+  }),
+  response: z.object({ epoch: epoch.describe('higher than any that the domain ever had; for this migration alone') }),
+  timeoutMs: 10_000,
+  doc:
+    'Promise an epoch on the target to this migration. `RESOURCE_BUSY` while another has one, `EPOCH_STALE` when the domain ' +
+    'is not where the caller believes.',
+});
+
+export const handoverCommit = driverContract({
+  operation: 'handover-commit',
+  request: z.object({ id, domain: Uuid, to: MigrationEnd, epoch, name: z.string() }),
+  response: z.object({}),
+  timeoutMs: 10_000,
+  doc: 'The domain lives on the target under the promised epoch: home, epoch and name change in one write.',
+});
+
+export const handoverRelease = driverContract({
+  operation: 'handover-release',
+  request: z.object({ id, domain: Uuid }),
+  response: z.object({}),
+  timeoutMs: 10_000,
+  doc: 'The domain stays. The promised epoch is never given again.',
+});
