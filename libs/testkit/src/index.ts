@@ -3,6 +3,7 @@ export { initOf } from './containers';
 export { eventually, type EventuallyOptions } from './eventually';
 export { freePort, startNatsServer, type NatsServer, type NatsServerOptions } from './nats-server';
 export { descendants, isAlive, processEntry, type ProcessEntry } from './process-table';
+export { needsNewerQemu } from './newer-qemu';
 export { ordinaryCapabilities } from './ordinary-capabilities';
 export { checkout, findProgram } from './programs';
 export { needsContainers, needsProgram, needsRoot, requirement, type Requirement } from './requirement';
