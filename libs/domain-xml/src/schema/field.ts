@@ -48,6 +48,8 @@ export interface FieldOptions<T> {
   readonly when?: Condition;
   /** Not written when it has this value. */
   readonly omit?: T;
+  /** A domain's definition: read and written as an inactive one, whatever kind of document it stands in. */
+  readonly definition?: boolean;
   /** Words and code for a value that is refused, where libvirt has its own. */
   readonly refuse?: readonly [code: FaultCode, text: (raw: string) => string];
 }

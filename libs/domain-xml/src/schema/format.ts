@@ -2,6 +2,8 @@
  * Writes a model as libvirt writes it: two spaces a level, single quotes, the declaration's order, and nothing where there
  * is nothing to say.
  */
+import { readXml } from '../xml/reader';
+import { formatVerbatim } from '../xml/verbatim';
 import { compile, type Entry } from './compiled';
 import type { Element, View } from './field';
 import { holds } from './parse';
@@ -88,7 +90,7 @@ function writeChild({ key, name, field }: Entry, model: Loose, view: View, level
     case 'flag':
       return value === true ? `${indentation(level)}<${name}/>\n` : '';
     case 'verbatim':
-      return `${indentation(level)}${value as string}\n`;
+      return `${indentation(level)}${verbatimAt(value as string, level)}\n`;
     case 'leaf':
       return writeLeaf(name, field.value as Value<unknown>, value, level);
     case 'leaves':
@@ -105,7 +107,7 @@ function writeChild({ key, name, field }: Entry, model: Loose, view: View, level
         of,
         value as Loose,
         model,
-        view,
+        field.options.definition ? { ...view, view: 'inactive' } : view,
         level,
         of.options.keepEmpty !== undefined || Boolean(field.options.required),
         name,
@@ -113,6 +115,9 @@ function writeChild({ key, name, field }: Entry, model: Loose, view: View, level
     }
   }
 }
+
+/** What is kept as the user wrote it is kept as it stands in a document of its own. */
+const verbatimAt = (xml: string, level: number): string => (level === 1 ? xml : formatVerbatim(readXml(xml), level));
 
 function writeLeaf(name: string, { format, unit }: Value<unknown>, value: unknown, level: number): string {
   const [size, unitName] = unit?.write?.(value as number) ?? [value, unit?.name];

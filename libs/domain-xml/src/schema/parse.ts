@@ -30,12 +30,14 @@ const ownText = (piece: string): string => (piece.length > 12 ? Buffer.from(piec
 
 class Reader implements ReadContext {
   readonly live: boolean;
-  readonly faults = new Faults();
-  readonly warnings: Warning[] = [];
   readonly #refuse: boolean;
   readonly #status: boolean;
 
-  constructor({ mode, unknown = 'refuse' }: ParseOptions) {
+  constructor(
+    { mode, unknown = 'refuse' }: ParseOptions,
+    readonly faults = new Faults(),
+    readonly warnings: Warning[] = [],
+  ) {
     this.live = mode !== 'inactive';
     this.#status = mode === 'status';
     this.#refuse = unknown === 'refuse';
@@ -160,7 +162,10 @@ class Reader implements ReadContext {
   }
 
   #sub(field: Field, child: XmlElement, parent: Loose): Loose {
-    return this.read((field.element as () => Element)(), child, parent);
+    const of = (field.element as () => Element)();
+    if (!field.options.definition) return this.read(of, child, parent);
+    const unknown = this.#refuse ? 'refuse' : 'warn';
+    return new Reader({ mode: 'inactive', unknown }, this.faults, this.warnings).read(of, child, parent);
   }
 
   #set(model: Loose, { key, field }: Entry, raw: string, source: XmlElement, attribute: string | undefined): void {

@@ -107,6 +107,7 @@ function boolean(yes: string, no: string): Value<boolean> {
 export const yesNo = boolean('yes', 'no');
 export const onOff = boolean('on', 'off');
 export const trueFalse = boolean('true', 'false');
+export const oneZero = boolean('1', '0');
 
 /** One of a fixed set of words. */
 export function oneOf<const W extends readonly string[]>(...words: W): Value<W[number]> {

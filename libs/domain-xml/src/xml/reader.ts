@@ -47,6 +47,10 @@ const knownNamespaces: ReadonlyMap<string, string> = new Map([
   ['http://libvirt.org/schemas/storagepool/rbd/1.0', 'rbd'],
 ]);
 
+/** The user's own part of a domain, also of one inside another document. */
+const isKeptAsWritten = (name: string, parent: XmlElement | undefined, depth: number): boolean =>
+  name === 'metadata' && (depth <= 1 || parent?.name === 'domain' || parent?.name === 'inactiveDomain');
+
 const refuse = (detail: string, line?: number): VirtError<'XML_DETAIL'> =>
   new VirtError('XML_DETAIL', { detail, line });
 
@@ -79,7 +83,7 @@ export function readXml(source: string, limits: XmlLimits = documentLimits): Xml
       if (name.startsWith('xmlns:')) learnPrefix(name.slice(6), tag.attributes[name] ?? '', prefixes);
     }
     const parent = open[open.length - 1];
-    if (verbatim > 0 || (tag.name === 'metadata' && open.length <= 1)) verbatim += 1;
+    if (verbatim > 0 || isKeptAsWritten(tag.name, parent, open.length)) verbatim += 1;
     const element: XmlElement = {
       name: verbatim > 0 ? tag.name : canonicalName(tag, prefixes, parent),
       attributes: tag.attributes,
