@@ -67,11 +67,11 @@ const blkioDevice = element('device', {
 export const blkiotune = element('blkiotune', { weight: leaf(uint, { omit: 0 }), devices: many(blkioDevice) });
 
 /** At least this many KiB is no limit. */
-const unlimited = 2 ** 53 - 1;
+export const unlimitedKib = 2 ** 53 - 1;
 const limit = () =>
   leaf(
-    { ...kib, parse: (raw: string) => (/^\d+$/.test(raw) ? Math.min(Number(raw), unlimited) : undefined) },
-    { omit: unlimited },
+    { ...kib, parse: (raw: string) => (/^\d+$/.test(raw) ? Math.min(Number(raw), unlimitedKib) : undefined) },
+    { omit: unlimitedKib },
   );
 
 export const memtune = element('memtune', {

@@ -4,4 +4,5 @@ export type { BlockSource, CgroupController, DeviceNode, LxcCapabilities, LxcCgr
 export { fillLxcDefaults, plugLxcDevice, prepareLxcDomain } from './prepare';
 export { toLxcConfig } from './to-config';
 export { initWords } from './to-config/init';
+export { cpuWeight, lxcLimits, type LxcLimit } from './to-config/limits';
 export { accessRule } from './to-config/device-nodes';

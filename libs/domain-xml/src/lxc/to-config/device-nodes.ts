@@ -71,7 +71,7 @@ function wishesOf({ devices }: Domain): Wish[] {
 }
 
 /** The numbers of a device of the host. Throws CONFIG_UNSUPPORTED where there is none. */
-export function deviceNumber(path: string, facts: LxcFacts, where: Where): DeviceNode {
+export function deviceNumber(path: string, facts: Pick<LxcFacts, 'device'>, where: Where): DeviceNode {
   const byNumber = /^\/dev\/block\/(\d+):(\d+)$/.exec(path);
   if (byNumber) return { kind: 'block', major: Number(byNumber[1]), minor: Number(byNumber[2]) };
   return facts.device?.(path) ?? refuse(`the host has no device '${path}'`, where);

@@ -3,14 +3,25 @@ import type { Domain } from '../../elements/domain';
 import { lineOf } from '../../schema';
 import type { CgroupController, LxcFacts } from '../facts';
 import { deviceNumber } from './device-nodes';
+import { unlimitedKib } from '../../elements/tuning';
 import { refuse, type ConfigLines, type Where } from './lines';
 
 const kib = 1024;
 
-/** Writes to the files of one controller; the document's wish fails where the host cannot grant it. */
+/** One value in one file of the container's cgroup, on the version that its controller has on this host. */
+export interface LxcLimit {
+  readonly controller: CgroupController;
+  readonly version: 1 | 2;
+  readonly file: string;
+  readonly value: string;
+}
+
+export type LimitFacts = Pick<LxcFacts, 'cgroups' | 'device'>;
+
+/** The limits of one controller; the document's wish fails where the host cannot grant it. */
 class Controller {
   constructor(
-    readonly lines: ConfigLines,
+    private readonly keep: (limit: LxcLimit, where: Where) => void,
     readonly name: CgroupController,
     readonly version: 1 | 2 | undefined,
   ) {}
@@ -21,17 +32,36 @@ class Controller {
       refuse(`this host cannot do that: cgroup ${this.name} controller is not mounted`, where);
     const chosen = this.version === 1 ? v1 : v2;
     if (chosen === undefined) refuse(`cgroup version 2 has no '${v1[0]}'`, where);
-    this.lines.set(`lxc.cgroup${this.version === 1 ? '' : '2'}.${chosen[0]}`, chosen[1], where);
+    const [file, value] = chosen;
+    this.keep({ controller: this.name, version: this.version, file, value: String(value) }, where);
   }
 }
 
+/**
+ * What a document limits, as files of the container's cgroup: what a start is configured with, and what is written when
+ * a limit changes while it runs. Throws CONFIG_UNSUPPORTED, with the line, for what this host cannot do.
+ */
+export function lxcLimits(domain: Domain, facts: LimitFacts): LxcLimit[] {
+  const limits: LxcLimit[] = [];
+  collect(domain, facts, (limit) => limits.push(limit));
+  return limits;
+}
+
 export function writeLimits(lines: ConfigLines, domain: Domain, facts: LxcFacts): void {
-  const of = (name: CgroupController): Controller => new Controller(lines, name, facts.cgroups.versions[name]);
+  const write = ({ version, file, value }: LxcLimit, where: Where): void =>
+    lines.set(`lxc.cgroup${version === 1 ? '' : '2'}.${file}`, value, where);
+  collect(domain, facts, write);
+  if (facts.pidsMax === undefined) return;
+  const pids = new Controller(write, 'pids', facts.cgroups.versions.pids);
+  pids.set({}, ['pids.max', facts.pidsMax], ['pids.max', facts.pidsMax]);
+}
+
+function collect(domain: Domain, facts: LimitFacts, keep: (limit: LxcLimit, where: Where) => void): void {
+  const of = (name: CgroupController): Controller => new Controller(keep, name, facts.cgroups.versions[name]);
   writeMemory(of('memory'), domain, facts);
   writeCpu(of('cpu'), domain);
   writeCpuset(of('cpuset'), domain);
   writeBlockIo(of('blkio'), domain, facts);
-  if (facts.pidsMax !== undefined) of('pids').set({}, ['pids.max', facts.pidsMax], ['pids.max', facts.pidsMax]);
 }
 
 /** Bytes of memory that the container gets: its hard limit, or what it is given now. */
@@ -39,26 +69,32 @@ function memoryLimit({ memtune, memory, currentMemory }: Domain): number {
   return (memtune?.hard_limit ?? currentMemory ?? memory.kib) * kib;
 }
 
-function writeMemory(memory: Controller, domain: Domain, { cgroups }: LxcFacts): void {
+/** Bytes; undefined when there is no limit. */
+const amount = (limit: number): number | undefined => (limit >= unlimitedKib ? undefined : limit * kib);
+
+function writeMemory(memory: Controller, domain: Domain, { cgroups }: LimitFacts): void {
   const { memtune } = domain;
   const where = { element: 'memtune', line: lineOf(memtune) };
   const limit = memoryLimit(domain);
   if (memory.version !== undefined || memtune?.hard_limit !== undefined)
     memory.set(where, ['memory.limit_in_bytes', limit], ['memory.max', limit]);
   if (memtune?.soft_limit !== undefined) {
-    const soft = memtune.soft_limit * kib;
-    memory.set(where, ['memory.soft_limit_in_bytes', soft], ['memory.high', soft]);
+    const soft = amount(memtune.soft_limit);
+    memory.set(where, ['memory.soft_limit_in_bytes', soft ?? -1], ['memory.high', soft ?? 'max']);
   }
   if (memtune?.swap_hard_limit !== undefined) {
-    const both = memtune.swap_hard_limit * kib;
+    const both = amount(memtune.swap_hard_limit);
     if (!cgroups.swap) refuse('<swap_hard_limit> cannot be kept: this host does not count swap', where);
-    if (both < limit) refuse('<swap_hard_limit> is memory and swap together and cannot be below <hard_limit>', where);
-    memory.set(where, ['memory.memsw.limit_in_bytes', both], ['memory.swap.max', both - limit]);
+    if (both !== undefined && both < limit)
+      refuse('<swap_hard_limit> is memory and swap together and cannot be below <hard_limit>', where);
+    const swap = both === undefined ? 'max' : both - limit;
+    memory.set(where, ['memory.memsw.limit_in_bytes', both ?? -1], ['memory.swap.max', swap]);
   }
 }
 
 /** A share of 1024 is everybody's default on version 1, a weight of 100 on version 2. */
-const cpuWeight = (shares: number): number => Math.min(10_000, Math.max(1, Math.round((shares * 100) / 1024)));
+export const cpuWeight = (shares: number): number =>
+  Math.min(10_000, Math.max(1, Math.round((shares * 100) / 1024)));
 
 /** The kernel's default when only a quota is given. */
 const defaultPeriod = 100_000;
@@ -94,7 +130,7 @@ const throttles = [
   ['write_bytes_sec', 'write_bps_device', 'wbps'],
 ] as const;
 
-function writeBlockIo(blkio: Controller, { blkiotune }: Domain, facts: LxcFacts): void {
+function writeBlockIo(blkio: Controller, { blkiotune }: Domain, facts: LimitFacts): void {
   if (!blkiotune) return;
   const weightFile = (where: Where): string =>
     facts.cgroups.blkioWeight ?? refuse("this host's kernel has no weights for block I/O", where);
@@ -112,12 +148,9 @@ function writeBlockIo(blkio: Controller, { blkiotune }: Domain, facts: LxcFacts)
     }
     for (const [member, file, word] of throttles) {
       const most = device[member];
-      if (most)
-        blkio.set(
-          where,
-          [`blkio.throttle.${file}`, `${major}:${minor} ${most}`],
-          ['io.max', `${major}:${minor} ${word}=${most}`],
-        );
+      if (most === undefined) continue;
+      const unified = `${major}:${minor} ${word}=${most === 0 ? 'max' : most}`;
+      blkio.set(where, [`blkio.throttle.${file}`, `${major}:${minor} ${most}`], ['io.max', unified]);
     }
   }
 }
