@@ -32,6 +32,7 @@ import { baseline, compare } from './cpu';
 import { fromNative, toNative } from './native';
 import { ops } from './ops';
 import { perform } from './ops/op';
+import { needsOf } from './plan';
 import { statsOf } from './ops/stats';
 import * as settle from './settle';
 
@@ -40,6 +41,8 @@ export function endpoints(host: DriverHost, status: () => HostStatus): Endpoint[
   const served = new Set(ops.map(({ contract }) => contract));
   const missing = contracts.filter((contract) => contract.servedBy === 'home-host' && !served.has(contract));
   if (missing.length > 0) throw new TypeError(`no driver operation for ${missing.map(({ name }) => name).join(', ')}`);
+  const unplanned = ops.filter(({ contract, plan }) => contract.plansImages && !plan);
+  if (unplanned.length > 0) throw new TypeError(`no plan for ${unplanned.map((o) => o.contract.name).join(', ')}`);
 
   const domainOps = ops.map((operation) =>
     driverEndpoint(at, operation.contract, async (request, call) => {
@@ -47,7 +50,7 @@ export function endpoints(host: DriverHost, status: () => HostStatus): Endpoint[
       const actor = host.find(uuid);
       if (!actor) return host.answerOf(uuid, call.id);
       settle.checkEpoch(actor, call.epoch);
-      const { prepared } = opensImages.has(operation.contract)
+      const { prepared } = opensImages(operation.contract)
         ? parseRequest('prepared', WithPrepared, decode(call.body))
         : {};
       return perform(operation, request, { host, actor, call, prepared });
@@ -60,7 +63,11 @@ export function endpoints(host: DriverHost, status: () => HostStatus): Endpoint[
     driverEndpoint(at, driverCreate, (request, call) => settle.create(host, request, call)),
     driverEndpoint(at, driverRestore, (request, call) => settle.restore(host, request, call)),
     driverEndpoint(at, driverRename, (request, call) => settle.rename(host, host.get(domainOf(call)), request, call)),
-    driverEndpoint(at, driverStorage, (request, call) => tellStorage(host, domainOf(call), request)),
+    driverEndpoint(at, driverStorage, async (request, call) => {
+      const told = await tellStorage(host, domainOf(call), request);
+      // Planned on what is now: a domain that has changed since it was told of refuses what is prepared.
+      return { ...told, needs: await needsOf(host, request.command, call) };
+    }),
     driverEndpoint(at, driverGet, async (_request, call) => ({ domain: host.get(domainOf(call)).summary() })),
     driverEndpoint(at, driverInspectSave, async ({ path }) => {
       const { xml } = await facet(host.implementation, 'save').inspect(path);

@@ -25,13 +25,17 @@ export function begin(host: DriverHost, actor: Actor, prepared: Prepared | undef
   return { [Symbol.dispose]: () => void actor.opening.delete(claim) };
 }
 
-/** What a preparation lets a guest open, by target. */
+/** What a preparation lets a guest open: disks by target, and what an operation has planned by the name of its need. */
 export function heldBy(prepared: Prepared | undefined): HeldDisks {
-  const { claim = '', disks = [] } = prepared ?? {};
-  return Object.fromEntries(disks.map(({ target, chain }) => [target, { claim, ...(chain ? { chain } : {}) }]));
+  const { claim = '', disks = [], images = [] } = prepared ?? {};
+  const named = [
+    ...disks.map(({ target, chain }) => [target, chain] as const),
+    ...images.map(({ name, chain }) => [name, chain] as const),
+  ];
+  return Object.fromEntries(named.map(([name, chain]) => [name, { claim, ...(chain ? { chain } : {}) }]));
 }
 
-/** The chains of disks, by target. */
+/** The chains of disks, by target; of what was planned, by name. */
 export function chainsOf(disks: HeldDisks): ReadonlyMap<string, ChainDocument> {
   return new Map(Object.entries(disks).flatMap(([target, { chain }]) => (chain ? [[target, chain] as const] : [])));
 }
@@ -66,7 +70,7 @@ export async function tellStorage(
   host: DriverHost,
   uuid: string,
   { afresh, revoke }: z.output<typeof driverStorage.request>,
-): Promise<z.output<typeof driverStorage.response>> {
+): Promise<z.input<typeof driverStorage.response>> {
   const actor = host.find(uuid);
   for (const claim of revoke) host.revoke(claim, actor);
   if (!actor) {

@@ -69,7 +69,7 @@ export function chooseDriver<
 
 /** What opens images goes with what storage has prepared for it; the rest as it came. */
 async function atHome(fleet: Fleet, c: Contract, call: Call, home: Home): Promise<Uint8Array> {
-  if (home.left || !opensImages.has(c)) return ask(fleet, c, call, home, home);
+  if (home.left || !opensImages(c)) return ask(fleet, c, call, home, home);
   const request = decode(call.body) as Record<string, unknown>;
   const answer = await withImages(fleet, home, call, openingOf(c, request, home), async (prepared) => {
     const body = prepared ? encode({ ...request, prepared }, call.format) : call.body;
@@ -79,7 +79,9 @@ async function atHome(fleet: Fleet, c: Contract, call: Call, home: Home): Promis
   return answer.body;
 }
 
-function openingOf(c: Contract, { forceBoot, xml, affect = 'current' }: Record<string, unknown>, home: Home): Opening {
+function openingOf(c: Contract, request: Record<string, unknown>, home: Home): Opening {
+  const { forceBoot, xml, affect = 'current' } = request;
+  if (c.plansImages) return { disks: () => [], command: { operation: c.operation, request } };
   if (c === startDomain) {
     const nothing = home.images === false && home.managedSave === false;
     return { nothing, afresh: forceBoot === true, disks: ({ active, definition }) => (active ? [] : definition) };

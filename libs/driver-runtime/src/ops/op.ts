@@ -1,5 +1,5 @@
 /** An operation on a domain as its driver serves it: what it needs, which job it takes, what it does. */
-import { VirtError, type Contract, type Prepared, type Request, type Response } from '@virtbus/shared';
+import { VirtError, type Contract, type ImageNeed, type Prepared, type Request, type Response } from '@virtbus/shared';
 import type { Call } from '@virtbus/shared/bus';
 import type { Actor, Cause } from '../actor';
 import type { Guest } from '../driver';
@@ -25,6 +25,11 @@ export interface Op<C extends Contract = Contract, G extends Guest = Guest> {
   job: NormalJob | 'agent' | { async: AsyncJob } | 'none';
   /** `once`: the same command id is applied once. Commands that only open something or look are not kept. */
   once: boolean;
+  /**
+   * The images that the command needs beside what the disks stand on; nothing is changed. There for each contract that
+   * `plansImages`. Throws what is wrong with the request. What was prepared comes with the context of `run`.
+   */
+  plan?(request: Request<C>, context: Context<G>): readonly ImageNeed[] | Promise<readonly ImageNeed[]>;
   run(request: Request<C>, context: Context<G>): Promise<Response<C>>;
 }
 
@@ -41,6 +46,16 @@ export function change<C extends Contract>(
   job: Op['job'] = 'modify',
 ): Op {
   return op({ contract, needs, job, once: true, run });
+}
+
+/** A change that plans which images it needs. */
+export function planned<C extends Contract>(
+  contract: C,
+  needs: Needs,
+  how: Pick<Required<Op<C>>, 'plan' | 'run'>,
+  job: Op['job'] = 'modify',
+): Op {
+  return op({ contract, needs, job, once: true, ...how });
 }
 
 /** A query: takes no job. */

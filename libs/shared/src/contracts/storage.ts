@@ -4,6 +4,8 @@
  *
  *   driver.storage ─▶ storage.prepare ─▶ driver.start        not started: storage.release
  *                                        … stopped ─▶ storage.settle
+ *
+ * A block operation goes the same way: its driver, shown the command, answers with the images that it needs (decision 0014).
  */
 import { z } from 'zod';
 import { ChainDocument, DriverName, HostName, Uuid } from '../model';
@@ -30,7 +32,7 @@ export const ImageLease = z.object({
   identity: z.string().describe('what makes the image this one: the same under all its names, on all its hosts'),
   path: z.string().describe('how the domain names it'),
   mode: LeaseMode,
-  target: z.string().describe('the disk that stands on it'),
+  target: z.string().describe('the disk that stands on it, or the name of the need that it was taken for'),
   fleet: z.boolean().describe('other hosts can reach the image too'),
 });
 export type ImageLease = z.infer<typeof ImageLease>;
@@ -56,6 +58,29 @@ export const PreparedDisk = z.object({
 });
 export type PreparedDisk = z.infer<typeof PreparedDisk>;
 
+/**
+ * An image that a block operation needs beside what the disk stands on.
+ *
+ * - `create`: an empty file that is not there yet, or a block device; nothing has it open
+ * - `write`: an image that is there, to be written to: refused while anybody else stands on it
+ * - `open`: an image that is there with all that it stands on, opened like a disk of a start
+ */
+export const ImageNeed = z.object({
+  name: z.string().describe('what the operation calls it, with the disk at its end: overlay:vda, mirror:vda, base:vda'),
+  target: z.string().describe('the disk that it belongs to'),
+  disk: z.string().describe("the image as libvirt's <disk>"),
+  use: z.enum(['create', 'write', 'open']),
+});
+export type ImageNeed = z.infer<typeof ImageNeed>;
+
+/** What was made or opened for a need. */
+export const PreparedImage = z.object({
+  name: z.string(),
+  target: z.string(),
+  chain: ChainDocument.describe('of one empty layer when it was made'),
+});
+export type PreparedImage = z.infer<typeof PreparedImage>;
+
 /** What a driver gets with a command that opens images: the chains, and under what the leases were taken. */
 export const Prepared = z.object({
   epoch,
@@ -64,11 +89,14 @@ export const Prepared = z.object({
   ),
   claim,
   disks: z.array(PreparedDisk),
+  images: z.array(PreparedImage).default([]).describe('what the operation needs, as it planned'),
 });
 export type Prepared = z.infer<typeof Prepared>;
 
-/** Commands on a domain that may open images, so that storage has a part in them. */
-export const opensImages: ReadonlySet<Contract> = new Set<Contract>([startDomain, attachDevice, updateDevice]);
+const opensDisks: ReadonlySet<Contract> = new Set<Contract>([startDomain, attachDevice, updateDevice]);
+
+/** A command on a domain that may open images, so that storage has a part in it. */
+export const opensImages = (c: Contract): boolean => c.plansImages === true || opensDisks.has(c);
 
 /** In the body of a call to a driver that opens images, beside the user's own request. */
 export const WithPrepared = z.object({ prepared: Prepared.optional() });
@@ -78,6 +106,10 @@ export const driverStorage = driverContract({
   request: z.object({
     afresh: z.boolean().default(false).describe('the disks of a boot that passes a managed save image over'),
     revoke: z.array(claim).default([]).describe('never begin what was prepared under these'),
+    command: z
+      .object({ operation: z.string(), request: z.unknown() })
+      .optional()
+      .describe('a command that plans its images: it is planned, nothing is done'),
   }),
   response: z.object({
     known: z.boolean().describe('false: it is not here, and nothing tells that it ever was'),
@@ -89,22 +121,33 @@ export const driverStorage = driverContract({
     definition: disks.describe('of the definition, or of the managed save image that the next start restores'),
     live: disks.describe('of the guest that runs; empty when none does'),
     uses,
+    needs: z.array(ImageNeed).default([]).describe('of the command; none when it was answered before'),
   }),
   timeoutMs: 5_000,
-  doc: 'The disks of a domain, and whether its guest runs.',
+  doc: 'The disks of a domain, and whether its guest runs; for a command that plans its images, those too.',
 });
 
 export const storagePrepare = driverContract({
   operation: 'prepare',
-  request: z.object({ driver: DriverName, name: z.string(), epoch, revision, uses, claim, disks }),
+  request: z.object({
+    driver: DriverName,
+    name: z.string(),
+    epoch,
+    revision,
+    uses,
+    claim,
+    disks,
+    needs: z.array(ImageNeed).default([]),
+  }),
   response: z.object({
     disks: z.array(PreparedDisk),
+    images: z.array(PreparedImage).default([]),
     leases: z.array(ImageLease).describe('those that are taken now; none when others are in the way'),
     conflicts: z.array(LeaseConflict),
     released: z.array(z.string()).describe('identities that the domain held before and holds no longer'),
   }),
   timeoutMs: 30_000,
-  doc: 'Find out what disks stand on, let go what the driver says that it no longer uses, and take the leases.',
+  doc: 'Find out what disks stand on, make the files that are needed, let go what the driver says that it no longer uses, and take the leases.',
 });
 
 const released = z.object({ released: z.array(z.string()).describe('identities that the domain holds no longer') });

@@ -60,7 +60,7 @@ export const storageEventTypes = {
     ...['defined', 'undefined', 'started', 'stopped', 'refreshed', 'built', 'deleted', 'autostart'],
     ...['volume-created', 'volume-deleted', 'volume-changed'],
   ],
-  chain: ['repaired'],
+  chain: ['repaired', 'changed', 'mismatch'],
 } as const satisfies Record<string, readonly string[]>;
 
 /** One thing that happened to a pool or to a chain of images on a host. Stored in the stream as JSON. */

@@ -1,6 +1,6 @@
 /**
  * Before a command that opens images reaches the driver: what the disks stand on is found out by the storage service of
- * the home host, and the images are leased, there and for the fleet.
+ * the home host, and the images are leased, there and for the fleet. So are those that a block operation plans.
  *
  *   driver: disks, revision ─▶ storage: chains, leases ─▶ fleet leases ─▶ driver: the command, with the chains
  *
@@ -41,6 +41,8 @@ export interface Opening {
   /** Pass a managed save image over. */
   afresh?: boolean;
   disks: string[] | ((look: Look) => string[]);
+  /** The command itself, where its driver plans what it needs beside those disks. */
+  command?: { operation: string; request: unknown };
 }
 
 /** Preparations that a domain may outrun before its command is given up. */
@@ -51,7 +53,7 @@ export async function withImages<T extends { domain: DomainSummary }>(
   fleet: Fleet,
   subject: Subject,
   call: Call,
-  { nothing = false, afresh = false, disks: wanted }: Opening,
+  { nothing = false, afresh = false, disks: wanted, command }: Opening,
   send: (prepared: Prepared | undefined) => Promise<T>,
 ): Promise<T> {
   if (typeof wanted !== 'function' && !wanted.some(hasMedium)) return send(undefined);
@@ -64,14 +66,16 @@ export async function withImages<T extends { domain: DomainSummary }>(
   }
   for (let attempt = 1; ; attempt++) {
     const context = onBehalf(call, { uuid: subject.uuid });
-    const look = await callDriver(fleet.bus, subject, driverStorage, { afresh }, context);
+    const look = await callDriver(fleet.bus, subject, driverStorage, { afresh, command }, context);
     const disks = (typeof wanted === 'function' ? wanted(look) : wanted).filter(hasMedium);
-    if (disks.length === 0) return send(undefined);
+    if (disks.length === 0 && look.needs.length === 0) return send(undefined);
     // A claim that was revoked stays so: each attempt has one of its own.
     const holder: LeaseHolder = { ...pick(subject), claim: attempt === 1 ? call.id : `${call.id}.${attempt}` };
     const prepared = await prepare(fleet, holder, look, disks, call);
     try {
       const answer = await send(prepared);
+      // What was planned is the driver's now: it tells of it in its own time.
+      if (command) return answer;
       // The first answer of a command that was done before: nothing was opened now.
       if (answer.domain.revision <= look.revision) await release(fleet, holder);
       else await releaseKept(fleet, holder, look);
@@ -93,12 +97,12 @@ function hasMedium(xml: string): boolean {
 async function prepare(
   fleet: Fleet,
   holder: LeaseHolder,
-  { revision, uses }: Look,
+  { revision, uses, needs }: Look,
   disks: string[],
   call: Call,
 ): Promise<Prepared> {
   const { domain: uuid, host, driver, name, epoch, claim } = holder;
-  const request = { driver, name, epoch, revision, uses, claim, disks };
+  const request = { driver, name, epoch, revision, uses, claim, disks, needs };
   const evicted = new Set<string>();
   for (;;) {
     const context: CallContext = { ...onBehalf(call, { uuid }), epoch };
@@ -106,7 +110,9 @@ async function prepare(
     await fleet.leases.drop(uuid, found.released);
     const taken = found.conflicts.length === 0;
     const conflicts = taken ? await takeForFleet(fleet, holder, found) : found.conflicts;
-    if (conflicts.length === 0) return { epoch, revision, claim, disks: found.disks };
+    if (conflicts.length === 0) {
+      return { epoch, revision, claim, disks: found.disks, images: found.images };
+    }
     // Taken again when nobody is in the way: two that let go for each other both try anew.
     if (taken) await release(fleet, holder);
     for (const conflict of conflicts) {

@@ -93,6 +93,7 @@ export class Settler {
       known,
       since: _since,
       active: _active,
+      needs: _needs,
       ...said
     } = await callDriver(this.bus, { host, driver }, driverStorage, {}, context);
     if (!known) return;

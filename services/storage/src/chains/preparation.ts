@@ -54,9 +54,9 @@ export class Preparation {
     const released = this.leases.settle(domain, { epoch, revision, uses });
     const conflicts = this.leases.take({ ...of, domain, id: claim, leases });
     const prepared = resolved.map(({ target, chain }): PreparedDisk => ({ target, ...(chain ? { chain } : {}) }));
-    if (conflicts.length > 0) return { disks: prepared, leases: [], conflicts, released };
+    if (conflicts.length > 0) return { disks: prepared, images: [], leases: [], conflicts, released };
     this.chains.prepared({ domain, name, epoch, revision }, prepared);
-    return { disks: prepared, leases, conflicts, released };
+    return { disks: prepared, images: [], leases, conflicts, released };
   }
 
   private settle(
