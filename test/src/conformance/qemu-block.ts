@@ -1,9 +1,12 @@
-/** The kit of block nodes: sources through QEMU's JSON and back, and disks as nodes of each layer. */
+/** The kit of block nodes: sources through QEMU's JSON and back, disks as nodes of each layer, new images, dirty bitmaps. */
 import { isDeepStrictEqual } from 'node:util';
 import { blockdevOf, formatLocation, parseLocation } from '@virtbus/disk-image';
 import {
+  type CommandLineContext,
   diskBlocks,
   givenChain,
+  headerFormatAt,
+  imageCreation,
   numberDisk,
   readXml,
   toJson,
@@ -15,16 +18,15 @@ import { ordinaryCapabilities } from '@virtbus/testkit';
 import { differenceInText } from './compare';
 import { hostContext } from './kit-host';
 import { Tally, type Kit, type Runner } from './kit';
+import { isBitmapCase, judgeBitmaps, type BitmapCase } from './qemu-bitmaps';
 import { domainWith, placeInXml, sourceXml } from './source-xml';
 
-interface Case {
+interface Case extends BitmapCase {
   id: string;
-  kind: string;
-  expect: 'ok' | 'error';
   storageType?: string;
   xml?: string;
   input?: string;
-  expectJson?: string;
+  backing?: string;
 }
 
 type Json = Record<string, unknown>;
@@ -40,21 +42,21 @@ interface ImageNodes {
 export const qemuBlock: Runner = (kit) => {
   const tally = new Tally(kit.name);
   for (const one of kit.cases<Case>()) {
-    if (one.kind === 'source-roundtrip')
+    const judge = judgeOf(one);
+    if (judge)
       tally.add(
         one.kind,
         one.id,
-        attempt(one, () => roundTrip(one)),
-      );
-    if (one.kind === 'xml2json')
-      tally.add(
-        one.kind,
-        one.id,
-        attempt(one, () => nodes(kit, one)),
+        attempt(one, () => judge(kit, one)),
       );
   }
   return tally.scores();
 };
+
+function judgeOf(one: Case): ((kit: Kit, one: Case) => string | undefined) | undefined {
+  if (isBitmapCase(one)) return judgeBitmaps;
+  return { 'source-roundtrip': roundTrip, xml2json: nodes, imagecreate: creation }[one.kind];
+}
 
 /** Undefined is a pass. */
 function attempt({ expect }: Case, run: () => string | undefined): string | undefined {
@@ -67,7 +69,7 @@ function attempt({ expect }: Case, run: () => string | undefined): string | unde
   return expect === 'error' ? 'accepted, but should be refused' : difference;
 }
 
-function roundTrip({ storageType = '', xml = '' }: Case): string | undefined {
+function roundTrip(_kit: Kit, { storageType = '', xml = '' }: Case): string | undefined {
   const location = placeInXml(storageType, xml);
   if (location === undefined) return 'it names no place';
   const text = `json:${JSON.stringify({ file: blockdevOf(location) })}`;
@@ -91,15 +93,50 @@ const comparable = ({ backingString, ...image }: ImageNodes): unknown => ({
     : backingString,
 });
 
-function imagesOf(xml: string): ImageNodes[] {
-  const domain: Domain = domainWith(xml);
+interface NumberedDisk {
+  domain: Domain;
+  context: CommandLineContext;
+  disk: Disk;
+}
+
+/** The case's disk on a host without any of QEMU's later abilities. */
+function numbered(xml: string): NumberedDisk {
+  const domain: Domain = domainWith(withTarget(xml));
   const [first] = domain.devices.disks;
   const { disk } = numberDisk(withoutNumbers(first as Disk), 1);
   const context = {
     ...hostContext({}, { ...ordinaryCapabilities, flags: new Set<string>() }, domain),
     allowUnknownChain: true,
   };
-  const { steps } = diskBlocks({ domain, context }, disk, [], { nextFdSet: () => 0, descriptor: () => 0 });
+  return { domain, context, disk };
+}
+
+/** Images that are only to be made are no disk of anybody yet. */
+const withTarget = (xml: string): string =>
+  xml.includes('<target') ? xml : xml.replace('</disk>', "<target dev='vda' bus='virtio'/></disk>");
+
+/** What the kit's images are made with, bytes. */
+const [capacity, physical] = [8589934590, 4294967296];
+
+function creation(kit: Kit, { input = '', backing, expectJson = '' }: Case): string | undefined {
+  const xml = kit.read(input);
+  const { disk, ...guest } = numbered(xml);
+  const below = backing === undefined ? undefined : numbered(kit.read(backing)).disk;
+  const [lower] = below ? (givenChain(below)?.images ?? []) : [];
+  const { protocol, format } = imageCreation(guest, disk, 0, {
+    capacity,
+    physical,
+    ...(below && lower && { backing: { string: formatLocation(lower.location), format: headerFormatAt(below, 0) } }),
+  });
+  const told = toJson({ protocol: protocol ?? null, format: format ?? null });
+  const found = JSON.parse(renamed(told, namesIn(readXml(xml)))) as unknown;
+  const expected = JSON.parse(kit.read(expectJson)) as unknown;
+  return isDeepStrictEqual(found, expected) ? undefined : `expected ${JSON.stringify(expected)}, got ${told}`;
+}
+
+function imagesOf(xml: string): ImageNodes[] {
+  const { disk, ...guest } = numbered(xml);
+  const { steps } = diskBlocks(guest, disk, [], { nextFdSet: () => 0, descriptor: () => 0 });
   const all = steps.flatMap((step) => (step.kind === 'node' ? [JSON.parse(toJson(step.props)) as Json] : []));
   const floppy = disk.device === 'floppy';
   return (givenChain(disk)?.images ?? []).map(({ location }, index) => {

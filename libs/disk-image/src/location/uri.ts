@@ -69,8 +69,8 @@ function unescaped(text: string): string {
 }
 
 /** The URI of a place with one host. */
-export function formatUri({ protocol, name = '', query }: NetworkLocation, host: StorageHost): string {
-  const path = name.startsWith('/') ? name.slice(1) : name;
+export function formatUri({ protocol, name, query }: NetworkLocation, host: StorageHost): string {
+  const path = name?.startsWith('/') ? name.slice(1) : (name ?? '');
   const escaped = encodeURI(path).replaceAll('?', '%3F').replaceAll('#', '%23');
   if (host.transport === 'unix') {
     return `${protocol}+unix:///${escaped}?socket=${encodeURI(host.socket).replaceAll('&', '%26').replaceAll('#', '%23')}`;
@@ -78,5 +78,6 @@ export function formatUri({ protocol, name = '', query }: NetworkLocation, host:
   const server = host.name.includes(':') ? `[${unbracketed(host.name)}]` : host.name;
   const port = portOf(protocol, host.port);
   const scheme = host.transport === 'tcp' ? protocol : `${protocol}+${host.transport}`;
-  return `${scheme}://${server}${port === undefined ? '' : `:${port}`}/${escaped}${query === undefined ? '' : `?${query}`}`;
+  const authority = `${server}${port === undefined ? '' : `:${port}`}`;
+  return `${scheme}://${authority}${name === undefined ? '' : `/${escaped}`}${query === undefined ? '' : `?${query}`}`;
 }

@@ -61,12 +61,26 @@ export const auth = element('auth', {
   secret: one(secret, { required: true }),
 });
 
+/** How a new image is to be encrypted. */
+export const cipher = {
+  cipher: one(
+    element('cipher', {
+      name: attr(string, { required: "missing 'name' attribute of the cipher" }),
+      size: attr(uint, { required: 'cipher size is missing' }),
+      mode: attr(string),
+      hash: attr(string),
+    }),
+  ),
+  ivgen: one(element('ivgen', { name: attr(string, { required: true }), hash: attr(string) })),
+};
+
 export const encryption = element('encryption', {
   format: attr(oneOf('default', 'qcow', 'luks', 'luks2', 'luks-any'), { required: true }),
   engine: attr(oneOf('qemu', 'librbd'), { default: 'qemu' }),
   secret: many(
     element('secret', { type: attr(oneOf('passphrase'), { required: true }), uuid: attr(uuid), usage: attr(string) }),
   ),
+  ...cipher,
 });
 
 const host = element('host', {

@@ -149,7 +149,7 @@ export interface Numbered {
 /** A copy of the domain in which every image has an index. */
 export function numberImages(domain: Domain, first = 1): Numbered {
   const copy = copyModel(domain);
-  let next = Math.max(first, 1 + highestIndex(copy));
+  let next = nextIndex(copy, first);
   const filters = new Map<string, readonly number[]>();
   for (const disk of [...copy.devices.disks].reverse()) {
     const numbered = numberInPlace(disk, next);
@@ -180,12 +180,28 @@ function numberInPlace(disk: Disk, first: number): { filters: number[]; next: nu
   return { filters, next };
 }
 
+/**
+ * The number for the next image: one above all that the guest's images have, those of mirrors included.
+ * @param floor the lowest that may be given: numbers of images that are gone are not given again while the guest runs
+ */
+export const nextIndex = (domain: Domain, floor = 1): number => Math.max(floor, 1 + highestIndex(domain));
+
 function highestIndex({ devices }: Domain): number {
   let highest = 0;
+  const source = (one: StorageSource | undefined): void => {
+    highest = Math.max(highest, one?.index ?? 0, one?.dataStore?.source?.index ?? 0);
+  };
+  const stores = (first: BackingStore | undefined): void => {
+    for (let store = first; store; store = store.backingStore) {
+      highest = Math.max(highest, store.index ?? 0);
+      source(store.source);
+    }
+  };
   for (const disk of devices.disks) {
-    highest = Math.max(highest, disk.source?.index ?? 0, disk.source?.dataStore?.source?.index ?? 0);
-    for (let store = disk.backingStore; store; store = store.backingStore)
-      highest = Math.max(highest, store.index ?? 0, store.source?.dataStore?.source?.index ?? 0);
+    source(disk.source);
+    stores(disk.backingStore);
+    source(disk.mirror?.source);
+    stores(disk.mirror?.backingStore);
   }
   return highest;
 }

@@ -30,7 +30,7 @@ function needsFormat(guest: Guest, image: Image): boolean {
 }
 
 /** QEMU itself decrypts the image, not its server. */
-export const isEncryptedHere = ({ encryption }: Image): boolean =>
+export const isEncryptedHere = ({ encryption }: Pick<Image, 'encryption'>): boolean =>
   encryption !== undefined && encryption.engine !== 'librbd';
 
 /** The one descriptor handed in may write, the image may not: a format node is needed to say so. */

@@ -24,6 +24,13 @@ export interface Passing {
   descriptor(use: DescriptorUse): number;
 }
 
+/** A running guest takes no descriptors. */
+export const nothingPassed: Passing = { nextFdSet: refuseDescriptors, descriptor: refuseDescriptors };
+
+export function refuseDescriptors(): never {
+  return unsupported('descriptors cannot be handed to a running guest');
+}
+
 /** All that has to be added for one disk, and the node its device then uses. */
 export interface DiskBlocks {
   readonly steps: readonly BlockStep[];
@@ -77,7 +84,8 @@ export function chainSteps(guest: Guest, image: Image, passing: Passing): BlockS
   return steps.reverse().flat();
 }
 
-function imageSteps(guest: Guest, image: Image, passing: Passing): BlockStep[] {
+/** The steps for an image alone, without its data file and what lies below. */
+export function imageSteps(guest: Guest, image: Image, passing: Passing): BlockStep[] {
   const layers = layersOf(guest, image);
   const steps: BlockStep[] = imageObjects(guest, image, layers).map((object) => ({ kind: 'object', props: object }));
   const members = passedFiles(guest, image, layers, passing);

@@ -7,8 +7,8 @@ import type { Disk } from '../elements/disk';
 import type { Domain } from '../elements/domain';
 import type { Hostdev } from '../elements/hostdev';
 import { copyModel } from '../schema';
-import { numberDisk } from './block-chain';
-import { diskBlocks, type BlockStep, type Passing } from './blockdev';
+import { nextIndex, numberDisk } from './block-chain';
+import { diskBlocks, nothingPassed, refuseDescriptors, type BlockStep } from './blockdev';
 import { channelBackend, channelProps, chardevId, redirdevBackend, redirdevProps, serialProps } from './character';
 import { backendForQmp, type Character } from './character-backend';
 import { unsupported, type Guest } from './context';
@@ -153,24 +153,8 @@ function plugDisk(guest: Guest, disk: Disk): PlugPlan {
 
 const blocksOf = (guest: Guest, disk: Disk) => diskBlocks(guest, disk, [], nothingPassed);
 
-const nothingPassed: Passing = { nextFdSet: refuseDescriptors, descriptor: refuseDescriptors };
-
-function refuseDescriptors(): never {
-  return unsupported('descriptors cannot be handed to a running guest');
-}
-
-/** One above every image that the guest has. */
-function nextIndex({ devices }: Domain): number {
-  let highest = 0;
-  for (const disk of devices.disks) {
-    highest = Math.max(highest, disk.source?.index ?? 0, disk.source?.dataStore?.source?.index ?? 0);
-    for (let layer = disk.backingStore; layer; layer = layer.backingStore)
-      highest = Math.max(highest, layer.index ?? 0, layer.source?.dataStore?.source?.index ?? 0);
-  }
-  return highest + 1;
-}
-
-function blockStep(step: BlockStep): PlugStep {
+/** A step for a disk's images as QMP commands. Throws `CONFIG_UNSUPPORTED` where descriptors would have to be passed. */
+export function blockStep(step: BlockStep): PlugStep {
   if (step.kind === 'object') return object(step.props);
   if (step.kind === 'descriptors') return refuseDescriptors();
   const name = step.props['node-name'] ?? '';

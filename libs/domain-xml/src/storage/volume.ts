@@ -17,6 +17,7 @@ import {
   type Model,
   type ModelOf,
 } from '../schema';
+import { cipher } from '../elements/storage-source';
 import { permissions } from './permissions';
 import { size, sizeShort } from './values';
 
@@ -35,15 +36,7 @@ export const volumeEncryption = element('encryption', {
       usage: attr(string),
     }),
   ),
-  cipher: one(
-    element('cipher', {
-      name: attr(string, { required: "missing 'name' attribute of the cipher" }),
-      size: attr(uint, { required: 'cipher size is missing' }),
-      mode: attr(string),
-      hash: attr(string),
-    }),
-  ),
-  ivgen: one(element('ivgen', { name: attr(string, { required: true }), hash: attr(string) })),
+  ...cipher,
 });
 export type VolumeEncryption = ModelOf<typeof volumeEncryption>;
 
