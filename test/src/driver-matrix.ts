@@ -27,6 +27,8 @@ const operations: Readonly<Record<string, string>> = {
   save: 'saving and restoring (`domain.save`, `domain.restore`, `domain.managed-save`)',
   screenshot: 'pictures of the screen (`domain.screenshot`)',
   stats: 'statistics beyond what the definition tells',
+  tuning:
+    'limits of processor time, memory and block I/O of a running guest (`domain.set-schedinfo`, `domain.set-memtune`, `domain.set-blkiotune`)',
   vcpus: 'virtual CPUs of a running guest (`domain.vcpus`)',
 };
 

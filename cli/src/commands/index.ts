@@ -35,6 +35,7 @@ import {
 } from './pools';
 import { domblkstat, domifstat, dommemstat, domstats } from './stats';
 import { completion, help, version } from './tools';
+import { blkiotune, memtune, schedinfo } from './tuning';
 import { volDelete, volDownload, volResize, volUpload, volWipe } from './volume-content';
 import { volClone, volCreate, volCreateAs, volCreateFrom } from './volume-making';
 import { volDumpxml, volInfo, volKey, volList, volName, volPath, volPool } from './volumes';
@@ -47,7 +48,7 @@ export const commands: readonly CommandSpec[] = [
   ...[list, dominfo, domstate, domjobinfo, events, outcome],
   ...[domstats, dommemstat, domblkstat, domifstat, domblklist, domiflist, vcpucount, vcpuinfo],
   ...[attach, detach, update, attachDisk, detachDisk, changeMedia, attachInterface, detachInterface, domifSetlink],
-  ...[setmem, setmaxmem, setvcpus],
+  ...[setmem, setmaxmem, setvcpus, schedinfo, memtune, blkiotune],
   ...[console, exec, sendKey, screenshot, agent, monitor],
   ...[poolList, poolDefine, poolDefineAs, poolCreate, poolCreateAs, poolBuild, poolStart, poolDestroy],
   ...[poolUndefine, poolDelete, poolAutostart, poolRefresh, poolInfo, poolDumpxml, poolUuid, poolName],

@@ -3,7 +3,7 @@ export type { Clock, Domain, DomainType, Seclabel } from './elements/domain';
 export type { Cpu, NumaCell } from './elements/cpu';
 export type { Os } from './elements/os';
 export type { Features, Hyperv } from './elements/features';
-export type { Cputune } from './elements/tuning';
+export { unlimitedKib, type Cputune } from './elements/tuning';
 export type { Devices } from './elements/devices';
 export type { Disk, DiskBus } from './elements/disk';
 export type { BackingStore, DataStore, StorageHost, StorageSource, StorageType } from './elements/storage-source';

@@ -4,3 +4,4 @@ export type * from './migration-facet';
 export * from './process';
 export { driverMain } from './main';
 export { driverSettings } from './settings';
+export { tuningOf } from './tuning';

@@ -19,10 +19,11 @@ import { domainCapabilities, hostCapabilities } from './capabilities';
 import { console } from './facets/console';
 import { devicesFacet } from './facets/devices';
 import { execFacet } from './facets/exec';
-import { memory } from './facets/memory';
+import { memoryFacet } from './facets/memory';
 import { nativeFacet } from './facets/native';
 import { power } from './facets/power';
 import { stats } from './facets/stats';
+import { tuningFacet } from './facets/tuning';
 import type { LxcGuest } from './guest';
 import { probeMachine, type Machine } from './machine';
 import { reattachContainer } from './reattach';
@@ -53,10 +54,11 @@ export class LxcDriver implements Driver<LxcGuest> {
       console,
       devices: devicesFacet(machine),
       exec: execFacet(machine.capabilities.emulator),
-      memory,
+      memory: memoryFacet(machine),
       native: nativeFacet(machine),
       power,
       stats,
+      tuning: tuningFacet(machine),
     };
     this.host = { machine, seccomp, initPid: (domain) => this.initPid(domain) };
   }

@@ -9,6 +9,7 @@ import * as resources from './resources';
 import * as save from './save';
 import * as start from './start';
 import * as stats from './stats';
+import * as tuning from './tuning';
 
 const isOp = (value: unknown): value is Op => typeof value === 'object' && value !== null && 'contract' in value;
 
@@ -22,4 +23,5 @@ export const ops: readonly Op[] = [
   save,
   start,
   stats,
+  tuning,
 ].flatMap((family) => Object.values(family).filter(isOp));

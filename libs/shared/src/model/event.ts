@@ -24,6 +24,7 @@ export const domainEventClasses = {
   oom: { number: null, types: ['killed'] },
   device: { number: 19, types: ['added', 'removed', 'removal-failed', 'updated'] },
   agent: { number: 18, types: ['connected', 'disconnected'] },
+  tunable: { number: 17, types: ['cpu', 'memory', 'block-io'] },
   metadata: { number: 23, types: ['title', 'description', 'element'] },
   config: { number: null, types: ['autostart', 'memory', 'vcpus', 'device', 'managed-save'] },
   snapshot: { number: null, types: ['created', 'deleted', 'reverted'] },

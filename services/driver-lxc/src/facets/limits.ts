@@ -1,9 +1,37 @@
-/** Writing one limit into a running container's cgroup, on whichever version its controller is. */
-import type { CgroupController } from '@virtbus/domain-xml';
+/** Limits of a running container: its document is changed, and what that changes is written into its cgroup. */
+import { lxcLimits, type CgroupController, type Domain, type LxcLimit } from '@virtbus/domain-xml';
 import { VirtError } from '@virtbus/shared';
 import type { ContainerCgroup } from '../cgroups';
+import { deviceAt } from '../configuration';
+import type { LxcGuest } from '../guest';
+import type { Machine } from '../machine';
 
-/** Throws `OPERATION_INVALID` without the controller, `OPERATION_FAILED` when the kernel refuses. */
+/**
+ * Make `tuned` the live document and hold the container to it; what fails leaves all as it was. Throws
+ * `OPERATION_INVALID` without a controller or for less memory than is in use, `OPERATION_FAILED` when the kernel
+ * refuses, `CONFIG_UNSUPPORTED` for what this host cannot do.
+ */
+export function holdTo(guest: LxcGuest, { capabilities: { cgroups } }: Machine, tuned: Domain): void {
+  const limitsOf = (domain: Domain): LxcLimit[] => lxcLimits(domain, { cgroups, device: deviceAt });
+  const [before, after] = [limitsOf(guest.live), limitsOf(tuned)];
+  const fresh = changes(before, after);
+  checkMemory(guest, fresh);
+  try {
+    for (const limit of fresh) write(guest, limit);
+  } catch (error) {
+    for (const limit of changes(after, before)) {
+      try {
+        write(guest, limit);
+      } catch (err) {
+        guest.log.warn({ err, file: limit.file }, 'a limit cannot be put back');
+      }
+    }
+    throw error;
+  }
+  guest.live = tuned;
+}
+
+/** Writing one limit, on whichever version its controller is. */
 export function writeLimit(
   cgroup: ContainerCgroup,
   controller: CgroupController,
@@ -22,4 +50,28 @@ export function writeLimit(
     const why = code === 'EINVAL' ? 'the kernel does not take this value' : message;
     throw new VirtError('OPERATION_FAILED', { detail: `cannot set ${file} to ${value}: ${why}` }, { cause });
   }
+}
+
+function write({ cgroup }: LxcGuest, { controller, file, value }: LxcLimit): void {
+  writeLimit(cgroup, controller, [file, value], [file, value]);
+}
+
+/** Limits that are new or different; version 1 wants memory with swap to be no less than memory at every moment. */
+function changes(before: readonly LxcLimit[], after: readonly LxcLimit[]): LxcLimit[] {
+  const fresh = after.filter(({ file, value }) => !before.some((one) => one.file === file && one.value === value));
+  const memoryIn = (limits: readonly LxcLimit[]): number => Number(memoryLimit(limits)?.value);
+  return memoryIn(after) > memoryIn(before) ? fresh.reverse() : fresh;
+}
+
+const memoryLimit = (limits: readonly LxcLimit[]): LxcLimit | undefined =>
+  limits.find(({ file }) => file === 'memory.limit_in_bytes' || file === 'memory.max');
+
+/** Less than is in use: version 2 would kill for it, version 1 refuse. */
+function checkMemory({ cgroup, live }: LxcGuest, fresh: readonly LxcLimit[]): void {
+  const wanted = Number(memoryLimit(fresh)?.value ?? Number.POSITIVE_INFINITY);
+  const used = Number(cgroup.read('memory', 'memory.usage_in_bytes', 'memory.current') ?? 0);
+  if (wanted >= used) return;
+  const kib = (bytes: number): number => Math.ceil(bytes / 1024);
+  const detail = `the container '${live.name}' uses ${kib(used)} KiB of memory; it cannot be limited to ${kib(wanted)} KiB`;
+  throw new VirtError('OPERATION_INVALID', { detail });
 }
