@@ -5,8 +5,10 @@ import { genericDomainXml } from './generic-domain-xml';
 import { imageProbe } from './image-probe';
 import { lxc } from './lxc';
 import { Kit, type Runner, type Score } from './kit';
+import { migrationCookies } from './migration-cookies';
 import { qemuBlock } from './qemu-block';
 import { qmpCapabilities } from './qmp-capabilities';
+import { snapshotCheckpointBackup } from './snapshot-checkpoint-backup';
 import { statusXml } from './status-xml';
 import { storage } from './storage';
 
@@ -16,8 +18,10 @@ const runners: Readonly<Record<string, Runner>> = {
   'generic-domain-xml': genericDomainXml,
   'image-probe': imageProbe,
   lxc,
+  'migration-cookies': migrationCookies,
   'qemu-block': qemuBlock,
   'qmp-capabilities': qmpCapabilities,
+  'snapshot-checkpoint-backup': snapshotCheckpointBackup,
   'status-xml': statusXml,
   storage,
 };

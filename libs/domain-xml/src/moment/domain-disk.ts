@@ -1,12 +1,17 @@
 /** Which disk of a domain a request speaks of. */
+import { isEmptyDrive } from '../disk-chain';
 import type { Domain } from '../elements/domain';
 import type { Disk } from '../elements/disk';
 import { fail, lineOf } from '../schema';
 
-/** Whether a disk of the request was named, and by what: `vda`, or the path of its image. */
 interface Named {
+  /** Target of the disk, or the path of its image. */
   name: string;
 }
+
+/** Whether the guest can change what is on it. */
+export const isWritten = (disk: Disk): boolean =>
+  !isEmptyDrive(disk) && disk.readonly !== true && disk.device !== 'cdrom';
 
 /** Where the bytes of a local disk lie. */
 export const localPath = ({ source }: Disk): string | undefined => source?.file ?? source?.dev;

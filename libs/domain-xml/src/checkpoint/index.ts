@@ -1,0 +1,4 @@
+/** Checkpoints of a domain: libvirt's document as a typed model, laid beside the domain's disks. */
+export type { CheckpointDisk } from './elements';
+export * from './documents';
+export * from './align';
