@@ -1,0 +1,127 @@
+/** Limits of a container: asked for and changed while it runs, in its definition, or in both. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  defineDomain,
+  destroyDomain,
+  getBlockIo,
+  getMemoryLimits,
+  getScheduler,
+  setBlockIo,
+  setMemoryLimits,
+  setScheduler,
+  startDomain,
+} from '@virtbus/shared';
+import { call, type Bus } from '@virtbus/shared/bus';
+import { needsContainers, Stack } from '@virtbus/testkit';
+
+const containers = needsContainers();
+let stack: Stack;
+let bus: Bus;
+
+beforeAll(async () => {
+  if (!containers.met) return;
+  stack = await Stack.start({ hosts: [], lxcHosts: ['t1'] });
+  bus = await stack.connect();
+}, 60_000);
+afterAll(async () => stack?.[Symbol.asyncDispose]());
+
+/** A file of the cgroup that the container's limits are on, whichever version of cgroups its controller has. */
+function limitOf(uuid: string, controller: string, v1: string, v2: string): string {
+  const lines = readFileSync(`/proc/${stack.containerInit(uuid)}/cgroup`, 'utf8').split('\n');
+  const old = lines.find((line) => line.split(':')[1]?.split(',').includes(controller));
+  const [, names, path] = /^\d+:([^:]*):(.*)$/.exec(old ?? lines.find((line) => line.startsWith('0::'))!)!;
+  const own = path!.replace(/\/inner$/, '');
+  if (names === '') return readFileSync(join('/sys/fs/cgroup', own, v2), 'utf8').trim();
+  return readFileSync(join('/sys/fs/cgroup', names!, own, v1), 'utf8').trim();
+}
+
+containers.test(
+  'share and quota of processor time change while a container runs, and outlive it in the definition',
+  async () => {
+    const { uuid } = await stack.runContainer(bus, { name: 'sched' });
+    const target = { target: uuid };
+    expect(await call(bus, getScheduler, {}, target)).toMatchObject({ shares: 1024, quotaUs: -1 });
+    await call(bus, setScheduler, { shares: 512, quotaUs: 50_000, periodUs: 100_000, affect: 'both' }, target);
+    expect(await call(bus, getScheduler, {}, target)).toEqual({ shares: 512, quotaUs: 50_000, periodUs: 100_000 });
+    expect(limitOf(uuid, 'cpu', 'cpu.shares', 'cpu.weight')).toMatch(/^(512|50)$/);
+    expect((await stack.events(bus, uuid)).at(-1)).toMatchObject({
+      class: 'tunable',
+      type: 'cpu',
+      data: { shares: 512, affect: ['live', 'config'] },
+    });
+    await call(bus, setScheduler, { quotaUs: -1, affect: 'live' }, target);
+    expect(await call(bus, getScheduler, { affect: 'live' }, target)).toMatchObject({ shares: 512, quotaUs: -1 });
+    expect(await call(bus, getScheduler, { affect: 'config' }, target)).toMatchObject({ quotaUs: 50_000 });
+    await call(bus, destroyDomain, {}, target);
+    await call(bus, startDomain, {}, target);
+    expect(await call(bus, getScheduler, {}, target)).toMatchObject({ shares: 512, quotaUs: 50_000 });
+    await call(bus, destroyDomain, {}, target);
+  },
+  30_000,
+);
+
+containers.test(
+  'limits of memory move up and down in any order, and one that cannot be kept changes nothing',
+  async () => {
+    const { uuid } = await stack.runContainer(bus, { name: 'memory' });
+    const target = { target: uuid };
+    const told = () => call(bus, getMemoryLimits, { affect: 'live' }, target);
+    expect(await told()).toMatchObject({ hardKiB: 65_536, softKiB: null });
+    await call(bus, setMemoryLimits, { hardKiB: 32_768, softKiB: 16_384 }, target);
+    expect(await told()).toMatchObject({ hardKiB: 32_768, softKiB: 16_384 });
+    await expect(call(bus, setMemoryLimits, { hardKiB: 4, softKiB: 8 }, target)).rejects.toThrow(/uses \d+ KiB/);
+    expect(await told()).toMatchObject({ hardKiB: 32_768, softKiB: 16_384 });
+    if ('swapHardKiB' in (await told())) {
+      await call(bus, setMemoryLimits, { hardKiB: 131_072, swapHardKiB: 196_608 }, target);
+      expect(await told()).toMatchObject({ hardKiB: 131_072, swapHardKiB: 196_608 });
+      await call(bus, setMemoryLimits, { hardKiB: 32_768, swapHardKiB: 65_536 }, target);
+      await expect(call(bus, setMemoryLimits, { swapHardKiB: 16_384 }, target)).rejects.toThrow('<swap_hard_limit>');
+      await call(bus, setMemoryLimits, { swapHardKiB: null }, target);
+      expect(await told()).toMatchObject({ hardKiB: 32_768, swapHardKiB: null });
+    }
+    await call(bus, setMemoryLimits, { hardKiB: null, softKiB: null }, target);
+    expect(await told()).toMatchObject({ hardKiB: 65_536, softKiB: null });
+    await call(bus, destroyDomain, {}, target);
+  },
+  30_000,
+);
+
+containers.test(
+  'block I/O is limited by device of the host; a weight that the kernel has not is refused by name',
+  async () => {
+    const { uuid } = await stack.runContainer(bus, { name: 'io' });
+    const target = { target: uuid };
+    const path = '/dev/loop0';
+    await call(bus, setBlockIo, { devices: [{ path, readBytes: 1_048_576, writeIops: 100 }] }, target);
+    expect(limitOf(uuid, 'blkio', 'blkio.throttle.read_bps_device', 'io.max')).toMatch(/^7:0 .*1048576/);
+    expect(await call(bus, getBlockIo, {}, target)).toMatchObject({
+      devices: [{ path, readBytes: 1_048_576, writeIops: 100 }],
+    });
+    await call(bus, setBlockIo, { devices: [{ path, readBytes: 0, writeIops: 0 }] }, target);
+    expect(limitOf(uuid, 'blkio', 'blkio.throttle.read_bps_device', 'io.max')).toBe('');
+    await expect(call(bus, setBlockIo, { devices: [{ path: '/dev/nothere', readBytes: 1 }] }, target)).rejects.toThrow(
+      '/dev/nothere',
+    );
+    const { weight } = await call(bus, getBlockIo, {}, target);
+    const weighed = call(bus, setBlockIo, { weight: 500 }, target);
+    if (weight === undefined) await expect(weighed).rejects.toThrow('no weights for block I/O');
+    else expect(await weighed.then(() => call(bus, getBlockIo, {}, target))).toMatchObject({ weight: 500 });
+    await call(bus, destroyDomain, {}, target);
+  },
+  30_000,
+);
+
+containers.test(
+  'a definition is tuned while nothing runs, and only what is sensible is taken',
+  async () => {
+    const { domain } = await call(bus, defineDomain, { xml: await stack.containerXml({ name: 'idle' }) });
+    const target = { target: domain.uuid };
+    expect(await call(bus, getScheduler, {}, target)).toEqual({});
+    await call(bus, setScheduler, { shares: 256 }, target);
+    expect(await call(bus, getScheduler, { affect: 'config' }, target)).toEqual({ shares: 256 });
+    await expect(call(bus, setScheduler, { shares: 256, affect: 'live' }, target)).rejects.toThrow('is not running');
+    await expect(call(bus, setScheduler, { periodUs: 1 }, target)).rejects.toThrow('periodUs');
+  },
+  30_000,
+);
