@@ -11,6 +11,7 @@ import {
 } from '@virtbus/domain-xml';
 import { isDeepStrictEqual } from 'node:util';
 import type { Kit } from './kit';
+import type { Send } from './qmp-shapes';
 
 export interface BitmapCase {
   kind: string;
@@ -54,15 +55,19 @@ const judges: Readonly<Record<string, (images: NodeImages, one: BitmapCase) => u
 export const isBitmapCase = ({ kind }: BitmapCase): boolean => judges[kind] !== undefined;
 
 /** Undefined is a pass. */
-export function judgeBitmaps(kit: Kit, one: BitmapCase): string | undefined {
+export function judgeBitmaps(kit: Kit, one: BitmapCase, send: Send): string | undefined {
   const judge = judges[one.kind];
   const images = nodeImages(JSON.parse(kit.read(one.nodes ?? '')) as NamedNode[]);
   const expected = one.expectJson === undefined ? one.expect : (JSON.parse(kit.read(one.expectJson)) as unknown);
   const found = judge?.(images, one);
+  if (isTransaction(found)) send('transaction', { actions: found.actions });
   return isDeepStrictEqual(found, expected)
     ? undefined
     : `expected ${JSON.stringify(expected)}, got ${JSON.stringify(found)}`;
 }
+
+const isTransaction = (found: unknown): found is { actions: unknown } =>
+  typeof found === 'object' && found !== null && 'actions' in found;
 
 /** Those of the first thirty images that have something. */
 function detected(images: NodeImages): unknown {

@@ -19,6 +19,7 @@ import { differenceInText } from './compare';
 import { hostContext } from './kit-host';
 import { Tally, type Kit, type Runner } from './kit';
 import { isBitmapCase, judgeBitmaps, type BitmapCase } from './qemu-bitmaps';
+import { QmpShapes, type Send } from './qmp-shapes';
 import { domainWith, placeInXml, sourceXml } from './source-xml';
 
 interface Case extends BitmapCase {
@@ -39,21 +40,34 @@ interface ImageNodes {
   backingString: string;
 }
 
+/** The QEMU that the kit is about. */
+const recording = 'caps_10.0.0_x86_64.replies';
+
 export const qemuBlock: Runner = (kit) => {
   const tally = new Tally(kit.name);
+  const shapes = QmpShapes.beside(kit, recording);
   for (const one of kit.cases<Case>()) {
     const judge = judgeOf(one);
-    if (judge)
-      tally.add(
-        one.kind,
-        one.id,
-        attempt(one, () => judge(kit, one)),
-      );
+    if (!judge) continue;
+    const faults: string[] = [];
+    let sent = 0;
+    const send: Send = (command, value) => {
+      sent += 1;
+      faults.push(...[shapes.faultIn(command, value)].filter((fault) => fault !== undefined));
+    };
+    tally.add(
+      one.kind,
+      one.id,
+      attempt(one, () => judge(kit, one, send)),
+    );
+    if (sent > 0) tally.add("what QEMU's schema allows", one.id, faults[0]);
   }
   return tally.scores();
 };
 
-function judgeOf(one: Case): ((kit: Kit, one: Case) => string | undefined) | undefined {
+type Judge = (kit: Kit, one: Case, send: Send) => string | undefined;
+
+function judgeOf(one: Case): Judge | undefined {
   if (isBitmapCase(one)) return judgeBitmaps;
   return { 'source-roundtrip': roundTrip, xml2json: nodes, imagecreate: creation }[one.kind];
 }
@@ -76,9 +90,10 @@ function roundTrip(_kit: Kit, { storageType = '', xml = '' }: Case): string | un
   return differenceInText(xml, sourceXml(parseLocation(text).location));
 }
 
-function nodes(kit: Kit, { input = '', expectJson }: Case): string | undefined {
+function nodes(kit: Kit, { input = '', expectJson }: Case, send: Send): string | undefined {
   const xml = kit.read(input);
   const found = JSON.parse(renamed(JSON.stringify(imagesOf(xml)), namesIn(readXml(xml)))) as ImageNodes[];
+  for (const { storage, format } of found) for (const node of [storage, format]) send('blockdev-add', node);
   const expected = expectJson === undefined ? [] : (JSON.parse(kit.read(expectJson)) as ImageNodes[]);
   return isDeepStrictEqual(found.map(comparable), expected.map(comparable))
     ? undefined
@@ -118,7 +133,7 @@ const withTarget = (xml: string): string =>
 /** What the kit's images are made with, bytes. */
 const [capacity, physical] = [8589934590, 4294967296];
 
-function creation(kit: Kit, { input = '', backing, expectJson = '' }: Case): string | undefined {
+function creation(kit: Kit, { input = '', backing, expectJson = '' }: Case, send: Send): string | undefined {
   const xml = kit.read(input);
   const { disk, ...guest } = numbered(xml);
   const below = backing === undefined ? undefined : numbered(kit.read(backing)).disk;
@@ -128,6 +143,7 @@ function creation(kit: Kit, { input = '', backing, expectJson = '' }: Case): str
     physical,
     ...(below && lower && { backing: { string: formatLocation(lower.location), format: headerFormatAt(below, 0) } }),
   });
+  for (const options of [protocol, format]) if (options) send('blockdev-create', { 'job-id': 'create', options });
   const told = toJson({ protocol: protocol ?? null, format: format ?? null });
   const found = JSON.parse(renamed(told, namesIn(readXml(xml)))) as unknown;
   const expected = JSON.parse(kit.read(expectJson)) as unknown;

@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { capabilitiesFromXml, deriveCapabilities, type QemuCapabilities, type QmpPeer } from '@virtbus/domain-xml';
 import { Tally, type Kit, type Runner } from './kit';
+import { quotedInSources } from './sources';
 
 interface Case {
   id: string;
@@ -17,13 +18,16 @@ type Reply = { return?: unknown; error?: object };
 
 export const qmpCapabilities: Runner = async (kit) => {
   const tally = new Tally(kit.name);
+  const used = quotedInSources();
   for (const one of kit.cases<Case>()) {
     const expected = capabilitiesFromXml(kit.read(one.expectXml));
     const derived = await derive(kit, one);
     const missing = [...expected.flags].filter((flag) => !derived.flags.has(flag));
     const extra = [...derived.flags].filter((flag) => !expected.flags.has(flag));
     const wrong = [...missing.map((flag) => `-${flag}`), ...extra.map((flag) => `+${flag}`)];
+    const wrongUsed = wrong.filter((flag) => used.has(flag.slice(1)));
     tally.add('flags', one.id, wrong.length === 0 ? undefined : wrong.join(' '));
+    tally.add('flags that virtbus uses', one.id, wrongUsed.length === 0 ? undefined : wrongUsed.join(' '));
     for (const [kind, part] of Object.entries(parts))
       tally.add(kind, one.id, isDeepStrictEqual(part(derived), part(expected)) ? undefined : 'differs');
   }

@@ -161,7 +161,7 @@ export const objectPropertyFlags = {
   'cpu-unavailable-features': ['max-x86_64-cpu', 'unavailable-features'],
 } as const satisfies Record<string, readonly [object: string, property: string]>;
 
-/** Flag → path into the QMP schema (see schema.ts). */
+/** Flag → path into the QMP schema (see schema.ts), or paths of which all have to be there. */
 export const schemaFlags = {
   'query-cpu-definitions': 'query-cpu-definitions',
   'query-cpu-model-expansion': 'query-cpu-model-expansion',
@@ -194,7 +194,10 @@ export const schemaFlags = {
   'rbd-encryption-luks-any': 'blockdev-add/arg-type/+rbd/encrypt/format/^luks-any',
   'qcow2-discard-no-unref': 'blockdev-add/arg-type/+qcow2/discard-no-unref',
   'virtio-blk-vhost-vdpa': 'blockdev-add/arg-type/+virtio-blk-vhost-vdpa/$fdset',
-  'blockjob.backing-mask-protocol': 'block-commit/arg-type/backing-mask-protocol',
+  'blockjob.backing-mask-protocol': [
+    'block-commit/arg-type/backing-mask-protocol',
+    'block-stream/arg-type/backing-mask-protocol',
+  ],
   'chardev-reconnect': 'chardev-add/arg-type/backend/+socket/data/reconnect',
   'chardev-reconnect-miliseconds': 'chardev-add/arg-type/backend/+socket/data/reconnect-ms',
   'chardev.qemu-vdagent': 'chardev-add/arg-type/backend/+qemu-vdagent',
@@ -208,7 +211,7 @@ export const schemaFlags = {
   'iothread.thread-pool-max': 'object-add/arg-type/+iothread/thread-pool-max',
   'migration.blocked-reasons': 'query-migrate/ret-type/blocked-reasons',
   'migrate-incoming.exit-on-error': 'migrate-incoming/arg-type/exit-on-error',
-} as const;
+} as const satisfies Record<string, string | readonly string[]>;
 
 /** Flag → command line option and parameter (`query-command-line-options`). */
 export const optionFlags = {
