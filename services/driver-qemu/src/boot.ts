@@ -27,7 +27,10 @@ export interface BootHost {
   departed: GuestParts['departed'];
 }
 
-export async function bootGuest(spec: StartSpec, host: BootHost): Promise<QemuGuest> {
+/** Waits for a guest that another host sends. */
+export type BootSpec = StartSpec & { incoming?: boolean };
+
+export async function bootGuest(spec: BootSpec, host: BootHost): Promise<QemuGuest> {
   const { folders, signal, log } = spec;
   requireFirmware(spec.domain, installedFirmware());
   let live = describeChains(await makeLive(spec.domain, spec.id, folders, host.capabilities), spec.chains);
@@ -43,7 +46,7 @@ export async function bootGuest(spec: StartSpec, host: BootHost): Promise<QemuGu
     if (spec.restore) image = await openAtStream(spec.restore.path);
     const line = buildCommandLine(live, {
       ...commandLineContext(live, folders, host, host.capabilities),
-      ...(spec.restore ? { incoming: 'defer' } : {}),
+      ...(spec.restore || spec.incoming ? { incoming: 'defer' } : {}),
     });
     live = line.domain;
     launched = await launch({

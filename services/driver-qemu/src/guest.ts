@@ -29,6 +29,8 @@ export interface SavedQemu extends SavedGuest {
   process: ProcessIdentity;
   /** Files whose owner was changed for the guest, with the owner they had. */
   owners: { path: string; uid: number; gid: number }[];
+  /** What a migration has changed in QEMU: parameters as they were, targets of disks that are copied. */
+  migration?: { parameters: Record<string, unknown>; copies?: string[] };
 }
 
 const reconnectMs = 1_000;
@@ -176,6 +178,11 @@ export class QemuGuest implements Guest {
   /** The next pause is for this reason: an event that comes before STOP says so. */
   expectPause(reason: ReasonOf<'paused'>): void {
     this.pauseReason = reason;
+  }
+
+  /** QEMU is about to let it run by itself, for this reason. */
+  expectRun(reason: ReasonOf<'running'>): void {
+    this.expected.running = reason;
   }
 
   becomeRunning(): void {

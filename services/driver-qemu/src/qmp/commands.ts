@@ -8,6 +8,7 @@ import {
   type BlockNode,
   type BlockStatsEntry,
   type HotpluggableCpu,
+  type JobInfo,
   type MemoryDevice,
   type MigrationInfo,
   type RunState,
@@ -59,6 +60,8 @@ export interface QmpCommandMap extends ProbeCommands {
   block_set_io_throttle: Command<Open<Id>>;
   'block-set-write-threshold': Command<{ 'node-name': string; 'write-threshold': number }>;
 
+  'query-jobs': Query<JobInfo[]>;
+
   device_add: Command<Open<{ driver: string; id?: string }>>;
   device_del: Command<Id>;
   netdev_add: Command<Open<{ type: string; id: string }>>;
@@ -77,6 +80,8 @@ export interface QmpCommandMap extends ProbeCommands {
   'query-migrate': Query<MigrationInfo>;
   'migrate-set-parameters': Command<Record<string, unknown>>;
   'query-migrate-parameters': Query<Record<string, unknown>>;
+  'migrate-continue': Command<{ state: 'pre-switchover' }>;
+  'query-migrate-capabilities': Query<{ capability: string; state: boolean }[]>;
   'migrate-set-capabilities': Command<{ capabilities: { capability: string; state: boolean }[] }>;
   'dump-guest-memory': Command<{ paging: boolean; protocol: string; detach?: boolean; format?: string }>;
 

@@ -104,6 +104,17 @@ export interface BlockNode {
   };
 }
 
+/** A job that runs, or has ended and was not dismissed; progress in bytes for block jobs. */
+export interface JobInfo {
+  id: string;
+  type: string;
+  status: string;
+  'current-progress': number;
+  'total-progress': number;
+  /** Why it failed. */
+  error?: string;
+}
+
 /** Times in milliseconds, `mbps` in megabits per second. */
 export interface MigrationInfo {
   status?: MigrationStatus;
@@ -125,4 +136,5 @@ export interface MigrationInfo {
   'setup-time'?: number;
   'blocked-reasons'?: string[];
   'error-desc'?: string;
+  'cpu-throttle-percentage'?: number;
 }

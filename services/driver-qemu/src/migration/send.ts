@@ -1,0 +1,99 @@
+/**
+ * The source's part: copies to ready, memory to the switch, and there nothing more is written here.
+ *
+ *   set up ─▶ disks ready ─▶ migrate ─▶ pre-switchover ─▶ copies end ─▶ handOver() ─▶ migrate-continue ─▶ completed
+ *                                                                                                    └▶ postcopy-active
+ *
+ * Until `handOver` everything can be taken back, and the guest runs on (facts: migration §3, §6, §8).
+ */
+import type { MigrationAsk } from '@virtbus/driver-runtime';
+import { VirtError, type MigrationProgress } from '@virtbus/shared';
+import type { QemuGuest } from '../guest';
+import { copiedDisks, copyProgress, endCopies, mirrorDisks } from './copied-disks';
+import { topNodes } from './nodes';
+import { resetMigration, setUpMigration } from './parameters';
+import { parsePlace, qemuUri } from './places';
+import { progressOf } from './progress';
+import { failureOf, isOver, isUnderWay, reach } from './transfer';
+
+export interface Sending extends MigrationAsk {
+  uri: string;
+  /** Where the target takes copied disks. */
+  nbdPort?: number | undefined;
+  handOver: () => void;
+  progress: (now: MigrationProgress) => void;
+}
+
+export async function send(guest: QemuGuest, ask: Sending): Promise<void> {
+  const { options, signal } = ask;
+  const began = Date.now();
+  const disks = copiedDisks(guest.live, options);
+  const place = parsePlace(ask.uri);
+  let handedOver = false;
+  try {
+    await setUpMigration(guest, options, 'source', signal);
+    if (disks.length > 0) {
+      if (ask.nbdPort === undefined) {
+        throw new VirtError('OPERATION_FAILED', { detail: 'the target has not said where it takes copied disks' });
+      }
+      guest.saved.migration!.copies = disks.map(({ target }) => target.dev ?? '');
+      guest.tell({ kind: 'saved' });
+      const nodeOf = await topNodes(guest, signal);
+      await mirrorDisks(guest, disks, { host: place.host, port: ask.nbdPort }, options, nodeOf, signal);
+      await copiesReady(guest, disks, ask, began);
+    }
+    if (!options.live && guest.state.state === 'running') await guest.suspend('migration', signal);
+    guest.expectPause('migration');
+    await guest.ask('migrate', { uri: qemuUri(place), detach: true }, signal);
+    const seen = (info: Parameters<typeof progressOf>[0]): void => ask.progress(progressOf(info, began));
+    const atSwitch = await reach(guest, (status) => status === 'pre-switchover' || isOver(status), signal, seen);
+    if (atSwitch.status !== 'pre-switchover') throw failureOf(atSwitch);
+    await endCopies(guest, disks, { force: false }, signal);
+    ask.handOver();
+    handedOver = true;
+    await guest.ask('migrate-continue', { state: 'pre-switchover' });
+    const end = await reach(guest, (status) => isOver(status) || isPostcopy(status), noSignal, seen);
+    if (end.status === 'failed' || end.status === 'cancelled') throw failureOf(end);
+  } catch (error) {
+    if (!handedOver) await withdraw(guest);
+    throw signal.aborted ? (signal.reason as Error) : error;
+  }
+}
+
+/** From the switch on the transfer is let go to its end, whoever asks to give it up. */
+const noSignal = new AbortController().signal;
+
+const isPostcopy = (status: string | undefined): boolean =>
+  status === 'postcopy-active' || status === 'postcopy-paused' || status === 'postcopy-recover';
+
+async function copiesReady(
+  guest: QemuGuest,
+  disks: ReturnType<typeof copiedDisks>,
+  { signal, progress }: Sending,
+  began: number,
+): Promise<void> {
+  for (;;) {
+    signal.throwIfAborted();
+    const { ready, ...done } = await copyProgress(guest, disks, signal);
+    progress({ elapsedMs: Date.now() - began, disks: done });
+    if (ready) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/**
+ * Stop sending and put everything back as it was; the guest is let run by whoever paused it. QEMU lets it run itself when
+ * it had paused it for the switch.
+ */
+export async function withdraw(guest: QemuGuest): Promise<void> {
+  const { status } = await guest.ask('query-migrate');
+  if (isUnderWay(status)) {
+    guest.expectRun('migration-canceled');
+    if (status !== 'cancelling') await guest.ask('migrate_cancel');
+    await reach(guest, isOver, noSignal);
+  }
+  const copied = new Set(guest.saved.migration?.copies ?? []);
+  const disks = guest.live.devices.disks.filter(({ target }) => copied.has(target.dev ?? ''));
+  await endCopies(guest, disks, { force: true });
+  await resetMigration(guest);
+}
