@@ -2,6 +2,7 @@
  * Options of `blockdev-create` for a new image: the storage that it lies in, where QEMU can make that, and its format.
  * Strings that name a backing image are written by `@virtbus/disk-image`; they only pass through here.
  */
+import type { NodeImage } from '../block/bitmaps';
 import type { Disk } from '../elements/disk';
 import { imageAt } from './image-nodes';
 import type { Image } from './block-chain';
@@ -24,6 +25,14 @@ export interface CreationChoices {
   readonly compat?: '0.10' | '1.1' | undefined;
   readonly extendedL2?: boolean | undefined;
 }
+
+/** A new image like one that QEMU has open: an overlay keeps the geometry of what it stands on. */
+export const likenessOf = ({ capacity, clusterSize, qcow2v2, extendedL2 }: NodeImage): CreationChoices => ({
+  capacity,
+  clusterSize,
+  compat: qcow2v2 ? '0.10' : undefined,
+  extendedL2,
+});
 
 export interface ImageCreation {
   /** Undefined: the storage has to be there. */

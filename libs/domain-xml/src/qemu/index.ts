@@ -17,7 +17,7 @@ export { toJson, type JsonValue, type Props } from './props';
 export { nextIndex, numberDisk, numberImages } from './block-chain';
 export type { Layers } from './block-layers';
 export { chainLayers, imageNodes, imageRemoval, imageReopen, type ImageNodes, type NodeChoices } from './image-nodes';
-export { headerFormatAt, imageCreation, type CreationChoices, type ImageCreation } from './image-creation';
+export { headerFormatAt, imageCreation, likenessOf, type CreationChoices, type ImageCreation } from './image-creation';
 export { diskBlocks, type BlockStep, type DiskBlocks, type Passing } from './blockdev';
 export { prepareForStart, type StartPlaces } from './start-preparation';
 export { virtiofsProps, virtiofsSocket } from './filesystem';

@@ -13,7 +13,9 @@ export function deriveFlags(facts: QemuFacts): Set<string> {
   collect(rules.typeFlags, (type) => facts.types.has(type));
   collect(rules.devicePropertyFlags, hasProperty);
   collect(rules.objectPropertyFlags, hasProperty);
-  collect<string | readonly string[]>(rules.schemaFlags, (paths) => [paths].flat().every((path) => facts.schema.has(path)));
+  collect<string | readonly string[]>(rules.schemaFlags, (paths) =>
+    [paths].flat().every((path) => facts.schema.has(path)),
+  );
   collect(rules.optionFlags, ([option, parameter]) => facts.options.get(option)?.has(parameter));
   collect(rules.migrationFlags, (capability) => facts.migration.has(capability));
   collect(rules.tpmFlags, (name) => facts.tpm.has(name));
