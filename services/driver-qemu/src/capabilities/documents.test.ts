@@ -46,6 +46,16 @@ test('the host document lists its topology, and the machines and domain types of
   expect(xml).toContain(`<domain type='qemu'/>`);
 });
 
+test('the host document tells whether block jobs record raw where the node below is a protocol', () => {
+  const told = (flags: string[]) => {
+    const document = hostCapabilities(host([]), [{ ...caps, flags: new Set(flags) }]);
+    const xml = hostCapabilitiesXml(document);
+    return [document.guests[0]!.flags, xml.includes(`<flag name='blockjob.backing-mask-protocol'/>`)];
+  };
+  expect(told(['blockjob.backing-mask-protocol', 'kvm'])).toEqual([['blockjob.backing-mask-protocol'], true]);
+  expect(told(['kvm'])).toEqual([[], false]);
+});
+
 test('an uneven host is shown as one socket of single-threaded cores', () => {
   const uneven = [processor(0, 0, 0), processor(1, 0, 0), processor(2, 0, 1)];
   expect(hostCapabilities(host(uneven), []).host.cpu.topology).toMatchObject({ sockets: 1, cores: 3, threads: 1 });
