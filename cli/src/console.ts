@@ -9,6 +9,7 @@ import type { Output } from './output';
 import type { Session } from './session';
 import { flag, number, UsageError, value } from './spec';
 import { fail } from './failure';
+import { shareTerminal } from './terminal';
 
 export const consoleOptions = {
   devname: value('ALIAS', 'which console: serial0, …; the first when left out'),
@@ -61,7 +62,7 @@ export async function attachConsole(session: Session, out: Output, target: strin
   // Signals reach the process only when the terminal is not raw, or from outside.
   process.once('SIGINT', leave);
   process.once('SIGTERM', leave);
-  if (terminal) stdin.setRawMode(true);
+  const backFromTerminal = terminal ? shareTerminal(session, target, id) : () => undefined;
   stdin.on('data', send);
   let reason: string;
   try {
@@ -70,7 +71,7 @@ export async function attachConsole(session: Session, out: Output, target: strin
     clearTimeout(timer);
     stdin.off('data', send).pause();
     stdin.unref?.();
-    if (terminal) stdin.setRawMode(false);
+    backFromTerminal();
     process.off('SIGINT', leave).off('SIGTERM', leave);
   }
   if (terminal) out.note('');

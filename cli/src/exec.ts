@@ -1,7 +1,8 @@
 /**
  * A command inside a container, as if it ran here: our standard input is its own, what it writes comes out at the same
- * places, and its exit code becomes ours.
+ * places, and its exit code becomes ours. With a terminal inside, ours is raw for as long and its window is that one's.
  */
+import { shareTerminal, windowSize } from './terminal';
 import { busModule, shared } from './lazy';
 import type { Output } from './output';
 import type { Session } from './session';
@@ -23,6 +24,8 @@ export interface ExecRequest {
   gid?: number;
   /** Pass our standard input on; without it the command's is empty. */
   input: boolean;
+  /** Give it a terminal. */
+  tty: boolean;
 }
 
 export async function execInside(session: Session, out: Output, target: string, how: ExecRequest): Promise<void> {
@@ -32,13 +35,15 @@ export async function execInside(session: Session, out: Output, target: string, 
   const ids = { session: newId(), errors: newId() };
   const output = clientStream(bus, ids.session, (bytes) => out.write(bytes));
   const errors = clientStream(bus, ids.errors, (bytes) => out.writeError(bytes));
-  const { input, ...request } = how;
+  const { input, tty, ...asked } = how;
+  const request = tty ? { ...asked, terminal: windowSize(), env: { ...localTerm(), ...asked.env } } : asked;
   const begun = await session.call('execInDomain', { ...request, ...ids }, target).catch((error: unknown) => {
     output.end();
     errors.end();
     throw error;
   });
   output.connect(begun.input);
+  const backFromTerminal = tty ? shareTerminal(session, target, ids.session) : () => undefined;
   const stopInput = input ? passInput(output) : (await output.finish(), () => undefined);
   const leave = (): void => output.end('left');
   process.once('SIGINT', leave);
@@ -48,6 +53,7 @@ export async function execInside(session: Session, out: Output, target: string, 
     end = await output.ended;
   } finally {
     stopInput();
+    backFromTerminal();
     process.off('SIGINT', leave).off('SIGTERM', leave);
     errors.end();
   }
@@ -70,3 +76,6 @@ function passInput(stream: { write(bytes: Uint8Array): Promise<void>; finish(): 
     stdin.unref?.();
   };
 }
+
+/** Programs inside draw for the kind of terminal that we are on. */
+const localTerm = (): Record<string, string> => (process.env.TERM ? { TERM: process.env.TERM } : {});

@@ -75,21 +75,26 @@ export const exec = command({
     uid: number('N', 'user it runs as, by number inside'),
     gid: number('N', 'group it runs as'),
     noStdin: flag('give it no standard input'),
+    interactive: { ...flag('give it our standard input; so it is anyway'), short: 'i' },
+    tty: { ...flag('give it a terminal, as a shell wants one; ours is raw meanwhile'), short: 't' },
   },
   gives: 'execInDomain',
   examples: [
     example('exec c1 -- ps aux', 'what runs in it'),
+    example('exec -it c1 -- sh', 'a shell, with a terminal of its own'),
     example('exec c1 -- sh -c "cat >/etc/motd" <motd', 'put a file into it'),
   ],
   async run({ args, options, session, out }) {
     if (args.command.length === 0) throw new UsageError('missing argument <command>');
     const { uid, gid } = options;
+    if (options.interactive && options.noStdin) throw new UsageError('--interactive does not go with --no-stdin');
     await execInside(session, out, args.domain, {
       command: args.command,
       env: Object.fromEntries((options.env ?? []).map(variable)),
       ...(uid === undefined ? {} : { uid }),
       ...(gid === undefined ? {} : { gid }),
       input: !options.noStdin,
+      tty: options.tty,
     });
   },
 });

@@ -3,6 +3,7 @@ import {
   commandEndText,
   type execInDomain,
   type openConsole,
+  type TerminalSize,
   VirtError,
   streamSubject,
   type Response,
@@ -15,8 +16,16 @@ interface Session {
   stop: () => void;
 }
 
+/** Who has opened a stream can tell the size of its window. */
+interface Window {
+  uuid: string;
+  resize: ((size: TerminalSize) => void) | undefined;
+}
+
 export class Consoles {
   private readonly sessions = new Map<string, Session>();
+  /** By the stream's id. */
+  private readonly windows = new Map<string, Window>();
   private bus: Bus | undefined;
 
   constructor(private readonly host: string) {}
@@ -50,8 +59,10 @@ export class Consoles {
     const stop = channel.onOutput((bytes) => void stream.write(bytes));
     const mine: Session = { stream, stop };
     this.sessions.set(key, mine);
+    this.windows.set(session, { uuid, resize: channel.resize && ((size) => channel.resize?.(size)) });
     void stream.ended.then(() => {
       stop();
+      this.windows.delete(session);
       if (this.sessions.get(key) === mine) this.sessions.delete(key);
     });
     return { host: this.host, device: channel.device, input: streamSubject(this.host, session, 'in') };
@@ -60,7 +71,7 @@ export class Consoles {
   /** A command's input and output; its end ends the streams, and the loss of its listener ends the command. */
   attach(
     command: InsideCommand,
-    { session, errors }: { session: string; errors: string },
+    { uuid, session, errors }: { uuid: string; session: string; errors: string },
   ): Response<typeof execInDomain> {
     const { bus, host } = this;
     if (!bus) throw new VirtError('INTERNAL_ERROR', { detail: 'no bus to stream a command over' });
@@ -69,8 +80,10 @@ export class Consoles {
     const failures = hostStream(bus, host, errors, () => undefined);
     let over = false;
     command.onOutput((bytes, from) => (from === 'output' ? output : failures).write(bytes));
+    this.windows.set(session, { uuid, resize: command.resize });
     void command.ended.then((end) => {
       over = true;
+      this.windows.delete(session);
       failures.end();
       output.end(commandEndText(end));
     });
@@ -78,6 +91,14 @@ export class Consoles {
       if (!over) command.kill();
     });
     return { host, input: streamSubject(host, session, 'in') };
+  }
+
+  /** False when what the stream belongs to has no size. Throws `INVALID_ARG` for a stream that is not this domain's. */
+  resize(uuid: string, session: string, size: TerminalSize): boolean {
+    const window = this.windows.get(session);
+    if (window?.uuid !== uuid) throw new VirtError('INVALID_ARG', { detail: `the domain has no stream '${session}'` });
+    window.resize?.(size);
+    return window.resize !== undefined;
   }
 
   /** The guest is gone, and its consoles with it. */

@@ -27,6 +27,7 @@ import {
   type Response,
   type StatsGroup,
   type TaintType,
+  type TerminalSize,
   type Tuning,
 } from '@virtbus/shared';
 import type { Log } from '@virtbus/shared/log';
@@ -210,6 +211,8 @@ export interface ConsoleChannel {
   /** Listen; returns how to stop. */
   onOutput(listener: (bytes: Uint8Array) => void): () => void;
   write(bytes: Uint8Array): Promise<void>;
+  /** The window that it is shown in; absent where a line has no size. */
+  resize?(size: TerminalSize): void;
 }
 
 /** A command that runs inside a guest. */
@@ -218,6 +221,8 @@ export interface InsideCommand {
   write(bytes: Uint8Array): Promise<void>;
   /** Its standard input ends. */
   endInput(): void;
+  /** The window of its terminal; absent when it has none. */
+  resize?: (size: TerminalSize) => void;
   /** Nobody listens any more: end it with what it has started. */
   kill(): void;
   /** What it writes; nothing is lost that was written before. Reading waits for the promise. */
@@ -335,6 +340,8 @@ export interface Facets<G extends Guest = Guest> {
         env: Readonly<Record<string, string>>;
         uid?: number | undefined;
         gid?: number | undefined;
+        /** With a terminal of this size. */
+        terminal?: TerminalSize | undefined;
       },
     ): Promise<InsideCommand>;
   };

@@ -6,7 +6,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { Domain } from '@virtbus/domain-xml';
 import type { ConsoleChannel } from '@virtbus/driver-runtime';
-import { VirtError } from '@virtbus/shared';
+import { VirtError, type TerminalSize } from '@virtbus/shared';
 import type { Place } from './place';
 import { onGrowth, textFrom } from './start-log';
 import { TerminalClient } from './terminal-client';
@@ -76,6 +76,10 @@ class Terminal implements ConsoleChannel {
     const client = this.connect();
     await client.connected;
     await client.write(bytes);
+  }
+
+  resize(size: TerminalSize): void {
+    this.connect().resize(size);
   }
 
   close(): void {

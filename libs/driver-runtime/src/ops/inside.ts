@@ -1,5 +1,14 @@
 /** What reaches into the guest or looks at it: agent, keys, screen, monitor, consoles. */
-import { agentCommand, execInDomain, openConsole, qmpCommand, screenshot, sendKey, VirtError } from '@virtbus/shared';
+import {
+  agentCommand,
+  execInDomain,
+  openConsole,
+  qmpCommand,
+  resizeTerminal,
+  screenshot,
+  sendKey,
+  VirtError,
+} from '@virtbus/shared';
 import { facet } from '../driver';
 import { change, guestOf, look, op } from './op';
 
@@ -60,9 +69,17 @@ export const exec = op({
   needs: 'running',
   job: 'none',
   once: false,
-  run: async ({ session, errors, command, env, uid, gid }, { host, actor }) => {
-    const running = await facet(host.implementation, 'exec').run(guestOf(actor), { words: command, env, uid, gid });
+  run: async ({ session, errors, command, ...how }, { host, actor }) => {
+    const running = await facet(host.implementation, 'exec').run(guestOf(actor), { words: command, ...how });
     actor.log.info({ program: command[0] }, 'a command runs inside');
-    return host.consoles.attach(running, { session, errors });
+    return host.consoles.attach(running, { uuid: actor.uuid, session, errors });
   },
+});
+
+export const resize = op({
+  contract: resizeTerminal,
+  needs: 'active',
+  job: 'none',
+  once: false,
+  run: async ({ session, ...size }, { host, actor }) => ({ resized: host.consoles.resize(actor.uuid, session, size) }),
 });

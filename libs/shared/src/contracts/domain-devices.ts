@@ -162,6 +162,10 @@ export const openConsole = contract({
   example: { session: 'q1w2e3r4t5y6u7i8o9p0' },
 });
 
+const side = z.number().int().min(1).max(65_535);
+const TerminalSize = z.object({ rows: side, columns: side });
+export type TerminalSize = z.infer<typeof TerminalSize>;
+
 const streamToken = z.string().regex(/^[A-Za-z0-9]{16,40}$/);
 
 export const execInDomain = contract({
@@ -179,11 +183,24 @@ export const execInDomain = contract({
       .describe('added to its environment'),
     uid: z.number().int().nonnegative().optional().describe('user it runs as, by number inside; root when left out'),
     gid: z.number().int().nonnegative().optional(),
+    terminal: TerminalSize.optional().describe('give it a terminal of this size: output and errors are one then'),
   }),
   response: z.object({ host: z.string(), input: z.string().describe('subject of the input') }),
   errors: ['OPERATION_INVALID', 'OPERATION_FAILED'],
   doc: 'Run a command inside a container. Answered when it has begun; the stream ends with `exit status N` or `signal N`.',
   example: { session: 'q1w2e3r4t5y6u7i8o9p0', errors: 'p0o9i8u7y6t5r4e3w2q1', command: ['uname', '-a'] },
+});
+
+export const resizeTerminal = contract({
+  kind: 'cmd',
+  entity: 'domain',
+  operation: 'resize-terminal',
+  queue: false,
+  request: TerminalSize.extend({ session: streamToken.describe('of `console` or `exec`') }),
+  response: z.object({ resized: z.boolean().describe('false: a serial line has no size') }),
+  errors: ['INVALID_ARG'],
+  doc: 'Tell the size of the window that a console or a command with a terminal is shown in. Programs inside are told too.',
+  example: { session: 'q1w2e3r4t5y6u7i8o9p0', rows: 50, columns: 132 },
 });
 
 /** How a command ended, as the last words of its stream. */

@@ -5,6 +5,7 @@ import type { Facets, InsideCommand } from '@virtbus/driver-runtime';
 import { VirtError, type CommandEnd } from '@virtbus/shared';
 import { constants } from 'node:os';
 import type { LxcGuest } from '../guest';
+import { onPseudoTerminal } from '../pseudo-terminal';
 
 type Exec = NonNullable<Facets<LxcGuest>['exec']>;
 
@@ -16,14 +17,15 @@ export function execFacet(emulator: string): Exec {
 
 async function run(program: string, guest: LxcGuest, command: Parameters<Exec['run']>[1]): Promise<InsideCommand> {
   const { lxcPath, name } = guest.place;
-  const { words, env, uid, gid } = command;
+  const { words, env, uid, gid, terminal } = command;
   const odd = [...words, ...Object.values(env)].find((word) => word.includes('\0'));
   if (odd !== undefined) throw new VirtError('INVALID_ARG', { detail: 'a word of a command cannot hold a NUL byte' });
   const given = Object.entries({ ...defaults, ...env }).flatMap(([key, value]) => ['-v', `${key}=${value}`]);
   const ids = [...(uid === undefined ? [] : ['-u', String(uid)]), ...(gid === undefined ? [] : ['-g', String(gid)])];
   const args = ['-P', lxcPath, '-n', name, '-q', '--clear-env', ...given, ...ids, '--', ...words];
-  // In a group of its own, so that it can be ended with everything it has started.
-  const child = spawn(program, args, { detached: true, cwd: '/', stdio: ['pipe', 'pipe', 'pipe'] });
+  // On a terminal, lxc-attach makes one inside. In a group of its own, so that it can be ended with all it has started.
+  const pseudo = terminal && onPseudoTerminal([program, ...args], { size: terminal });
+  const child = pseudo?.child ?? spawn(program, args, { detached: true, cwd: '/', stdio: ['pipe', 'pipe', 'pipe'] });
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve);
     child.once('error', (cause) =>
@@ -47,7 +49,9 @@ async function run(program: string, guest: LxcGuest, command: Parameters<Exec['r
         if (child.stdin.destroyed) resolve();
         else child.stdin.write(bytes, () => resolve());
       }),
-    endInput: () => child.stdin.end(),
+    // The end of a terminal's input is typed.
+    endInput: () => (pseudo ? void child.stdin.write(endOfInput) : void child.stdin.end()),
+    ...(pseudo && { resize: pseudo.resize }),
     kill: () => {
       try {
         process.kill(-child.pid!, 'SIGKILL');
@@ -72,6 +76,9 @@ async function run(program: string, guest: LxcGuest, command: Parameters<Exec['r
     }),
   };
 }
+
+/** Ctrl-D: what a terminal takes for the end of a file (termios(3), VEOF). */
+const endOfInput = '\u0004';
 
 /** What a command finds in its environment, as a login of root would. */
 const defaults = {
