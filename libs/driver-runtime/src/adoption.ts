@@ -3,12 +3,13 @@
  * start we never finished and that has not run an instruction.
  */
 import { existsSync } from 'node:fs';
-import { resumedDetail, suspendedDetail, VirtError, type DomainState } from '@virtbus/shared';
+import { resumedDetail, suspendedDetail, VirtError, type DomainState, type ReasonOf } from '@virtbus/shared';
 import type { Actor } from './actor';
 import type { Guest, Reattached } from './driver';
 import { reasonOf, type DriverHost } from './host';
 import { keptDisks } from './images';
 import { dropManagedSave, startDefined } from './ops/start';
+import { recover } from './snapshots/unfinished';
 
 /** Guests are looked for side by side: one that hangs keeps none of the others waiting. */
 export async function adopt<G extends Guest>(host: DriverHost<G>, actors: readonly Actor<G>[]): Promise<void> {
@@ -20,6 +21,7 @@ export async function adopt<G extends Guest>(host: DriverHost<G>, actors: readon
 async function adoptOne<G extends Guest>(host: DriverHost<G>, actor: Actor<G>): Promise<void> {
   actor.managedSave = existsSync(host.store.managedSaveOf(actor.uuid));
   if (!actor.active) {
+    await recover(host, actor, undefined);
     actor.record.pending = undefined;
     // Its last event was journaled, and we died before its folder was gone.
     if (!actor.record.persistent) host.gone(actor);
@@ -38,8 +40,10 @@ async function adoptOne<G extends Guest>(host: DriverHost<G>, actor: Actor<G>): 
       sink: actor.listener(),
       log: actor.log,
     });
-    if (found.kind === 'gone') ended(host, actor, before, found);
-    else await alive(host, actor, before, found);
+    if (found.kind === 'gone') {
+      await recover(host, actor, undefined);
+      ended(host, actor, before, found);
+    } else await alive(host, actor, before, found);
   } catch (err) {
     actor.log.error({ err }, 'cannot find out about a guest; it stays as it was last known');
   }
@@ -86,6 +90,7 @@ async function alive<G extends Guest>(
   actor.setSaved(guest.saved);
   actor.setLive(guest.live);
   const begun = (await guest.catchUp?.()) ?? [];
+  await recover(host, actor, guest);
   if (!actor.active) return;
   const { pending } = actor.record;
   const cause = pending ? { id: pending.id } : null;
@@ -121,15 +126,17 @@ async function alive<G extends Guest>(
   }
   actor.record.pending = undefined;
   actor.persist();
-  if (state.state === 'paused' && before.reason === 'save') await goOn(actor, guest);
+  if (state.state !== 'paused') return;
+  if (before.reason === 'save') await goOn(actor, guest, 'save-canceled');
+  if (before.reason === 'snapshot') await goOn(actor, guest, 'unpaused');
 }
 
-/** We paused it to save it and died over it: the save has come to nothing, the guest goes on. */
-async function goOn<G extends Guest>(actor: Actor<G>, guest: G): Promise<void> {
+/** We paused it to write its memory and died over it: the guest goes on. */
+async function goOn<G extends Guest>(actor: Actor<G>, guest: G, reason: ReasonOf<'running'>): Promise<void> {
   try {
-    await guest.resume('save-canceled', AbortSignal.timeout(resumeMs));
+    await guest.resume(reason, AbortSignal.timeout(resumeMs));
   } catch (err) {
-    actor.log.warn({ err }, 'a guest that was paused to be saved cannot be resumed');
+    actor.log.warn({ err }, 'a guest that was paused to write its memory cannot be resumed');
   }
 }
 

@@ -32,6 +32,7 @@ import {
 } from '@virtbus/shared';
 import type { Log } from '@virtbus/shared/log';
 import type { MigrationFacet } from './migration-facet';
+import type { SnapshotsFacet } from './snapshots/facet';
 
 /** What a driver must remember of a running guest to find it again: plain JSON of its own. */
 export type SavedGuest = Record<string, unknown>;
@@ -276,6 +277,7 @@ export interface Facets<G extends Guest = Guest> {
     /** @param bandwidth bytes per second, 0 for no limit */
     setSpeed(guest: G, disk: string, bandwidth: number, signal: AbortSignal): Promise<void>;
   };
+  readonly snapshots?: SnapshotsFacet<G>;
   readonly images?: {
     /** Do the images of a disk that the document describes still make this chain? Reads them; changes nothing. */
     areStill(disk: Disk, chain: ChainDocument): Promise<boolean>;

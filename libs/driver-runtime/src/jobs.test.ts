@@ -6,7 +6,7 @@ const normalJobs: NormalJob[] = ['suspend', 'modify', 'abort', 'migration-op'];
 const masks: Record<AsyncJob, NormalJob[]> = {
   start: [],
   restore: [],
-  snapshot: [],
+  snapshot: ['abort'],
   save: ['abort'],
   dump: ['abort'],
   'migration-out': ['suspend', 'abort', 'migration-op'],

@@ -13,7 +13,7 @@ export type AsyncJob = 'start' | 'save' | 'restore' | 'dump' | 'snapshot' | 'mig
 const beside: Record<AsyncJob, readonly NormalJob[]> = {
   start: [],
   restore: [],
-  snapshot: [],
+  snapshot: ['abort'],
   save: ['abort'],
   dump: ['abort'],
   'migration-out': ['abort', 'suspend', 'migration-op'],

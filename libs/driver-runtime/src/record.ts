@@ -29,12 +29,22 @@ export interface DomainRecord {
    * for a domain that is to start by itself.
    */
   disks?: HeldDisks | undefined;
+  /** The current snapshot, and what was begun with one: after a crash it is found out how far that came. */
+  snapshot?: { current?: string | undefined; doing?: SnapshotDoing | undefined } | undefined;
   /** Of the present run. */
   tainted?: TaintType[] | undefined;
 }
 
 /** By target; images that a command needs beside those of the disk by their need: `mirror:vda`. */
 export type HeldDisks = Record<string, { claim: string; chain?: ChainDocument | undefined }>;
+
+/** An operation on a snapshot that is not done yet. */
+export type SnapshotDoing =
+  /** `xml`: its description, kept unless `metadata` is false; `begun`: it may have been taken, its overlays are whole. */
+  | { what: 'create'; xml: string; metadata: boolean; begun: boolean; quiesce: boolean; online: boolean }
+  | { what: 'delete'; names: string[] }
+  /** `revertDisks`: overlays that the domain is about to stand on. */
+  | { what: 'revert'; name: string; xml: string };
 
 export interface Answered {
   id: string;

@@ -7,6 +7,8 @@ import * as lifecycle from './lifecycle';
 import type { Op } from './op';
 import * as resources from './resources';
 import * as save from './save';
+import * as snapshotCreate from './snapshot-create';
+import * as snapshots from './snapshots';
 import * as start from './start';
 import * as stats from './stats';
 import * as tuning from './tuning';
@@ -21,6 +23,8 @@ export const ops: readonly Op[] = [
   lifecycle,
   resources,
   save,
+  snapshotCreate,
+  snapshots,
   start,
   stats,
   tuning,

@@ -7,6 +7,7 @@ import * as tuning from './domain-tuning';
 import * as hosts from './host';
 import * as migrations from './migration';
 import * as pools from './pool';
+import * as snapshots from './snapshot';
 import * as volumes from './volume';
 import * as native from './native';
 import type { Contract } from './contract';
@@ -25,6 +26,7 @@ export * from './migration';
 export * from './migration-host';
 export * from './native';
 export * from './pool';
+export * from './snapshot';
 export * from './storage';
 export * from './subjects';
 export * from './volume';
@@ -44,6 +46,7 @@ export const contracts: readonly Contract[] = [
   migrations,
   native,
   pools,
+  snapshots,
   volumes,
 ]
   .flatMap((module) => Object.values(module).filter(isContract))

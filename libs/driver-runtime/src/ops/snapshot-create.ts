@@ -1,0 +1,133 @@
+/** Taking a snapshot, or keeping the description of one again. */
+import { formatDevice, withImages } from '@virtbus/domain-xml';
+import { formatSnapshot, type Snapshot } from '@virtbus/domain-xml/snapshot';
+import { createSnapshot, VirtError, type ImageNeed } from '@virtbus/shared';
+import type { Actor } from '../actor';
+import { facet } from '../driver';
+import { chainsOf, heldBy, hold } from '../images';
+import { currentOf, snapshotsOf } from '../snapshots';
+import { definitionWithOverlays, overlaysOf } from '../snapshots/overlays';
+import { redefine } from '../snapshots/redefine';
+import { requestedSnapshot, type CreateRequest } from '../snapshots/request';
+import { summaryOf } from '../snapshots/summary';
+import { abandon, beginDoing, completeCreation } from '../snapshots/unfinished';
+import { guestOf, planned, type Context } from './op';
+
+export const create = planned(
+  createSnapshot,
+  'any',
+  {
+    plan: (request, context) => {
+      if (request.redefine) return [];
+      return overlayNeeds(context.actor, requestedSnapshot(context, request), request.reuseExternal);
+    },
+    run: async (request, context) => {
+      const { actor } = context;
+      const snapshot = request.redefine ? redefine(context, request) : await take(context, request);
+      const book = snapshotsOf(actor);
+      const kept = book.find(snapshot.name) ?? snapshot;
+      return { domain: actor.summary(), snapshot: summaryOf(book, kept, currentOf(actor)) };
+    },
+  },
+  { async: 'snapshot' },
+);
+
+/** An empty file for each overlay, or the one that is there. */
+function overlayNeeds({ document }: Actor, snapshot: Snapshot, reuse: boolean): ImageNeed[] {
+  const overlays = overlaysOf(snapshot);
+  return document.devices.disks.flatMap((disk): ImageNeed[] => {
+    const target = disk.target.dev ?? '';
+    const image = overlays.get(target);
+    if (!image) return [];
+    const described = withImages(disk, [image], !reuse);
+    return [
+      {
+        name: `overlay:${target}`,
+        target,
+        disk: formatDevice({ list: 'disks', value: described }),
+        use: reuse ? 'open' : 'create',
+      },
+    ];
+  });
+}
+
+async function take(context: Context, request: CreateRequest): Promise<Snapshot> {
+  const { actor, prepared } = context;
+  const snapshot = requestedSnapshot(context, request);
+  const disks = heldBy(prepared);
+  for (const target of overlaysOf(snapshot).keys()) {
+    if (disks[`overlay:${target}`]) continue;
+    throw new VirtError('RESOURCE_BUSY', { detail: `the overlay of disk '${target}' is not prepared` });
+  }
+  hold(actor, disks);
+  try {
+    if (actor.active) await takeLive(context, request, snapshot);
+    else await takeOffline(context, request, snapshot);
+  } catch (error) {
+    abandon(actor);
+    throw error;
+  }
+  if (request.halt && actor.guest) {
+    await actor.guest.destroy({ graceful: false, reason: 'from-snapshot', detail: 'from-snapshot' });
+  }
+  return snapshot;
+}
+
+async function takeLive({ host, actor, call, prepared }: Context, request: CreateRequest, snapshot: Snapshot) {
+  const facility = facet(host.implementation, 'snapshots');
+  const before = actor.document;
+  const doing = {
+    what: 'create',
+    xml: stored(snapshot),
+    metadata: !request.noMetadata,
+    begun: false,
+    quiesce: request.quiesce,
+    online: true,
+  } as const;
+  beginDoing(actor, doing);
+  const abort = new AbortController();
+  const began = Date.now();
+  actor.job = { type: 'unbounded', operation: 'snapshot', commandId: call.id, elapsedMs: 0 };
+  actor.abortJob = abort;
+  try {
+    await facility.take(guestOf(actor), {
+      snapshot,
+      reuse: request.reuseExternal,
+      quiesce: request.quiesce,
+      live: request.live,
+      domain: before,
+      images: chainsOf(heldBy(prepared)),
+      signal: AbortSignal.any([call.signal, abort.signal]),
+      begin: () => beginDoing(actor, { ...doing, begun: true }),
+      taken: () =>
+        completeCreation(actor, snapshot, {
+          metadata: !request.noMetadata,
+          definition: (config) => definitionWithOverlays(config, before, snapshot),
+        }),
+      progress: (bytes) => Object.assign(actor.job ?? {}, bytes, { elapsedMs: Date.now() - began }),
+    });
+  } finally {
+    actor.job = undefined;
+    actor.abortJob = undefined;
+  }
+}
+
+async function takeOffline({ host, actor, call, prepared }: Context, request: CreateRequest, snapshot: Snapshot) {
+  const facility = facet(host.implementation, 'snapshots');
+  const before = actor.document;
+  const metadata = !request.noMetadata;
+  beginDoing(actor, { what: 'create', xml: stored(snapshot), metadata, begun: true, quiesce: false, online: false });
+  await facility.takeOffline(before, {
+    snapshot,
+    reuse: request.reuseExternal,
+    images: chainsOf(heldBy(prepared)),
+    signal: call.signal,
+  });
+  completeCreation(actor, snapshot, {
+    metadata: !request.noMetadata,
+    definition: (config) => definitionWithOverlays(config, before, snapshot),
+  });
+}
+
+const stored = (snapshot: Snapshot): string =>
+  formatSnapshot({ ...snapshot, active: true }, { stored: true, secrets: true });

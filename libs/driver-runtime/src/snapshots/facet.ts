@@ -1,0 +1,53 @@
+/** What a hypervisor brings for snapshots: it keeps states of guests and disks; descriptions are the runtime's. */
+import type { Domain } from '@virtbus/domain-xml';
+import type { Snapshot } from '@virtbus/domain-xml/snapshot';
+import type { ChainDocument } from '@virtbus/shared';
+import type { Guest } from '../driver';
+
+/** A snapshot that is being taken. */
+export interface Taking {
+  /** Side by side with the domain's disks; all overlays are named. */
+  snapshot: Snapshot;
+  /** The overlays are there already, with their contents. */
+  reuse: boolean;
+  /** Images prepared for it, by the name of the need: `overlay:vda`. */
+  images: ReadonlyMap<string, ChainDocument>;
+  signal: AbortSignal;
+}
+
+export interface LiveTaking extends Taking {
+  /** The guest's own file systems are frozen meanwhile. */
+  quiesce: boolean;
+  /** The guest runs while its memory is written. */
+  live: boolean;
+  /** The document to restore the memory with. */
+  domain: Domain;
+  /** It may happen from now on; the overlays are whole. A crash after this is found out about by `wasTaken`. */
+  begin(): void;
+  /** It has happened: documents follow in the same turn. Called once, with the guest's live document as it is then. */
+  taken(): void;
+  progress(bytes: { total: number; processed: number; remaining: number }): void;
+}
+
+export interface SnapshotsFacet<G extends Guest = Guest> {
+  /** Throws what cannot be kept of this domain. @param active its guest runs */
+  check(domain: Domain, snapshot: Snapshot, active: boolean): void;
+  /** Of a guest that runs. Whatever fails, it goes on as before. */
+  take(guest: G, taking: LiveTaking): Promise<void>;
+  /** Of a domain that is off: the images, not the documents. */
+  takeOffline(domain: Domain, taking: Taking): Promise<void>;
+  /**
+   * After a crash of ours: has the snapshot been taken that `begin` told of? Tidies up when it has not, and thaws what was
+   * frozen.
+   * @param guest undefined when it has ended meanwhile
+   */
+  wasTaken(
+    guest: G | undefined,
+    domain: Domain,
+    unfinished: { snapshot: Snapshot; quiesce: boolean },
+  ): Promise<boolean>;
+  /** Take the internal parts of a snapshot out of the images; what is not there is no fault. @param guest that has them open */
+  remove(guest: G | undefined, domain: Domain, snapshot: Snapshot, signal: AbortSignal): Promise<void>;
+  /** Take the images of a domain that is off back to an internal snapshot. */
+  rewind(domain: Domain, snapshot: Snapshot, signal: AbortSignal): Promise<void>;
+}

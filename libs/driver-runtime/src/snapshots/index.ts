@@ -1,0 +1,18 @@
+/** The snapshots of a domain: read once, kept current by the operations. */
+import { join } from 'node:path';
+import type { Actor } from '../actor';
+import { SnapshotBook } from './book';
+
+const books = new WeakMap<Actor, SnapshotBook>();
+
+export function snapshotsOf(actor: Actor): SnapshotBook {
+  let book = books.get(actor);
+  if (!book) {
+    book = SnapshotBook.open(join(actor.folders.state, 'snapshots'), actor.log);
+    books.set(actor, book);
+  }
+  return book;
+}
+
+/** What the domain's present descends from. */
+export const currentOf = (actor: Actor): string | undefined => actor.record.snapshot?.current;

@@ -1,0 +1,44 @@
+/** The overlays of an external snapshot, and the documents of a domain that stands on them. */
+import { definedWithOverlay, nextIndex, withOverlay, type DiskImage, type Domain } from '@virtbus/domain-xml';
+import type { Snapshot, SnapshotDisk } from '@virtbus/domain-xml/snapshot';
+
+type Disks = Pick<Snapshot, 'disks'>;
+
+/** The new image of each disk with an external snapshot, by target. */
+export function overlaysOf({ disks }: Disks): ReadonlyMap<string, DiskImage> {
+  return new Map(
+    disks.flatMap((disk) => (disk.snapshot === 'external' ? [[disk.name, overlayOf(disk)] as const] : [])),
+  );
+}
+
+function overlayOf({ type = 'file', source, driver }: SnapshotDisk): DiskImage {
+  const { type: format = 'qcow2', ...rest } = driver ?? {};
+  return { type, source: source ?? { hosts: [], seclabels: [] }, format: { ...rest, type: format } };
+}
+
+/** The live document afterwards. The same numbers come out whenever it is asked of the same document. */
+export function withOverlays(live: Domain, snapshot: Disks): Domain {
+  const overlays = overlaysOf(snapshot);
+  let index = nextIndex(live);
+  return withDisks(live, (disk, target) => {
+    const image = overlays.get(target);
+    return image ? withOverlay(disk, { ...image, source: { ...image.source, index: index++ } }) : disk;
+  });
+}
+
+/** The definition afterwards: disks of which it says what the guest had go with it. */
+export function definitionWithOverlays(config: Domain, live: Domain, snapshot: Disks): Domain {
+  const overlays = overlaysOf(snapshot);
+  return withDisks(config, (defined, target) => {
+    const image = overlays.get(target);
+    const before = live.devices.disks.find((disk) => disk.target.dev === target);
+    return image && before ? definedWithOverlay(defined, before, image) : defined;
+  });
+}
+
+type Disk = Domain['devices']['disks'][number];
+
+export function withDisks(domain: Domain, change: (disk: Disk, target: string) => Disk): Domain {
+  const disks = domain.devices.disks.map((disk) => change(disk, disk.target.dev ?? ''));
+  return { ...domain, devices: { ...domain.devices, disks } };
+}

@@ -1,0 +1,120 @@
+/** From what a user asks for to a snapshot that can be taken: every refusal that needs no look at an image is here. */
+import { alignSnapshot, parseSnapshot, type Snapshot } from '@virtbus/domain-xml/snapshot';
+import { VirtError, type createSnapshot, type Request } from '@virtbus/shared';
+import type { Actor } from '../actor';
+import { facet } from '../driver';
+import type { Context } from '../ops/op';
+import { currentOf, snapshotsOf } from './index';
+import { takenDisks } from './summary';
+
+export type CreateRequest = Request<typeof createSnapshot>;
+
+type Refusal =
+  | 'INVALID_ARG'
+  | 'OPERATION_INVALID'
+  | 'OPERATION_UNSUPPORTED'
+  | 'CONFIG_UNSUPPORTED'
+  | 'OPERATION_FAILED'
+  | 'XML_ERROR';
+
+const refused = (code: Refusal, detail: string): VirtError => new VirtError(code, { detail });
+
+/** @throws what keeps it from being taken of the domain as it is now */
+export function requestedSnapshot({ host, actor, call }: Context, request: CreateRequest): Snapshot {
+  const facility = facet(host.implementation, 'snapshots');
+  checkFlags(actor, request);
+  const now = beganAt(actor, call.id);
+  const asked = parseSnapshot(request.xml, { form: 'request', now, unknown: request.validate ? 'refuse' : 'warn' });
+  checkName(actor, asked.name);
+  const state = stateAt(actor, request);
+  const memory = memoryOf(asked, state, request);
+  const external = request.diskOnly || memory?.snapshot === 'external';
+  const snapshot = alignSnapshot({ ...asked, state, memory: memory ?? { snapshot: 'no' } }, actor.document, {
+    location: external ? 'external' : 'internal',
+    force: actor.active && !external,
+  });
+  checkSelection(snapshot);
+  facility.check(actor.document, snapshot, actor.active);
+  const parent = currentOf(actor);
+  const defined = actor.active && actor.record.persistent ? actor.config : undefined;
+  return {
+    ...snapshot,
+    ...(parent === undefined ? {} : { parent: { name: parent } }),
+    domain: actor.document,
+    ...(defined ? { inactiveDomain: defined } : {}),
+  };
+}
+
+function checkFlags(
+  actor: Actor,
+  { diskOnly, quiesce, current, redefine, halt, live, reuseExternal }: CreateRequest,
+): void {
+  const needs = (one: boolean, name: string, other: boolean, otherName: string): void => {
+    if (one && !other) throw refused('INVALID_ARG', `${name} is only for ${otherName}`);
+  };
+  needs(quiesce, 'quiesce', diskOnly, 'a snapshot of disks alone');
+  needs(current, 'current', redefine, 'a snapshot that is redefined');
+  needs(reuseExternal, 'reuseExternal', !redefine, 'a snapshot that is taken');
+  if (halt && live) throw refused('INVALID_ARG', 'halt and live exclude each other');
+  if (halt && !actor.record.persistent)
+    throw refused('OPERATION_INVALID', 'cannot halt after transient domain snapshot');
+  if (quiesce && actor.record.state !== 'running')
+    throw refused('OPERATION_INVALID', 'cannot quiesce the guest: domain is not running');
+  if (actor.record.state === 'pmsuspended')
+    throw refused('OPERATION_UNSUPPORTED', "qemu doesn't support taking snapshots of PMSUSPENDED guests");
+}
+
+function checkName(actor: Actor, name: string): void {
+  if (snapshotsOf(actor).find(name)) throw refused('OPERATION_FAILED', `domain snapshot '${name}' already exists`);
+}
+
+function stateAt({ active, record }: Actor, { diskOnly }: CreateRequest): NonNullable<Snapshot['state']> {
+  return active && diskOnly ? 'disk-snapshot' : record.state;
+}
+
+function memoryOf(
+  { memory }: Snapshot,
+  state: Snapshot['state'],
+  { diskOnly, live }: CreateRequest,
+): NonNullable<Snapshot['memory']> {
+  const asked = memory?.snapshot;
+  const without = state === 'shutoff' || state === 'disk-snapshot';
+  if (without && asked !== undefined && asked !== 'no')
+    throw refused('XML_ERROR', 'memory state cannot be saved with offline or disk-only snapshot');
+  if (!without && !diskOnly && asked === 'no')
+    throw refused(
+      'CONFIG_UNSUPPORTED',
+      'a snapshot of a running guest without its memory is one of disks alone: say diskOnly',
+    );
+  if (live && asked !== 'external')
+    throw refused('OPERATION_UNSUPPORTED', 'live snapshot creation is supported only with external checkpoints');
+  if (without) return { snapshot: 'no' };
+  return asked === 'external' ? memory! : { snapshot: 'internal' };
+}
+
+/** Which disks go together. */
+function checkSelection(snapshot: Snapshot): void {
+  const taken = takenDisks(snapshot);
+  const locations = new Set(taken.map((disk) => disk.snapshot));
+  if (locations.size > 1)
+    throw refused('CONFIG_UNSUPPORTED', 'mixing internal and external targets for a snapshot is not yet supported');
+  if (taken.length === 0 && snapshot.memory?.snapshot !== 'external')
+    throw refused('CONFIG_UNSUPPORTED', 'nothing selected for snapshot');
+  const internalMemory = snapshot.memory?.snapshot === 'internal';
+  if (internalMemory && locations.has('external'))
+    throw refused('CONFIG_UNSUPPORTED', 'mixing internal and external targets for a snapshot is not yet supported');
+}
+
+/** Beginnings of commands that were planned, by id: what is done then has the name that was planned. */
+const beginnings = new WeakMap<Actor, Map<string, number>>();
+const beginningsKept = 16;
+
+/** Seconds since 1970. */
+function beganAt(actor: Actor, id: string): number {
+  const known = beginnings.get(actor) ?? new Map<string, number>();
+  beginnings.set(actor, known);
+  const now = known.get(id) ?? Math.floor(Date.now() / 1_000);
+  known.set(id, now);
+  if (known.size > beginningsKept) known.delete([...known.keys()][0]!);
+  return now;
+}

@@ -1,0 +1,114 @@
+/**
+ * Operations on snapshots as the domain's record has them: written down before they begin, so that whoever comes after a crash
+ * finds out how far they came and leaves a snapshot that is there or one that is not.
+ */
+import { diskImages, isSameLocation, type DiskImage, type Domain } from '@virtbus/domain-xml';
+import { parseSnapshot, type Snapshot } from '@virtbus/domain-xml/snapshot';
+import { createSnapshot } from '@virtbus/shared';
+import type { Actor } from '../actor';
+import { facet, type Guest } from '../driver';
+import type { DriverHost } from '../host';
+import type { SnapshotDoing } from '../record';
+import type { SnapshotsFacet } from './facet';
+import { snapshotsOf } from './index';
+import { definitionWithOverlays, overlaysOf } from './overlays';
+import { summaryOf } from './summary';
+
+export function beginDoing(actor: Actor, doing: SnapshotDoing): void {
+  actor.record.snapshot = { ...actor.record.snapshot, doing };
+  actor.persist();
+}
+
+/** It came to nothing: what was prepared for it is held no longer. */
+export function abandon(actor: Actor): void {
+  letGo(actor);
+  if (actor.record.snapshot) delete actor.record.snapshot.doing;
+  actor.persist();
+}
+
+/** Images that were prepared for the operation, beside those of disks. */
+function letGo({ record }: Actor): void {
+  const names = Object.keys(record.disks ?? {}).filter((name) => name.includes(':'));
+  for (const name of names) delete record.disks?.[name];
+}
+
+export interface Completion {
+  /** Its description is kept. */
+  metadata: boolean;
+  definition: (config: Domain) => Domain;
+}
+
+/** It is there: description, documents, record and event, in one turn. */
+export function completeCreation(actor: Actor, snapshot: Snapshot, { metadata, definition }: Completion): void {
+  const { name } = snapshot;
+  const targets = [...overlaysOf(snapshot).keys()];
+  if (!actor.active && targets.length > 0 && actor.config) actor.setConfig(definition(actor.config));
+  if (metadata) {
+    snapshotsOf(actor).keep(snapshot);
+    actor.record.snapshot = { current: name };
+  } else if (actor.record.snapshot) delete actor.record.snapshot.doing;
+  if (!actor.active) letGo(actor);
+  actor.hear({
+    kind: 'images',
+    chains: actor.active ? Object.fromEntries(targets.map((target) => [target, undefined])) : {},
+    definition: actor.active ? definition : (config) => config,
+    event: { class: 'snapshot', type: 'created', data: { name, ...(metadata ? {} : { metadata }) }, caused: true },
+  });
+}
+
+/**
+ * After a crash of ours, before anybody may command the domain.
+ * @param guest undefined when it does not run, or has ended meanwhile: its documents are still those of its life
+ */
+export async function recover<G extends Guest>(
+  host: DriverHost<G>,
+  actor: Actor<G>,
+  guest: G | undefined,
+): Promise<void> {
+  const doing = actor.record.snapshot?.doing;
+  if (!doing) return;
+  const of = actor as unknown as Actor;
+  try {
+    if (doing.what === 'create') await recoverCreation(facet(host.implementation, 'snapshots'), of, guest, doing);
+    else abandon(of);
+  } catch (err) {
+    actor.log.error({ err }, 'cannot find out what became of an operation on a snapshot');
+  }
+}
+
+async function recoverCreation<G extends Guest>(
+  facility: SnapshotsFacet<G>,
+  actor: Actor,
+  guest: G | undefined,
+  { xml, metadata, begun, quiesce, online }: SnapshotDoing & { what: 'create' },
+): Promise<void> {
+  const snapshot = parseSnapshot(xml, { form: 'stored', unknown: 'warn' });
+  const before = actor.document;
+  const overlays = overlaysOf(snapshot);
+  const external = overlays.size > 0;
+  const unfinished = { snapshot, quiesce };
+  // An overlay that is whole serves as well when the guest had not begun to use it: what it does not hold lies below.
+  const taken =
+    !online && external
+      ? standsOn(before, overlays)
+      : !guest && external
+        ? begun
+        : await facility.wasTaken(guest, before, unfinished);
+  if (!taken) return abandon(actor);
+  const definition = (config: Domain): Domain => (online ? definitionWithOverlays(config, before, snapshot) : config);
+  completeCreation(actor, snapshot, { metadata, definition });
+  const { pending } = actor.record;
+  if (pending?.operation !== createSnapshot.operation) return;
+  const book = snapshotsOf(actor);
+  const summary = summaryOf(book, snapshot, actor.record.snapshot?.current);
+  actor.remember({ ...pending, response: { domain: actor.summary(), snapshot: summary } });
+}
+
+/** Do the disks stand on these overlays already? */
+function standsOn({ devices }: Domain, overlays: ReadonlyMap<string, DiskImage>): boolean {
+  return [...overlays].every(([target, overlay]) => {
+    const disk = devices.disks.find((one) => one.target.dev === target);
+    const [top] = disk ? diskImages(disk) : [];
+    return top !== undefined && isSameLocation(top, overlay);
+  });
+}
