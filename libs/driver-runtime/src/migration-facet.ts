@@ -4,14 +4,24 @@
  * the driver.
  */
 import type { Domain } from '@virtbus/domain-xml';
-import type { MigrationEnd, MigrationOptions, MigrationProgress, MigrationReason } from '@virtbus/shared';
+import type {
+  MigrationEnd,
+  MigrationOptions,
+  MigrationProgress,
+  MigrationReason,
+  MigrationRole,
+} from '@virtbus/shared';
 import type { Guest, StartSpec } from './driver';
 
 /** What every step knows of the migration that it is part of. */
 export interface MigrationAsk {
   id: string;
+  /** This side: the name of the host, and the uuid by which it is told from all others. */
+  own: { host: string; uuid: string };
   /** The other side. */
   peer: MigrationEnd;
+  /** Of the domain on the source: cookies know it by that. */
+  sourceName: string;
   options: MigrationOptions;
   signal: AbortSignal;
 }
@@ -33,8 +43,11 @@ export interface MigrationFacet<G extends Guest> {
   blockers(guest: G, ask: Omit<MigrationAsk, 'id'>): Promise<MigrationReason[]>;
   /** Target: why a guest of this document could not run here: CPU, machine type, images, networks, ports. */
   obstacles(domain: Domain, ask: Omit<MigrationAsk, 'id'>): Promise<MigrationReason[]>;
-  /** Source: cookie A, and the document that the target starts. Changes nothing that a user sees. */
-  begin(guest: G, ask: MigrationAsk): Promise<{ cookie: Uint8Array; domain: Domain }>;
+  /**
+   * Source: cookie A, and the document that the target starts. Changes nothing that a user sees.
+   * @param ask.leases what the guest holds of its images, as text that travels with it
+   */
+  begin(guest: G, ask: MigrationAsk & { leases: string }): Promise<{ cookie: Uint8Array; domain: Domain }>;
   /** Target: launch a guest that waits, paused, for what `perform` sends to `uri`; cookie B. Refuses a cookie that is not for it. */
   receive(
     spec: Omit<StartSpec, 'restore' | 'paused'>,
@@ -60,8 +73,8 @@ export interface MigrationFacet<G extends Guest> {
   confirm(guest: G, ask: MigrationAsk & { cookie: Uint8Array }): Promise<void>;
   /** Source: stop the transfer and take back what was set for it. The caller lets the guest run if it did before. */
   withdraw(guest: G, ask: Omit<MigrationAsk, 'options'>): Promise<void>;
-  /** How far it is, asked of the hypervisor. */
-  transferred(guest: G): Promise<Transferred>;
+  /** How far it is on this side, asked of the hypervisor. */
+  transferred(guest: G, role: MigrationRole): Promise<Transferred>;
   limits(
     guest: G,
     limits: {

@@ -37,6 +37,7 @@ import { departed, devicesFacet, type DeviceHost } from './facets/devices';
 import { images } from './facets/images';
 import { keyboard } from './facets/keyboard';
 import { memory } from './facets/memory';
+import { migrationFacet } from './facets/migration';
 import { monitor } from './facets/monitor';
 import { nativeFacet } from './facets/native';
 import { power, reset } from './facets/power';
@@ -46,6 +47,7 @@ import { stats } from './facets/stats';
 import { vcpus } from './facets/vcpus';
 import { installedFirmware } from './firmware';
 import type { QemuGuest } from './guest';
+import { MigrationPorts, type PortRange } from './migration/ports';
 import { reattachGuest } from './reattach';
 import type { RunUser } from './run-user';
 
@@ -60,6 +62,7 @@ export interface QemuDriverOptions {
   emulators?: readonly string[] | undefined;
   user: RunUser | undefined;
   sandbox: boolean;
+  migration: { address: string | undefined; ports: PortRange; sharedFolders: readonly string[] };
   log: Log;
 }
 
@@ -88,6 +91,13 @@ export class QemuDriver implements Driver<QemuGuest> {
       },
       keyboard,
       memory,
+      migration: migrationFacet({
+        ...options.migration,
+        ports: new MigrationPorts(options.migration.ports),
+        prepare: (domain) => void this.prepare(domain, {}),
+        capabilitiesOf: (domain) => this.capabilitiesFor(domain),
+        boot: { user: options.user, sandbox: options.sandbox, departed: this.departed },
+      }),
       monitor,
       native: nativeFacet({
         ...options,

@@ -13,6 +13,11 @@ driverMain('driver-qemu', settings, join(__dirname, '..', 'package.json'), (valu
     emulators: values.emulators,
     user: findRunUser(values.qemuUser, log),
     sandbox: values.sandbox,
+    migration: {
+      address: values.migrationAddress,
+      ports: values.migrationPorts,
+      sharedFolders: values.sharedFolders ?? [],
+    },
     log,
   }),
 );

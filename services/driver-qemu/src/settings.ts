@@ -3,6 +3,15 @@ import { driverSettings } from '@virtbus/driver-runtime';
 import { bool, list, setting } from '@virtbus/shared/config';
 import { z } from 'zod';
 
+const portRange = z
+  .string()
+  .regex(/^\d{1,5}-\d{1,5}$/, 'must be two ports, as 49152-49215')
+  .transform((text) => {
+    const [first = 0, last = 0] = text.split('-').map(Number);
+    return { first, last };
+  })
+  .refine(({ first, last }) => first >= 1 && first <= last && last <= 65_535, 'must be two ports, the lower first');
+
 export const settings = {
   ...driverSettings,
   emulators: setting(
@@ -14,6 +23,21 @@ export const settings = {
     'VIRTBUS_QEMU_USER',
     z.string().default('virtbus-qemu'),
     'user that guests run as, when the driver runs as root',
+  ),
+  migrationAddress: setting(
+    'VIRTBUS_MIGRATION_ADDRESS',
+    z.string().min(1).optional(),
+    'address or name under which other hosts reach this one; its first address on a network when left out',
+  ),
+  migrationPorts: setting(
+    'VIRTBUS_MIGRATION_PORTS',
+    portRange.default({ first: 49_152, last: 49_215 }),
+    'ports for guests that come here, as FIRST-LAST',
+  ),
+  sharedFolders: setting(
+    'VIRTBUS_SHARED_FOLDERS',
+    list.optional(),
+    'folders that lie at the same path on every host, comma separated, beside what network file systems tell',
   ),
   sandbox: setting('VIRTBUS_QEMU_SANDBOX', bool.default(true), "QEMU's seccomp sandbox"),
 };

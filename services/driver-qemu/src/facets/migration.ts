@@ -1,0 +1,115 @@
+/** Moving a running guest to another QEMU, and taking one in. */
+import type { Domain, QemuCapabilities } from '@virtbus/domain-xml';
+import type { MigrationFacet, Transferred } from '@virtbus/driver-runtime';
+import { VirtError, type MigrationReason, type MigrationRole } from '@virtbus/shared';
+import type { BootHost } from '../boot';
+import type { QemuGuest } from '../guest';
+import { copiedDisks } from '../migration/copied-disks';
+import { aboutGuest, cookieA, cookieB, cookieC, cookieD, read } from '../migration/cookies';
+import { topNodes } from '../migration/nodes';
+import { capabilitiesFor } from '../migration/parameters';
+import type { MigrationPorts } from '../migration/ports';
+import { awaitRest, resumeSending, startPostcopy } from '../migration/postcopy';
+import { finish, receive } from '../migration/receive';
+import { blockersOf, obstaclesFor } from '../migration/refusals';
+import { send, withdraw } from '../migration/send';
+import { isUnderWay } from '../migration/transfer';
+
+export interface MigrationHost {
+  ports: MigrationPorts;
+  /** How other hosts reach this one; found out when left out. */
+  address: string | undefined;
+  /** Folders that lie at the same path on every host. */
+  sharedFolders: readonly string[];
+  prepare(domain: Domain): void;
+  capabilitiesOf(domain: Domain): QemuCapabilities;
+  boot: Omit<BootHost, 'capabilities'>;
+}
+
+export function migrationFacet(host: MigrationHost): MigrationFacet<QemuGuest> {
+  const sharing = { folders: host.sharedFolders };
+  const reception = (domain: Domain) => ({
+    ...host,
+    boot: { ...host.boot, capabilities: host.capabilitiesOf(domain) },
+  });
+  return {
+    blockers: (guest, ask) => blockersOf(guest, ask, sharing),
+    obstacles: (domain, ask) => obstaclesFor(domain, ask, host),
+    begin: async (guest, ask) => {
+      refuse(await blockersOf(guest, ask, sharing));
+      const known = await guest.ask('query-migrate-capabilities', undefined, ask.signal);
+      const capabilities = capabilitiesFor(ask.options, 'source', new Set(known.map(({ capability }) => capability)));
+      const disks = await withCapacity(guest, ask);
+      const { leases } = ask;
+      return { domain: guest.live, cookie: cookieA(aboutGuest(guest), ask, { leases, disks, capabilities }) };
+    },
+    receive: async (spec, ask) => {
+      const about = { name: ask.sourceName, uuid: spec.uuid };
+      read(ask.cookie, 'prepare', about, ask);
+      const { guest, uri, nbdPort } = await receive(reception(spec.domain), spec, ask);
+      return { guest, uri, cookie: cookieB(about, ask, nbdPort) };
+    },
+    perform: async (guest, ask) => {
+      const about = aboutGuest(guest);
+      const nbdPort = read(ask.cookie, 'perform', about, ask).nbd?.port;
+      const began = Date.now();
+      await send(guest, { ...ask, nbdPort });
+      return { cookie: cookieC(about, ask, await guest.ask('query-migrate'), began) };
+    },
+    finish: async (guest, ask) => {
+      const about = { name: ask.sourceName, uuid: guest.live.uuid ?? '' };
+      read(ask.cookie, 'finish', about, ask);
+      await finish(guest, ask);
+      return { cookie: cookieD(about, ask) };
+    },
+    confirm: async (guest, ask) => {
+      read(ask.cookie, 'confirm', aboutGuest(guest), ask);
+      keepFiles(guest);
+    },
+    withdraw: (guest) => withdraw(guest),
+    transferred,
+    limits: async (guest, { bandwidth, postcopyBandwidth, downtimeMs }, signal) => {
+      const limits = {
+        ...(bandwidth === undefined ? {} : { 'max-bandwidth': bandwidth }),
+        ...(postcopyBandwidth === undefined ? {} : { 'max-postcopy-bandwidth': postcopyBandwidth }),
+        ...(downtimeMs === undefined ? {} : { 'downtime-limit': downtimeMs }),
+      };
+      await guest.ask('migrate-set-parameters', limits, signal);
+    },
+    postcopy: { start: startPostcopy, await: awaitRest(host), resume: resumeSending },
+  };
+}
+
+/** The first reason, or all of them in one sentence. */
+function refuse(reasons: readonly MigrationReason[]): void {
+  const [first] = reasons;
+  if (!first) return;
+  const detail = reasons.map(({ message }) => message.replace(/^[^:]+: /, '')).join('; ');
+  throw new VirtError(first.code === 'MIGRATE_UNSAFE' ? 'MIGRATE_UNSAFE' : 'OPERATION_INVALID', { detail });
+}
+
+type Begin = Parameters<MigrationFacet<QemuGuest>['begin']>[1];
+
+async function withCapacity(guest: QemuGuest, { options, signal }: Begin) {
+  const disks = copiedDisks(guest.live, options);
+  if (disks.length === 0) return [];
+  const nodeOf = await topNodes(guest, signal);
+  const nodes = await guest.ask('query-named-block-nodes', { flat: true }, signal);
+  const capacity = new Map(nodes.map((node) => [node['node-name'], node.image['virtual-size']]));
+  return disks.map((disk) => ({ disk, capacity: capacity.get(nodeOf(disk)) ?? 0 }));
+}
+
+/** Their new user has them now: they stay with the user that guests run as. */
+function keepFiles(guest: QemuGuest): void {
+  const paths = new Set(guest.live.devices.disks.flatMap(({ source }) => [source?.file, source?.dev]));
+  guest.saved.owners = guest.saved.owners.filter(({ path }) => !paths.has(path));
+  guest.tell({ kind: 'saved' });
+}
+
+async function transferred(guest: QemuGuest, role: MigrationRole): Promise<Transferred> {
+  const { status } = await guest.ask('query-migrate');
+  if (status === 'postcopy-paused') return 'stranded';
+  if (role === 'target') return status === 'completed' ? 'arrived' : 'sending';
+  if (status === 'completed' || status === 'postcopy-active' || status === 'postcopy-recover') return 'handed-over';
+  return isUnderWay(status) ? 'sending' : 'not-begun';
+}

@@ -1,0 +1,37 @@
+/** Post-copy: the guest runs on the target while the rest of its memory follows, and what is done when the link breaks. */
+import type { MigrationAsk } from '@virtbus/driver-runtime';
+import { VirtError } from '@virtbus/shared';
+import type { QemuGuest } from '../guest';
+import { anywhere, ownAddress, parsePlace, qemuUri } from './places';
+import type { MigrationPorts } from './ports';
+import { failureOf, isOver, reach } from './transfer';
+
+/** Source: QEMU goes through its `pre-switchover` and on. */
+export async function startPostcopy(guest: QemuGuest, signal: AbortSignal): Promise<void> {
+  const { status } = await guest.ask('query-migrate', undefined, signal);
+  if (status !== 'active') {
+    const detail = `post-copy can only be started while memory is sent; the migration is '${status ?? 'none'}'`;
+    throw new VirtError('OPERATION_INVALID', { detail });
+  }
+  await guest.askRaw('migrate-start-postcopy', undefined, signal);
+}
+
+/** Target: listen for the rest on another port. */
+export const awaitRest =
+  ({ ports, address }: { ports: MigrationPorts; address: string | undefined }) =>
+  async (guest: QemuGuest, { options, signal }: MigrationAsk): Promise<{ uri: string }> => {
+    const asked = options.uri === undefined ? undefined : parsePlace(options.uri);
+    const host = asked?.host ?? ownAddress(address);
+    const listen = options.listen ?? anywhere(host);
+    const port = await ports.take(listen);
+    void guest.ended.then(() => ports.release(port));
+    await guest.askRaw('migrate-recover', { uri: qemuUri({ host: listen, port }) }, signal);
+    return { uri: qemuUri({ host, port }) };
+  };
+
+/** Source: send the rest. */
+export async function resumeSending(guest: QemuGuest, { uri, signal }: MigrationAsk & { uri: string }): Promise<void> {
+  await guest.askRaw('migrate', { uri: qemuUri(parsePlace(uri)), resume: true, detach: true }, signal);
+  const on = await reach(guest, (status) => status === 'postcopy-active' || isOver(status), signal);
+  if (on.status === 'failed' || on.status === 'cancelled') throw failureOf(on);
+}
