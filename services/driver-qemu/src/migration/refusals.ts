@@ -110,7 +110,7 @@ class Reasons {
   constructor(private readonly where: Where) {}
 
   add(code: ErrorCode, detail: string): void {
-    this.all.push({ where: this.where, code, message: new VirtError(code, { detail } as never).message });
+    this.all.push({ where: this.where, code, message: new VirtError(code, { detail }).message });
   }
 
   /** What is thrown is a reason too. */
