@@ -2,6 +2,7 @@
 
 Request: {"do": "start", "name": …}, {"do": "define", "xml": …}, … An answer of a timed call is {"reply": ms} and, where the
 call causes a lifecycle event, {"event": ms, "at": seconds since 1970}: when the callback of a second connection was called.
+A block job's time runs until it has ended.
 Errors: {"error": text}. When standard input ends, so does the client.
 """
 
@@ -26,23 +27,28 @@ EVENT_OF = {
     "resume": libvirt.VIR_DOMAIN_EVENT_RESUMED,
     "destroy": libvirt.VIR_DOMAIN_EVENT_STOPPED,
 }
+READY = 3  # VIR_DOMAIN_BLOCK_JOB_READY
 PATIENCE_S = 10
 
 
 class Events:
-    """Lifecycle events of all domains, with the time each one arrived."""
+    """Lifecycle and block job events of all domains, with the time each one arrived."""
 
     def __init__(self, uri):
         self.seen = []
         self.changed = threading.Condition()
         self.connection = libvirt.open(uri)
         self.connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self.take, None)
+        self.connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2, self.take_block_job, None)
 
     def take(self, _connection, domain, event, _detail, _opaque):
         arrived = (time.monotonic(), time.time())
         with self.changed:
             self.seen.append((domain.name(), event, arrived))
             self.changed.notify()
+
+    def take_block_job(self, connection, domain, _disk, _type, status, _opaque):
+        self.take(connection, domain, f"block job {status}", None, None)
 
     def forget(self):
         with self.changed:
@@ -110,6 +116,29 @@ class Client:
         ms, found = timed(lambda: self.connection.getAllDomainStats(STATS, active))
         return {"reply": ms, "count": len(found)}
 
+    def snapshot(self, name, xml):
+        flags = (
+            libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
+            | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC
+            | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA
+        )
+        ms, _ = timed(lambda: self.domains[name].snapshotCreateXML(xml, flags))
+        return {"reply": ms}
+
+    def commit(self, name, disk):
+        """The active image into the one below, and over to that."""
+        domain = self.domains[name]
+
+        def commit_and_pivot():
+            flags = libvirt.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE | libvirt.VIR_DOMAIN_BLOCK_COMMIT_SHALLOW
+            domain.blockCommit(disk, None, None, 0, flags)
+            self.events.wait(name, f"block job {READY}")
+            domain.blockJobAbort(disk, libvirt.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)
+
+        self.events.forget()
+        ms, _ = timed(commit_and_pivot)
+        return {"reply": ms}
+
     def pool_create(self, xml):
         pool = self.connection.storagePoolCreateXML(xml)
         self.pools[pool.name()] = pool
@@ -133,6 +162,8 @@ class Client:
             "undefine": self.undefine,
             "list": self.list,
             "stats": self.stats,
+            "snapshot": self.snapshot,
+            "commit": self.commit,
             "pool-create": self.pool_create,
             "pool-refresh": self.pool_refresh,
             "pool-destroy": self.pool_destroy,

@@ -78,11 +78,18 @@ export class Platform {
     return { reply, event: at - began, at, replayed: replayedAt - began, replayedAt };
   }
 
+  /** When the next block job of a guest is ready to be pivoted; ask before it begins. */
+  ready(uuid: string): Promise<number> {
+    return this.events.next(uuid, 'ready');
+  }
+
   private async subscribe(cleanUp: CleanUp): Promise<void> {
     const { nc } = await this.stack.connect('reader');
-    nc.subscribe(eventFilter({ class: 'lifecycle' }), {
-      callback: (_error, message) => this.events.take(decode(message.data) as DomainEvent),
-    });
+    for (const kind of ['lifecycle', 'block-job'] as const) {
+      nc.subscribe(eventFilter({ class: kind }), {
+        callback: (_error, message) => this.events.take(decode(message.data) as DomainEvent),
+      });
+    }
     await nc.flush();
     const stop = new AbortController();
     cleanUp.add('the subscription', () => stop.abort());

@@ -1,4 +1,5 @@
 import { type Benchmark } from '../bench';
+import { blockJobs } from './block-jobs';
 import { destroy } from './destroy';
 import { domainXml } from './domain-xml';
 import { events } from './events';
@@ -19,5 +20,6 @@ export const benchmarks: readonly Benchmark[] = [
   isolation,
   domainXml,
   storage,
+  blockJobs,
   lxc,
 ];

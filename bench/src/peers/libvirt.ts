@@ -92,6 +92,16 @@ export class Libvirt {
     return this.ask({ do: 'stats' });
   }
 
+  /** An external snapshot of disks, of which no description is kept. */
+  snapshot(name: string, xml: string): Promise<{ reply: number }> {
+    return this.ask({ do: 'snapshot', name, xml });
+  }
+
+  /** Merges a disk's active image into the one below and goes over to that. */
+  commit(name: string, disk: string): Promise<{ reply: number }> {
+    return this.ask({ do: 'commit', name, disk });
+  }
+
   /** Starts a transient pool; how many volumes it has. */
   async createPool(xml: string): Promise<number> {
     return (await this.ask<{ count: number }>({ do: 'pool-create', xml })).count;

@@ -30,12 +30,12 @@ export class QmpMonitor {
     return monitor;
   }
 
-  async execute(command: string): Promise<unknown> {
+  async execute(command: string, args?: Record<string, unknown>): Promise<unknown> {
     const answered = new Promise<QmpMessage>((resolve, reject) => {
       this.answer = resolve;
       this.socket.once('close', () => reject(new Error(`QEMU hung up before it answered ${command}`)));
     });
-    this.socket.write(`${JSON.stringify({ execute: command })}\n`);
+    this.socket.write(`${JSON.stringify({ execute: command, ...(args && { arguments: args }) })}\n`);
     const { error, return: result } = await answered;
     if (error) throw new Error(`${command}: ${error.desc}`);
     return result;

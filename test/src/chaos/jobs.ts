@@ -1,0 +1,171 @@
+/** The work on a guest's disks that is interrupted: how it is begun and ended, and what vda stands on when it went well. */
+import {
+  abortBlockJob,
+  commitBlocks,
+  copyBlocks,
+  createSnapshot,
+  deleteSnapshot,
+  listBlockJobs,
+  pullBlocks,
+} from '@virtbus/shared';
+import { eventually } from '@virtbus/testkit';
+import type { WritingGuest } from '../block-stand/writing-guest';
+import type { PatientClient } from './patient-client';
+
+export type Phase = 'begin' | 'end';
+
+export interface Interrupted {
+  guest: WritingGuest;
+  client: PatientClient;
+  /** Called when the work comes to this point. */
+  at(phase: Phase): void;
+}
+
+export interface ChaosJob {
+  name: string;
+  /** Names of vda's images when it went well, from those that it had. */
+  after(images: readonly string[]): readonly string[];
+  /** Files that may be there afterwards beside those that disks stood on. */
+  besides?: readonly string[];
+  /** How long it may take, milliseconds: it is interrupted within that time. */
+  lasts: number;
+  prepare?(work: Interrupted): Promise<void>;
+  run(work: Interrupted): Promise<void>;
+}
+
+const disk = 'vda';
+/** Bytes per second: with it a job on these disks takes a second or two. */
+const bandwidth = 4 * 1024 * 1024;
+
+/** Until a job that was begun has come to where it waits for us, or is gone. */
+async function readyOrGone({ client }: Interrupted): Promise<boolean> {
+  let found: string | undefined;
+  const there = async (): Promise<boolean> => {
+    const { jobs } = await client.ask(listBlockJobs, { disk });
+    found = jobs[0]?.state;
+    return found === undefined || found === 'ready';
+  };
+  await eventually(there, true, { timeoutMs: 60_000 });
+  return found === 'ready';
+}
+
+async function gone({ client }: Interrupted): Promise<void> {
+  await eventually(async () => (await client.ask(listBlockJobs, {})).jobs, [], { timeoutMs: 60_000 });
+}
+
+/** A job that ends by itself. */
+const single =
+  (begin: (work: Interrupted) => Promise<unknown>): ChaosJob['run'] =>
+  async (work) => {
+    work.at('begin');
+    await begin(work);
+    work.at('end');
+    await gone(work);
+  };
+
+/** A job that is told to end when it is ready. */
+const double =
+  (begin: (work: Interrupted) => Promise<unknown>, pivot: boolean): ChaosJob['run'] =>
+  async (work) => {
+    work.at('begin');
+    await begin(work);
+    const ready = await readyOrGone(work);
+    work.at('end');
+    if (ready) await work.client.ask(abortBlockJob, { disk, pivot });
+    await gone(work);
+  };
+
+const activeCommit = ({ client }: Interrupted): Promise<unknown> =>
+  client.ask(commitBlocks, { disk, base: 'vda[3]', active: true, bandwidth });
+
+const copyName = 'copy.qcow2';
+const copy =
+  (shallow: boolean) =>
+  ({ client, guest }: Interrupted): Promise<unknown> => {
+    const xml = `<disk type='file'><source file='${guest.file(copyName)}'/><driver type='qcow2'/></disk>`;
+    return client.ask(copyBlocks, { disk, xml, shallow, transientJob: true, bandwidth });
+  };
+
+const snapshot =
+  (name: string) =>
+  ({ client, guest }: Interrupted): Promise<unknown> => {
+    const overlay = (target: string): string =>
+      `<disk name='${target}' snapshot='external'><source file='${guest.file(`${target}.${name}`)}'/></disk>`;
+    const disks = `<disks>${overlay('vda')}${overlay('vdb')}</disks>`;
+    return client.ask(createSnapshot, {
+      xml: `<domainsnapshot><name>${name}</name>${disks}</domainsnapshot>`,
+      diskOnly: true,
+    });
+  };
+
+export const jobs: readonly ChaosJob[] = [
+  {
+    name: 'pull everything',
+    after: ([top]) => [top!],
+    lasts: 2_500,
+    run: single(({ client }) => client.ask(pullBlocks, { disk, bandwidth })),
+  },
+  {
+    name: 'pull down to a base',
+    after: ([top, , , base]) => [top!, base!],
+    lasts: 2_000,
+    run: single(({ client }) => client.ask(pullBlocks, { disk, base: 'vda[4]', bandwidth })),
+  },
+  {
+    name: 'commit a middle image',
+    after: ([top, , low, base]) => [top!, low!, base!],
+    lasts: 1_500,
+    run: single(({ client }) => client.ask(commitBlocks, { disk, top: 'vda[2]', base: 'vda[3]', bandwidth })),
+  },
+  {
+    name: 'commit the active image and pivot',
+    after: ([, , low, base]) => [low!, base!],
+    lasts: 2_500,
+    run: double(activeCommit, true),
+  },
+  {
+    name: 'commit the active image and abort',
+    after: (images) => images,
+    lasts: 2_500,
+    run: double(activeCommit, false),
+  },
+  {
+    name: 'copy everything and pivot',
+    after: () => [copyName],
+    besides: [copyName],
+    lasts: 3_000,
+    run: double(copy(false), true),
+  },
+  {
+    name: 'copy the active image and pivot',
+    after: ([, ...below]) => [copyName, ...below],
+    besides: [copyName],
+    lasts: 2_000,
+    run: double(copy(true), true),
+  },
+  {
+    name: 'copy and abort',
+    after: (images) => images,
+    besides: [copyName],
+    lasts: 3_000,
+    run: double(copy(false), false),
+  },
+  {
+    name: 'snapshot of both disks',
+    after: (images) => ['vda.one', ...images],
+    lasts: 400,
+    run: single(snapshot('one')),
+  },
+  {
+    name: 'delete a middle snapshot',
+    after: ([top, , ...below]) => [top!, ...below],
+    lasts: 800,
+    prepare: async (work) => {
+      await snapshot('one')(work);
+      await work.guest.flushesMore(10);
+      await snapshot('two')(work);
+      await work.guest.flushesMore(10);
+    },
+    run: single(({ client }) => client.ask(deleteSnapshot, { name: 'one' })),
+  },
+];

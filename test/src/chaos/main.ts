@@ -1,0 +1,72 @@
+/**
+ * `npm run chaos -- block-jobs [--rounds N] [--seed S] [--from INDEX]`
+ *
+ * Kills services and guests in the middle of work on disks, round by round, and looks afterwards whether all is sound. The
+ * logs of a round that went wrong are kept in `.cache/chaos/`, and its command is printed. Exit code 1 when one did.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { parseArgs } from 'node:util';
+import { checkout, Stack } from '@virtbus/testkit';
+import { logsOf, planOf, planText, play, type RoundResult } from './round';
+
+const usage = 'usage: npm run chaos -- block-jobs [--rounds N] [--seed S] [--from INDEX]';
+
+function numberOf(name: string, text: string | undefined, usual: number): number {
+  const number = text === undefined ? usual : Number(text);
+  if (Number.isInteger(number) && number >= 0) return number;
+  throw new Error(`--${name} must be a whole number, not '${text}'`);
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  const option = { type: 'string' } as const;
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: { rounds: option, seed: option, from: option },
+  });
+  if (positionals.join() !== 'block-jobs') throw new Error(usage);
+  const seed = numberOf('seed', values.seed, Math.floor(Math.random() * 2 ** 31));
+  const rounds = numberOf('rounds', values.rounds, 50);
+  const from = numberOf('from', values.from, 0);
+  console.log(`block-jobs: ${rounds} rounds, --seed ${seed}`);
+  const outcomes = new Map<string, number>();
+  let failed = 0;
+  let stack: Stack | undefined;
+  try {
+    for (let index = from; index < from + rounds; index++) {
+      stack ??= await Stack.start();
+      const result = await play(stack, await stack.connect(), planOf(seed, index));
+      const kind = result.faults.length > 0 ? 'FAULT' : result.outcome.split(':')[0]!;
+      outcomes.set(kind, (outcomes.get(kind) ?? 0) + 1);
+      console.log(`${planText(result.plan)}: ${result.outcome}`);
+      if (result.faults.length === 0) continue;
+      failed += 1;
+      tell(stack, seed, result);
+      await stack[Symbol.asyncDispose]();
+      stack = undefined;
+    }
+  } finally {
+    await stack?.[Symbol.asyncDispose]();
+  }
+  for (const [kind, count] of outcomes) console.log(`${String(count).padStart(6)}  ${kind}`);
+  console.log(`${rounds - failed} passed, ${failed} failed`);
+  return failed === 0 ? 0 : 1;
+}
+
+function tell(stack: Stack, seed: number, { plan, faults }: RoundResult): void {
+  const folder = join(checkout, '.cache', 'chaos', `${seed}-${plan.index}`);
+  mkdirSync(folder, { recursive: true });
+  for (const [name, text] of Object.entries(logsOf(stack))) writeFileSync(join(folder, name), text);
+  for (const fault of faults) console.log(`    ${fault}`);
+  console.log(`    logs: ${relative(process.cwd(), folder)}`);
+  console.log(`    again: npm run chaos -- block-jobs --seed ${seed} --from ${plan.index} --rounds 1`);
+}
+
+main(process.argv.slice(2)).then(
+  (code) => (process.exitCode = code),
+  (error: unknown) => {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 2;
+  },
+);
