@@ -1,13 +1,5 @@
 /** The work on a guest's disks that is interrupted: how it is begun and ended, and what vda stands on when it went well. */
-import {
-  abortBlockJob,
-  commitBlocks,
-  copyBlocks,
-  createSnapshot,
-  deleteSnapshot,
-  listBlockJobs,
-  pullBlocks,
-} from '@virtbus/shared';
+import { abortBlockJob, commitBlocks, copyBlocks, createSnapshot, listBlockJobs, pullBlocks } from '@virtbus/shared';
 import { eventually } from '@virtbus/testkit';
 import type { WritingGuest } from '../block-stand/writing-guest';
 import type { PatientClient } from './patient-client';
@@ -155,17 +147,5 @@ export const jobs: readonly ChaosJob[] = [
     after: (images) => ['vda.one', ...images],
     lasts: 400,
     run: single(snapshot('one')),
-  },
-  {
-    name: 'delete a middle snapshot',
-    after: ([top, , ...below]) => [top!, ...below],
-    lasts: 800,
-    prepare: async (work) => {
-      await snapshot('one')(work);
-      await work.guest.flushesMore(10);
-      await snapshot('two')(work);
-      await work.guest.flushesMore(10);
-    },
-    run: single(({ client }) => client.ask(deleteSnapshot, { name: 'one' })),
   },
 ];
