@@ -14,4 +14,5 @@ export { discoverChain } from './chain/discover';
 export type { ChainStart, OpenImage } from './chain/types';
 export { findLayer } from './chain/lookup';
 export { relativeName } from './chain/relative-name';
+export { recordedFormat } from './header/recorded-format';
 export { setBackingFormat } from './repair/set-backing-format';

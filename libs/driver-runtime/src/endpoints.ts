@@ -41,7 +41,7 @@ export function endpoints(host: DriverHost, status: () => HostStatus): Endpoint[
   const served = new Set(ops.map(({ contract }) => contract));
   const missing = contracts.filter((contract) => contract.servedBy === 'home-host' && !served.has(contract));
   if (missing.length > 0) throw new TypeError(`no driver operation for ${missing.map(({ name }) => name).join(', ')}`);
-  const unplanned = ops.filter(({ contract, plan }) => contract.plansImages && !plan);
+  const unplanned = ops.filter((operation) => operation.contract.plansImages && !operation.plan);
   if (unplanned.length > 0) throw new TypeError(`no plan for ${unplanned.map((o) => o.contract.name).join(', ')}`);
 
   const domainOps = ops.map((operation) =>

@@ -13,7 +13,7 @@ type Command = z.output<typeof driverStorage.request>['command'];
 export async function needsOf(host: DriverHost, command: Command, call: Call): Promise<ImageNeed[]> {
   const actor = call.domain === undefined ? undefined : host.find(call.domain);
   if (!command || !actor || knows(actor, call.id)) return [];
-  const planner = ops.find(({ contract, plan }) => plan && contract.operation === command.operation);
+  const planner = ops.find((one) => one.contract.plansImages && one.contract.operation === command.operation);
   if (!planner?.plan) throw new VirtError('INVALID_ARG', { detail: `'${command.operation}' plans no images` });
   const { contract, needs } = planner;
   const request = parseRequest(contract.name, contract.request, command.request);

@@ -38,6 +38,13 @@ export interface VolumeDirectory {
   find(pool: string, volume: string): Promise<KnownVolume>;
   /** All volumes of the pools that run. */
   list(): Promise<KnownVolume[]>;
+  /**
+   * Where the volume lies, or where a new one of that name would.
+   * @throws OPERATION_UNSUPPORTED for a pool whose volumes are not files and that has none of the name
+   */
+  placeFor(pool: string, volume: string): Promise<Location>;
+  /** A guest has changed these images, or made them: volumes among them are looked at again. */
+  changed(paths: readonly string[]): Promise<void>;
 }
 
 /** What is known of the use of images, for those who would change one. */

@@ -73,6 +73,9 @@ export const ImageNeed = z.object({
 });
 export type ImageNeed = z.infer<typeof ImageNeed>;
 
+/** The disk that a lease belongs to, taken for the disk itself or for a need of its: `vda` of `mirror:vda`. */
+export const diskOfNeed = (name: string): string => name.slice(name.lastIndexOf(':') + 1);
+
 /** What was made or opened for a need. */
 export const PreparedImage = z.object({
   name: z.string(),
@@ -154,10 +157,13 @@ const released = z.object({ released: z.array(z.string()).describe('identities t
 
 export const storageRelease = driverContract({
   operation: 'release',
-  request: z.object({ claims: z.array(claim) }),
+  request: z.object({
+    claims: z.array(claim),
+    undone: z.boolean().default(false).describe('the commands came to nothing: files that were made for them go too'),
+  }),
   response: released,
   timeoutMs: 5_000,
-  doc: 'What was taken for these commands is not used.',
+  doc: 'What was taken for these commands is not used. A file that was made and is still empty is removed.',
 });
 
 export const storageSettle = driverContract({
@@ -170,10 +176,14 @@ export const storageSettle = driverContract({
     definition: disks,
     live: disks,
     uses,
+    sure: z.boolean().default(false).describe('nothing is at work on the disks: what differs is told to the world'),
   }),
-  response: released,
+  response: released.extend({
+    holds: z.array(z.object({ claim, leases: z.array(ImageLease) })).describe('all that the domain holds now'),
+    differs: z.array(z.string()).describe('disks whose images say otherwise than the document, not told of before'),
+  }),
   timeoutMs: 10_000,
-  doc: "What the domain's driver says that it uses at this revision: leases of before that are let go.",
+  doc: "What the domain's driver says that it uses at this revision: the images of running disks are read again and leased, leases of before that are let go.",
 });
 
 export const storageLeases = driverContract({

@@ -14,6 +14,12 @@ import { yielding, type Registry, type Tables } from '../registry/registry';
 
 type Leases = Tables['leases'];
 
+/** What a domain holds under one claim. */
+export interface Held {
+  claim: string;
+  leases: readonly ImageLease[];
+}
+
 export class FleetLeases {
   constructor(private readonly registry: Registry) {}
 
@@ -22,6 +28,24 @@ export class FleetLeases {
     const wanted = distinct(leases);
     return this.registry.on(async (tables) => {
       const met = await Promise.all(wanted.map((lease) => takeOne(tables.leases, holder, lease)));
+      return met.flat();
+    });
+  }
+
+  /**
+   * What the domain holds by now: an image that it had alone may be one that it shares. Those who are in the way all the
+   * same are told.
+   */
+  async hold(holder: Omit<LeaseHolder, 'claim'>, held: readonly Held[]): Promise<LeaseConflict[]> {
+    const wanted = distinct(held.flatMap(({ claim, leases }) => leases.map((lease) => ({ ...lease, claim }))));
+    return this.registry.on(async ({ leases: table }) => {
+      const met = await Promise.all(
+        wanted.map(async ({ claim, ...lease }) => {
+          const conflicts = await takeOne(table, { ...holder, claim }, lease);
+          if (lease.mode === 'shared') await dropOne(table, alone(lease.identity), holder.domain);
+          return conflicts;
+        }),
+      );
       return met.flat();
     });
   }
@@ -77,8 +101,8 @@ const alone = (identity: string): string => `${token(identity)}.x`;
 const shared = (identity: string, domain: string): string => `${token(identity)}.s.${domain}`;
 
 /** One lease an image: a domain that has it alone and shares it too has it alone. */
-function distinct(leases: readonly ImageLease[]): ImageLease[] {
-  const found = new Map<string, ImageLease>();
+function distinct<L extends ImageLease>(leases: readonly L[]): L[] {
+  const found = new Map<string, L>();
   for (const lease of leases) {
     if (found.get(lease.identity)?.mode !== 'exclusive') found.set(lease.identity, lease);
   }

@@ -64,9 +64,10 @@ export async function withImages<T extends { domain: DomainSummary }>(
       if (!isVirtError(error, 'RESOURCE_BUSY')) throw error;
     }
   }
+  const asked = { afresh, ...(command ? { command } : {}) };
   for (let attempt = 1; ; attempt++) {
     const context = onBehalf(call, { uuid: subject.uuid });
-    const look = await callDriver(fleet.bus, subject, driverStorage, { afresh, command }, context);
+    const look = await callDriver(fleet.bus, subject, driverStorage, asked, context);
     const disks = (typeof wanted === 'function' ? wanted(look) : wanted).filter(hasMedium);
     if (disks.length === 0 && look.needs.length === 0) return send(undefined);
     // A claim that was revoked stays so: each attempt has one of its own.
@@ -81,7 +82,7 @@ export async function withImages<T extends { domain: DomainSummary }>(
       else await releaseKept(fleet, holder, look);
       return answer;
     } catch (error) {
-      if (isCertain(error)) await release(fleet, holder);
+      if (isCertain(error)) await release(fleet, holder, true);
       if (!isVirtError(error, 'RESOURCE_BUSY') || attempt === attempts) throw error;
     }
   }
@@ -114,7 +115,7 @@ async function prepare(
       return { epoch, revision, claim, disks: found.disks, images: found.images };
     }
     // Taken again when nobody is in the way: two that let go for each other both try anew.
-    if (taken) await release(fleet, holder);
+    if (taken) await release(fleet, holder, true);
     for (const conflict of conflicts) {
       const key = `${conflict.holder.host} ${conflict.holder.domain} ${conflict.holder.claim}`;
       if (evicted.has(key) || !(await isFree(fleet, conflict, call))) throw inUse(conflict);
@@ -133,7 +134,7 @@ async function takeForFleet(
   } catch (error) {
     // Nobody else can reach an image of this machine's: its own book is enough.
     if (isVirtError(error, 'RPC') && !leases.some(({ fleet: reachable }) => reachable)) return [];
-    await release(fleet, holder);
+    await release(fleet, holder, true);
     throw error;
   }
 }
@@ -148,11 +149,15 @@ async function releaseKept(fleet: Fleet, holder: LeaseHolder, { active, uses }: 
   for (const claim of new Set(kept.map(({ claim: one }) => one))) await release(fleet, { ...holder, claim });
 }
 
-/** What was leased for a command is not used. What cannot be let go now is when the domain's driver tells of it. */
-async function release(fleet: Fleet, { domain, host, claim }: LeaseHolder): Promise<void> {
+/**
+ * What was leased for a command is not used. What cannot be let go now is when the domain's driver tells of it.
+ * @param undone the command came to nothing: so are the files that were made for it
+ */
+async function release(fleet: Fleet, { domain, host, claim }: LeaseHolder, undone = false): Promise<void> {
   try {
     const at = { host, driver: 'storage' };
-    const { released } = await callDriver(fleet.bus, at, storageRelease, { claims: [claim] }, { domain });
+    const request = { claims: [claim], undone };
+    const { released } = await callDriver(fleet.bus, at, storageRelease, request, { domain });
     await fleet.leases.drop(domain, released);
   } catch (err) {
     fleet.log.warn({ err, domain }, 'leases of a command that came to nothing stay for now');

@@ -1,12 +1,16 @@
 /**
- * Bringing a host's leases into line with what its drivers say: when a domain was defined, changed or has stopped, when a
- * driver comes back, when the fleet's leases were lost. Each copy of the service does it; to be told twice changes nothing.
+ * Bringing a host's books of images into line with what its drivers say: when a domain was defined, changed or has stopped,
+ * when its disks stand on other images, when a driver comes back, when the fleet's leases were lost. Each copy of the service
+ * does it; to be told twice changes nothing.
  *
- * A lease goes only on the driver's word at a later revision. A host that does not answer keeps what it holds.
+ * A lease goes only on the driver's word at a later revision. A host that does not answer keeps what it holds, and is told
+ * again later.
  */
+import { isDeepStrictEqual } from 'node:util';
 import {
   driverStorage,
-  isActive,
+  isVirtError,
+  listBlockJobs,
   storageLeases,
   storageSettle,
   VirtError,
@@ -15,6 +19,7 @@ import {
 } from '@virtbus/shared';
 import { callDriver, type Bus } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
+import type { z } from 'zod';
 import type { At } from '../hosts';
 import { inParallel } from '../registry/reconciler';
 import type { FleetLeases } from './fleet-leases';
@@ -24,11 +29,28 @@ const telling: Readonly<Record<string, readonly string[]>> = {
   lifecycle: ['defined', 'undefined', 'stopped'],
   device: ['added', 'removed', 'updated'],
   config: ['device', 'autostart', 'managed-save'],
+  'block-job': ['completed', 'failed', 'canceled'],
+  snapshot: ['created', 'deleted', 'reverted'],
 };
+
+/** Until a host that did not answer is told again, milliseconds; longer each time. */
+const firstPauseMs = 1_000;
+const longestPauseMs = 30_000;
+/** Looks at a domain that changes all the time, until its images are left as they are for now. */
+const attempts = 5;
+
+type Look = z.output<typeof driverStorage.response>;
+type Settled = z.output<typeof storageSettle.response>;
 
 export class Settler {
   /** Domains that are being settled; true when they have changed meanwhile. */
   private readonly busy = new Map<string, boolean>();
+  /** Domains whose host did not answer. */
+  private readonly waiting = new Map<string, At>();
+  private pauseMs = firstPauseMs;
+  private timer: NodeJS.Timeout | undefined;
+  /** What the fleet was told last that a domain holds. */
+  private readonly told = new Map<string, Settled['holds']>();
 
   constructor(
     private readonly bus: Bus,
@@ -41,13 +63,12 @@ export class Settler {
     void this.settle(domain, domain.uuid);
   }
 
-  /** A driver has told all that lives with it: leases of what does not run are looked at. */
-  async inventoried({ status, domains }: Inventory): Promise<void> {
-    const running = new Set(domains.filter(({ state }) => isActive(state)).map(({ uuid }) => uuid));
+  /** A driver is there: what its domains hold is looked at. */
+  async inventoried({ status }: Inventory): Promise<void> {
     try {
       const held = await this.heldAt(status.host);
-      const idle = held.filter(({ driver, domain }) => driver === status.driver && !running.has(domain));
-      await inParallel([...new Set(idle.map(({ domain }) => domain))], (uuid) => this.settle(status, uuid));
+      const its = held.filter(({ driver }) => driver === status.driver);
+      await inParallel([...new Set(its.map(({ domain }) => domain))], (uuid) => this.settle(status, uuid));
     } catch (error) {
       this.trouble(error, { host: status.host });
     }
@@ -59,7 +80,7 @@ export class Settler {
       try {
         for (const { leases, revision: _revision, taken: _taken, ...holder } of await this.heldAt(host)) {
           for (const { lease, holder: other } of await this.leases.take(holder, leases)) {
-            this.log.error({ path: lease.path, domains: [holder.name, other.name] }, 'two domains hold one image');
+            this.collision(lease.path, [holder.name, other.name]);
           }
         }
       } catch (error) {
@@ -82,27 +103,77 @@ export class Settler {
       } while (this.busy.get(uuid));
     } catch (error) {
       this.trouble(error, { domain: uuid });
+      if (isVirtError(error) && notReached.has(error.code)) this.later(at, uuid);
     } finally {
       this.busy.delete(uuid);
     }
   }
 
-  private async settleOnce({ host, driver }: At, uuid: string): Promise<void> {
-    const context = { domain: uuid };
-    const {
-      known,
-      since: _since,
-      active: _active,
-      needs: _needs,
-      ...said
-    } = await callDriver(this.bus, { host, driver }, driverStorage, {}, context);
-    if (!known) return;
-    const request = { driver, ...said };
-    const { released } = await callDriver(this.bus, { host, driver: 'storage' }, storageSettle, request, context);
-    await this.leases.drop(uuid, released);
+  private later(at: At, uuid: string): void {
+    this.waiting.set(uuid, at);
+    this.timer ??= setTimeout(() => void this.again(), this.pauseMs).unref();
+  }
+
+  private async again(): Promise<void> {
+    const due = [...this.waiting];
+    this.waiting.clear();
+    this.pauseMs = Math.min(longestPauseMs, 2 * this.pauseMs);
+    await inParallel(due, ([uuid, at]) => this.settle(at, uuid));
+    this.timer = undefined;
+    if (this.waiting.size === 0) this.pauseMs = firstPauseMs;
+    else this.timer = setTimeout(() => void this.again(), this.pauseMs).unref();
+  }
+
+  private async settleOnce(at: At, uuid: string): Promise<void> {
+    let look = await this.look(at, uuid);
+    for (let attempt = 1; look.known && attempt <= attempts; attempt++) {
+      const { differs } = await this.tell(at, uuid, look, false);
+      // Images of a disk with a job on it may be ahead of the document; the end of the job brings us here again.
+      if (differs.length === 0 || (await this.atWork(at, uuid, differs))) return;
+      const { revision } = look;
+      look = await this.look(at, uuid);
+      // Nothing has happened since before the images were read: it is true.
+      if (look.known && look.revision === revision) return void (await this.tell(at, uuid, look, true));
+    }
+  }
+
+  private look(at: At, uuid: string): Promise<Look> {
+    return callDriver(this.bus, at, driverStorage, {}, { domain: uuid });
+  }
+
+  /** Storage gets the driver's word, the fleet what comes of it. */
+  private async tell({ host, driver }: At, uuid: string, look: Look, sure: boolean): Promise<Settled> {
+    const { name, epoch, revision, definition, live, uses } = look;
+    const request = { name, driver, epoch, revision, definition, live, uses, sure };
+    const at = { host, driver: 'storage' };
+    const settled = await callDriver(this.bus, at, storageSettle, request, { domain: uuid });
+    await this.leases.drop(uuid, settled.released);
+    if (isDeepStrictEqual(settled.holds, this.told.get(uuid) ?? [])) return settled;
+    const met = await this.leases.hold({ domain: uuid, name, host, driver, epoch }, settled.holds);
+    for (const { lease, holder } of met) this.collision(lease.path, [name, holder.name]);
+    if (settled.holds.length > 0) this.told.set(uuid, settled.holds);
+    else this.told.delete(uuid);
+    return settled;
+  }
+
+  private async atWork(at: At, uuid: string, targets: readonly string[]): Promise<boolean> {
+    try {
+      const { jobs } = await callDriver(this.bus, at, listBlockJobs, {}, { domain: uuid });
+      return jobs.some(({ disk }) => targets.includes(disk));
+    } catch (error) {
+      if (isVirtError(error, 'UNSUPPORTED_BY_DRIVER') || isVirtError(error, 'OPERATION_INVALID')) return false;
+      throw error;
+    }
+  }
+
+  private collision(path: string, domains: readonly string[]): void {
+    this.log.error({ path, domains }, 'two domains hold one image');
   }
 
   private trouble(error: unknown, of: Record<string, string>): void {
     this.log.debug({ ...of, reason: VirtError.from(error).message }, 'leases stay as they are for now');
   }
 }
+
+/** Failures that tell of the way to a host, not of the domain. */
+const notReached: ReadonlySet<string> = new Set(['HOST_OFFLINE', 'OPERATION_TIMEOUT', 'RPC', 'SERVICE_OFFLINE']);

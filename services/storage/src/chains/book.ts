@@ -1,14 +1,16 @@
 /**
- * What the domains of this host use and define, one file a domain: the chains of their guests as they were prepared, and
- * the disks of their definitions. What an image is for is asked here.
+ * What the domains of this host use and define, one file a domain: the chains of their guests as they were prepared or read
+ * again since, and the disks of their definitions. What an image is for is asked here.
  *
  *   <state>/chains/<uuid>.json
  */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { PreparedDisk } from '@virtbus/shared';
 import { dropReplaced, makeFolder, readReplaced, replaceFile } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
+import type { Difference } from './reread';
 
 export interface DomainChains {
   version: 1;
@@ -21,6 +23,8 @@ export interface DomainChains {
   live: PreparedDisk[];
   /** Disks of the definition, each a `<disk>`. */
   definition: string[];
+  /** What was told of images that say otherwise than the document, by target. */
+  mismatches?: Readonly<Record<string, readonly Difference[]>> | undefined;
 }
 
 export class ChainBook {
@@ -55,18 +59,15 @@ export class ChainBook {
     this.keep({ version: 1, definition: known?.definition ?? [], ...of, live: [...others, ...disks] });
   }
 
-  /**
-   * The domain's driver says what it uses.
-   * @param targets of disks that the guest has
-   */
-  settle(
-    of: Pick<DomainChains, 'domain' | 'name' | 'epoch' | 'revision' | 'definition'>,
-    targets: ReadonlySet<string>,
-  ): void {
-    const known = this.domains.get(of.domain);
-    if (known && (known.epoch > of.epoch || (known.epoch === of.epoch && known.revision > of.revision))) return;
-    const live = known?.live.filter(({ target }) => targets.has(target)) ?? [];
-    this.keep({ version: 1, ...of, live });
+  /** What is known is of a later time than this. */
+  isAhead({ domain, epoch, revision }: Pick<DomainChains, 'domain' | 'epoch' | 'revision'>): boolean {
+    const known = this.domains.get(domain);
+    return known !== undefined && (known.epoch > epoch || (known.epoch === epoch && known.revision > revision));
+  }
+
+  /** What the domain's driver says, with what was read of it. */
+  settle(record: Omit<DomainChains, 'version'>): void {
+    this.keep({ version: 1, ...record });
   }
 
   private keep(record: DomainChains): void {
@@ -74,7 +75,7 @@ export class ChainBook {
     if (record.live.length === 0 && record.definition.length === 0) {
       dropReplaced(path);
       this.domains.delete(record.domain);
-    } else {
+    } else if (!isDeepStrictEqual(record, this.domains.get(record.domain))) {
       replaceFile(path, JSON.stringify(record), false);
       this.domains.set(record.domain, record);
     }

@@ -4,8 +4,12 @@ import type { ImageUse, Part, StorageHost, VolumeDirectory } from '../host';
 import { LeaseBook } from '../leases/book';
 import { ChainBook } from './book';
 import { chainEndpoints } from './handlers';
+import { Leftovers } from './leftovers';
+import { MadeFiles } from './made-files';
+import { Needs } from './needs';
 import { Preparation } from './preparation';
 import { Resolver } from './resolve';
+import { Settlement } from './settlement';
 import { Use } from './use';
 
 export interface ChainsPart extends Part {
@@ -18,9 +22,14 @@ export function chainsPart(host: StorageHost, volumes: VolumeDirectory): ChainsP
   const chains = new ChainBook(join(host.folder, 'chains'), host.log);
   const leases = new LeaseBook(host.name, join(host.folder, 'leases'), host.log);
   const use = new Use(host, resolver, chains, leases, volumes);
-  const preparation = new Preparation(host, resolver, chains, leases);
+  const made = new MadeFiles(join(host.folder, 'made'), host.log);
+  const leftovers = new Leftovers(made, leases, use);
+  const settlement = new Settlement(host, resolver, { chains, leases }, leftovers, volumes);
+  const needs = new Needs(resolver, use, made, volumes);
+  const preparation = new Preparation(host, { resolver, chains, leases, needs, leftovers, settlement });
   return {
     use,
+    begin: () => leftovers.sweep(),
     endpoints: [...preparation.endpoints, ...chainEndpoints({ host, resolver, chains, volumes, use })],
   };
 }

@@ -1,7 +1,7 @@
 /**
- * Before a guest opens its disks: their chains found and written down, the leases taken, all in the host's own books. The
- * same command prepared again takes nothing twice; a crash between the two books leaves leases that nobody uses, which the
- * domain's driver settles.
+ * Before a guest opens images: their chains found and written down, files made, the leases taken, all in the host's own
+ * books. The same command prepared again takes nothing twice; a crash between the books leaves leases and empty files that
+ * nobody uses, which the domain's driver settles (`settlement.ts`).
  */
 import {
   storageLeases,
@@ -11,67 +11,91 @@ import {
   VirtError,
   type DriverContract,
   type PreparedDisk,
+  type PreparedImage,
 } from '@virtbus/shared';
 import { driverEndpoint, type Call, type Endpoint } from '@virtbus/shared/bus';
-import { parseDevice } from '@virtbus/domain-xml';
 import type { z } from 'zod';
 import type { StorageHost } from '../host';
 import type { LeaseBook } from '../leases/book';
 import { leasesOf } from '../leases/wanted';
 import type { ChainBook } from './book';
+import type { Leftovers } from './leftovers';
+import type { Needs } from './needs';
 import type { Resolver } from './resolve';
+import type { Settlement } from './settlement';
 
 type Request<C extends DriverContract> = z.output<C['request']>;
 type Answer<C extends DriverContract> = z.output<C['response']>;
 
+/** What preparing works with. */
+export interface Books {
+  resolver: Resolver;
+  chains: ChainBook;
+  leases: LeaseBook;
+  needs: Needs;
+  leftovers: Leftovers;
+  settlement: Settlement;
+}
+
 export class Preparation {
   constructor(
     private readonly host: StorageHost,
-    private readonly resolver: Resolver,
-    private readonly chains: ChainBook,
-    private readonly leases: LeaseBook,
+    private readonly books: Books,
   ) {}
 
   get endpoints(): Endpoint[] {
     const at = { host: this.host.name, driver: 'storage' };
+    const { leases, settlement } = this.books;
     return [
       driverEndpoint(at, storagePrepare, (request, call) => this.prepare(domainOf(call), request)),
-      driverEndpoint(at, storageRelease, async ({ claims }, call) => ({
-        released: this.leases.release(domainOf(call), claims),
-      })),
-      driverEndpoint(at, storageSettle, async (request, call) => this.settle(domainOf(call), request)),
-      driverEndpoint(at, storageLeases, async ({ domain }) => ({ holders: this.leases.all(domain) })),
+      driverEndpoint(at, storageRelease, (request, call) => this.release(domainOf(call), request)),
+      driverEndpoint(at, storageSettle, (request, call) => settlement.settle(domainOf(call), request)),
+      driverEndpoint(at, storageLeases, async ({ domain }) => ({ holders: leases.all(domain) })),
     ];
   }
 
   private async prepare(
     domain: string,
-    { disks, claim, uses, ...of }: Request<typeof storagePrepare>,
+    request: Request<typeof storagePrepare>,
   ): Promise<Answer<typeof storagePrepare>> {
-    const resolved = await Promise.all(disks.map((xml) => this.resolver.disk(xml)));
-    const leases = leasesOf(resolved);
-    const { name, epoch, revision } = of;
-    const released = this.leases.settle(domain, { epoch, revision, uses });
-    const conflicts = this.leases.take({ ...of, domain, id: claim, leases });
-    const prepared = resolved.map(({ target, chain }): PreparedDisk => ({ target, ...(chain ? { chain } : {}) }));
-    if (conflicts.length > 0) return { disks: prepared, images: [], leases: [], conflicts, released };
-    this.chains.prepared({ domain, name, epoch, revision }, prepared);
-    return { disks: prepared, images: [], leases, conflicts, released };
+    const { claim, needs } = request;
+    try {
+      const answer = await this.take(domain, request);
+      if (needs.length > 0 && answer.conflicts.length > 0) await this.books.leftovers.undo(domain, [claim]);
+      return answer;
+    } catch (error) {
+      if (needs.length > 0) await this.books.leftovers.undo(domain, [claim]);
+      throw error;
+    }
   }
 
-  private settle(
+  private async take(
     domain: string,
-    { name, epoch, revision, definition, live, uses }: Request<typeof storageSettle>,
-  ): Answer<typeof storageSettle> {
-    const targets = new Set(live.map(targetOf));
-    this.chains.settle({ domain, name, epoch, revision, definition }, targets);
-    return { released: this.leases.settle(domain, { epoch, revision, uses }) };
+    { disks, claim, uses, needs, ...of }: Request<typeof storagePrepare>,
+  ): Promise<Answer<typeof storagePrepare>> {
+    const { resolver, chains, leases: book } = this.books;
+    const resolved = await Promise.all(disks.map((xml) => resolver.disk(xml)));
+    const needed = await this.books.needs.resolve({ domain, claim }, needs);
+    const leases = leasesOf([...resolved, ...needed]);
+    const { name, epoch, revision } = of;
+    const released = book.settle({ ...of, domain, uses });
+    const conflicts = book.take({ ...of, domain, id: claim, leases });
+    const prepared = resolved.map(({ target, chain }): PreparedDisk => ({ target, ...(chain ? { chain } : {}) }));
+    const images = needed.map(({ need, chain }): PreparedImage => ({ name: need.name, target: need.target, chain }));
+    if (conflicts.length > 0) return { disks: prepared, images, leases: [], conflicts, released };
+    if (prepared.length > 0) chains.prepared({ domain, name, epoch, revision }, prepared);
+    return { disks: prepared, images, leases, conflicts, released };
   }
-}
 
-function targetOf(xml: string): string {
-  const device = parseDevice(xml);
-  return device.list === 'disks' ? (device.value.target.dev ?? '') : '';
+  private async release(
+    domain: string,
+    { claims, undone }: Request<typeof storageRelease>,
+  ): Promise<Answer<typeof storageRelease>> {
+    const released = this.books.leases.release(domain, claims);
+    if (undone) await this.books.leftovers.undo(domain, claims);
+    else await this.books.leftovers.sweep(domain);
+    return { released };
+  }
 }
 
 function domainOf(call: Call): string {

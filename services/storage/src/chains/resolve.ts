@@ -8,10 +8,13 @@ import { isVirtError, VirtError, type ChainDocument } from '@virtbus/shared';
 import type { StorageHost, VolumeDirectory } from '../host';
 
 export interface ResolvedDisk {
+  /** Its target, or the name of the need that it is. */
   target: string;
   disk: Disk;
   /** Undefined for a drive without a medium. */
   chain: ChainDocument | undefined;
+  /** It is to be written to, whatever the document says. */
+  writes?: boolean;
 }
 
 export class Resolver {

@@ -15,6 +15,12 @@ interface Standing {
   chain: ChainDocument;
 }
 
+/** A disk of a domain. */
+interface DiskOf {
+  domain: string;
+  target: string;
+}
+
 export class Use implements ImageUse {
   constructor(
     private readonly host: StorageHost,
@@ -24,14 +30,36 @@ export class Use implements ImageUse {
     private readonly volumes: VolumeDirectory,
   ) {}
 
-  async usersOf(path: string): Promise<ImageUser[]> {
+  usersOf(path: string): Promise<ImageUser[]> {
+    return this.standingOn(path);
+  }
+
+  /**
+   * Throws `IMAGE_IN_USE` when anybody stands on the image.
+   * @param but this disk, with the volumes that it stands on itself
+   */
+  async nobodyOn(path: string, but?: DiskOf): Promise<void> {
+    const users = await this.standingOn(path, but);
+    if (users.length > 0) throw new VirtError('IMAGE_IN_USE', { path, users: [...new Set(users.map(nameOf))] });
+  }
+
+  private async standingOn(path: string, but?: DiskOf): Promise<ImageUser[]> {
     const identity = await this.identityOf(path);
     if (identity === undefined) return [];
-    const standing = [...this.guests(), ...(await this.definitions()), ...(await this.pooled())];
-    const found = standing.flatMap(({ user, chain }) => {
-      const layer = chain.layers.findIndex((one) => has(one, identity));
-      return layer < 0 || (user.kind === 'volume' && layer === 0) ? [] : [{ ...user, layer }];
-    });
+    const all = [...this.guests(), ...(await this.definitions()), ...(await this.pooled())];
+    const isOwn = ({ user }: Standing): boolean =>
+      but !== undefined && user.domain === but.domain && user.target === but.target;
+    const own = all.filter(isOwn).flatMap(({ chain }) => chain.layers);
+    const isOwns = ({ user, chain: { layers } }: Standing): boolean => {
+      const [top] = layers;
+      return user.kind === 'volume' && own.some((layer) => !!top?.identity && has(layer, identityKey(top.identity)));
+    };
+    const found = all
+      .filter((standing) => !isOwn(standing) && !isOwns(standing))
+      .flatMap(({ user, chain }) => {
+        const layer = chain.layers.findIndex((one) => has(one, identity));
+        return layer < 0 || (user.kind === 'volume' && layer === 0) ? [] : [{ ...user, layer }];
+      });
     // A domain that runs and is defined stands on it once.
     const keys = found.map(({ kind, name, domain, target }) => [kind, domain ?? name, target].join(' '));
     return found.filter((_user, i) => keys.indexOf(keys[i]!) === i);
@@ -51,6 +79,12 @@ export class Use implements ImageUse {
       bar[Symbol.dispose]();
       throw error;
     }
+  }
+
+  /** Domains of this host that hold a lease on it, by name. */
+  async holdersOf(path: string): Promise<string[]> {
+    const identity = await this.identityOf(path);
+    return identity === undefined ? [] : this.leases.of(identity).map(({ name }) => name);
   }
 
   /** Undefined when nothing is there. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ImageLease, LeaseMode } from '@virtbus/shared';
 import { createLog } from '@virtbus/shared/log';
-import { LeaseBook, type Taking } from './book';
+import { LeaseBook, type Settling, type Taking } from './book';
 
 const log = createLog({ service: 'test', level: 'silent' });
 const uuid = (n: number): string => `00000000-0000-4000-8000-00000000000${n}`;
@@ -19,6 +19,11 @@ const image = (identity: string, mode: LeaseMode = 'exclusive', target = 'vda'):
 const taking = (n: number, id: string, leases: ImageLease[], more: Partial<Taking> = {}): Taking => ({
   ...{ domain: uuid(n), name: `d${n}`, driver: 'qemu', epoch: 1, revision: 5, id, leases },
   ...more,
+});
+/** The word of the first domain's driver. */
+const said = (what: Partial<Settling>): Settling => ({
+  ...{ domain: uuid(1), name: 'd1', driver: 'qemu', epoch: 1, revision: 5, uses: [] },
+  ...what,
 });
 
 describe('the book of leases', () => {
@@ -65,10 +70,47 @@ describe('the book of leases', () => {
     book.take(taking(1, 'old', [image('x'), image('z', 'exclusive', 'vdb')], { revision: 3 }));
     book.take(taking(1, 'coming', [image('y', 'exclusive', 'vdc')], { revision: 5 }));
     const uses = [{ claim: 'old', target: 'vdb' }];
-    expect(book.settle(uuid(1), { epoch: 1, revision: 3, uses: [] })).toEqual([]);
-    expect(book.settle(uuid(1), { epoch: 0, revision: 9, uses: [] })).toEqual([]);
-    expect(book.settle(uuid(1), { epoch: 1, revision: 5, uses })).toEqual(['x']);
-    expect(book.settle(uuid(1), { epoch: 1, revision: 6, uses: [] }).sort()).toEqual(['y', 'z']);
+    expect(book.settle(said({ revision: 3 }))).toEqual([]);
+    expect(book.settle(said({ epoch: 0, revision: 9 }))).toEqual([]);
+    expect(book.settle(said({ revision: 5, uses }))).toEqual(['x']);
+    expect(book.settle(said({ revision: 6 })).sort()).toEqual(['y', 'z']);
+  });
+
+  test('holds for a running disk what its guest has open, neither more nor less', () => {
+    const book = open();
+    book.take(taking(1, 'start', [image('top'), image('base', 'shared'), image('other', 'exclusive', 'vdb')]));
+    book.take(taking(1, 'copy', [image('mirror', 'exclusive', 'mirror:vda')], { revision: 8 }));
+    const disks = [
+      { claim: 'start', target: 'vda' },
+      { claim: 'start', target: 'vdb' },
+    ];
+    const during = [...disks, { claim: 'copy', target: 'mirror:vda' }];
+    const before = new Map([['vda', [image('top'), image('base', 'shared')]]]);
+    expect(book.settle(said({ revision: 9, uses: during }), before)).toEqual([]);
+    // The guest has moved to the copy, which stands on nothing.
+    const after = new Map([['vda', [image('mirror')]]]);
+    expect(book.settle(said({ revision: 10, uses: disks }), after).sort()).toEqual(['base', 'top']);
+    expect(book.all(uuid(1)).flatMap(({ claim, leases }) => leases.map((one) => [claim, one.identity]))).toEqual([
+      ['start', 'other'],
+      ['start', 'mirror'],
+    ]);
+    expect(open().all()).toEqual(book.all());
+  });
+
+  test('that was lost is made again from what guests have open', () => {
+    const book = open();
+    const uses = [{ claim: 'start', target: 'vda' }];
+    book.settle(said({ revision: 9, uses }), new Map([['vda', [image('x')]]]));
+    expect(book.of('x')).toMatchObject([{ name: 'd1', claim: 'start' }]);
+    expect(book.settle(said({ revision: 9 }), new Map())).toEqual(['x']);
+  });
+
+  test("an image of a disk and what an operation needs of it do not stand in each other's way", () => {
+    const book = open();
+    book.take(taking(1, 'start', [image('base', 'shared')]));
+    expect(book.take(taking(1, 'commit', [image('base', 'exclusive', 'base:vda')]))).toEqual([]);
+    expect(book.take(taking(1, 'other', [image('base', 'exclusive', 'base:vdb')]))).toHaveLength(1);
+    expect(book.take(taking(2, 'start', [image('base', 'shared')]))).toHaveLength(1);
   });
 
   test('a higher epoch takes over, a lower one is refused', () => {

@@ -10,7 +10,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { VirtError, type ImageLease, type LeaseConflict, type LeaseHolder } from '@virtbus/shared';
+import { diskOfNeed, VirtError, type ImageLease, type LeaseConflict, type LeaseHolder } from '@virtbus/shared';
 import { dropReplaced, makeFolder, readReplaced, replaceFile } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 
@@ -37,6 +37,16 @@ interface DomainLeases {
 export interface Use {
   claim: string;
   target?: string | undefined;
+}
+
+/** What a domain's driver says at a revision. */
+export interface Settling {
+  domain: string;
+  name: string;
+  driver: string;
+  epoch: number;
+  revision: number;
+  uses: readonly Use[];
 }
 
 export interface Taking extends Omit<Claim, 'taken'> {
@@ -88,25 +98,39 @@ export class LeaseBook {
 
   /** Commands have come to nothing. Gives the identities that the domain holds no longer. */
   release(domain: string, claims: readonly string[]): string[] {
-    return this.narrow(domain, (all) => all.filter(({ id }) => !claims.includes(id)));
+    const known = this.domains.get(domain);
+    return known ? this.change(known, (all) => all.filter(({ id }) => !claims.includes(id))) : [];
   }
 
   /**
    * The driver says what it uses at a revision. A claim of that revision or later may be for a command that is still on
    * its way to it; one that it does not know by then it will refuse.
+   * @param open what the guest has open of some disks, by target: neither more nor less is held for them
    */
-  settle(domain: string, said: { epoch: number; revision: number; uses: readonly Use[] }): string[] {
+  settle(of: Settling, open: ReadonlyMap<string, readonly ImageLease[]> = new Map()): string[] {
+    const { domain, name, driver, epoch, uses } = of;
     const known = this.domains.get(domain);
-    if (!known || known.epoch > said.epoch) return [];
-    const current = known.epoch === said.epoch;
-    return this.narrow(domain, (claims) =>
-      claims.map((claim) => {
-        if (current && claim.revision >= said.revision) return claim;
-        const used = said.uses.filter(({ claim: id }) => id === claim.id);
-        const kept = (target: string): boolean => used.some((use) => use.target === undefined || use.target === target);
-        return { ...claim, leases: claim.leases.filter(({ target }) => kept(target)) };
-      }),
-    );
+    if (known && known.epoch > epoch) return [];
+    const settled = (claim: Claim): Claim => {
+      if (known?.epoch === epoch && claim.revision >= of.revision) return claim;
+      const used = uses.filter(({ claim: id }) => id === claim.id);
+      if (used.some(({ target }) => target === undefined)) return claim;
+      const targets = new Set(used.flatMap(({ target }) => target ?? []));
+      const kept = claim.leases.filter(({ target }) => targets.has(target) && !open.has(target));
+      return { ...claim, leases: [...kept, ...[...targets].flatMap((target) => open.get(target) ?? [])] };
+    };
+    // What is used and in no book: the book was lost.
+    const ids = new Set(uses.filter(({ target = '' }) => open.has(target)).map(({ claim }) => claim));
+    for (const { id } of known?.claims ?? []) ids.delete(id);
+    const lost = [...ids].map((id): Claim => ({ id, revision: of.revision - 1, taken: Date.now(), leases: [] }));
+    const record = known ?? { version: 1, domain, name, driver, epoch, claims: [] };
+    return this.change(record, (claims) => [...claims, ...lost].map(settled));
+  }
+
+  /** A command may be on its way that was prepared when the domain was at this revision, or later. */
+  isAwaited(domain: string, { epoch, revision }: { epoch: number; revision: number }): boolean {
+    const known = this.domains.get(domain);
+    return known?.epoch === epoch && known.claims.some((claim) => claim.revision >= revision);
   }
 
   /** Nobody takes the image while the result is held. Throws `IMAGE_IN_USE` when somebody changes it already. */
@@ -135,22 +159,21 @@ export class LeaseBook {
     );
   }
 
-  private against(domain: string, lease: ImageLease): LeaseConflict[] {
+  /** Others who hold an image that this domain cannot share with them. */
+  against(domain: string, lease: ImageLease): LeaseConflict[] {
     return [...(this.holders.get(lease.identity) ?? [])].flatMap((other) => {
       const record = this.domains.get(other)!;
       // The same disk of the domain may be prepared again, another one of its disks is somebody else.
       const inTheWay = ({ identity, mode, target }: ImageLease): boolean =>
         identity === lease.identity &&
         (mode === 'exclusive' || lease.mode === 'exclusive') &&
-        (other !== domain || target !== lease.target);
+        (other !== domain || diskOfNeed(target) !== diskOfNeed(lease.target));
       const claim = record.claims.find(({ leases }) => leases.some(inTheWay));
       return claim ? [{ lease, holder: this.holder(record, claim.id) }] : [];
     });
   }
 
-  private narrow(domain: string, to: (claims: Claim[]) => Claim[]): string[] {
-    const known = this.domains.get(domain);
-    if (!known) return [];
+  private change(known: DomainLeases, to: (claims: Claim[]) => Claim[]): string[] {
     const before = identitiesOf(known);
     const claims = to(known.claims).filter(({ leases }) => leases.length > 0);
     if (isDeepStrictEqual(claims, known.claims)) return [];

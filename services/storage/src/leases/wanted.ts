@@ -4,25 +4,39 @@
  */
 import { describeLocation, identityKey } from '@virtbus/disk-image';
 import type { Disk } from '@virtbus/domain-xml';
-import { VirtError, type ImageIdentity, type ImageLease, type LeaseMode, type Location } from '@virtbus/shared';
+import {
+  diskOfNeed,
+  VirtError,
+  type ImageIdentity,
+  type ImageLease,
+  type LeaseMode,
+  type Location,
+} from '@virtbus/shared';
 import type { ResolvedDisk } from '../chains/resolve';
 
 /** Throws when two disks of the domain cannot have an image together. */
 export function leasesOf(disks: readonly ResolvedDisk[]): ImageLease[] {
-  const leases = disks.flatMap(({ target, disk, chain }) =>
-    (chain?.layers ?? []).flatMap(({ index, location, identity, dataFile }) => {
-      const mode = index === 0 ? modeOf(disk) : 'shared';
-      return [
-        lease(target, mode, location, identity),
-        lease(target, mode, dataFile?.location, dataFile?.identity),
-      ].flat();
-    }),
-  );
+  const leases = disks.flatMap(leasesOfOne);
   for (const one of leases.filter(({ mode }) => mode === 'exclusive')) {
-    const other = leases.find((lease) => lease !== one && lease.identity === one.identity);
+    const other = leases.find((lease) => lease.identity === one.identity && lease !== one && !ofOneNeed(lease, one));
     if (other) throw twice(one, other);
   }
   return leases;
+}
+
+/** What an operation needs of a disk and what the disk stands on may be one image; two images of one chain may not. */
+const ofOneNeed = (a: ImageLease, b: ImageLease): boolean =>
+  a.target !== b.target && diskOfNeed(a.target) === diskOfNeed(b.target);
+
+/** The leases of one disk, or of one need of an operation on it. */
+export function leasesOfOne({ target, disk, chain, writes }: ResolvedDisk): ImageLease[] {
+  return (chain?.layers ?? []).flatMap(({ index, location, identity, dataFile }) => {
+    const mode = index > 0 ? 'shared' : writes ? 'exclusive' : modeOf(disk);
+    return [
+      lease(target, mode, location, identity),
+      lease(target, mode, dataFile?.location, dataFile?.identity),
+    ].flat();
+  });
 }
 
 const modeOf = (disk: Disk): LeaseMode =>

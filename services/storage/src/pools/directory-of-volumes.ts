@@ -1,7 +1,10 @@
 /** The volumes of the pools, for those who look for images: domains' disks, chains, audits. */
+import { dirname, join } from 'node:path';
 import { ImageFormat, VirtError } from '@virtbus/shared';
 import type { KnownVolume, VolumeDirectory } from '../host';
-import type { FoundVolume } from './backends';
+import { checkName } from '../volumes/names';
+import { backendOf, type FoundVolume } from './backends';
+import { inspect } from './image';
 import type { ManagedPool } from './managed-pool';
 import type { Pools } from './pools';
 
@@ -27,6 +30,27 @@ export function directoryOf(pools: Pools): VolumeDirectory {
       const it = known(managed, found);
       // What a header shows is for lists: a guest never runs on a guess.
       return it.created ? it : { ...it, format: 'raw' };
+    },
+    placeFor: async (pool, volume) => {
+      const managed = pools.find(pool);
+      managed.mustRun();
+      const found = managed.volumes.get(volume);
+      if (found) return known(managed, found).location;
+      checkName(volume);
+      const folder = managed.pool.target?.path;
+      if (backendOf(managed.pool).devices || folder === undefined) {
+        const detail = `pool '${managed.name}' has no volume '${volume}', and volumes of its type are no files; create it first`;
+        throw new VirtError('OPERATION_UNSUPPORTED', { detail });
+      }
+      return { type: 'file', path: join(folder, volume) };
+    },
+    changed: async (paths) => {
+      for (const managed of pools.all().filter(({ active, pool }) => active && !backendOf(pool).devices)) {
+        for (const path of paths.filter((one) => dirname(one) === managed.pool.target?.path)) {
+          const found = await inspect(path, { ...pools.known(managed), before: () => undefined });
+          if (found) managed.put(found);
+        }
+      }
     },
     list: async () =>
       pools

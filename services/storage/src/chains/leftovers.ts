@@ -1,0 +1,30 @@
+/** Files that were made for commands, once those are over: taken away where nobody came to use them. */
+import type { LeaseBook } from '../leases/book';
+import type { MadeFiles } from './made-files';
+import type { Use } from './use';
+
+export class Leftovers {
+  constructor(
+    private readonly made: MadeFiles,
+    private readonly leases: LeaseBook,
+    private readonly use: Use,
+  ) {}
+
+  /** These commands are known to have come to nothing. */
+  undo(domain: string, claims: readonly string[]): Promise<void> {
+    return this.made.over({ domain, claims }, true, (path) => this.isUsed(path));
+  }
+
+  /** Claims that nobody holds any longer are over, whatever came of them. Of all domains when none is named. */
+  async sweep(domain?: string): Promise<void> {
+    const makers = this.made.makers.filter((maker) => domain === undefined || maker.domain === domain);
+    for (const { domain: of, claim } of makers) {
+      const held = this.leases.all(of).some((holder) => holder.claim === claim);
+      if (!held) await this.made.over({ domain: of, claims: [claim] }, false, (path) => this.isUsed(path));
+    }
+  }
+
+  private async isUsed(path: string): Promise<boolean> {
+    return (await this.use.usersOf(path)).length > 0 || (await this.use.holdersOf(path)).length > 0;
+  }
+}

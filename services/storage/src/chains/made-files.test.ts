@@ -1,0 +1,77 @@
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createLog } from '@virtbus/shared/log';
+import { MadeFiles } from './made-files';
+
+const log = createLog({ service: 'test', level: 'silent' });
+const domain = '00000000-0000-4000-8000-000000000001';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'vb-made-'));
+  mkdirSync(at('images'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const at = (name: string): string => join(folder, name);
+const opened = (): MadeFiles => new MadeFiles(at('made'), log);
+const nobody = async (): Promise<boolean> => false;
+const path = (): string => at('images/new.qcow2');
+
+async function make(claim = 'c1'): Promise<MadeFiles> {
+  const files = opened();
+  await files.make({ domain, claim }, path(), 'vda');
+  return files;
+}
+
+describe('a file that is made for a command', () => {
+  test("is empty and its owner's alone, and the same command finds it again", async () => {
+    const files = await make();
+    expect(statSync(path())).toMatchObject({ size: 0, mode: 0o100600 });
+    await files.make({ domain, claim: 'c1' }, path(), 'vda');
+    await expect(files.make({ domain, claim: 'c2' }, path(), 'vda')).rejects.toMatchObject({
+      code: 'CONFIG_UNSUPPORTED',
+      message: `unsupported configuration: external destination file for disk vda already exists and is not a block device: ${path()}; choose another name, remove the file, or ask to reuse it`,
+    });
+    expect(files.makers).toEqual([expect.objectContaining({ domain, claim: 'c1' })]);
+  });
+
+  test('is not made where there is no folder, and nothing is noted then', async () => {
+    const files = opened();
+    await expect(files.make({ domain, claim: 'c1' }, at('nowhere/x'), 'vda')).rejects.toThrow(
+      `cannot create ${at('nowhere/x')}: there is no folder ${at('nowhere')}; make it first`,
+    );
+    expect(opened().makers).toEqual([]);
+  });
+
+  test.each<[string, boolean, boolean]>([
+    ['', false, false],
+    ['', true, false],
+    ['data', false, true],
+    ['data', true, false],
+  ])('with content %p, its command undone: %p, is there afterwards: %p', async (content, undone, there) => {
+    await make();
+    writeFileSync(path(), content);
+    // As after a crash.
+    const files = opened();
+    await files.over({ domain, claims: ['c1'] }, undone, nobody);
+    expect(existsSync(path())).toBe(there);
+    expect(opened().makers).toEqual([]);
+  });
+
+  test('stays when somebody uses it, when it is another file by now, and when another command is over', async () => {
+    const files = await make();
+    await files.over({ domain, claims: ['c2'] }, true, nobody);
+    expect(files.makers).toHaveLength(1);
+    await files.over({ domain, claims: ['c1'] }, true, async () => true);
+    expect(existsSync(path())).toBe(true);
+
+    rmSync(path());
+    const again = await make();
+    writeFileSync(at('images/other'), 'the operator has put this here');
+    renameSync(at('images/other'), path());
+    await again.over({ domain, claims: ['c1'] }, true, nobody);
+    expect(existsSync(path())).toBe(true);
+  });
+});

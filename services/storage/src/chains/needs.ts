@@ -1,0 +1,103 @@
+/**
+ * What a block operation needs beside the disks of a domain: files that are made for it, images that it writes to and
+ * nobody else stands on, images that it opens with all that they stand on.
+ */
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { givenChain, parseDevice, type Disk } from '@virtbus/domain-xml';
+import { VirtError, type ChainLayer, type ImageNeed, type Location } from '@virtbus/shared';
+import type { VolumeDirectory } from '../host';
+import { orExplain } from '../system-errors';
+import type { MadeFiles, Maker } from './made-files';
+import type { ResolvedDisk, Resolver } from './resolve';
+import type { Use } from './use';
+
+/** An image for a need. */
+export type ResolvedNeed = ResolvedDisk & { need: ImageNeed; chain: NonNullable<ResolvedDisk['chain']> };
+
+export class Needs {
+  constructor(
+    private readonly resolver: Resolver,
+    private readonly use: Use,
+    private readonly made: MadeFiles,
+    private readonly volumes: Pick<VolumeDirectory, 'placeFor'>,
+  ) {}
+
+  /**
+   * Find or make them all. Files that were made stay when another need fails: the caller ends the claim then.
+   * @throws IMAGE_IN_USE for what others stand on; CONFIG_UNSUPPORTED for a file that is there already
+   */
+  async resolve(maker: Maker, needs: readonly ImageNeed[]): Promise<ResolvedNeed[]> {
+    const there = await Promise.all(
+      needs.filter(({ use }) => use !== 'create').map((need) => this.existing(maker.domain, need)),
+    );
+    // Only now is anything made: what cannot be had is known by now.
+    const found = new Map(there.map((one) => [one.target, one]));
+    for (const need of needs) if (need.use === 'create') found.set(need.name, await this.create(maker, need));
+    return needs.map(({ name }) => found.get(name)!);
+  }
+
+  private async existing(domain: string, need: ImageNeed): Promise<ResolvedNeed> {
+    const { disk, chain } = await this.resolver.disk(need.disk);
+    if (!chain) throw noImage(need);
+    const { location } = chain.layers[0]!;
+    if (need.use === 'write' && 'path' in location) {
+      await this.use.nobodyOn(location.path, { domain, target: need.target });
+    }
+    return { need, target: need.name, disk, chain, writes: need.use === 'write' };
+  }
+
+  private async create(maker: Maker, need: ImageNeed): Promise<ResolvedNeed> {
+    const device = parseDevice(need.disk);
+    if (device.list !== 'disks') throw noImage(need);
+    const disk = device.value;
+    const place = await this.placeOf(disk, need);
+    const layer: ChainLayer = { index: 0, location: place, format: disk.driver?.type ?? 'raw', formatKnown: 'created' };
+    const resolved = (found: Partial<ChainLayer>): ResolvedNeed => ({
+      ...{ need, target: need.name, disk, writes: true },
+      chain: { version: 1, layers: [{ ...layer, ...found }] },
+    });
+    if (place.type === 'file') {
+      const device = await this.deviceAt(place);
+      if (device) return resolved(device);
+      await this.made.make(maker, place.path, need.target);
+    } else if (place.type === 'block') {
+      const found = await this.deviceAt(place);
+      if (!found) throw new VirtError('CONFIG_UNSUPPORTED', { detail: `'${place.path}' is no block device` });
+      return resolved(found);
+    }
+    const { layers } = await this.resolver.chain({ location: place, ended: true });
+    const { identity, physical } = layers[0]!;
+    return resolved({ ...(identity && { identity }), ...(physical !== undefined && { physical }) });
+  }
+
+  private async placeOf(disk: Disk, need: ImageNeed): Promise<Location> {
+    const { pool, volume } = disk.source ?? {};
+    if (disk.type === 'volume' && pool !== undefined && volume !== undefined) {
+      return this.volumes.placeFor(pool, volume);
+    }
+    const given = disk.type === 'volume' ? undefined : givenChain(disk);
+    const location = given?.images[0].location;
+    if (!location || (location.type === 'file' && !location.path.startsWith('/'))) throw noImage(need);
+    if (location.type === 'file' || location.type === 'block' || location.type === 'network') return location;
+    const detail = `disk ${need.target}: no image can be made in a place of type '${location.type}'`;
+    throw new VirtError('OPERATION_UNSUPPORTED', { detail });
+  }
+
+  /** A block device that nobody uses; undefined when something else, or nothing, is there. */
+  private async deviceAt({ path }: Location & { path: string }): Promise<Partial<ChainLayer> | undefined> {
+    const image = await this.resolver
+      .opener()({ type: 'file', path }, 'given')
+      .catch(() => undefined);
+    await image?.close();
+    if (image?.kind !== 'block') return undefined;
+    // The kernel refuses this for a device that is mounted, or part of another one.
+    const device = await orExplain(`write to ${path}`, () => open(path, constants.O_RDONLY | constants.O_EXCL));
+    await device.close();
+    await this.use.nobodyOn(path);
+    return { location: { type: 'block', path }, identity: image.identity, physical: image.size };
+  }
+}
+
+const noImage = ({ target, name }: ImageNeed): VirtError =>
+  new VirtError('INVALID_ARG', { detail: `disk ${target}: what ${name} needs names no image by its absolute path` });
