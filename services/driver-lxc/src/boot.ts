@@ -10,7 +10,6 @@ import { isVirtError, VirtError } from '@virtbus/shared';
 import { makeFolder } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 import { configurationOf } from './configuration';
-import { Consoles } from './console';
 import { plugAgain } from './facets/devices';
 import { freeze } from './freezer';
 import { LxcGuest, type SavedContainer } from './guest';
@@ -66,14 +65,12 @@ export async function bootContainer(spec: StartSpec, host: ContainerHost): Promi
     saved.boots = inits.length;
     const cgroup = cgroups.container(place.cgroup.payload);
     if (spec.paused) await freeze(cgroup, signal);
-    const consoles = new Consoles(live, place);
     return new LxcGuest({
       live,
       place,
       saved,
       supervisor,
       cgroup,
-      consoles,
       sink: spec.sink,
       log,
       cleanUp: cleanUpOn(host.machine),

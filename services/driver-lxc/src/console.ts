@@ -10,6 +10,7 @@ import { VirtError, type TerminalSize } from '@virtbus/shared';
 import type { Place } from './place';
 import { onGrowth, textFrom } from './start-log';
 import { TerminalClient } from './terminal-client';
+import { setWindow } from './window';
 
 type Listener = (bytes: Uint8Array) => void;
 
@@ -21,11 +22,15 @@ const chunk = 65_536;
 export class Consoles {
   private readonly byDevice: Map<string, Terminal>;
 
-  constructor(live: Domain, place: Place) {
+  /** @param initPid of the container, as this host numbers it */
+  constructor(live: Domain, place: Place, initPid: () => number) {
     this.byDevice = new Map(
       live.devices.consoles.map((console, tty) => {
         const device = console.alias?.name ?? `console${tty}`;
-        return [device, tty === 0 ? new FirstConsole(device, place) : new Terminal(device, place, tty)];
+        return [
+          device,
+          tty === 0 ? new FirstConsole(device, place, tty, initPid) : new Terminal(device, place, tty, initPid),
+        ];
       }),
     );
   }
@@ -57,6 +62,7 @@ class Terminal implements ConsoleChannel {
     readonly device: string,
     protected readonly place: Place,
     private readonly tty: number,
+    private readonly initPid: () => number,
   ) {}
 
   backlog(bytes: number): Uint8Array {
@@ -79,7 +85,8 @@ class Terminal implements ConsoleChannel {
   }
 
   resize(size: TerminalSize): void {
-    this.connect().resize(size);
+    const path = this.tty === 0 ? '/dev/console' : `/dev/tty${this.tty}`;
+    void setWindow(this.initPid(), path, size);
   }
 
   close(): void {
@@ -117,10 +124,6 @@ class Terminal implements ConsoleChannel {
 class FirstConsole extends Terminal {
   private watch: Disposable | undefined;
   private at = 0;
-
-  constructor(device: string, place: Place) {
-    super(device, place, 0);
-  }
 
   override backlog(bytes: number): Uint8Array {
     const { consoleLog } = this.place;

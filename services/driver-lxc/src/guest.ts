@@ -26,7 +26,7 @@ import {
 } from '@virtbus/shared';
 import type { Log } from '@virtbus/shared/log';
 import { innerCgroup, type ContainerCgroup } from './cgroups';
-import type { Consoles } from './console';
+import { Consoles } from './console';
 import { freeze, isFrozen, thaw } from './freezer';
 import type { Place } from './place';
 import { endingOf } from './ending';
@@ -52,7 +52,6 @@ export interface GuestParts {
   saved: SavedContainer;
   supervisor: Supervisor;
   cgroup: ContainerCgroup;
-  consoles: Consoles;
   sink: GuestSink;
   log: Log;
   /** Called when it has rebooted. */
@@ -99,7 +98,7 @@ export class LxcGuest implements Guest {
     this.saved = parts.saved;
     this.place = parts.place;
     this.cgroup = parts.cgroup;
-    this.consoles = parts.consoles;
+    this.consoles = new Consoles(parts.live, parts.place, () => this.initPid);
     this.log = parts.log;
     this.watch = onGrowth(this.place.log, () => this.readLog());
     this.findInit();

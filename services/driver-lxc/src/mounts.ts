@@ -12,7 +12,7 @@ import { VirtError } from '@virtbus/shared';
 const run = promisify(execFile);
 
 /** setns(2) and umount2(2) have other numbers on each architecture; the newer calls have the same everywhere. */
-const numbers: Readonly<Partial<Record<NodeJS.Architecture, { setns: number; umount2: number }>>> = {
+export const numbers: Readonly<Partial<Record<NodeJS.Architecture, { setns: number; umount2: number }>>> = {
   x64: { setns: 308, umount2: 166 },
   arm64: { setns: 268, umount2: 39 },
 };

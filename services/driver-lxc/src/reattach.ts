@@ -2,7 +2,6 @@
 import { findOrphan, isSame, type Reattached, type ReattachSpec } from '@virtbus/driver-runtime';
 import type { DomainState } from '@virtbus/shared';
 import { cleanUpOn, takeAway } from './boot';
-import { Consoles } from './console';
 import { endingOf } from './ending';
 import { plugAgain } from './facets/devices';
 import { isFrozen } from './freezer';
@@ -28,7 +27,6 @@ export async function reattachContainer(spec: ReattachSpec, machine: Machine): P
     saved,
     supervisor: adoptSupervisor(saved.supervisor, place.run),
     cgroup,
-    consoles: new Consoles(spec.domain, place),
     sink: spec.sink,
     log,
     cleanUp: cleanUpOn(machine),

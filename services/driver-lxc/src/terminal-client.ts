@@ -1,5 +1,4 @@
 /** One `lxc-console` on a terminal of a container, as a pair of byte streams. */
-import type { TerminalSize } from '@virtbus/shared';
 import { onPseudoTerminal, type PseudoTerminal } from './pseudo-terminal';
 
 /** The escape character is one that no keyboard types. */
@@ -44,10 +43,6 @@ export class TerminalClient {
     return new Promise((resolve, reject) => {
       this.terminal.child.stdin.write(bytes, (error) => (error ? reject(error) : resolve()));
     });
-  }
-
-  resize(size: TerminalSize): void {
-    this.terminal.resize(size);
   }
 
   /** A hang-up for lxc-console: nothing is typed into the container. */

@@ -1,0 +1,111 @@
+/** Terminals inside a container, from the terminal of a person: `virtbus exec -it` and the window's size. */
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { destroyDomain, execInDomain, openConsole, resizeTerminal } from '@virtbus/shared';
+import { call, clientStream, newId, type Bus } from '@virtbus/shared/bus';
+import { checkout, eventually, needsContainers, Stack, startProcess } from '@virtbus/testkit';
+
+const containers = needsContainers();
+let stack: Stack;
+let bus: Bus;
+
+beforeAll(async () => {
+  if (!containers.met) return;
+  stack = await Stack.start({ hosts: [], lxcHosts: ['w1'] });
+  bus = await stack.connect();
+}, 60_000);
+afterAll(async () => stack?.[Symbol.asyncDispose]());
+
+/** The command line as a person runs it: on a terminal of 33 rows and 99 columns, whose path is the first line shown. */
+async function onTerminal(...words: string[]) {
+  const cli = [process.execPath, join(checkout, 'cli/dist/main.js'), ...words].map((word) => `'${word}'`).join(' ');
+  const env = { VIRTBUS_CONTEXT: stack.context('admin'), SHELL: '/bin/sh', TERM: 'vt100' };
+  const shell = `tty; stty rows 33 cols 99; ${cli}; echo "code $?"; stty -a | grep -o " -*icanon"`;
+  return startProcess(['script', '-qfec', shell, '/dev/null'], { name: 'virtbus', env });
+}
+
+containers.test(
+  'a shell with a terminal: size, signals typed as keys, the kind of terminal, and our own as it was afterwards',
+  async () => {
+    const { uuid } = await stack.runContainer(bus, { name: 'shell' });
+    await using person = await onTerminal(
+      'exec',
+      '-it',
+      'shell',
+      '--',
+      'sh',
+      '-c',
+      'stty size; echo on $TERM; exec sh',
+    );
+    await person.waitFor('33 99');
+    await person.waitFor('on vt100');
+    person.write('test -t 0 && test -t 1 && echo is-a-$((40 + 2))-terminal\n');
+    await person.waitFor('is-a-42-terminal');
+    // Ctrl-C ends what runs in the foreground inside, and not us.
+    person.write('echo so$((1))me; sleep 60; echo interrupted\n');
+    await person.waitFor('so1me');
+    await eventually(() => execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).includes('sleep 60'), true);
+    person.write('\u0003');
+    person.write('stty size\n');
+    // The window grows: the kernel tells our program, which tells the one inside.
+    const tty = /\/dev\/pts\/\d+/.exec(person.log.text)![0];
+    execFileSync('stty', ['-F', tty, 'rows', '40', 'cols', '120']);
+    const grown = async (): Promise<boolean> => {
+      person.write('stty size\n');
+      return person.log.text.includes('40 120');
+    };
+    await eventually(grown, true);
+    person.write('exit 7\n');
+    await person.waitFor('code 7');
+    await person.waitFor(/ icanon/);
+    await call(bus, destroyDomain, {}, { target: uuid });
+  },
+  60_000,
+);
+
+containers.test(
+  'what has a terminal is ended with whoever watches it, and a size is for one’s own stream',
+  async () => {
+    const { uuid } = await stack.runContainer(bus, { name: 'watched' });
+    const ids = { session: newId(), errors: newId() };
+    const request = { ...ids, command: ['sh', '-c', 'sleep 4321'], terminal: { rows: 10, columns: 20 } };
+    const output = clientStream(bus, ids.session, () => undefined);
+    const errors = clientStream(bus, ids.errors, () => undefined);
+    output.connect((await call(bus, execInDomain, request, { target: uuid })).input);
+    const sleeps = (): boolean => execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).includes('sleep 4321');
+    await eventually(sleeps, true);
+    const size = { rows: 11, columns: 22 };
+    expect(await call(bus, resizeTerminal, { session: ids.session, ...size }, { target: uuid })).toEqual({
+      resized: true,
+    });
+    await expect(call(bus, resizeTerminal, { session: newId(), ...size }, { target: uuid })).rejects.toThrow(
+      'no stream',
+    );
+    output.end();
+    errors.end();
+    await eventually(sleeps, false);
+    await call(bus, destroyDomain, {}, { target: uuid });
+  },
+  60_000,
+);
+
+containers.test(
+  'the console of a container has the size of the window',
+  async () => {
+    const { uuid } = await stack.runContainer(bus, { name: 'window' });
+    await stack.consoleShows(bus, uuid, 'tiny-rootfs: booted');
+    const session = newId();
+    let shown = '';
+    const stream = clientStream(bus, session, (bytes) => void (shown += Buffer.from(bytes).toString()));
+    stream.connect((await call(bus, openConsole, { session }, { target: uuid })).input);
+    await call(bus, resizeTerminal, { session, rows: 44, columns: 111 }, { target: uuid });
+    const told = async (): Promise<boolean> => {
+      await stream.write(Buffer.from('stty size\n'));
+      return shown.includes('44 111');
+    };
+    await eventually(told, true);
+    stream.end();
+    await call(bus, destroyDomain, {}, { target: uuid });
+  },
+  60_000,
+);
