@@ -260,11 +260,12 @@ export class Actor<G extends Guest = Guest> {
       case 'images':
         return this.imagesChanged(news);
       case 'event':
+        if (this.record.incoming !== undefined) return;
         return this.emit({ ...news, cause: this.causeOf(news) });
       case 'state': {
         this.record.state = news.to.state;
         this.record.reason = news.to.reason;
-        if (!news.event) return this.persist();
+        if (!news.event || this.record.incoming !== undefined) return this.persist();
         return this.emit({ class: 'lifecycle', ...news.event, cause: this.causeOf(news) });
       }
       case 'ended':
@@ -285,7 +286,7 @@ export class Actor<G extends Guest = Guest> {
     const cause = this.causeOf(news);
     this.host.consoles.endOf(this.uuid);
     this.shutOff(news.to);
-    if (this.starting) return;
+    if (this.starting || this.record.incoming !== undefined) return;
     this.emit({ class: 'lifecycle', type: 'stopped', detail: news.detail, data: news.data, cause });
     if (!this.record.persistent) this.host.gone(this);
   }

@@ -31,7 +31,7 @@ import {
   type Tuning,
 } from '@virtbus/shared';
 import type { Log } from '@virtbus/shared/log';
-import type { MigrationFacet } from './migration-facet';
+import type { MigrationFacet } from './migration/facet';
 import type { SnapshotsFacet } from './snapshots/facet';
 
 /** What a driver must remember of a running guest to find it again: plain JSON of its own. */

@@ -198,7 +198,7 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
 
   contents(): Omit<Inventory, 'status'> {
     return {
-      domains: this.all().map((actor) => actor.summary()),
+      domains: this.all().flatMap((actor) => (actor.record.incoming === undefined ? actor.summary() : [])),
       gone: [...this.tombstones.values()].map(({ uuid, epoch, revision }) => ({ uuid, epoch, revision })),
       awaited: [...this.awaited].map((uuid) => ({ uuid, id: `autostart-${this.record.bootId}-${uuid}` })),
     };

@@ -14,6 +14,8 @@ export interface DomainRecord {
   reason: string;
   persistent: boolean;
   autostart: boolean;
+  /** It is on its way here in this migration, and lives elsewhere until that has finished: nobody is told of it. */
+  incoming?: string | undefined;
   /** The definition was changed while the guest runs. */
   updated?: boolean | undefined;
   /** There from spawn to end of the guest's process. */

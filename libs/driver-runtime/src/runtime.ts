@@ -15,6 +15,7 @@ import type { Driver, Guest } from './driver';
 import { endpoints } from './endpoints';
 import { Heartbeat } from './heartbeat';
 import { DriverHost } from './host';
+import { Migrations } from './migration';
 import { type driverSettings } from './settings';
 import { Store } from './store';
 
@@ -36,6 +37,8 @@ export async function runDriver<G extends Guest>(
   const store = new Store(join(state, driver.name), join(values.runDir, values.host, driver.name));
   const host = new DriverHost<G>(values.host, driver, store, log.child({ driver: driver.name }));
   await adopt(host, host.load());
+  const migrations = new Migrations(host);
+  await migrations.takeUp();
   await autostart(host);
   const bus = await connect(values, host, log);
   const publisher = new EventPublisher(bus, host.journalOnDisk, log);
@@ -51,7 +54,7 @@ export async function runDriver<G extends Guest>(
       queue: `${values.host}-${driver.name}`,
       metadata: { host: values.host, driver: driver.name },
     },
-    endpoints(host, heartbeat.status),
+    [...endpoints(host, heartbeat.status), ...migrations.endpoints()],
     host.log,
   );
   publisher.start();

@@ -4,14 +4,15 @@
  * the driver.
  */
 import type { Domain } from '@virtbus/domain-xml';
-import type {
-  MigrationEnd,
-  MigrationOptions,
-  MigrationProgress,
-  MigrationReason,
-  MigrationRole,
+import {
+  VirtError,
+  type MigrationEnd,
+  type MigrationOptions,
+  type MigrationProgress,
+  type MigrationReason,
+  type MigrationRole,
 } from '@virtbus/shared';
-import type { Guest, StartSpec } from './driver';
+import type { Guest, StartSpec } from '../driver';
 
 /** What every step knows of the migration that it is part of. */
 export interface MigrationAsk {
@@ -92,4 +93,11 @@ export interface MigrationFacet<G extends Guest> {
     /** Source: send the rest again. Resolves when it is on its way. */
     resume(guest: G, ask: MigrationAsk & { uri: string }): Promise<void>;
   };
+}
+
+/** The one place where "this driver has no post-copy" is said. */
+export function postcopyOf<G extends Guest>({ postcopy }: MigrationFacet<G>): NonNullable<typeof postcopy> {
+  if (postcopy) return postcopy;
+  const detail = 'this driver cannot let a guest run before all its memory has arrived';
+  throw new VirtError('OPERATION_UNSUPPORTED', { detail });
 }

@@ -1,0 +1,102 @@
+/**
+ * What this host remembers of migrations, one file each: the phase is on disk before what it allows. Those that have
+ * ended are remembered for a day, so that a call that comes late is answered and does nothing.
+ *
+ *   <state>/migrations/<id>.json
+ */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ErrorBody, MigrationEnd, MigrationOptions, MigrationPhase, MigrationRole } from '@virtbus/shared';
+import { dropReplaced, makeFolder, readReplaced, replaceFile } from '@virtbus/shared/files';
+import type { Log } from '@virtbus/shared/log';
+
+const rememberedMs = 86_400_000;
+
+export interface MigrationRecord {
+  version: 1;
+  id: string;
+  role: MigrationRole;
+  domain: string;
+  phase: MigrationPhase;
+  /** Absent for one that was taken back before it had begun here. */
+  peer?: MigrationEnd;
+  options?: MigrationOptions;
+  /** Of the domain on the source. */
+  sourceName?: string;
+  /** Base64, of the step that was done last. */
+  cookie?: string | undefined;
+  /** Source: what the target starts, and is to define. */
+  xml?: string;
+  definition?: string | undefined;
+  /** Target of an offline migration: the epoch that it was promised. */
+  epoch?: number;
+  /** Source: the guest ran when it was sent. */
+  wasRunning?: boolean;
+  /** Target: where the memory is to be sent. */
+  uri?: string;
+  memory?: 'whole' | 'arriving' | 'stranded' | 'awaiting';
+  error?: ErrorBody | undefined;
+  /** Of the last change, milliseconds since 1970. */
+  changed: number;
+}
+
+const final: ReadonlySet<MigrationPhase> = new Set(['confirmed', 'undone', 'finished']);
+export const isFinal = ({ phase }: MigrationRecord): boolean => final.has(phase);
+
+export class MigrationBook {
+  private readonly records = new Map<string, MigrationRecord>();
+
+  constructor(
+    private readonly folder: string,
+    log: Log,
+  ) {
+    makeFolder(folder, 0o700);
+    const names = new Set(readdirSync(folder).map((name) => name.replace(/\.new$/, '')));
+    for (const name of [...names].filter((one) => one.endsWith('.json'))) {
+      const record = read(readReplaced(join(folder, name)));
+      if (record) this.records.set(key(record), record);
+      else log.error({ file: join(folder, name) }, 'cannot read what is remembered of a migration; the file stays');
+    }
+    this.forgetOld();
+  }
+
+  get open(): MigrationRecord[] {
+    return [...this.records.values()].filter((record) => !isFinal(record));
+  }
+
+  find(id: string, role: MigrationRole): MigrationRecord | undefined {
+    return this.records.get(key({ id, role }));
+  }
+
+  /** On disk when the call returns. */
+  keep(record: MigrationRecord): void {
+    this.forgetOld();
+    record.changed = Date.now();
+    replaceFile(this.pathOf(record), JSON.stringify(record), true);
+    this.records.set(key(record), record);
+  }
+
+  private forgetOld(): void {
+    for (const record of this.records.values()) {
+      if (!isFinal(record) || Date.now() - record.changed < rememberedMs) continue;
+      dropReplaced(this.pathOf(record));
+      this.records.delete(key(record));
+    }
+  }
+
+  private pathOf(of: Pick<MigrationRecord, 'id' | 'role'>): string {
+    return join(this.folder, `${key(of)}.json`);
+  }
+}
+
+/** An id is letters, digits, =, _ and -: a name of a file as it is. */
+const key = ({ id, role }: Pick<MigrationRecord, 'id' | 'role'>): string => `${id}.${role}`;
+
+function read(text: string | undefined): MigrationRecord | undefined {
+  try {
+    const record = JSON.parse(text ?? '') as MigrationRecord | null;
+    return record?.version === 1 && typeof record.id === 'string' ? record : undefined;
+  } catch {
+    return undefined;
+  }
+}

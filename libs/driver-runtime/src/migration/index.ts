@@ -1,0 +1,95 @@
+/** The host's part in migrations: the endpoints of both sides, and taking up what a former process had begun. */
+import { formatDomain, parseDomain } from '@virtbus/domain-xml';
+import {
+  migrationBegin,
+  migrationCheck,
+  migrationConfirm,
+  migrationFinish,
+  migrationLimits,
+  migrationPerform,
+  migrationPostcopy,
+  migrationPrepare,
+  migrationStatus,
+  migrationSuspend,
+  migrationUndo,
+  VirtError,
+} from '@virtbus/shared';
+import { driverEndpoint, type Call, type Endpoint } from '@virtbus/shared/bus';
+import type { z } from 'zod';
+import { facet } from '../driver';
+import type { DriverHost } from '../host';
+import { guestOf } from '../ops/op';
+import { MigrationBook } from './book';
+import { MigrationSource } from './source';
+import { MigrationTarget } from './target';
+
+export class Migrations {
+  private readonly source: MigrationSource;
+  private readonly target: MigrationTarget;
+  private readonly book: MigrationBook;
+
+  constructor(private readonly host: DriverHost) {
+    this.book = new MigrationBook(`${host.store.folder}/migrations`, host.log);
+    this.source = new MigrationSource(host, this.book, 'source');
+    this.target = new MigrationTarget(host, this.book, 'target');
+  }
+
+  /** Once the guests that were here are found again. */
+  async takeUp(): Promise<void> {
+    await Promise.all(
+      this.book.open.map(async (record) => {
+        try {
+          await this[record.role].resume(record);
+        } catch (err) {
+          this.host.log.error({ err, migration: record.id }, 'cannot take up a migration; it stays as it was');
+        }
+      }),
+    );
+  }
+
+  endpoints(): Endpoint[] {
+    const { host, source, target } = this;
+    const at = { host: host.name, driver: host.driver };
+    return [
+      driverEndpoint(at, migrationCheck, (ask, call) => this.check(ask, call)),
+      driverEndpoint(at, migrationBegin, (ask, call) => source.begin(domainOf(call), ask, call)),
+      driverEndpoint(at, migrationPerform, (ask, call) => source.perform(ask, call)),
+      driverEndpoint(at, migrationConfirm, (ask, call) => source.confirm(ask, call)),
+      driverEndpoint(at, migrationPrepare, (ask, call) => target.prepare(domainOf(call), ask, call)),
+      driverEndpoint(at, migrationFinish, (ask) => target.finish(ask)),
+      driverEndpoint(at, migrationUndo, (ask, call) =>
+        ask.role === 'source' ? source.undo(domainOf(call), ask) : target.undo(domainOf(call), ask),
+      ),
+      driverEndpoint(at, migrationStatus, async ({ id, role }) => this[role].status(id)),
+      driverEndpoint(at, migrationLimits, (ask, call) => source.limits(ask, call)),
+      driverEndpoint(at, migrationPostcopy, ({ id }, call) => source.postcopy(id, call)),
+      driverEndpoint(at, migrationSuspend, async ({ id }, call) => {
+        await source.suspend(id, call);
+        return { domain: host.get(domainOf(call)).summary() };
+      }),
+    ];
+  }
+
+  private async check(
+    { role, peer, options, document }: z.output<typeof migrationCheck.request>,
+    call: Call,
+  ): Promise<z.output<typeof migrationCheck.response>> {
+    const { host } = this;
+    const own = { host: host.name, uuid: host.uuid };
+    const migration = facet(host.implementation, 'migration');
+    if (role === 'source') {
+      const actor = host.get(domainOf(call));
+      const ask = { own, peer, options, sourceName: actor.record.name, signal: call.signal };
+      const reasons = options.offline ? [] : await migration.blockers(guestOf(actor), ask);
+      return { reasons, document: formatDomain(actor.document, { view: 'live', secrets: true, migratable: true }) };
+    }
+    const { domain } = parseDomain(document ?? '', { mode: 'inactive', unknown: 'warn' });
+    const ask = { own, peer, options, sourceName: domain.name, signal: call.signal };
+    return { reasons: await migration.obstacles(domain, ask) };
+  }
+}
+
+function domainOf({ domain }: Call): string {
+  if (domain) return domain;
+  throw new VirtError('INVALID_ARG', { detail: 'the call names no domain' });
+}

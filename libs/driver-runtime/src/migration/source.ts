@@ -1,0 +1,251 @@
+/**
+ * The side that a guest leaves: `begun`, `performing`, `performed`, `confirmed`, or `undone` (contracts/migration-host.ts of
+ * libs/shared has the rules). From `performed` on the guest stands still here until the target has said how it went.
+ */
+import { formatDomain } from '@virtbus/domain-xml';
+import {
+  type migrationBegin,
+  type migrationConfirm,
+  type migrationLimits,
+  type migrationPerform,
+  type migrationUndo,
+  VirtError,
+  type JobInfo,
+  type MigrationProgress,
+  type MigrationView,
+} from '@virtbus/shared';
+import type { z } from 'zod';
+import type { Call } from '@virtbus/shared/bus';
+import type { Actor, Cause } from '../actor';
+import { guestOf, notRunning, turn } from '../ops/op';
+import type { MigrationRecord } from './book';
+import { postcopyOf } from './facet';
+import { kept, MigrationSide } from './side';
+
+type Begin = z.output<typeof migrationBegin.request>;
+type Perform = z.output<typeof migrationPerform.request>;
+type Confirm = z.output<typeof migrationConfirm.request>;
+type Undo = z.output<typeof migrationUndo.request>;
+
+export class MigrationSource extends MigrationSide {
+  /** Transfers that run, to be given up. */
+  private readonly sending = new Map<string, AbortController>();
+  private readonly progress = new Map<string, MigrationProgress>();
+
+  begin(uuid: string, ask: Begin, call: Call): Promise<MigrationView> {
+    return this.steps.once(`${ask.id} begin`, async () => {
+      const known = this.find(ask.id);
+      if (known) return this.view(known);
+      const actor = this.host.get(uuid);
+      const job = await actor.jobs.async('migration-out', 'migrate', turn(call));
+      try {
+        this.host.mustHave(actor);
+        const record = await this.describe(actor, ask, call);
+        this.book.keep(record);
+        this.held.set(ask.id, job);
+        return this.view(record);
+      } catch (error) {
+        job[Symbol.dispose]();
+        throw error;
+      }
+    });
+  }
+
+  private async describe(actor: Actor, { id, peer, options }: Begin, call: Call): Promise<MigrationRecord> {
+    const { record, config } = actor;
+    const begun: MigrationRecord = {
+      version: 1,
+      ...{ id, role: 'source', domain: actor.uuid, phase: 'begun', peer, options, sourceName: record.name },
+      ...(config && { definition: formatDomain(config, { view: 'inactive', secrets: true }) }),
+      changed: 0,
+    };
+    if (options.offline) {
+      if (actor.active) throw new VirtError('OPERATION_INVALID', { detail: 'cannot migrate a running domain offline' });
+      if (!config) throw notRunning();
+      return { ...begun, xml: begun.definition!, cookie: '' };
+    }
+    if (!actor.active) throw notRunning();
+    const leases = JSON.stringify({ epoch: record.epoch, disks: record.disks ?? {} });
+    const { cookie, domain } = await this.facet.begin(guestOf(actor), { ...this.ask(begun, call.signal), leases });
+    const xml = formatDomain(domain, { view: 'live', secrets: true, migratable: true });
+    return { ...begun, xml, cookie: kept(cookie) };
+  }
+
+  perform(ask: Perform, call: Call): Promise<MigrationView> {
+    return this.steps.once(`${ask.id} perform`, async () => {
+      const record = this.find(ask.id);
+      if (record?.phase === 'performed' && ask.recover) return this.recover(record, ask, call);
+      if (record?.phase !== 'begun') return record ? this.view(record) : this.absent();
+      const actor = this.host.get(record.domain);
+      if (record.options?.offline) return this.performed(record, '');
+      record.phase = 'performing';
+      record.wasRunning = actor.record.state === 'running';
+      this.book.keep(record);
+      await actor.as(causeOf(record), () => this.send(record, actor, ask));
+      return this.view(record);
+    });
+  }
+
+  private performed(record: MigrationRecord, cookie: string): MigrationView {
+    record.phase = 'performed';
+    record.cookie = cookie;
+    this.book.keep(record);
+    return this.view(record);
+  }
+
+  private async send(record: MigrationRecord, actor: Actor, { options, uri, cookie }: Perform): Promise<void> {
+    const stop = new AbortController();
+    const began = Date.now();
+    const job: JobInfo = { type: 'unbounded', operation: 'migration-out', commandId: record.id, elapsedMs: 0 };
+    actor.job = job;
+    actor.abortJob = stop;
+    this.sending.set(record.id, stop);
+    const guest = guestOf(actor);
+    try {
+      const sent = await this.facet.perform(guest, {
+        ...this.ask({ ...record, options }, stop.signal),
+        uri,
+        cookie,
+        handOver: () => {
+          stop.signal.throwIfAborted();
+          record.phase = 'performed';
+          this.book.keep(record);
+          actor.abortJob = undefined;
+        },
+        progress: (now) => {
+          this.progress.set(record.id, now);
+          Object.assign(job, now.memory ?? now.disks, { elapsedMs: Date.now() - began });
+        },
+      });
+      this.performed(record, kept(sent.cookie));
+      actor.lastJob = { ...job, type: 'completed', elapsedMs: Date.now() - began };
+    } catch (thrown) {
+      actor.lastJob = { ...job, type: stop.signal.aborted ? 'cancelled' : 'failed', elapsedMs: Date.now() - began };
+      // It was handed over: what the target makes of it decides.
+      if ((record.phase as string) === 'performed') throw thrown;
+      await this.letRun(record, actor);
+      this.undone(record, thrown);
+    } finally {
+      this.sending.delete(record.id);
+      this.progress.delete(record.id);
+      actor.job = undefined;
+      actor.abortJob = undefined;
+    }
+  }
+
+  private async recover(record: MigrationRecord, { uri }: Perform, call: Call): Promise<MigrationView> {
+    const guest = guestOf(this.host.get(record.domain));
+    await postcopyOf(this.facet).resume(guest, { ...this.ask(record, call.signal), uri });
+    return this.view(record);
+  }
+
+  confirm({ id, cookie }: Confirm, call: Call): Promise<MigrationView> {
+    return this.steps.once(`${id} confirm`, async () => {
+      const record = this.find(id);
+      if (record?.phase !== 'performed') return record ? this.view(record) : this.absent();
+      const actor = this.actorOf(record);
+      if (actor) {
+        const { guest } = actor;
+        if (guest) await this.facet.confirm(guest, { ...this.ask(record, call.signal), cookie });
+        await actor.as(causeOf(record), () => this.leave(actor));
+      }
+      record.phase = 'confirmed';
+      this.book.keep(record);
+      this.letGo(record);
+      return this.view(record);
+    });
+  }
+
+  /** It lives elsewhere: its process ends, and nothing is defined here. */
+  private async leave(actor: Actor): Promise<void> {
+    actor.record.persistent = false;
+    actor.persist();
+    await actor.guest?.destroy({ graceful: false, reason: 'migrated', detail: 'migrated' });
+    if (this.host.find(actor.uuid) === actor) this.host.gone(actor);
+  }
+
+  undo(uuid: string, { id, targetUndone, epoch }: Undo): Promise<MigrationView> {
+    return this.steps.once(`${id} undo`, async () => {
+      const record = this.find(id);
+      if (!record) return this.neverHere(id, uuid);
+      if (record.phase === 'performing') {
+        this.sending.get(id)?.abort(new VirtError('OPERATION_ABORTED', { detail: 'migration out job: canceled' }));
+        await this.steps.settled(`${id} perform`);
+      }
+      if (record.phase === 'begun') this.undone(record);
+      if (record.phase === 'performed' && targetUndone) await this.takeBack(record, epoch);
+      return this.view(record);
+    });
+  }
+
+  /** The target is known not to run it: it goes on here, under an epoch that nobody else was promised. */
+  private async takeBack(record: MigrationRecord, epoch: number | undefined): Promise<void> {
+    const actor = this.actorOf(record);
+    if (epoch !== undefined && actor && epoch > actor.record.epoch) {
+      actor.record.epoch = epoch;
+      actor.persist();
+    }
+    // On disk first: what is let run must not be taken for what is performed.
+    record.phase = 'undone';
+    this.book.keep(record);
+    if (actor?.guest) {
+      const { guest } = actor;
+      await actor.as(causeOf(record), async () => {
+        await this.facet.withdraw(guest, this.ask(record, new AbortController().signal));
+        await this.letRun(record, actor);
+      });
+    }
+    this.letGo(record);
+  }
+
+  private async letRun(record: MigrationRecord, actor: Actor): Promise<void> {
+    if (!record.wasRunning || !actor.guest || actor.record.state === 'running') return;
+    await actor.guest.resume('migration-canceled').catch((err: unknown) => {
+      actor.log.error({ err }, 'cannot resume a guest whose migration came to nothing; resume it by hand');
+    });
+  }
+
+  status(id: string): MigrationView {
+    const record = this.find(id);
+    if (!record) return this.absent();
+    const progress = this.progress.get(id);
+    return { ...this.view(record), ...(progress ? { progress } : {}) };
+  }
+
+  async limits({ id, ...limits }: z.output<typeof migrationLimits.request>, call: Call): Promise<MigrationView> {
+    await this.facet.limits(this.sendingGuest(id), limits, call.signal);
+    return this.status(id);
+  }
+
+  async postcopy(id: string, call: Call): Promise<MigrationView> {
+    await postcopyOf(this.facet).start(this.sendingGuest(id), call.signal);
+    return this.status(id);
+  }
+
+  async suspend(id: string, call: Call): Promise<void> {
+    const guest = this.sendingGuest(id);
+    await guest.suspend('migration', call.signal);
+  }
+
+  private sendingGuest(id: string) {
+    const record = this.find(id);
+    if (record && this.sending.has(id)) return guestOf(this.host.get(record.domain));
+    throw new VirtError('OPERATION_INVALID', { detail: `no transfer of migration ${id} runs on this host` });
+  }
+
+  /** After our restart: what was being sent was not handed over, so the guest belongs here. */
+  async resume(record: MigrationRecord): Promise<void> {
+    const actor = this.actorOf(record);
+    if (!actor) return this.undone(record);
+    this.held.set(record.id, await actor.jobs.async('migration-out', 'migrate'));
+    if (record.phase !== 'performing') return;
+    if (actor.guest) {
+      await this.facet.withdraw(actor.guest, this.ask(record, new AbortController().signal));
+      await this.letRun(record, actor);
+    }
+    const detail = 'the driver of the source was started again while the guest was sent';
+    this.undone(record, new VirtError('OPERATION_ABORTED', { detail }));
+  }
+}
+
+const causeOf = ({ id }: MigrationRecord): Cause => ({ id, operation: 'migrate' });

@@ -1,0 +1,277 @@
+/**
+ * The side that a guest comes to: `prepared`, `finishing`, `finished`, or `undone` (contracts/migration-host.ts of libs/shared
+ * has the rules). Until it is `finished` nobody is told of the domain here: it lives where it comes from.
+ */
+import { parseDomain, type Domain } from '@virtbus/domain-xml';
+import {
+  type migrationFinish,
+  type migrationPrepare,
+  type migrationUndo,
+  VirtError,
+  type MigrationView,
+} from '@virtbus/shared';
+import type { z } from 'zod';
+import type { Call } from '@virtbus/shared/bus';
+import type { Actor, Cause } from '../actor';
+import { chainsOf, heldBy } from '../images';
+import { checkMemory } from '../memory';
+import type { MigrationRecord } from './book';
+import { postcopyOf } from './facet';
+import { kept, MigrationSide } from './side';
+
+type Prepare = z.output<typeof migrationPrepare.request>;
+type Finish = z.output<typeof migrationFinish.request>;
+type Undo = z.output<typeof migrationUndo.request>;
+
+/** How often a guest whose memory still arrives is looked at, milliseconds. */
+const lookMs = 250;
+
+export class MigrationTarget extends MigrationSide {
+  prepare(uuid: string, ask: Prepare, call: Call): Promise<MigrationView> {
+    return this.steps.once(`${ask.id} prepare`, async () => {
+      const known = this.find(ask.id);
+      if (known && ask.recover && known.memory === 'stranded') return this.listenAgain(known, call);
+      if (known) return this.look(known);
+      const { domain } = parseDomain(ask.xml, { mode: 'inactive', unknown: 'warn' });
+      const sourceName = domain.name;
+      domain.name = ask.name;
+      this.checkRoom(uuid, ask.name);
+      const record: MigrationRecord = {
+        version: 1,
+        ...{ id: ask.id, role: 'target', domain: uuid, phase: 'prepared', peer: ask.peer, options: ask.options },
+        ...{ sourceName, definition: ask.definition, changed: 0 },
+      };
+      if (ask.options.offline) Object.assign(record, { xml: ask.xml, uri: '', cookie: '', epoch: ask.epoch });
+      else await this.receive(record, domain, ask, call);
+      return this.view(record);
+    });
+  }
+
+  private checkRoom(uuid: string, name: string): void {
+    const other = this.host.find(uuid) ?? this.host.byName(name);
+    if (!other) return;
+    const detail = `domain '${other.record.name}' already exists on host '${this.host.name}' with uuid ${other.uuid}`;
+    throw new VirtError('DOMAIN_EXISTS', { detail });
+  }
+
+  private async receive(record: MigrationRecord, domain: Domain, ask: Prepare, call: Call): Promise<void> {
+    const { host } = this;
+    const { claim } = ask.prepared ?? {};
+    if (claim !== undefined && host.revokedClaims.has(claim)) {
+      throw new VirtError('RESOURCE_BUSY', { detail: `the images of '${ask.name}' were let go before it could begin` });
+    }
+    checkMemory(domain);
+    const actor = host.add({ uuid: record.domain, name: ask.name, epoch: ask.epoch, persistent: false });
+    const job = await actor.jobs.async('migration-in', 'migrate');
+    actor.record.incoming = record.id;
+    actor.record.id = host.nextId();
+    actor.record.disks = heldBy(ask.prepared);
+    actor.live = domain;
+    try {
+      actor.enter({ state: 'paused', reason: 'starting-up' });
+      actor.setLive(domain);
+      actor.makeRunFolder();
+      const { guest, uri, cookie } = await this.facet.receive(
+        {
+          uuid: actor.uuid,
+          id: actor.record.id,
+          domain,
+          folders: actor.folders,
+          chains: chainsOf(actor.record.disks),
+          signal: call.signal,
+          sink: actor.listener(),
+          onSpawned: (saved, live) => {
+            actor.setSaved(saved);
+            actor.setLive(live);
+          },
+          log: actor.log,
+        },
+        { ...this.ask(record, call.signal), cookie: ask.cookie },
+      );
+      actor.guest = guest;
+      actor.setSaved(guest.saved);
+      actor.setLive(guest.live);
+      actor.enter({ state: 'paused', reason: 'migration' });
+      Object.assign(record, { uri, cookie: kept(cookie) });
+      this.book.keep(record);
+      this.held.set(record.id, job);
+    } catch (error) {
+      job[Symbol.dispose]();
+      host.discard(actor);
+      throw error;
+    }
+  }
+
+  private async listenAgain(record: MigrationRecord, call: Call): Promise<MigrationView> {
+    const { guest } = this.host.get(record.domain);
+    if (guest) {
+      const { uri } = await postcopyOf(this.facet).await(guest, this.ask(record, call.signal));
+      Object.assign(record, { uri, memory: 'awaiting' });
+      this.book.keep(record);
+      this.follow(record);
+    }
+    return { ...this.view(record), ...(record.uri ? { uri: record.uri } : {}) };
+  }
+
+  finish({ id, cookie }: Finish): Promise<MigrationView> {
+    return this.steps.once(`${id} finish`, async () => {
+      const record = this.find(id);
+      if (!record) return this.absent();
+      this.look(record);
+      if (record.phase === 'prepared') {
+        record.phase = 'finishing';
+        record.cookie = kept(cookie);
+        this.book.keep(record);
+      }
+      if (record.phase === 'finishing') await this.arrive(record);
+      return this.view(record);
+    });
+  }
+
+  /** Let it run, then tell of it. Done again after a crash of ours: what runs already is only told of. */
+  private async arrive(record: MigrationRecord): Promise<void> {
+    if (record.options?.offline) return this.defined(record);
+    const actor = this.actorOf(record);
+    if (!actor?.guest) return this.ranAndEnded(record, actor);
+    const cookie = new Uint8Array(Buffer.from(record.cookie ?? '', 'base64'));
+    const { guest } = actor;
+    try {
+      const ask = this.ask(record, new AbortController().signal);
+      const done = await this.facet.finish(guest, { ...ask, cookie });
+      record.cookie = kept(done.cookie);
+    } catch (error) {
+      if (actor.record.state === 'running' || !actor.guest) {
+        // It has run, if only for a moment: it is here that it ended.
+        return this.ranAndEnded(record, actor);
+      }
+      await guest.destroy({ graceful: false, reason: 'failed', detail: 'failed' });
+      this.host.discard(actor);
+      return this.undone(record, error);
+    }
+    const arrived = (await this.facet.transferred(guest, 'target')) === 'arrived';
+    record.memory = arrived ? 'whole' : 'arriving';
+    this.tell(record, actor);
+    if (!arrived) this.follow(record);
+  }
+
+  /** From now on it lives here: its definition is kept, and the world is told, in one turn. */
+  private tell(record: MigrationRecord, actor: Actor): void {
+    const cause: Cause = { id: record.id, operation: 'migrate' };
+    delete actor.record.incoming;
+    if (record.definition !== undefined) {
+      const { domain } = parseDomain(record.definition, { mode: 'inactive', unknown: 'warn' });
+      actor.setConfig({ ...domain, name: actor.record.name });
+      actor.record.persistent = true;
+    }
+    this.host.settle(actor);
+    record.phase = 'finished';
+    this.book.keep(record);
+    actor.lifecycle('started', 'migrated', cause);
+    const { state, reason } = actor.record;
+    if (state === 'running') actor.lifecycle('resumed', reason === 'post-copy' ? 'post-copy' : 'migrated', cause);
+    else if (state === 'paused') actor.lifecycle('suspended', 'paused', cause);
+    if (actor.record.persistent) actor.lifecycle('defined', 'added', cause);
+    this.letGo(record);
+    this.host.changed();
+  }
+
+  private defined(record: MigrationRecord): void {
+    const { domain } = parseDomain(record.definition ?? record.xml ?? '', { mode: 'inactive', unknown: 'warn' });
+    const known = this.actorOf(record);
+    const actor =
+      known ?? this.host.add({ uuid: record.domain, name: domain.name, epoch: record.epoch ?? 0, persistent: true });
+    if (!known) actor.setConfig(this.host.implementation.prepare(domain, {}).domain);
+    this.host.settle(actor);
+    record.phase = 'finished';
+    record.memory = 'whole';
+    this.book.keep(record);
+    actor.lifecycle('defined', 'added', { id: record.id });
+  }
+
+  /** It may have run: so it was here that it ended. */
+  private ranAndEnded(record: MigrationRecord, actor: Actor | undefined): void {
+    record.memory = 'whole';
+    if (actor) this.tell(record, actor);
+    if (actor) actor.lifecycle('stopped', 'crashed', { id: record.id });
+    record.phase = 'finished';
+    this.book.keep(record);
+    if (actor && !actor.record.persistent) this.host.gone(actor);
+  }
+
+  undo(uuid: string, { id }: Undo): Promise<MigrationView> {
+    return this.steps.once(`${id} undo`, async () => {
+      await this.steps.settled(`${id} prepare`);
+      const record = this.find(id);
+      if (!record) return this.neverHere(id, uuid);
+      if (record.phase === 'prepared') {
+        await this.endGuest(record);
+        this.undone(record);
+      }
+      return this.view(record);
+    });
+  }
+
+  private async endGuest(record: MigrationRecord): Promise<void> {
+    const actor = this.actorOf(record);
+    if (actor?.record.incoming !== record.id) return;
+    await actor.guest?.destroy({ graceful: false, reason: 'failed', detail: 'failed' });
+    this.host.discard(actor);
+  }
+
+  status(id: string): MigrationView {
+    const record = this.find(id);
+    return record ? this.look(record) : this.absent();
+  }
+
+  /** The view; a process that waited and is gone has undone the side. */
+  private look(record: MigrationRecord): MigrationView {
+    const actor = this.actorOf(record);
+    const waits = actor?.guest !== undefined || record.options?.offline === true;
+    if (record.phase === 'prepared' && !waits) {
+      if (actor?.record.incoming === record.id) this.host.discard(actor);
+      this.undone(
+        record,
+        new VirtError('OPERATION_FAILED', { detail: 'the process that waited for the guest has ended' }),
+      );
+    }
+    return this.view(record);
+  }
+
+  /** Post-copy: until all its memory is here. */
+  private follow(record: MigrationRecord): void {
+    const actor = this.actorOf(record);
+    const again = async (): Promise<void> => {
+      const guest = actor?.guest;
+      if (!guest) return;
+      const now = await this.facet.transferred(guest, 'target').catch(() => 'sending' as const);
+      if (now === 'stranded' && record.memory === 'arriving') {
+        record.memory = 'stranded';
+        this.book.keep(record);
+        actor.enter({
+          state: actor.record.state === 'running' ? 'running' : 'paused',
+          reason: 'post-copy-failed',
+        } as never);
+        actor.lifecycle(actor.record.state === 'running' ? 'resumed' : 'suspended', 'post-copy-failed', {
+          id: record.id,
+        });
+      }
+      if (now === 'sending' && record.memory === 'awaiting') record.memory = 'arriving';
+      if (now === 'arrived') {
+        record.memory = 'whole';
+        this.book.keep(record);
+        actor.enter({ state: 'running', reason: 'migrated' });
+        return actor.lifecycle('resumed', 'migrated', { id: record.id });
+      }
+      setTimeout(() => void again(), lookMs).unref();
+    };
+    setTimeout(() => void again(), lookMs).unref();
+  }
+
+  /** After our restart. */
+  async resume(record: MigrationRecord): Promise<void> {
+    const actor = this.actorOf(record);
+    if (actor?.guest) this.held.set(record.id, await actor.jobs.async('migration-in', 'migrate'));
+    this.look(record);
+    if (record.phase === 'finishing') await this.arrive(record);
+  }
+}
