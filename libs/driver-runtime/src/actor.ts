@@ -28,6 +28,7 @@ import { describe } from './document';
 import type { Guest, GuestFolders, GuestNews, GuestSink, ImagesNews, SavedGuest } from './driver';
 import { Jobs } from './jobs';
 import { replay, reused } from './answers';
+import { backupEnded, backupGone } from './backup/running';
 import { forgetLeft, restand } from './images-held';
 import { answersKept, type Answered, type DomainRecord } from './record';
 import type { Store } from './store';
@@ -259,6 +260,8 @@ export class Actor<G extends Guest = Guest> {
         return this.persist();
       case 'images':
         return this.imagesChanged(news);
+      case 'backup-ended':
+        return backupEnded(this, news);
       case 'event':
         if (this.record.incoming !== undefined) return;
         return this.emit({ ...news, cause: this.causeOf(news) });
@@ -285,6 +288,7 @@ export class Actor<G extends Guest = Guest> {
   private end(news: GuestNews & { kind: 'ended' }): void {
     const cause = this.causeOf(news);
     this.host.consoles.endOf(this.uuid);
+    backupGone(this);
     this.shutOff(news.to);
     if (this.starting || this.record.incoming !== undefined) return;
     this.emit({ class: 'lifecycle', type: 'stopped', detail: news.detail, data: news.data, cause });

@@ -5,6 +5,8 @@
 import { existsSync } from 'node:fs';
 import { resumedDetail, suspendedDetail, VirtError, type DomainState, type ReasonOf } from '@virtbus/shared';
 import type { Actor } from './actor';
+import { findBackup } from './backup/running';
+import { finishMaking } from './checkpoints/making';
 import type { Guest, Reattached } from './driver';
 import { reasonOf, type DriverHost } from './host';
 import { keptDisks } from './images';
@@ -91,6 +93,8 @@ async function alive<G extends Guest>(
   actor.setLive(guest.live);
   const begun = (await guest.catchUp?.()) ?? [];
   await recover(host, actor, guest);
+  await finishMaking(host, actor, guest);
+  await findBackup(host, actor, guest);
   if (!actor.active) return;
   const { pending } = actor.record;
   const cause = pending ? { id: pending.id } : null;

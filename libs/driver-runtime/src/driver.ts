@@ -31,6 +31,8 @@ import {
   type Tuning,
 } from '@virtbus/shared';
 import type { Log } from '@virtbus/shared/log';
+import type { BackupFacet } from './backup/facet';
+import type { CheckpointsFacet } from './checkpoints/facet';
 import type { MigrationFacet } from './migration/facet';
 import type { SnapshotsFacet } from './snapshots/facet';
 
@@ -55,7 +57,18 @@ export type GuestNews =
   | { kind: 'live' }
   /** What is remembered of the guest has changed: it is on disk when the call returns. */
   | { kind: 'saved' }
+  | BackupNews
   | ImagesNews;
+
+/** The backup that ran has ended, with all its disks. */
+export interface BackupNews {
+  kind: 'backup-ended';
+  outcome: 'completed' | 'failed' | 'cancelled';
+  /** Bytes. */
+  total: number;
+  processed: number;
+  error?: string | undefined;
+}
 
 /** Disks stand on other images than before: live document, definition, what is held, and the event, in one turn. */
 export interface ImagesNews {
@@ -278,6 +291,8 @@ export interface Facets<G extends Guest = Guest> {
     setSpeed(guest: G, disk: string, bandwidth: number, signal: AbortSignal): Promise<void>;
   };
   readonly snapshots?: SnapshotsFacet<G>;
+  readonly backup?: BackupFacet<G>;
+  readonly checkpoints?: CheckpointsFacet<G>;
   readonly images?: {
     /** Do the images of a disk that the document describes still make this chain? Reads them; changes nothing. */
     areStill(disk: Disk, chain: ChainDocument): Promise<boolean>;

@@ -130,6 +130,13 @@ export const errorTable = {
   ),
   MIGRATE_UNSAFE: entry(81, 'never', told('Unsafe migration')),
   COOKIE_INVALID: entry(1, 'never', told('internal error')),
+  NO_DOMAIN_CHECKPOINT: entry(
+    103,
+    'never',
+    ({ checkpoint }: { checkpoint: string }) =>
+      `Domain checkpoint not found: no domain checkpoint with matching name '${checkpoint}'`,
+  ),
+  NO_DOMAIN_BACKUP: entry(104, 'never', told('Domain backup job id not found')),
   CHECKPOINT_INCONSISTENT: entry(109, 'never', told('checkpoint inconsistent')),
 
   // The guest agent

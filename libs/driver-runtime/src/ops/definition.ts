@@ -9,30 +9,25 @@ import {
   undefineDomain,
   VirtError,
   type Contract,
+  type Request,
 } from '@virtbus/shared';
 import { existsSync, rmSync } from 'node:fs';
 import type { Actor } from '../actor';
+import { checkpointsOf } from '../checkpoints';
 import { metadataOf, nvramOf, withMetadata } from '../document';
 import { affected } from './affect';
 import { change, look, type Context } from './op';
 import { dropManagedSave } from './start';
 
-export const undefine = change(undefineDomain, 'any', async ({ managedSave, nvram }, { host, actor }) => {
-  if (!actor.record.persistent) {
-    throw new VirtError('OPERATION_INVALID', { detail: 'cannot undefine transient domain' });
-  }
-  if (actor.managedSave && !managedSave) {
-    throw new VirtError('OPERATION_INVALID', {
-      detail: 'Refusing to undefine while domain managed save image exists; remove it first or ask for it too',
-    });
-  }
+export const undefine = change(undefineDomain, 'any', async (request, { host, actor }) => {
+  refuseUndefine(actor, request);
   const nvramFile = actor.config && nvramOf(actor.config);
   const hasNvram = nvramFile !== undefined && existsSync(nvramFile);
-  if (hasNvram && nvram === 'refuse' && !actor.active) {
+  if (hasNvram && request.nvram === 'refuse' && !actor.active) {
     throw new VirtError('OPERATION_INVALID', { detail: 'cannot undefine domain with nvram; keep or delete it' });
   }
   dropManagedSave(host, actor);
-  if (hasNvram && nvram === 'delete' && !actor.active) rmSync(nvramFile, { force: true });
+  if (hasNvram && request.nvram === 'delete' && !actor.active) rmSync(nvramFile, { force: true });
   actor.record.persistent = false;
   actor.record.autostart = false;
   if (actor.active) actor.dropConfig();
@@ -41,6 +36,20 @@ export const undefine = change(undefineDomain, 'any', async ({ managedSave, nvra
   if (!actor.active) host.gone(actor);
   return { domain };
 });
+
+function refuseUndefine(actor: Actor, request: Request<typeof undefineDomain>): void {
+  const refuse = (detail: string): never => {
+    throw new VirtError('OPERATION_INVALID', { detail });
+  };
+  if (!actor.record.persistent) refuse('cannot undefine transient domain');
+  if (actor.managedSave && !request.managedSave)
+    refuse('Refusing to undefine while domain managed save image exists; remove it first or ask for it too');
+  const { size: checkpoints } = checkpointsOf(actor);
+  if (checkpoints > 0 && !actor.active && !request.checkpointsMetadata)
+    refuse(
+      `cannot delete inactive domain with ${checkpoints} checkpoints; delete them, or ask for their descriptions to go too`,
+    );
+}
 
 export const autostart = change(setAutostart, 'any', async ({ enabled }, { actor }) => {
   if (!actor.record.persistent) {

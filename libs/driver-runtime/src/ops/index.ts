@@ -1,5 +1,7 @@
 /** Every domain operation that a driver serves; a contract without an entry here fails at start. */
+import * as backup from './backup';
 import * as blockJobs from './block-jobs';
+import * as checkpoints from './checkpoints';
 import * as definition from './definition';
 import * as devices from './devices';
 import * as inside from './inside';
@@ -16,7 +18,9 @@ import * as tuning from './tuning';
 const isOp = (value: unknown): value is Op => typeof value === 'object' && value !== null && 'contract' in value;
 
 export const ops: readonly Op[] = [
+  backup,
   blockJobs,
+  checkpoints,
   definition,
   devices,
   inside,

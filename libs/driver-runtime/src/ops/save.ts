@@ -11,6 +11,7 @@ import {
   VirtError,
   type JobInfo,
 } from '@virtbus/shared';
+import { refreshBackup } from '../backup/running';
 import { facet } from '../driver';
 import { change, guestOf, look, op, type Context } from './op';
 import { dropManagedSave } from './start';
@@ -101,9 +102,10 @@ async function saveTo(
   await guest.destroy({ graceful: false, reason: 'saved', detail: 'saved' });
 }
 
-export const job = look(getJob, 'any', async ({ completed }, { actor }) => ({
-  job: (completed ? actor.lastJob : actor.job) ?? none,
-}));
+export const job = look(getJob, 'any', async ({ completed }, { host, actor, call }) => {
+  if (!completed) await refreshBackup(host, actor, call.signal);
+  return { job: (completed ? actor.lastJob : actor.job) ?? none };
+});
 
 export const abort = op({
   contract: abortJob,

@@ -1,14 +1,14 @@
 /** The snapshots of a domain: read once, kept current by the operations. */
 import { join } from 'node:path';
 import type { Actor } from '../actor';
-import { SnapshotBook } from './book';
+import { openSnapshotBook, type SnapshotBook } from './book';
 
 const books = new WeakMap<Actor, SnapshotBook>();
 
 export function snapshotsOf(actor: Actor): SnapshotBook {
   let book = books.get(actor);
   if (!book) {
-    book = SnapshotBook.open(join(actor.folders.state, 'snapshots'), actor.log);
+    book = openSnapshotBook(join(actor.folders.state, 'snapshots'), actor.log);
     books.set(actor, book);
   }
   return book;

@@ -2,6 +2,7 @@
 import { alignSnapshot, parseSnapshot, type Snapshot } from '@virtbus/domain-xml/snapshot';
 import { VirtError, type createSnapshot, type Request } from '@virtbus/shared';
 import type { Actor } from '../actor';
+import { beganAt } from '../began-at';
 import { facet } from '../driver';
 import type { Context } from '../ops/op';
 import { currentOf, snapshotsOf } from './index';
@@ -103,18 +104,4 @@ function checkSelection(snapshot: Snapshot): void {
   const internalMemory = snapshot.memory?.snapshot === 'internal';
   if (internalMemory && locations.has('external'))
     throw refused('CONFIG_UNSUPPORTED', 'mixing internal and external targets for a snapshot is not yet supported');
-}
-
-/** Beginnings of commands that were planned, by id: what is done then has the name that was planned. */
-const beginnings = new WeakMap<Actor, Map<string, number>>();
-const beginningsKept = 16;
-
-/** Seconds since 1970. */
-function beganAt(actor: Actor, id: string): number {
-  const known = beginnings.get(actor) ?? new Map<string, number>();
-  beginnings.set(actor, known);
-  const now = known.get(id) ?? Math.floor(Date.now() / 1_000);
-  known.set(id, now);
-  if (known.size > beginningsKept) known.delete([...known.keys()][0]!);
-  return now;
 }

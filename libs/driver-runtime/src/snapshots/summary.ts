@@ -1,7 +1,8 @@
 /** What is told of a snapshot beside its document. */
 import type { Snapshot } from '@virtbus/domain-xml/snapshot';
 import type { SnapshotSummary } from '@virtbus/shared';
-import { takenAt, type SnapshotBook } from './book';
+import { madeAt } from '../description-book';
+import type { SnapshotBook } from './book';
 
 export function summaryOf(book: SnapshotBook, snapshot: Snapshot, current: string | undefined): SnapshotSummary {
   const { name, description, memory } = snapshot;
@@ -10,7 +11,7 @@ export function summaryOf(book: SnapshotBook, snapshot: Snapshot, current: strin
     name,
     ...(description === undefined ? {} : { description }),
     state: stateOf(snapshot),
-    created: takenAt(snapshot),
+    created: madeAt(snapshot),
     location: isExternal(snapshot) ? 'external' : 'internal',
     memory: memory?.snapshot ?? 'no',
     current: name === current,

@@ -1,5 +1,7 @@
+import * as backups from './backup';
 import * as blockJobs from './block-jobs';
 import * as chains from './chain';
+import * as checkpoints from './checkpoint';
 import * as commands from './domain-commands';
 import * as devices from './domain-devices';
 import * as queries from './domain-queries';
@@ -12,8 +14,10 @@ import * as volumes from './volume';
 import * as native from './native';
 import type { Contract } from './contract';
 
+export * from './backup';
 export * from './block-jobs';
 export * from './chain';
+export * from './checkpoint';
 export * from './contract';
 export * from './domain-commands';
 export * from './domain-devices';
@@ -36,7 +40,9 @@ const isContract = (value: unknown): value is Contract =>
 
 /** Every public operation, by name. */
 export const contracts: readonly Contract[] = [
+  backups,
   blockJobs,
+  checkpoints,
   queries,
   commands,
   devices,

@@ -28,6 +28,7 @@ export const domainEventClasses = {
   metadata: { number: 23, types: ['title', 'description', 'element'] },
   config: { number: null, types: ['autostart', 'memory', 'vcpus', 'device', 'managed-save'] },
   snapshot: { number: null, types: ['created', 'deleted', 'reverted'] },
+  checkpoint: { number: null, types: ['created', 'deleted'] },
   job: { number: 21, types: ['completed', 'failed', 'cancelled'] },
   taint: { number: null, types: TaintType.options },
   warning: { number: null, types: ['ignored'] },

@@ -1,0 +1,97 @@
+/**
+ * The backup that runs on a domain, as the domain's job: from its command, or from when it is found again, until it has ended.
+ * The job goes on when the command has its answer; meanwhile only what does not disturb it may work on the domain.
+ */
+import { isVirtError, VirtError, type JobInfo } from '@virtbus/shared';
+import type { Actor } from '../actor';
+import { facet, type BackupNews, type Guest } from '../driver';
+import type { DriverHost } from '../host';
+import type { RunningBackup } from './facet';
+
+interface Job {
+  slot: Disposable;
+  info: JobInfo;
+  began: number;
+}
+
+const running = new WeakMap<Actor, Job>();
+
+/** @param slot the domain's asynchronous job; let go when the backup has ended */
+export function backupRuns<G extends Guest>(
+  host: DriverHost<G>,
+  actor: Actor<G>,
+  slot: Disposable,
+  { command, began }: Pick<RunningBackup, 'command' | 'began'>,
+): void {
+  const info: JobInfo = { type: 'bounded', operation: 'backup', commandId: command, elapsedMs: 0 };
+  const abort = new AbortController();
+  abort.signal.addEventListener('abort', () => void end(host, actor), { once: true });
+  running.set(actor, { slot, info, began });
+  actor.job = info;
+  actor.abortJob = abort;
+}
+
+/** Brings what is known of its progress up to date. */
+export async function refreshBackup<G extends Guest>(
+  host: DriverHost<G>,
+  actor: Actor<G>,
+  signal: AbortSignal,
+): Promise<void> {
+  const job = running.get(actor);
+  if (!job || !actor.guest) return;
+  const progress = await facet(host.implementation, 'backup').progress(actor.guest, signal);
+  Object.assign(job.info, progress, { elapsedMs: Date.now() - job.began });
+}
+
+async function end<G extends Guest>(host: DriverHost<G>, actor: Actor<G>): Promise<void> {
+  try {
+    if (actor.guest) await facet(host.implementation, 'backup').abort(actor.guest);
+  } catch (err) {
+    const level = isVirtError(err) ? 'warn' : 'error';
+    actor.log[level]({ err }, 'a backup cannot be told to end');
+  }
+}
+
+/** It has ended, or its guest has. Told also for one that ended while nobody looked. */
+export function backupEnded(actor: Actor, { outcome, total, processed, error }: BackupNews): void {
+  const job = running.get(actor);
+  const elapsedMs = job ? Date.now() - job.began : 0;
+  const told = { type: outcome, total, processed, remaining: total - processed, ...(error !== undefined && { error }) };
+  actor.lastJob = { operation: 'backup', ...job?.info, ...told, elapsedMs };
+  dropJob(actor);
+  actor.emit({
+    class: 'job',
+    type: outcome,
+    data: { operation: 'backup', total, processed, ...(error !== undefined && { error }) },
+    cause: null,
+  });
+}
+
+/** Its guest has ended, and the backup with it. */
+export function backupGone(actor: Actor): void {
+  const job = running.get(actor);
+  if (!job) return;
+  const { total = 0, processed = 0 } = job.info;
+  backupEnded(actor, { kind: 'backup-ended', outcome: 'failed', total, processed, error: 'the guest has ended' });
+}
+
+function dropJob(actor: Actor): void {
+  const job = running.get(actor);
+  if (!job) return;
+  running.delete(actor);
+  actor.job = undefined;
+  actor.abortJob = undefined;
+  job.slot[Symbol.dispose]();
+}
+
+/** After a restart of ours: the backup that goes on is the domain's job again, and its command has its answer. */
+export async function findBackup<G extends Guest>(host: DriverHost<G>, actor: Actor<G>, guest: G): Promise<void> {
+  const found = host.implementation.facets.backup?.running(guest);
+  if (!found) return;
+  const slot = await actor.jobs.async('backup', 'backup-begin');
+  backupRuns(host, actor, slot, found);
+  const { pending } = actor.record;
+  if (pending?.id === found.command) actor.remember({ ...pending, response: { domain: actor.summary() } });
+}
+
+export const noBackup = (): VirtError => new VirtError('NO_DOMAIN_BACKUP', { detail: 'no domain backup job present' });

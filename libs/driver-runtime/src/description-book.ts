@@ -1,0 +1,113 @@
+/**
+ * The descriptions of a domain's snapshots, or of its checkpoints: a file each, in libvirt's XML, all in memory. Every file is
+ * replaced whole, so a crash leaves the old one or the new one.
+ */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { VirtError } from '@virtbus/shared';
+import { dropReplaced, makeFolder, readReplaced, replaceFile } from '@virtbus/shared/files';
+import type { Log } from '@virtbus/shared/log';
+
+export interface Description {
+  name: string;
+  parent?: { name?: string | undefined } | undefined;
+  /** Seconds since 1970. */
+  creationTime?: number | undefined;
+}
+
+export interface DescriptionFormat<D extends Description> {
+  read(xml: string): D;
+  write(description: D): string;
+  /** What is thrown for a name that is not there. */
+  missing(name: string): VirtError;
+}
+
+export class DescriptionBook<D extends Description> {
+  private readonly kept = new Map<string, D>();
+
+  private constructor(
+    private readonly folder: string,
+    private readonly format: DescriptionFormat<D>,
+  ) {}
+
+  static open<D extends Description>(folder: string, format: DescriptionFormat<D>, log: Log): DescriptionBook<D> {
+    const book = new DescriptionBook(folder, format);
+    for (const path of book.files()) {
+      try {
+        const description = format.read(readReplaced(path) ?? '');
+        book.kept.set(description.name, description);
+      } catch (err) {
+        log.error({ err, path }, 'cannot read a description; its file is left as it is');
+      }
+    }
+    return book;
+  }
+
+  get size(): number {
+    return this.kept.size;
+  }
+
+  /** Parents before their children, siblings by age. */
+  get all(): D[] {
+    return this.rooted(undefined);
+  }
+
+  find(name: string): D | undefined {
+    return this.kept.get(name);
+  }
+
+  get(name: string): D {
+    const description = this.kept.get(name);
+    if (!description) throw this.format.missing(name);
+    return description;
+  }
+
+  /** Undefined for a root: also for one whose parent is not here. */
+  parentOf({ parent }: D): D | undefined {
+    return this.kept.get(parent?.name ?? '');
+  }
+
+  /** @param name the roots when undefined */
+  childrenOf(name: string | undefined): D[] {
+    return [...this.kept.values()]
+      .filter((one) => this.parentOf(one)?.name === name)
+      .sort((a, b) => madeAt(a) - madeAt(b) || (a.name < b.name ? -1 : 1));
+  }
+
+  /** Its children, and theirs. */
+  descendantsOf(name: string): D[] {
+    return this.rooted(name);
+  }
+
+  /** On disk when it returns. */
+  keep(description: D): void {
+    makeFolder(this.folder, 0o700);
+    replaceFile(this.pathOf(description.name), this.format.write(description), true);
+    this.kept.set(description.name, description);
+  }
+
+  drop(name: string): void {
+    dropReplaced(this.pathOf(name));
+    this.kept.delete(name);
+  }
+
+  private rooted(name: string | undefined): D[] {
+    return this.childrenOf(name).flatMap((child) => [child, ...this.rooted(child.name)]);
+  }
+
+  private pathOf(name: string): string {
+    return join(this.folder, `${encodeURIComponent(name)}.xml`);
+  }
+
+  private files(): string[] {
+    try {
+      const names = readdirSync(this.folder).map((name) => name.replace(/\.new$/, ''));
+      return [...new Set(names)].filter((name) => name.endsWith('.xml')).map((name) => join(this.folder, name));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw error;
+    }
+  }
+}
+
+export const madeAt = ({ creationTime }: Description): number => creationTime ?? 0;
