@@ -18,6 +18,7 @@ import {
   type DomainStats,
   type EventClass,
   type explainDomain,
+  type ImageNeed,
   type LifecycleDetail,
   type LifecycleType,
   type PowerMode,
@@ -283,7 +284,9 @@ export interface Facets<G extends Guest = Guest> {
   readonly blockJobs?: {
     pull(guest: G, ask: Request<typeof pullBlocks>, how: BlockJobStart): Promise<BlockJob>;
     commit(guest: G, ask: Request<typeof commitBlocks>, how: BlockJobStart): Promise<BlockJob>;
+    commitNeeds(guest: G, ask: Request<typeof commitBlocks>): Promise<ImageNeed[]>;
     copy(guest: G, ask: Request<typeof copyBlocks>, how: BlockJobStart): Promise<BlockJob>;
+    copyNeeds(guest: G, ask: Request<typeof copyBlocks>): Promise<ImageNeed[]>;
     /** @param disk all jobs when left out */
     list(guest: G, disk: string | undefined, signal: AbortSignal): Promise<BlockJob[]>;
     abort(guest: G, ask: Request<typeof abortBlockJob>, signal: AbortSignal): Promise<void>;
@@ -298,6 +301,8 @@ export interface Facets<G extends Guest = Guest> {
     areStill(disk: Disk, chain: ChainDocument): Promise<boolean>;
   };
   readonly save?: {
+    /** Throws what keeps the guest from being saved now. */
+    check?(guest: G): void;
     /** Write the paused guest to a file; the guest stays as it is. */
     save(
       guest: G,

@@ -8,6 +8,7 @@ import type { StartSpec } from '@virtbus/driver-runtime';
 import { isVirtError, VirtError } from '@virtbus/shared';
 import { makeFolder } from '@virtbus/shared/files';
 import { chownSync } from 'node:fs';
+import { maskFlag } from './block-jobs';
 import { commandLineContext } from './command-line';
 import { describeChains, neededFiles } from './files';
 import { installedFirmware } from './firmware';
@@ -25,6 +26,7 @@ export interface BootHost {
   user: RunUser | undefined;
   sandbox: boolean;
   departed: GuestParts['departed'];
+  jobKinds: GuestParts['jobKinds'];
 }
 
 /** Waits for a guest that another host sends. */
@@ -34,7 +36,11 @@ export async function bootGuest(spec: BootSpec, host: BootHost): Promise<QemuGue
   const { folders, signal, log } = spec;
   requireFirmware(spec.domain, installedFirmware());
   let live = describeChains(await makeLive(spec.domain, spec.id, folders, host.capabilities), spec.chains);
-  const saved: SavedQemu = { process: { pid: 0, startTime: 0, exe: '' }, owners: [] };
+  const saved: SavedQemu = {
+    process: { pid: 0, startTime: 0, exe: '' },
+    owners: [],
+    masksProtocol: host.capabilities.flags.has(maskFlag),
+  };
   let launched: Launched | undefined;
   let image: Awaited<ReturnType<typeof open>> | undefined;
   try {
@@ -73,6 +79,7 @@ export async function bootGuest(spec: BootSpec, host: BootHost): Promise<QemuGue
       log,
       cleanUp,
       departed: host.departed,
+      jobKinds: host.jobKinds,
     });
     if (image) {
       const { lastWords } = launched;

@@ -21,7 +21,8 @@ import {
 } from '@virtbus/driver-runtime';
 import { VirtError, type TaintType } from '@virtbus/shared';
 import type { Log } from '@virtbus/shared/log';
-import { bootGuest } from './boot';
+import { jobKinds } from './block-jobs';
+import { bootGuest, type BootHost } from './boot';
 import {
   CapabilityStore,
   domainCapabilities,
@@ -31,6 +32,7 @@ import {
   UnusableEmulator,
 } from './capabilities';
 import { agent } from './facets/agent';
+import { blockJobsFacet } from './facets/block-jobs';
 import { console } from './facets/console';
 import { cpuFacet } from './facets/cpu';
 import { departed, devicesFacet, type DeviceHost } from './facets/devices';
@@ -73,6 +75,7 @@ export class QemuDriver implements Driver<QemuGuest> {
   readonly facets: Facets<QemuGuest>;
 
   private readonly deviceHost: DeviceHost;
+  private readonly bootHost: Omit<BootHost, 'capabilities'>;
 
   private constructor(
     private readonly emulators: readonly QemuCapabilities[],
@@ -80,8 +83,11 @@ export class QemuDriver implements Driver<QemuGuest> {
     private readonly options: QemuDriverOptions,
   ) {
     this.deviceHost = { ...options, capabilitiesOf: (guest) => this.capabilitiesFor(guest.live) };
+    const { user, sandbox } = options;
+    this.bootHost = { user, sandbox, departed: this.departed, jobKinds: jobKinds(this.deviceHost) };
     this.facets = {
       agent,
+      blockJobs: blockJobsFacet(this.deviceHost),
       console,
       cpu: cpuFacet((ask) => this.chooseType(ask)),
       devices: devicesFacet(this.deviceHost),
@@ -96,7 +102,7 @@ export class QemuDriver implements Driver<QemuGuest> {
         ports: new MigrationPorts(options.migration.ports),
         prepare: (domain) => void this.prepare(domain, {}),
         capabilitiesOf: (domain) => this.capabilitiesFor(domain),
-        boot: { user: options.user, sandbox: options.sandbox, departed: this.departed },
+        boot: this.bootHost,
       }),
       monitor,
       native: nativeFacet({
@@ -160,12 +166,11 @@ export class QemuDriver implements Driver<QemuGuest> {
   }
 
   start(spec: StartSpec): Promise<QemuGuest> {
-    const { user, sandbox } = this.options;
-    return bootGuest(spec, { capabilities: this.capabilitiesFor(spec.domain), user, sandbox, departed: this.departed });
+    return bootGuest(spec, { ...this.bootHost, capabilities: this.capabilitiesFor(spec.domain) });
   }
 
   reattach(spec: ReattachSpec) {
-    return reattachGuest(spec, this.departed);
+    return reattachGuest(spec, this.bootHost);
   }
 
   private readonly departed = (guest: QemuGuest, device: Device): Promise<void> =>

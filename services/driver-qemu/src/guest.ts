@@ -11,6 +11,7 @@ import {
   resumedDetail,
   suspendedDetail,
   VirtError,
+  type BlockJob,
   type DomainState,
   type LifecycleDetail,
   type ReasonOf,
@@ -18,6 +19,7 @@ import {
 import type { Log } from '@virtbus/shared/log';
 import { join } from 'node:path';
 import { agentPort } from './agent-port';
+import { JobEngine, type JobKinds, type SavedJob } from './block-jobs';
 import { monitorFailure } from './monitor-failure';
 import { terminate, type GuestProcess } from './process';
 import type { PtyConsole } from './pty-console';
@@ -26,9 +28,15 @@ import { newsOf } from './qmp-news';
 
 /** What is kept on disk to find the guest again. */
 export interface SavedQemu extends SavedGuest {
+  /** Images whose write threshold was set by number, by that number. */
+  numberedThresholds?: number[];
   process: ProcessIdentity;
   /** Files whose owner was changed for the guest, with the owner they had. */
   owners: { path: string; uid: number; gid: number }[];
+  /** The jobs on its images, from before QEMU hears of them until their end has been told. */
+  blockJobs?: SavedJob[];
+  /** Its QEMU knows `backing-mask-protocol`: its images were opened accordingly. */
+  masksProtocol?: boolean;
   /** What a migration has changed in QEMU: parameters as they were, targets of disks that are copied. */
   migration?: { parameters: Record<string, unknown>; copies?: string[] };
 }
@@ -43,6 +51,10 @@ export interface GuestParts {
   qmp: QmpClient | undefined;
   sink: GuestSink;
   log: Log;
+  /** What follows on the end of its block jobs. */
+  jobKinds: JobKinds;
+  /** It ran before this process did. */
+  found?: boolean;
   /** Called when a device has left the guest and its document. */
   departed: (guest: QemuGuest, device: Device) => Promise<void>;
   /** Called once when the process is gone, before the end is told. */
@@ -66,6 +78,7 @@ export class QemuGuest implements Guest {
   agentConnected = false;
   readonly folders: GuestFolders;
   readonly log: Log;
+  readonly blockJobs: JobEngine;
   /** Resolves when the end has been told. */
   readonly ended: Promise<void>;
   private process: GuestProcess;
@@ -82,6 +95,7 @@ export class QemuGuest implements Guest {
     this.folders = parts.folders;
     this.log = parts.log;
     this.process = parts.process;
+    this.blockJobs = new JobEngine(this, parts.jobKinds, parts.found === true);
     this.ended = this.process.exited.then(() => this.finish());
     if (parts.qmp) this.use(parts.qmp);
     else void this.reconnect();
@@ -155,6 +169,16 @@ export class QemuGuest implements Guest {
     this.detached = true;
     for (const console of this.consoles.values()) console.close();
     this.qmp?.close();
+  }
+
+  /** Jobs on its images have gone on without us: take them up. */
+  catchUp(): Promise<readonly BlockJob[]> {
+    return this.blockJobs.catchUp();
+  }
+
+  /** What is kept to find it again has changed: it is on disk when this returns. */
+  tellSaved(): void {
+    this.parts.sink({ kind: 'saved' });
   }
 
   /** The document has changed. */
@@ -326,6 +350,7 @@ export class QemuGuest implements Guest {
         this.use(qmp);
         this.log.info('monitor is back');
         await this.refreshState();
+        await this.blockJobs.catchUp();
         return;
       } catch {
         this.log.debug('the monitor does not answer yet');
@@ -337,6 +362,7 @@ export class QemuGuest implements Guest {
     if (this.detached) return;
     for (const console of this.consoles.values()) console.close();
     this.qmp?.close();
+    this.blockJobs.close();
     const ending: Ending = this.ending ?? { reason: 'crashed', detail: 'failed', caused: false };
     await this.parts.cleanUp(this).catch((err: unknown) => this.log.error({ err }, 'cannot clean up after the guest'));
     const { reason, detail, caused } = ending;

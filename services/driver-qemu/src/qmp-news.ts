@@ -1,6 +1,7 @@
 /** QEMU's events as news of the guest: which ones matter, and what each means for state and for listeners. */
 import { isEvent, type NetworkEndpoint, type QmpEvent } from './qmp';
 import type { QemuGuest } from './guest';
+import { thresholdExceeded } from './write-threshold';
 
 /** A second reset within this time belongs to the first: SeaBIOS resets again on a warm boot. Seconds. */
 const oneResetSeconds = 2;
@@ -58,6 +59,7 @@ function details(guest: QemuGuest, event: QmpEvent): void {
   if (isEvent(event, 'RTC_CHANGE')) {
     return guest.tell({ kind: 'event', class: 'rtc', type: 'change', data: { offset: event.data.offset } });
   }
+  if (isEvent(event, 'JOB_STATUS_CHANGE')) return guest.blockJobs.heard(event.data.id, event.data.status);
   if (isEvent(event, 'DEVICE_DELETED')) {
     if (event.data.device) guest.deviceDeleted(event.data.device);
     return;
@@ -70,6 +72,7 @@ function details(guest: QemuGuest, event: QmpEvent): void {
     const type = event.data['tray-open'] ? 'open' : 'close';
     return guest.tell({ kind: 'event', class: 'tray', type, data: { alias: event.data.id || event.data.device } });
   }
+  if (isEvent(event, 'BLOCK_WRITE_THRESHOLD')) return thresholdExceeded(guest, event.data);
   if (isEvent(event, 'VSERPORT_CHANGE')) return guest.portChanged(event.data.id, event.data.open);
   if (isEvent(event, 'VNC_CONNECTED') || isEvent(event, 'SPICE_CONNECTED'))
     return graphics(guest, 'connect', event.data);

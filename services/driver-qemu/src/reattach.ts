@@ -16,7 +16,7 @@ const patienceMs = 5_000;
 
 export async function reattachGuest(
   spec: ReattachSpec,
-  departed: GuestParts['departed'],
+  { departed, jobKinds }: Pick<GuestParts, 'departed' | 'jobKinds'>,
 ): Promise<Reattached<QemuGuest>> {
   const saved = (spec.saved as SavedQemu | undefined) ?? unrecorded(spec);
   if (!saved || !isSame(saved.process)) return gone(spec, saved);
@@ -32,6 +32,8 @@ export async function reattachGuest(
     log: spec.log,
     cleanUp,
     departed,
+    jobKinds,
+    found: true,
   });
   guest.state = spec.state;
   openConsoles(guest);

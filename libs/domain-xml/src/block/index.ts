@@ -3,5 +3,6 @@ export * from './addressing';
 export * from './bitmap-actions';
 export * from './bitmaps';
 export * from './chain-edits';
+export { parseCopyTarget } from './copy-target';
 export * from './definition-edits';
 export { diskImages, isChainEnded, storeImages, withImages, type DiskImage } from './images';

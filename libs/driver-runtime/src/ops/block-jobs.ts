@@ -8,10 +8,11 @@ import {
   setBlockJobSpeed,
   VirtError,
   type BlockJob,
+  type Request,
 } from '@virtbus/shared';
 import { facet, type BlockJobStart, type Facets } from '../driver';
 import { chainsOf, heldBy, hold } from '../images';
-import { change, guestOf, look, type Context } from './op';
+import { change, guestOf, look, planned, type Context } from './op';
 
 type BlockJobs = NonNullable<Facets['blockJobs']>;
 
@@ -36,17 +37,29 @@ export const pull = change(pullBlocks, 'active', (ask, context) =>
   begin(context, (how) => jobsOf(context).pull(guestOf(context.actor), ask, how)),
 );
 
-export const commit = change(commitBlocks, 'active', (ask, context) =>
-  begin(context, (how) => jobsOf(context).commit(guestOf(context.actor), ask, how)),
-);
-
-export const copy = change(copyBlocks, 'active', (ask, context) => {
-  const jobs = jobsOf(context);
-  if (context.actor.record.persistent && !ask.transientJob) {
-    throw new VirtError('OPERATION_INVALID', { detail: 'domain is not transient' });
-  }
-  return begin(context, (how) => jobs.copy(guestOf(context.actor), ask, how));
+export const commit = planned(commitBlocks, 'active', {
+  plan: (ask, context) => jobsOf(context).commitNeeds(guestOf(context.actor), ask),
+  run: (ask, context) => begin(context, (how) => jobsOf(context).commit(guestOf(context.actor), ask, how)),
 });
+
+export const copy = planned(copyBlocks, 'active', {
+  plan: (ask, context) => {
+    const jobs = jobsOf(context);
+    checkTransient(ask, context);
+    return jobs.copyNeeds(guestOf(context.actor), ask);
+  },
+  run: (ask, context) => {
+    const jobs = jobsOf(context);
+    checkTransient(ask, context);
+    return begin(context, (how) => jobs.copy(guestOf(context.actor), ask, how));
+  },
+});
+
+/** The next run of a persistent domain would begin from where nobody has copied: that has to be agreed to. */
+function checkTransient({ transientJob }: Request<typeof copyBlocks>, { actor }: Context): void {
+  if (!actor.record.persistent || transientJob) return;
+  throw new VirtError('OPERATION_INVALID', { detail: 'domain is not transient' });
+}
 
 export const list = look(listBlockJobs, 'active', async ({ disk }, context) => ({
   jobs: await jobsOf(context).list(guestOf(context.actor), disk, context.call.signal),

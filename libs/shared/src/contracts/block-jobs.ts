@@ -46,6 +46,7 @@ export const commitBlocks = contract({
   kind: 'cmd',
   entity: 'domain',
   operation: 'block-commit',
+  plansImages: true,
   request: z.object({
     disk,
     top: z.string().min(1).optional().describe('the uppermost image to merge; the active one when left out'),
@@ -66,6 +67,7 @@ export const copyBlocks = contract({
   kind: 'cmd',
   entity: 'domain',
   operation: 'block-copy',
+  plansImages: true,
   request: z.object({
     disk,
     xml: z.string().describe("libvirt's <disk>: where the copy lies and its format; the source's when it says none"),

@@ -3,6 +3,7 @@
  * was added for a device that QEMU then refuses is taken away again.
  */
 import {
+  addDevice,
   afterUnplug,
   copyModel,
   findDevice,
@@ -37,6 +38,7 @@ export function devicesFacet(host: DeviceHost): NonNullable<Facets<QemuGuest>['d
     detach: (guest, device, signal) => detach(guest, device, signal),
     update: async (guest, asked, signal, chain) => {
       const old = findDevice(guest.live, asked);
+      refuseBusy(guest, old);
       const now = await changeDevice(host, guest, old, withImages(asked, chain), signal);
       guest.live = replaceDevice(guest.live, now);
       guest.tellLive();
@@ -62,7 +64,8 @@ async function attach(host: DeviceHost, guest: QemuGuest, asked: Device, signal:
       await guest.askRaw(step.command, step.arguments, signal);
       undo.push(() => guest.askRaw(step.undo.command, step.undo.arguments));
     }
-    guest.live = plan.domain;
+    // The document may have changed meanwhile: a block job has ended.
+    guest.live = addDevice(guest.live, findDevice(plan.domain, device));
   } catch (thrown) {
     for (const takeBack of undo.reverse()) {
       try {
@@ -125,6 +128,7 @@ async function plugTap(host: DeviceHost, guest: QemuGuest, network: Interface, u
 
 async function detach(guest: QemuGuest, asked: Device, signal: AbortSignal): Promise<Device> {
   const device = findDevice(guest.live, asked);
+  refuseBusy(guest, device);
   const alias = aliasOf(device);
   const departure = guest.departure(alias, AbortSignal.any([signal, AbortSignal.timeout(unplugMs)]));
   departure.catch(() => undefined);
@@ -132,6 +136,11 @@ async function detach(guest: QemuGuest, asked: Device, signal: AbortSignal): Pro
   // The guest may take its time or refuse: the event tells.
   await departure.catch(() => undefined);
   return device;
+}
+
+/** A disk with a job stays as it is until that has ended. */
+function refuseBusy(guest: QemuGuest, device: Device): void {
+  if (device.list === 'disks') guest.blockJobs.refuseBusy(device.value.target.dev ?? '');
 }
 
 function aliasOf(device: Device): string {

@@ -11,6 +11,7 @@ import { finish, readSaveImage, writeHeader } from '../save-image';
 
 export function saveFacet(user: RunUser | undefined): NonNullable<Facets<QemuGuest>['save']> {
   return {
+    check: (guest) => guest.blockJobs.refuseActive(),
     save: async (guest, image, { signal, progress }) => {
       const xml = formatDomain(image.domain, { view: 'live', secrets: true, migratable: true });
       const total = guest.live.memory.kib * 1024;

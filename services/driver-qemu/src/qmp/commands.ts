@@ -5,6 +5,8 @@
  */
 import type { ProbeCommands } from '@virtbus/domain-xml';
 import {
+  type BlockDevice,
+  type BlockJobInfo,
   type BlockNode,
   type BlockStatsEntry,
   type HotpluggableCpu,
@@ -46,7 +48,11 @@ export interface QmpCommandMap extends ProbeCommands {
   'query-balloon': Query<{ actual: number }>;
   balloon: Command<{ value: number }>;
 
-  'query-block': Query<Open<{ device: string; qdev?: string; 'io-status'?: 'ok' | 'failed' | 'nospace' }>[]>;
+  'query-block': Query<BlockDevice[]>;
+  /** Block jobs that have not ended. */
+  'query-block-jobs': Query<BlockJobInfo[]>;
+  'block-job-set-speed': Command<{ device: string; speed: number }>;
+  'job-dismiss': Command<Id>;
   'query-blockstats': Command<{ 'query-nodes'?: boolean } | undefined, BlockStatsEntry[]>;
   'query-named-block-nodes': Command<{ flat?: boolean } | undefined, BlockNode[]>;
   'blockdev-add': Command<Open<{ driver: string; 'node-name': string }>>;

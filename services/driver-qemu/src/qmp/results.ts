@@ -1,6 +1,7 @@
 /**
  * The shapes of QMP answers that are more than a line. Sizes are bytes, times as named in the field.
  */
+import type { NamedNode } from '@virtbus/domain-xml';
 import { type MigrationStatus } from './events';
 
 /** QEMU's own run states; `running` is the only one in which guest CPUs execute. */
@@ -64,6 +65,27 @@ export interface MemoryDevice {
   };
 }
 
+/** A guest's drive, and the node that it stands on. */
+export interface BlockDevice {
+  device: string;
+  /** The device's id, or the path of the part of it that does the work. */
+  qdev?: string;
+  'io-status'?: 'ok' | 'failed' | 'nospace';
+  inserted?: { 'node-name'?: string };
+}
+
+/** Progress of a block job in bytes, its limit in bytes per second. */
+export interface BlockJobInfo {
+  /** The job's id. */
+  device: string;
+  type: string;
+  status: string;
+  offset: number;
+  len: number;
+  speed: number;
+  ready: boolean;
+}
+
 export interface BlockStats {
   rd_bytes: number;
   wr_bytes: number;
@@ -94,11 +116,17 @@ export interface BlockNode {
   file: string;
   ro: boolean;
   write_threshold: number;
+  /** Images below this one. */
+  backing_file_depth: number;
+  'dirty-bitmaps'?: NonNullable<NamedNode['dirty-bitmaps']>;
   image: {
     filename: string;
     format: string;
     'virtual-size': number;
     'actual-size'?: number;
+    'cluster-size'?: number;
+    snapshots?: { name: string }[];
+    'format-specific'?: { type?: string; data?: unknown };
     'backing-filename'?: string;
     'backing-image'?: object;
   };

@@ -1,0 +1,70 @@
+/** What a block job's progress and end do to documents, and how they are told. */
+import { withMirrorReady, type Disk, type Domain } from '@virtbus/domain-xml';
+import type { QemuGuest } from '../guest';
+import { chainOf } from './chain-of';
+import { returnFiles } from './files';
+import type { JobKind } from './kind';
+import type { JobEnd, SavedJob } from './saved-job';
+
+/** Show in the live document how far a job with a mirror is. */
+export function showMirror(
+  guest: QemuGuest,
+  { disk: target }: SavedJob,
+  ready: 'yes' | 'abort' | 'pivot' | undefined,
+): void {
+  const disk = diskOf(guest.live, target);
+  if (!disk?.mirror) return;
+  guest.live = withDisk(guest.live, withMirrorReady(disk, ready));
+  guest.tellLive();
+}
+
+export function tellReady(guest: QemuGuest, job: SavedJob): void {
+  showMirror(guest, job, 'yes');
+  guest.tell({ kind: 'event', class: 'block-job', type: 'ready', data: eventData(job) });
+}
+
+/**
+ * Nodes and files away, then documents and event in one turn. Can be done again: a crash on the way leaves the job on disk
+ * with its end.
+ */
+export async function conclude(guest: QemuGuest, job: SavedJob, end: JobEnd, kind: JobKind): Promise<void> {
+  const changes = await kind.finish(guest, job, end);
+  const was = diskOf(guest.live, job.disk);
+  const chain = was && (await chainOf(changes?.live(was) ?? was, guest.log));
+  // From here on nothing is awaited: the disk as it is now is the one that changes.
+  const before = diskOf(guest.live, job.disk);
+  if (before && changes) guest.live = withDisk(guest.live, changes.live(before));
+  guest.saved.blockJobs = (guest.saved.blockJobs ?? []).filter(({ id }) => id !== job.id);
+  returnFiles(guest);
+  const edit = changes?.definition;
+  guest.tell({
+    kind: 'images',
+    chains: { [job.disk]: chain },
+    definition: (config) => {
+      const defined = diskOf(config, job.disk);
+      return edit && defined && before ? withDisk(config, edit(defined, before)) : config;
+    },
+    event: {
+      class: 'block-job',
+      type: end.kind,
+      data: eventData(job, end),
+      caused: guest.blockJobs.isAwaited(job.id),
+    },
+  });
+}
+
+const eventData = ({ disk, type, path, mirror }: SavedJob, end?: JobEnd): Record<string, unknown> => ({
+  ...{ disk, type },
+  ...(path !== undefined && { path }),
+  ...(mirror !== undefined && { mirror }),
+  ...(end?.error !== undefined && { error: end.error }),
+});
+
+export const diskOf = ({ devices }: Domain, target: string): Disk | undefined =>
+  devices.disks.find((disk) => disk.target.dev === target);
+
+/** A copy of the domain in which this disk has taken the place of the one with its target. */
+export function withDisk(domain: Domain, disk: Disk): Domain {
+  const disks = domain.devices.disks.map((one) => (one.target.dev === disk.target.dev ? disk : one));
+  return { ...domain, devices: { ...domain.devices, disks } };
+}

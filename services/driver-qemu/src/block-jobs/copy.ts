@@ -1,0 +1,217 @@
+/** Copy: a disk is mirrored to another image while the guest uses it. (facts: block-jobs §3.4) */
+import { formatLocation } from '@virtbus/disk-image';
+import {
+  activeWrites,
+  afterPivot,
+  beginActiveWrites,
+  bitmapAt,
+  copyBitmaps,
+  definedWithSource,
+  diskImages,
+  headerFormatAt,
+  imageCreation,
+  imageNodes,
+  namedLayers,
+  withoutMirror,
+  type CreationChoices,
+  type Disk,
+  type NodeImage,
+} from '@virtbus/domain-xml';
+import type { BlockJobStart } from '@virtbus/driver-runtime';
+import { VirtError, type BlockJob, type copyBlocks, type Request } from '@virtbus/shared';
+import { filesOfDisk } from '../files';
+import type { QemuGuest } from '../guest';
+import { runJob } from '../short-job';
+import { imageName, nameOf, targetOf } from './chain-names';
+import { diskOf, withDisk } from './conclude';
+import { mirroredDisk, planCopy } from './copy-target';
+import { lendFiles } from './files';
+import { bitmapsOf, carryBitmaps, nodesOf, removalOf } from './graph';
+import type { Changes, JobKind } from './kind';
+import { addNodes, areFree, deviceNode, nodeSource, removeNodes, type BlockHost } from './nodes';
+import { withoutProgress } from './progress';
+import type { SavedJob } from './saved-job';
+
+interface CopyDetails {
+  /** What lies below the top is not copied. */
+  shallow: boolean;
+  /** The target was there already, with all that it stands on. */
+  reuse: boolean;
+}
+
+export async function copy(
+  host: BlockHost,
+  guest: QemuGuest,
+  ask: Request<typeof copyBlocks>,
+  { command, signal, images }: BlockJobStart,
+): Promise<BlockJob> {
+  const plan = planCopy(guest, ask);
+  const { disk, shallow } = plan;
+  const reuse = ask.reuseExternal;
+  const mirrored = mirroredDisk(guest, plan, reuse, images);
+  const after = afterPivot(mirrored);
+  const [source] = nodesOf(host, guest, disk);
+  const [target] = nodesOf(host, guest, after);
+  const device = await deviceNode(guest, disk, signal);
+  const mine = filesOfDisk(shallow && !reuse ? { ...after, backingStore: {} } : after);
+  const job: SavedJob<CopyDetails> = {
+    id: `copy-${targetOf(disk)}-${source}`,
+    type: 'copy',
+    disk: targetOf(disk),
+    state: 'new',
+    command,
+    path: nameOf(disk),
+    mirror: imageName(diskImages(after)[0]!),
+    files: mine.map(({ path }) => path),
+    details: { shallow, reuse },
+  };
+  await guest.blockJobs.begin([job], async () => {
+    guest.live = withDisk(guest.live, mirrored);
+    guest.tellLive();
+    for (const need of ['write', 'read'] as const) {
+      lendFiles(
+        guest,
+        host.user,
+        mine.filter((file) => file.need === need).map(({ path }) => path),
+        need,
+      );
+    }
+    if (reuse) await openTarget(host, guest, after, shallow, signal);
+    else await makeTarget(host, guest, after, shallow, signal);
+    const args = {
+      'job-id': job.id,
+      device,
+      target,
+      replaces: source,
+      sync: shallow ? 'top' : 'full',
+      ...(ask.bandwidth > 0 && { speed: ask.bandwidth }),
+      ...(ask.granularity !== undefined && { granularity: ask.granularity }),
+      ...(ask.bufferSize !== undefined && { 'buf-size': ask.bufferSize }),
+      ...(ask.synchronousWrites && { 'copy-mode': 'write-blocking' }),
+      'auto-finalize': true,
+      'auto-dismiss': false,
+    };
+    await guest.askRaw('blockdev-mirror', args, signal);
+  });
+  return withoutProgress(job);
+}
+
+/** What is there already is opened: a shallow copy's own chain only with the pivot, for others may still write to it. */
+async function openTarget(
+  host: BlockHost,
+  guest: QemuGuest,
+  after: Disk,
+  shallow: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!shallow) await addNodes(guest, ownChain(host, guest, after, 1), signal);
+  const { storage, format } = imageNodes(nodeSource(host, guest), after, 0, shallow ? { backing: null } : {});
+  await addNodes(guest, [...storage, ...format], signal);
+}
+
+/** Steps that add the images of a disk from its lowest up to this depth. */
+function ownChain(host: BlockHost, guest: QemuGuest, after: Disk, depth: number) {
+  const source = nodeSource(host, guest);
+  return diskImages(after)
+    .map((_, at) => at)
+    .slice(depth)
+    .reverse()
+    .flatMap((at) => {
+      const { storage, format } = imageNodes(source, after, at);
+      return [...storage, ...format];
+    });
+}
+
+/** An image as large as the source is made in the file or device that is there. */
+async function makeTarget(
+  host: BlockHost,
+  guest: QemuGuest,
+  after: Disk,
+  shallow: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const source = nodeSource(host, guest);
+  const disk = diskOf(guest.live, targetOf(after))!;
+  const like = (await bitmapsOf(guest)).get(nodesOf(host, guest, disk)[0]!);
+  if (!like) throw new VirtError('INTERNAL_ERROR', { detail: `QEMU has no image of disk '${targetOf(disk)}'` });
+  const isRaw = after.driver?.type === 'raw';
+  const choices: CreationChoices = {
+    ...likeness(like),
+    ...(isRaw && { physical: like.capacity }),
+    ...(shallow && {
+      backing: { string: formatLocation(namedLayers(after)[1]!.location), format: headerFormatAt(after, 1) },
+    }),
+  };
+  const { protocol, format } = imageCreation(source, after, 0, choices);
+  const nodes = imageNodes(source, after, 0);
+  const make = (options: object) =>
+    runJob(guest, 'blockdev-create', { 'job-id': `create-${nodes.layers.top}`, options }, signal);
+  // A file is there and empty; a raw image is a file of its length.
+  if (protocol && isRaw) await make(protocol);
+  await addNodes(guest, nodes.storage, signal);
+  if (format) await make(format);
+  await addNodes(guest, nodes.format, signal);
+}
+
+/** A new image in the likeness of another. */
+const likeness = ({ capacity, clusterSize, qcow2v2, extendedL2 }: NodeImage): CreationChoices => ({
+  capacity,
+  clusterSize,
+  ...(qcow2v2 && { compat: '0.10' as const }),
+  extendedL2,
+});
+
+export function copyKind(host: BlockHost): JobKind {
+  return {
+    happened: async (guest, job) => {
+      const disk = diskOf(guest.live, job.disk);
+      return !disk?.mirror || areFree(guest, removalOf(host, guest, disk, 0, 1));
+    },
+    beforePivot: (guest, job) => beforePivot(host, guest, job as SavedJob<CopyDetails>),
+    finish: async (guest, job, end) => {
+      const disk = diskOf(guest.live, job.disk);
+      if (!disk?.mirror) return undefined;
+      const { shallow, reuse } = (job as SavedJob<CopyDetails>).details;
+      const onOld = shallow && !reuse;
+      const after = afterPivot(disk);
+      if (end.kind !== 'completed') {
+        const count = onOld ? 1 : diskImages(after).length;
+        await removeNodes(guest, removalOf(host, guest, after, 0, count));
+        return { live: withoutMirror };
+      }
+      const nodes = nodesOf(host, guest, disk);
+      const mirror = nodesOf(host, guest, after)[0]!;
+      const bitmaps = await bitmapsOf(guest);
+      if (bitmapAt(bitmaps, mirror, activeWrites))
+        await carryBitmaps(guest, copyBitmaps(bitmaps, nodes, mirror, shallow));
+      await removeNodes(guest, removalOf(host, guest, disk, 0, onOld ? 1 : nodes.length));
+      return pivotedTo();
+    },
+  };
+}
+
+const pivotedTo = (): Changes => ({
+  live: (now) => (now.mirror ? afterPivot(now) : now),
+  definition: (defined, before) =>
+    before.mirror ? definedWithSource(defined, before, diskImages(afterPivot(before))[0]!) : defined,
+});
+
+async function beforePivot(host: BlockHost, guest: QemuGuest, job: SavedJob<CopyDetails>): Promise<void> {
+  const disk = diskOf(guest.live, job.disk);
+  if (!disk?.mirror) return;
+  const after = afterPivot(disk);
+  if (disk.shareable && !disk.readonly && after.driver?.type !== 'raw') {
+    const detail = "can't pivot a shared disk to a storage volume not supporting sharing";
+    throw new VirtError('OPERATION_UNSUPPORTED', { detail });
+  }
+  const [mirror, below] = nodesOf(host, guest, after);
+  if (bitmapAt(await bitmapsOf(guest), mirror!, activeWrites)) return;
+  const { shallow, reuse } = job.details;
+  const attach = shallow && reuse && below !== undefined;
+  if (attach) await addNodes(guest, ownChain(host, guest, after, 1));
+  const actions = [
+    ...(attach ? [{ type: 'blockdev-snapshot', data: { node: below, overlay: mirror } }] : []),
+    ...beginActiveWrites(mirror!),
+  ];
+  await guest.askRaw('transaction', { actions });
+}

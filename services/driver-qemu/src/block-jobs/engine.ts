@@ -1,0 +1,322 @@
+/**
+ * The block jobs of one guest, from before they begin until their end has been told.
+ *
+ * A job is written down before QEMU hears of it, and so is the wish to pivot or to abort it; the end is written down before
+ * QEMU forgets it. Whenever this process dies the next one knows what was wanted, asks QEMU what became of it, and goes on.
+ * (facts: block-jobs §2, §6)
+ */
+import { VirtError, type BlockJob, type BlockJobState, type BlockJobType } from '@virtbus/shared';
+import type { QemuGuest } from '../guest';
+import { QmpError } from '../qmp';
+import { conclude, diskOf, showMirror, tellReady, withDisk } from './conclude';
+import { returnFiles } from './files';
+import type { JobKind } from './kind';
+import { progressOf, withoutProgress } from './progress';
+import { hasTwoPhases, type JobEnd, type SavedJob } from './saved-job';
+import { endOf, stepOf, type Step } from './states';
+
+export type JobKinds = Readonly<Partial<Record<BlockJobType, JobKind>>>;
+
+/** A job that was told to pivot without our knowing whether QEMU heard it gets this long to do it, milliseconds. */
+const pivotAgainMs = 2_000;
+
+interface Waiter {
+  for: readonly BlockJobState[];
+  resolve: (end: JobEnd | undefined) => void;
+  reject: (error: Error) => void;
+}
+
+export class JobEngine {
+  private readonly waiters = new Map<string, Waiter[]>();
+  private readonly concluding = new Map<string, Promise<void>>();
+  private caughtUp: Promise<BlockJob[]> | undefined;
+  private over = false;
+
+  /** @param found the guest was running before we were: nothing is acted on until `catchUp` */
+  constructor(
+    private readonly guest: QemuGuest,
+    private readonly kinds: JobKinds,
+    found: boolean,
+  ) {
+    if (!found) this.caughtUp = Promise.resolve([]);
+  }
+
+  get jobs(): readonly SavedJob[] {
+    return this.guest.saved.blockJobs ?? [];
+  }
+
+  ofDisk(target: string): SavedJob | undefined {
+    return this.jobs.find(({ disk }) => disk === target);
+  }
+
+  /** Throws when the disk has a job already. */
+  refuseBusy(target: string): void {
+    const job = this.ofDisk(target);
+    if (!job) return;
+    const code = hasTwoPhases(job) ? 'BLOCK_COPY_ACTIVE' : 'OPERATION_UNSUPPORTED';
+    throw new VirtError(code, { detail: `disk '${target}' already in active block job` });
+  }
+
+  /** Throws when any disk has a job: for what cannot be done meanwhile. */
+  refuseActive(): void {
+    if (this.jobs.length > 0) throw new VirtError('OPERATION_INVALID', { detail: 'domain has active block job' });
+  }
+
+  /**
+   * Begin jobs with one command. When QEMU does not run them then, nothing of them stays; when its answer is lost and QEMU
+   * cannot be asked either, they stay, and what it says of them later decides.
+   * @param send all that has to be done in QEMU; the command is the last of it
+   */
+  async begin(jobs: readonly SavedJob[], send: () => Promise<unknown>): Promise<void> {
+    for (const { disk } of jobs) this.refuseBusy(disk);
+    this.guest.saved.blockJobs = [...this.jobs, ...jobs];
+    this.guest.tellSaved();
+    try {
+      await send();
+    } catch (error) {
+      const listed = await this.guest.ask('query-jobs').catch(() => undefined);
+      for (const job of jobs) if (listed?.every(({ id }) => id !== job.id)) await this.withdraw(job);
+      throw error;
+    }
+    for (const job of jobs) if (job.state === 'new') job.state = 'running';
+    this.guest.tellSaved();
+  }
+
+  /** QEMU's word on a job. */
+  heard(id: string, status: string): void {
+    const job = this.byId(id);
+    if (!job) return;
+    if (this.caughtUp === undefined) return;
+    const step = stepOf(job, status);
+    if (step) this.take(job, step).catch((err: unknown) => this.failed(err, job));
+  }
+
+  /**
+   * Resolves when the job is in one of the states, undefined; or when it has ended, with how. Rejects when the guest ends or
+   * the signal says so.
+   */
+  until(id: string, states: readonly BlockJobState[], signal?: AbortSignal): Promise<JobEnd | undefined> {
+    const job = this.byId(id);
+    if (job && states.includes(job.state)) return Promise.resolve(undefined);
+    return new Promise((resolve, reject) => {
+      const stop = (): void => reject(signal?.reason as Error);
+      const waiter: Waiter = { for: states, resolve, reject };
+      this.waiters.set(id, [...(this.waiters.get(id) ?? []), waiter]);
+      signal?.addEventListener('abort', stop, { once: true });
+      if (signal?.aborted) stop();
+    });
+  }
+
+  /** Somebody waits for its end: it belongs to their command. */
+  isAwaited(id: string): boolean {
+    return (this.waiters.get(id) ?? []).length > 0;
+  }
+
+  /** Go over to the target of a ready job. Resolves when QEMU has been told. */
+  async pivot(job: SavedJob): Promise<void> {
+    if (!hasTwoPhases(job)) {
+      throw new VirtError('OPERATION_INVALID', { detail: `job type '${job.type}' does not support pivot` });
+    }
+    this.refuseEnding(job);
+    if (job.state !== 'ready') {
+      throw new VirtError('BLOCK_COPY_ACTIVE', { detail: `block job '${job.disk}' not ready for pivot yet` });
+    }
+    await this.kinds[job.type]?.beforePivot?.(this.guest, job);
+    this.enter(job, 'pivoting');
+    showMirror(this.guest, job, 'pivot');
+    await this.tell(job, 'job-complete', { id: job.id }, 'ready');
+  }
+
+  /** Give a job up. Resolves when QEMU has been told. */
+  async abort(job: SavedJob): Promise<void> {
+    this.refuseEnding(job);
+    const before = job.state;
+    this.enter(job, 'aborting');
+    showMirror(this.guest, job, 'abort');
+    await this.cancel(job, before);
+  }
+
+  async list(signal: AbortSignal): Promise<BlockJob[]> {
+    if (this.jobs.length === 0) return [];
+    const told = await this.guest.ask('query-block-jobs', undefined, signal);
+    return this.jobs.map((job) =>
+      progressOf(
+        job,
+        told.find(({ device }) => device === job.id),
+      ),
+    );
+  }
+
+  /**
+   * After a restart of ours, or when the monitor was away: ask QEMU what became of the jobs, and go on from there.
+   * @returns those that had begun
+   */
+  catchUp(): Promise<BlockJob[]> {
+    const run = this.look().catch((err: unknown) => {
+      this.guest.log.warn({ err }, 'what became of block jobs cannot be found out yet');
+      if (this.caughtUp === run) this.caughtUp = undefined;
+      return [];
+    });
+    this.caughtUp = run;
+    return run;
+  }
+
+  /** The guest is gone, and its jobs with it. */
+  close(): void {
+    this.over = true;
+    const gone = new VirtError('OPERATION_INVALID', { detail: 'domain is not running' });
+    for (const waiters of this.waiters.values()) for (const { reject } of waiters) reject(gone);
+    this.waiters.clear();
+  }
+
+  private byId(id: string): SavedJob | undefined {
+    return this.jobs.find((job) => job.id === id);
+  }
+
+  private async look(): Promise<BlockJob[]> {
+    if (this.jobs.length === 0) return [];
+    const listed = await this.guest.ask('query-jobs', undefined, undefined, patienceMs);
+    const begun: BlockJob[] = [];
+    for (const job of [...this.jobs]) {
+      const found = listed.find(({ id }) => id === job.id);
+      if (found || job.state !== 'new') begun.push(withoutProgress(job));
+      if (!found) await this.lost(job);
+      else if (job.end) await this.settle(job);
+      else await this.goOn(job, found.status);
+    }
+    return begun;
+  }
+
+  /** QEMU does not know it: it never began, or its end was seen and it was dismissed. */
+  private async lost(job: SavedJob): Promise<void> {
+    if (job.end) return this.settle(job);
+    if (job.state === 'new') return this.withdraw(job);
+    const done = await this.kinds[job.type]?.happened(this.guest, job);
+    await this.ended(job, done ? { kind: 'completed' } : { kind: 'failed', error: 'QEMU no longer knows the job' });
+  }
+
+  private async goOn(job: SavedJob, status: string): Promise<void> {
+    if (job.state === 'new') this.enter(job, 'running');
+    const step = stepOf(job, status);
+    if (step) return this.take(job, step);
+    if (job.state === 'aborting' && !job.told) {
+      await this.cancel(job, 'running');
+    } else if (job.state === 'pivoting' && !job.told) {
+      // QEMU stays `ready` for a while after it was told; told twice, it would never let go of the old image.
+      setTimeout(() => void this.pivotAgain(job), pivotAgainMs).unref();
+    }
+  }
+
+  private async pivotAgain(job: SavedJob): Promise<void> {
+    try {
+      if (this.over || this.byId(job.id)?.state !== 'pivoting' || job.told) return;
+      await this.tell(job, 'job-complete', { id: job.id }, 'ready');
+    } catch (err) {
+      this.guest.log.warn({ err, job: job.id }, 'the job cannot be told again to pivot');
+    }
+  }
+
+  private async take(job: SavedJob, step: Step): Promise<void> {
+    if (step === 'concluded') return this.conclude(job);
+    this.enter(job, step);
+    if (step === 'ready') tellReady(this.guest, job);
+  }
+
+  /** Once, however often it is heard of. */
+  private conclude(job: SavedJob): Promise<void> {
+    const running = this.concluding.get(job.id);
+    if (running) return running;
+    const work = this.findEnd(job).finally(() => this.concluding.delete(job.id));
+    this.concluding.set(job.id, work);
+    return work;
+  }
+
+  private async findEnd(job: SavedJob): Promise<void> {
+    const listed = await this.guest.ask('query-jobs');
+    const error = listed.find(({ id }) => id === job.id)?.error;
+    const end = endOf(job, error);
+    if (end) return this.ended(job, end);
+    const done = await this.kinds[job.type]?.happened(this.guest, job);
+    await this.ended(job, { kind: done ? 'completed' : 'canceled' });
+  }
+
+  private async ended(job: SavedJob, end: JobEnd): Promise<void> {
+    job.end = end;
+    this.enter(job, 'concluded');
+    await this.settle(job);
+  }
+
+  /** Its end is on disk: QEMU may forget it, what it leaves is taken away, and the end is told. */
+  private async settle(job: SavedJob): Promise<void> {
+    const { end } = job;
+    const kind = this.kinds[job.type];
+    if (!end || !kind) return;
+    await this.guest.ask('job-dismiss', { id: job.id }).catch((err: unknown) => {
+      this.guest.log.debug({ err, job: job.id }, 'job was dismissed before');
+    });
+    await conclude(this.guest, job, end, kind);
+    const waiters = this.waiters.get(job.id) ?? [];
+    this.waiters.delete(job.id);
+    for (const { resolve } of waiters) resolve(end);
+  }
+
+  private enter(job: SavedJob, state: BlockJobState): void {
+    job.state = state;
+    this.guest.tellSaved();
+    const waiting = this.waiters.get(job.id) ?? [];
+    this.waiters.set(
+      job.id,
+      waiting.filter((waiter) => {
+        if (waiter.for.includes(state)) waiter.resolve(undefined);
+        return !waiter.for.includes(state);
+      }),
+    );
+  }
+
+  /** A copy that is ready is left as it is then: consistent, and of one moment. */
+  private cancel(job: SavedJob, before: BlockJobState): Promise<void> {
+    return this.tell(job, 'block-job-cancel', { device: job.id, force: false }, before);
+  }
+
+  /** Tell QEMU how to end a job. When it refuses, the job is as it was before. */
+  private async tell(job: SavedJob, command: string, args: object, before: BlockJobState): Promise<void> {
+    try {
+      await this.guest.askRaw(command, args);
+    } catch (error) {
+      if (isRefusal(error) && this.byId(job.id) && job.state !== 'concluded') {
+        this.enter(job, before);
+        showMirror(this.guest, job, before === 'ready' ? 'yes' : undefined);
+      }
+      throw error;
+    }
+    job.told = true;
+    this.guest.tellSaved();
+  }
+
+  private refuseEnding({ state, disk }: SavedJob): void {
+    if (state !== 'pivoting' && state !== 'aborting' && state !== 'concluded') return;
+    throw new VirtError('OPERATION_INVALID', { detail: `block job on disk '${disk}' is still being ended` });
+  }
+
+  /** It never began: what was made for it goes, and nobody is told. */
+  private async withdraw(job: SavedJob): Promise<void> {
+    const { guest } = this;
+    const changes = await this.kinds[job.type]?.finish(guest, job, { kind: 'failed' });
+    const disk = changes && diskOf(guest.live, job.disk);
+    if (disk) guest.live = withDisk(guest.live, changes.live(disk));
+    guest.saved.blockJobs = this.jobs.filter((one) => one !== job);
+    returnFiles(guest);
+    guest.tellLive();
+  }
+
+  /** The monitor went away over it: what is on disk is taken up when it is back. */
+  private failed(err: unknown, job: SavedJob): void {
+    if (!this.over) this.guest.log.error({ err, job: job.id }, 'the end of a block job could not be followed');
+  }
+}
+
+/** A guest that hangs keeps nobody waiting longer, milliseconds. */
+const patienceMs = 5_000;
+
+/** QEMU said no: the command had no effect. */
+const isRefusal = (error: unknown): boolean => error instanceof VirtError && error.cause instanceof QmpError;

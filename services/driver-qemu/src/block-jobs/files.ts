@@ -1,0 +1,53 @@
+/** Files of images on the host: lent to the guest's user while a job needs them, given back when nothing does. */
+import { rmSync } from 'node:fs';
+import type { Log } from '@virtbus/shared/log';
+import type { QemuGuest } from '../guest';
+import { neededFiles } from '../files';
+import { giveBack, lend, type RunUser } from '../run-user';
+
+/** Lend files for a job that is written down: its end gives them back. */
+export function lendFiles(
+  guest: QemuGuest,
+  user: RunUser | undefined,
+  paths: readonly string[],
+  need: 'read' | 'write',
+): void {
+  for (const path of paths) {
+    const owner = lend(path, user, need);
+    if (owner) guest.saved.owners.push(owner);
+  }
+  guest.tellSaved();
+}
+
+/** Files that neither the document nor a job needs any longer return to their owners. */
+export function returnFiles(guest: QemuGuest): void {
+  const needed = new Set([
+    ...neededFiles(guest.live).map(({ path }) => path),
+    ...(guest.saved.blockJobs ?? []).flatMap(({ files }) => files),
+  ]);
+  const idle = guest.saved.owners.filter(({ path }) => !needed.has(path));
+  guest.saved.owners = guest.saved.owners.filter((owner) => !idle.includes(owner));
+  giveBack(idle, guest.log);
+}
+
+/** Files that were written to are only read from now on: the guest's user keeps what it needs for that. */
+export function onlyRead(guest: QemuGuest, user: RunUser | undefined, paths: readonly string[]): void {
+  const lent = guest.saved.owners.filter(({ path }) => paths.includes(path));
+  guest.saved.owners = guest.saved.owners.filter((owner) => !lent.includes(owner));
+  giveBack(lent, guest.log);
+  for (const { path } of lent) {
+    const owner = lend(path, user, 'read');
+    if (owner) guest.saved.owners.push(owner);
+  }
+}
+
+/** Merged images are of no use any longer; one that cannot be removed is a warning. */
+export function deleteFiles(paths: readonly string[], log: Log): void {
+  for (const path of paths) {
+    try {
+      rmSync(path, { force: true });
+    } catch (err) {
+      log.warn({ err, path }, 'a merged image cannot be removed');
+    }
+  }
+}

@@ -1,0 +1,17 @@
+/** Jobs on the images of a running guest: what each kind does at its end, and the engine that follows them. */
+import { activeCommitKind, commitKind } from './commit';
+import { copyKind } from './copy';
+import type { JobKinds } from './engine';
+import type { BlockHost } from './nodes';
+import { pullKind } from './pull';
+
+export { JobEngine, type JobKinds } from './engine';
+export type { SavedJob } from './saved-job';
+export { maskFlag } from './nodes';
+
+export const jobKinds = (host: BlockHost): JobKinds => ({
+  pull: pullKind(host),
+  commit: commitKind(host),
+  'active-commit': activeCommitKind(host),
+  copy: copyKind(host),
+});

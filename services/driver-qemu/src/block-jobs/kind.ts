@@ -1,0 +1,27 @@
+/** What differs between pull, commit, copy and backup: what follows on the end of each. */
+import type { Disk } from '@virtbus/domain-xml';
+import type { QemuGuest } from '../guest';
+import type { JobEnd, SavedJob } from './saved-job';
+
+/** What the end of a job changes in the documents. */
+export interface Changes {
+  /** The live disk. Made from the disk as it is in that moment. */
+  live: (disk: Disk) => Disk;
+  /**
+   * The disk of the definition, where it has one of this target; left out when it stays as it is.
+   * @param before the live disk as it was until now
+   */
+  definition?: ((defined: Disk, before: Disk) => Disk) | undefined;
+}
+
+export interface JobKind {
+  /** Whether a job that nobody can tell the end of has done its work. Looks at QEMU's graph. */
+  happened(guest: QemuGuest, job: SavedJob): Promise<boolean>;
+  /** Before a ready job is told to go over to its target. May be done again. */
+  beforePivot?(guest: QemuGuest, job: SavedJob): Promise<void>;
+  /**
+   * Take away what the job leaves in QEMU. Done again after a crash, so what is gone already is no failure. Undefined when the
+   * disk stays as it is.
+   */
+  finish(guest: QemuGuest, job: SavedJob, end: JobEnd): Promise<Changes | undefined>;
+}

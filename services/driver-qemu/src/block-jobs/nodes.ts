@@ -1,0 +1,80 @@
+/** The block nodes of a running guest's disks: what they are made from, which one its device uses, adding and taking away. */
+import type { Disk, Guest as NodeSource, PlugStep, QemuCapabilities, QmpStep } from '@virtbus/domain-xml';
+import { isVirtError, VirtError } from '@virtbus/shared';
+import { commandLineContext, type LineHost } from '../command-line';
+import type { QemuGuest } from '../guest';
+import { QmpError } from '../qmp';
+import type { RunUser } from '../run-user';
+
+/** This host's side of what jobs do. */
+export interface BlockHost extends LineHost {
+  capabilitiesOf(guest: QemuGuest): QemuCapabilities;
+  user: RunUser | undefined;
+}
+
+export const maskFlag = 'blockjob.backing-mask-protocol';
+
+/**
+ * What nodes of this guest are made from. The binary may have been replaced since it was started: how images are opened is
+ * as it was then.
+ */
+export function nodeSource(host: BlockHost, guest: QemuGuest): NodeSource {
+  const now = host.capabilitiesOf(guest);
+  const flags = new Set([...now.flags].filter((flag) => flag !== maskFlag || guest.saved.masksProtocol === true));
+  const capabilities = { ...now, flags };
+  return { domain: guest.live, context: commandLineContext(guest.live, guest.folders, host, capabilities) };
+}
+
+/** `backing-mask-protocol` for the commands that know it, so that headers record `raw`, not a protocol. */
+export const maskProtocol = (guest: QemuGuest): object =>
+  guest.saved.masksProtocol === true ? { 'backing-mask-protocol': true } : {};
+
+/** The node that the guest's device uses, filters included. */
+export async function deviceNode(guest: QemuGuest, disk: Disk, signal?: AbortSignal): Promise<string> {
+  const alias = disk.alias?.name ?? '';
+  const devices = await guest.ask('query-block', undefined, signal);
+  const found = devices.find(({ qdev }) => qdev === alias || qdev?.startsWith(`/machine/peripheral/${alias}/`));
+  const node = found?.inserted?.['node-name'];
+  if (node !== undefined) return node;
+  throw new VirtError('OPERATION_FAILED', { detail: `QEMU has no image in disk '${disk.target.dev ?? ''}'` });
+}
+
+/** Add what is not there yet, in order. What was added stays when a step fails: it is its job that takes it away. */
+export async function addNodes(guest: QemuGuest, steps: readonly PlugStep[], signal?: AbortSignal): Promise<void> {
+  const there = await nodeNames(guest);
+  for (const { command, arguments: args } of steps) {
+    if (command === 'blockdev-add' && there.has(args['node-name'] as string)) continue;
+    await guest.askRaw(command, args, signal);
+  }
+}
+
+/** Take nodes away, top first. One that is not there any more, or that something else uses, is passed over. */
+export async function removeNodes(guest: QemuGuest, steps: readonly QmpStep[]): Promise<void> {
+  await remove(guest, steps, (reason) => guest.log.warn({ reason }, 'a block node stays'));
+}
+
+/** Whether QEMU has let go of these nodes or lets go of them now: a node that something stands on stays. */
+export async function areFree(guest: QemuGuest, steps: readonly QmpStep[]): Promise<boolean> {
+  let free = true;
+  await remove(guest, steps, () => (free = false));
+  return free;
+}
+
+async function remove(guest: QemuGuest, steps: readonly QmpStep[], stays: (reason: string) => unknown): Promise<void> {
+  if (steps.length === 0) return;
+  const there = await nodeNames(guest);
+  for (const { command, arguments: args } of steps) {
+    if (command === 'blockdev-del' && !there.has(args['node-name'] as string)) continue;
+    try {
+      await guest.askRaw(command, args);
+    } catch (err) {
+      if (!isVirtError(err) || !(err.cause instanceof QmpError)) throw err;
+      stays(err.message);
+    }
+  }
+}
+
+export async function nodeNames(guest: QemuGuest): Promise<ReadonlySet<string>> {
+  const nodes = await guest.ask('query-named-block-nodes', { flat: true });
+  return new Set(nodes.flatMap((one) => one['node-name'] ?? []));
+}
