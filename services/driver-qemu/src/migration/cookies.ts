@@ -1,7 +1,6 @@
 /** What this driver writes into cookies, and what it reads out of them. */
 import { hostname } from 'node:os';
-import type { Disk } from '@virtbus/domain-xml';
-import { readCookie, writeCookie, type CookieReader, type MigrationCookie } from '@virtbus/domain-xml/migration-cookie';
+import { readCookie, writeCookie, type CookieReader, type Disk, type MigrationCookie } from '@virtbus/domain-xml';
 import type { MigrationAsk } from '@virtbus/driver-runtime';
 import { VirtError } from '@virtbus/shared';
 import type { QemuGuest } from '../guest';
