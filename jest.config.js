@@ -15,8 +15,8 @@ const moduleNameMapper = {
   '^@virtbus/shared/auth$': '<rootDir>/libs/shared/src/auth/index.ts',
   '^@virtbus/shared/files$': '<rootDir>/libs/shared/src/files/index.ts',
   '^@virtbus/shared/config$': '<rootDir>/libs/shared/src/config/index.ts',
-  '^@virtbus/domain-xml/(storage|snapshot|checkpoint|backup|migration-cookie)$': '<rootDir>/libs/domain-xml/src/$1/index.ts',
-  '^@virtbus/(domain-xml|disk-image|driver-runtime|testkit)$': '<rootDir>/libs/$1/src/index.ts',
+  '^@virtbus/domain-xml/(storage|snapshot|checkpoint|backup)$': '<rootDir>/libs/domain-xml/src/$1/index.ts',
+  '^@virtbus/(domain-xml|disk-image|driver-runtime|migration-saga|testkit)$': '<rootDir>/libs/$1/src/index.ts',
 };
 const project = (displayName, testMatch) => ({
   displayName,

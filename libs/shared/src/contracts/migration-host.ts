@@ -25,8 +25,8 @@
  *    `undone`. `finishing`: the guest is let run, or is found running; one whose process is gone may have run, so it is
  *    `finished` and shut off. Only a hypervisor that refused to let it run makes it `undone`.
  *
- * A refusal of the table (no such phase was reached) is told as an error by `begin`, `prepare` and `check` alone; what
- * fails later makes the side `undone` with `error` in its view.
+ * What refuses the guest before a phase is reached is told as an error by `begin`, `prepare` and `check` alone; what fails
+ * later makes the side `undone` with `error` in its view. A domain that is not here is no error either, but to `begin`.
  * The domain is named in the header; `id` is the migration's. Cookies are opaque bytes of at most 4 MiB.
  */
 import { z } from 'zod';
@@ -165,6 +165,11 @@ export const migrationUndo = driverContract({
       .boolean()
       .default(false)
       .describe('for the source: the target has said that it is `undone`, or its host is known to be off'),
+    epoch: epoch
+      .optional()
+      .describe(
+        'for the source: the epoch to go on under; higher than what was promised to a target that cannot be asked',
+      ),
   }),
   response: MigrationView,
   timeoutMs: 60_000,
@@ -225,7 +230,7 @@ export const handoverClaim = driverContract({
   timeoutMs: 10_000,
   doc:
     'Promise an epoch on the target to this migration. `RESOURCE_BUSY` while another has one, `EPOCH_STALE` when the domain ' +
-    'is not where the caller believes.',
+    'is not where the caller believes, `OPERATION_ABORTED` when this one was released: a claim may come late.',
 });
 
 export const handoverCommit = driverContract({
@@ -238,8 +243,12 @@ export const handoverCommit = driverContract({
 
 export const handoverRelease = driverContract({
   operation: 'handover-release',
-  request: z.object({ id, domain: Uuid }),
-  response: z.object({}),
+  request: z.object({
+    id,
+    domain: Uuid,
+    fence: z.boolean().describe('the target could not be asked: the domain gets an epoch above the promised one'),
+  }),
+  response: z.object({ epoch: epoch.describe('under which it lives on at its source') }),
   timeoutMs: 10_000,
   doc: 'The domain stays. The promised epoch is never given again.',
 });

@@ -1,0 +1,93 @@
+/** What is done next, told for single situations; all orders of events are gone through in `test/src/explore`. */
+import { before, decide, firstMind, freshMind, giveUp, learn, newLedger, type Deed, type Mind, type Side } from '.';
+
+const absent: Side = { phase: 'absent' };
+
+/** What is done when every call does what it should. */
+function course(mind: Mind, answers: (deed: Deed) => Side | undefined): string[] {
+  const done: string[] = [];
+  for (let deed = decide(mind); deed.do !== 'rest'; deed = decide(mind)) {
+    done.push('at' in deed ? `${deed.do} ${deed.at}` : deed.do);
+    const ledger = before(mind.ledger, deed);
+    const view = answers(deed);
+    mind = learn({ ...mind, ledger }, deed, view ? { view } : { epoch: 7 });
+  }
+  return done;
+}
+
+const phases: Partial<Record<Deed['do'], Side['phase']>> = {
+  begin: 'begun',
+  prepare: 'prepared',
+  perform: 'performed',
+  finish: 'finished',
+  confirm: 'confirmed',
+  undo: 'undone',
+};
+const obedient = (deed: Deed): Side | undefined => {
+  const phase = phases[deed.do];
+  return phase && { phase };
+};
+
+test('five phases, with the registry asked before and told in between', () => {
+  expect(course(firstMind(absent), obedient)).toEqual(
+    ['claim', 'begin', 'prepare', 'perform', 'finish', 'commit', 'confirm', 'close'], //
+  );
+});
+
+test('one that is given up while the guest is sent goes back at the source first', () => {
+  const ledger = giveUp(
+    { ...newLedger, step: 'perform', sourceAsked: true, targetAsked: true, promised: 7 },
+    { as: 'cancelled', reason: 'enough' },
+  );
+  const looks = (deed: Deed): Side | undefined => (deed.do === 'look' ? { phase: 'performing' } : obedient(deed));
+  expect(course(freshMind(ledger), looks)).toEqual(['look source', 'undo source', 'release', 'undo target', 'close']);
+});
+
+test('a source that has handed over is let run only after the target was', () => {
+  const ledger = giveUp({ ...newLedger, promised: 7, targetAsked: true }, { as: 'failed', reason: 'no' });
+  const mind: Mind = { ...freshMind(ledger), source: { phase: 'performed' } };
+  expect(decide(mind)).toEqual({ do: 'undo', at: 'target' });
+  expect(decide({ ...mind, target: 'away' })).toEqual({ do: 'wait', for: 'target' });
+  expect(decide({ ...mind, target: { phase: 'undone' } })).toEqual({ do: 'undo', at: 'source', targetUndone: true });
+  expect(decide({ ...mind, target: { phase: 'finished' } })).toEqual({ do: 'commit' });
+});
+
+test('where somebody vouches that the target is off the domain gets an epoch above the promised one first', () => {
+  const ledger = giveUp({ ...newLedger, promised: 7 }, { as: 'failed', reason: 'burnt', targetIsOff: true });
+  const mind: Mind = { ...freshMind(ledger), source: { phase: 'performed' }, target: 'away' };
+  const deed = decide(mind);
+  expect(deed).toEqual({ do: 'release', fence: true });
+  const next = learn(mind, deed, { epoch: 8 });
+  expect(next.ledger.released).toBe(8);
+  expect(decide(next)).toEqual({ do: 'undo', at: 'source', targetUndone: true });
+});
+
+test('nobody is owed anything who was never asked', () => {
+  const refused = learn(firstMind(absent), { do: 'claim' }, { refused: 'it moves already' });
+  expect(course(refused, obedient)).toEqual(['release', 'close']);
+  expect(refused.ledger.givenUp).toEqual({ as: 'failed', reason: 'it moves already' });
+});
+
+test('an end is told while a host that is away has yet to hear of it', () => {
+  const ledger = { ...newLedger, promised: 7, committed: true, sourceAsked: true, targetAsked: true };
+  const mind: Mind = { ...freshMind(ledger), source: 'away', target: { phase: 'finished' } };
+  expect(decide(mind)).toEqual({ do: 'settle', as: 'completed' });
+  const settled = { ...mind, ledger: before(ledger, { do: 'settle', as: 'completed' }) };
+  expect(decide(settled)).toEqual({ do: 'wait', for: 'source' });
+  expect(decide(learn(settled, { do: 'wait', for: 'source' }, 'done'))).toEqual({ do: 'confirm' });
+});
+
+test('a link that broke in post-copy is joined again, target first', () => {
+  const ledger = { ...newLedger, promised: 7, committed: true, sourceAsked: true, targetAsked: true };
+  const at = (memory: Side['memory']): Deed =>
+    decide({ ...freshMind(ledger), source: { phase: 'performed' }, target: { phase: 'finished', memory } });
+  expect(at('arriving')).toEqual({ do: 'wait', for: 'memory' });
+  expect(at('stranded')).toEqual({ do: 'prepare', recover: true });
+  expect(at('awaiting')).toEqual({ do: 'perform', recover: true });
+  expect(at('whole')).toEqual({ do: 'confirm' });
+});
+
+test('nothing is written while the guest stands still', () => {
+  const ledger = before({ ...newLedger, promised: 7 }, { do: 'perform', recover: false });
+  expect(before(ledger, { do: 'finish' })).toBe(ledger);
+});

@@ -1,0 +1,110 @@
+/**
+ * What is to be done next, from what is known: no order of events is remembered, so nothing can get out of order.
+ *
+ *   claim ─▶ begin ─▶ prepare ─▶ perform ─▶ finish ─▶ commit ─▶ confirm ─▶ close
+ *     └────────┴────────┴──────────┴── undo both ─▶ release ─▶ close
+ *
+ * The way back is open until the target is `finishing`; what the sides say decides, not what the ledger says. Three rules
+ * keep the guest from running twice, or nowhere:
+ *
+ * - the target is let run only when the source has said that it is `performed`;
+ * - a source that is, or may be, `performed` is let run only when the target has said that it is `undone`;
+ * - the source is ended only when the target has said that it is `finished`.
+ */
+import type { MigrationState } from '@virtbus/shared';
+import { isIn, isKnown, type Mind, type Seen, type Side } from './mind';
+
+export type At = 'source' | 'target';
+
+export type Deed =
+  | { do: 'look'; at: At }
+  | { do: 'claim' | 'begin' | 'finish' | 'commit' | 'confirm' }
+  /** `recover`: post-copy goes on after its link broke. */
+  | { do: 'prepare' | 'perform'; recover: boolean }
+  | { do: 'undo'; at: 'target' }
+  | { do: 'undo'; at: 'source'; targetUndone: boolean }
+  | { do: 'release'; fence: boolean }
+  /** How it ends is certain, though somebody who is away has yet to be told. */
+  | { do: 'settle'; as: Ended }
+  | { do: 'close'; as: Ended }
+  /** Nothing can be done until somebody is back, or memory has arrived. */
+  | { do: 'wait'; for: At | 'registry' | 'memory' }
+  | { do: 'rest' };
+
+export type Ended = Exclude<MigrationState, 'running'>;
+
+export function decide(mind: Mind): Deed {
+  const { ledger, source, target } = mind;
+  if (ledger.closed) return { do: 'rest' };
+  if (isIn(target, 'finishing')) return { do: 'finish' };
+  if (isIn(target, 'finished')) return conclude(mind);
+  // It was told once that the target was finished; a target may forget that after a day.
+  if (isIn(source, 'confirmed')) return target === 'unknown' ? { do: 'look', at: 'target' } : conclude(mind);
+  if (ledger.givenUp || isIn(source, 'undone') || isIn(target, 'undone')) return goBack(mind);
+  return goOn(mind);
+}
+
+function goOn({ ledger, source, target, registryAway }: Mind): Deed {
+  if (ledger.promised === undefined) return registryAway ? { do: 'wait', for: 'registry' } : { do: 'claim' };
+  if (source === 'away') return { do: 'wait', for: 'source' };
+  if (source === 'unknown') return { do: 'look', at: 'source' };
+  if (source.phase === 'absent') return { do: 'begin' };
+  if (target === 'away') return { do: 'wait', for: 'target' };
+  if (target === 'unknown') return { do: 'look', at: 'target' };
+  if (source.phase === 'performing') return { do: 'perform', recover: false };
+  if (target.phase === 'prepared') {
+    return source.phase === 'performed' ? { do: 'finish' } : { do: 'perform', recover: false };
+  }
+  // It has lost what was sent to it.
+  if (source.phase === 'performed') return { do: 'undo', at: 'target' };
+  return { do: 'prepare', recover: false };
+}
+
+/** The guest lives on the target: the registry and the source are told. */
+function conclude({ ledger, source, target, registryAway }: Mind): Deed {
+  if (!ledger.committed) {
+    if (registryAway) return { do: 'wait', for: 'registry' };
+    return { do: ledger.promised === undefined ? 'claim' : 'commit' };
+  }
+  if (isIn(source, 'confirmed')) return { do: 'close', as: 'completed' };
+  const memory = isKnown(target) ? target.memory : undefined;
+  if (source === 'away') return memoryIsWhole(memory) ? owing(ledger.settled, 'completed', 'source') : sourceIsAway;
+  if (memory === 'stranded') return { do: 'prepare', recover: true };
+  if (memory === 'awaiting') return { do: 'perform', recover: true };
+  return memory === 'arriving' ? { do: 'wait', for: 'memory' } : { do: 'confirm' };
+}
+
+const sourceIsAway: Deed = { do: 'wait', for: 'source' };
+const memoryIsWhole = (memory: Side['memory']): boolean => memory === undefined || memory === 'whole';
+
+/** The guest goes on at the source: both sides and the registry are told. */
+function goBack(mind: Mind): Deed {
+  const { ledger, source, target, registryAway } = mind;
+  const { as, targetIsOff = false } = ledger.givenUp ?? { as: 'failed' as const };
+  // Also where no promise is known of: the answer to the claim may have been lost.
+  const released = ledger.released !== undefined;
+  const release: Deed = registryAway ? { do: 'wait', for: 'registry' } : { do: 'release', fence: targetIsOff };
+  if (targetIsOff && !released) return release;
+  const targetUndone = targetIsOff || isIn(target, 'undone');
+  if (isIn(source, 'undone') || neverAsked(source, ledger.sourceAsked)) {
+    if (!released) return release;
+    if (targetUndone || neverAsked(target, ledger.targetAsked)) return { do: 'close', as };
+    return target === 'away' ? owing(ledger.settled, as, 'target') : { do: 'undo', at: 'target' };
+  }
+  if (targetUndone) {
+    return source === 'away' ? owing(ledger.settled, as, 'source') : { do: 'undo', at: 'source', targetUndone: true };
+  }
+  if (source === 'unknown') return { do: 'look', at: 'source' };
+  if (source === 'away' || isIn(source, 'performed')) {
+    return target === 'away' ? { do: 'wait', for: 'target' } : { do: 'undo', at: 'target' };
+  }
+  return { do: 'undo', at: 'source', targetUndone: false };
+}
+
+const neverAsked = (seen: Seen, asked: boolean | undefined): boolean =>
+  !asked && (!isKnown(seen) || seen.phase === 'absent');
+
+/** Its end is certain: written down once, then the one who is away is waited for. */
+function owing(settled: Ended | undefined, as: Ended, who: At): Deed {
+  return settled ? { do: 'wait', for: who } : { do: 'settle', as };
+}

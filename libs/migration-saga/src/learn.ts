@@ -1,0 +1,129 @@
+/** How a copy's mind changes: what it writes down before a deed, and what it makes of the outcome. */
+import type { MigrationStep } from '@virtbus/shared';
+import type { At, Deed } from './decide';
+import type { Ledger } from './ledger';
+import { isIn, isKnown, type Mind, type Side } from './mind';
+
+/** What came of a deed. */
+export type Outcome<S extends Side = Side> =
+  | { view: S }
+  /** The registry's answer, with the epoch that it gives. */
+  | { epoch: number }
+  | 'done'
+  /** Nobody answered: it may have been done. */
+  | 'away'
+  /** Positively not done. */
+  | { refused: string };
+
+/**
+ * The step that is written down before a deed. `finish` has none: it follows `perform` at once, while the guest stands still,
+ * and a copy that comes back finds out from the sides that it is due.
+ */
+function stepOf(deed: Deed): MigrationStep | undefined {
+  switch (deed.do) {
+    case 'claim':
+    case 'begin':
+    case 'confirm':
+      return deed.do;
+    case 'prepare':
+    case 'perform':
+      return deed.recover ? 'recover' : deed.do;
+    case 'commit':
+      return 'handover';
+    case 'undo':
+    case 'release':
+      return 'withdraw';
+    case 'close':
+      return 'done';
+    default:
+      return undefined;
+  }
+}
+
+/** The ledger as it must be written before the deed; the very same when there is nothing to write. */
+export function before(ledger: Ledger, deed: Deed): Ledger {
+  if (deed.do === 'settle') return { ...ledger, settled: deed.as };
+  if (deed.do === 'close') return { ...ledger, step: 'done', settled: ledger.settled ?? deed.as, closed: true };
+  const step = stepOf(deed);
+  if (step === undefined || step === ledger.step) return ledger;
+  return {
+    ...ledger,
+    step,
+    ...(deed.do === 'begin' && { sourceAsked: true }),
+    ...(deed.do === 'prepare' && { targetAsked: true }),
+  };
+}
+
+/** Which side a deed asks; undefined for the registry, and for what asks nobody. */
+export function sideOf(deed: Deed): At | undefined {
+  switch (deed.do) {
+    case 'look':
+    case 'undo':
+      return deed.at;
+    case 'begin':
+    case 'perform':
+    case 'confirm':
+      return 'source';
+    case 'prepare':
+    case 'finish':
+      return 'target';
+    default:
+      return undefined;
+  }
+}
+
+export function learn<S extends Side>(mind: Mind<S>, deed: Deed, outcome: Outcome<S>): Mind<S> {
+  const side = sideOf(deed);
+  if (outcome === 'away') return side ? { ...mind, [side]: 'away' } : { ...mind, registryAway: true };
+  if (typeof outcome === 'object' && 'refused' in outcome) return refused(mind, deed, outcome.refused);
+  if (side && typeof outcome === 'object' && 'view' in outcome) return seen(mind, deed, side, outcome.view);
+  const epoch = typeof outcome === 'object' && 'epoch' in outcome ? outcome.epoch : 0;
+  switch (deed.do) {
+    case 'claim':
+      return { ...mind, ledger: { ...mind.ledger, promised: epoch } };
+    case 'commit':
+      return { ...mind, ledger: { ...mind.ledger, committed: true } };
+    case 'release':
+      return { ...mind, ledger: { ...mind.ledger, released: epoch } };
+    case 'wait':
+      return askAgain(mind);
+    default:
+      return mind;
+  }
+}
+
+function seen<S extends Side>(mind: Mind<S>, deed: Deed, side: At, view: S): Mind<S> {
+  const now = { ...mind, [side]: view };
+  // The memory is on its way again: the target can tell.
+  if (deed.do === 'perform' && deed.recover) now.target = 'unknown';
+  if (view.phase !== 'undone') return now;
+  const reason = view.error?.message ?? `the ${side} has taken back what it began`;
+  return { ...now, ledger: giveUp(mind.ledger, { as: 'failed', reason }) };
+}
+
+/** On the way there a refusal is the end of it; on the way to an end what was refused is tried again later. */
+function refused<S extends Side>(mind: Mind<S>, deed: Deed, reason: string): Mind<S> {
+  const onward = ['claim', 'begin', 'prepare', 'perform', 'finish'].includes(deed.do);
+  const arrived = isIn(mind.target, 'finishing', 'finished') || isIn(mind.source, 'confirmed');
+  if (!onward || arrived) return learn(mind, deed, 'away');
+  return { ...mind, ledger: giveUp(mind.ledger, { as: 'failed', reason }) };
+}
+
+/** After a while those who were away are asked again, and so is a target whose memory was arriving. */
+function askAgain<S extends Side>(mind: Mind<S>): Mind<S> {
+  const { source, target } = mind;
+  const arriving = isKnown(target) && target.memory === 'arriving';
+  return {
+    ...mind,
+    source: source === 'away' ? 'unknown' : source,
+    target: target === 'away' || arriving ? 'unknown' : target,
+    registryAway: false,
+  };
+}
+
+/** The first reason stays; that the target is off can be said later. */
+export function giveUp(ledger: Ledger, how: NonNullable<Ledger['givenUp']>): Ledger {
+  const { givenUp } = ledger;
+  if (!givenUp) return { ...ledger, givenUp: how };
+  return how.targetIsOff ? { ...ledger, givenUp: { ...givenUp, targetIsOff: true } } : ledger;
+}

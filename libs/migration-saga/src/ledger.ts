@@ -1,0 +1,39 @@
+/**
+ * What is written down of a migration while it runs, as far as decisions need it.
+ *
+ * Safety does not rest on it: who may let the guest run follows from the phases of the two sides alone
+ * (`contracts/migration-host.ts` of libs/shared). A ledger that was lost, or is written by two copies of the service at
+ * once, costs time and nothing else.
+ */
+import { MigrationState, MigrationStep } from '@virtbus/shared';
+import { z } from 'zod';
+
+export const Ledger = z.object({
+  /** What is being done, or was done last. */
+  step: MigrationStep,
+  /** Who was asked for anything. One who never was is owed nothing; it says nothing about what may be done. */
+  sourceAsked: z.boolean().optional(),
+  targetAsked: z.boolean().optional(),
+  /** The epoch that the registry has promised on the target. */
+  promised: z.number().int().nonnegative().optional(),
+  /** It is not to go on, or cannot. */
+  givenUp: z
+    .object({
+      as: MigrationState.extract(['cancelled', 'failed']),
+      reason: z.string(),
+      /** Somebody vouches that the target's host is off: it is not asked. */
+      targetIsOff: z.boolean().optional(),
+    })
+    .optional(),
+  /** The registry has the domain on the target. */
+  committed: z.boolean().optional(),
+  /** The registry has taken the promise back; the epoch under which the domain lives on at its source. */
+  released: z.number().int().nonnegative().optional(),
+  /** How it ended. Somebody may still have to be told. */
+  settled: MigrationState.exclude(['running']).optional(),
+  /** Nobody is owed anything. */
+  closed: z.boolean().optional(),
+});
+export type Ledger = z.infer<typeof Ledger>;
+
+export const newLedger: Ledger = { step: 'claim' };

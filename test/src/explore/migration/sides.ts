@@ -1,0 +1,154 @@
+/**
+ * The two hosts and the registry of a migration, reduced to what the rules of `contracts/migration-host.ts` say of them:
+ * phases that are on disk, what each call does in each of them, what a crash leaves.
+ */
+import type { Deed, Side } from '@virtbus/migration-saga';
+
+export interface Source {
+  phase: 'absent' | 'begun' | 'performing' | 'performed' | 'confirmed' | 'undone';
+}
+
+export interface Target {
+  phase: 'absent' | 'prepared' | 'finishing' | 'finished' | 'undone';
+  /** What the source sends: on its way, all here, or never to come. */
+  stream: 'none' | 'coming' | 'arrived' | 'broken';
+  /** Post-copy: the guest runs and fetches the rest. */
+  memory?: 'arriving' | 'stranded' | 'awaiting' | 'whole';
+}
+
+/** What it says of this migration; its domain lives on the target once it is `committed`. */
+export type RegistryState = 'unasked' | 'promised' | 'released' | 'committed';
+
+export interface Sides {
+  source: Source;
+  target: Target;
+  registry: RegistryState;
+  postcopy: boolean;
+}
+
+export const copyOfSides = (sides: Sides): Sides => ({
+  ...sides,
+  source: { ...sides.source },
+  target: { ...sides.target },
+});
+
+/** Whose guest may be running. */
+export const runsAtSource = ({ source: { phase } }: Sides): boolean => phase !== 'performed' && phase !== 'confirmed';
+export const runsAtTarget = ({ target: { phase } }: Sides): boolean => phase === 'finishing' || phase === 'finished';
+
+export const viewOf = (side: Source | Target): Side =>
+  'memory' in side && side.memory !== undefined ? { phase: side.phase, memory: side.memory } : { phase: side.phase };
+
+/**
+ * A call reaches its side. Changes `sides`; false when the answer has to wait for something that is under way.
+ */
+export function apply(sides: Sides, deed: Deed): boolean {
+  const { source, target } = sides;
+  switch (deed.do) {
+    case 'look':
+      return true;
+    case 'claim':
+      if (sides.registry === 'unasked') sides.registry = 'promised';
+      return true;
+    case 'commit':
+      if (sides.registry === 'promised') sides.registry = 'committed';
+      return true;
+    case 'release':
+      if (sides.registry !== 'committed') sides.registry = 'released';
+      return true;
+    case 'begin':
+      if (source.phase === 'absent') source.phase = 'begun';
+      return true;
+    case 'prepare':
+      if (deed.recover) {
+        if (target.memory === 'stranded') target.memory = 'awaiting';
+      } else if (target.phase === 'absent') target.phase = 'prepared';
+      return true;
+    case 'perform':
+      if (deed.recover) {
+        if (source.phase === 'performed' && target.memory === 'awaiting') target.memory = 'arriving';
+        return true;
+      }
+      if (source.phase === 'begun') {
+        source.phase = 'performing';
+        if (target.phase === 'prepared' && target.stream === 'none') target.stream = 'coming';
+      }
+      return source.phase !== 'performing';
+    case 'finish':
+      return finish(sides);
+    case 'confirm':
+      if (source.phase === 'performed') source.phase = 'confirmed';
+      return true;
+    case 'undo':
+      if (deed.at === 'target') undoTarget(target);
+      else undoSource(sides, deed.targetUndone);
+      return true;
+    default:
+      throw new TypeError(`nobody is asked to ${deed.do}`);
+  }
+}
+
+function finish({ target }: Sides): boolean {
+  if (target.phase !== 'prepared') return target.phase !== 'finishing';
+  if (target.stream === 'arrived') target.phase = 'finishing';
+  else if (target.stream === 'broken') target.phase = 'undone';
+  return target.phase === 'undone';
+}
+
+function undoTarget(target: Target): void {
+  if (target.phase === 'absent' || target.phase === 'prepared') target.phase = 'undone';
+}
+
+function undoSource({ source, target }: Sides, targetUndone: boolean): void {
+  const mayRun = source.phase === 'absent' || source.phase === 'begun' || source.phase === 'performing';
+  if (!mayRun && !(source.phase === 'performed' && targetUndone)) return;
+  source.phase = 'undone';
+  if (target.stream === 'coming') target.stream = 'broken';
+}
+
+/** What happens on the hosts by itself. */
+export function* events(sides: Sides): Iterable<{ label: string; fault: boolean; to: Sides }> {
+  const { source, target, postcopy } = sides;
+  const become = (label: string, fault: boolean, change: (next: Sides) => void) => {
+    const next = copyOfSides(sides);
+    change(next);
+    return { label, fault, to: next };
+  };
+  if (source.phase === 'performing') {
+    const connected = target.phase === 'prepared' && target.stream === 'coming';
+    // On disk before the hypervisor hands over.
+    if (connected)
+      yield become('the source writes down that it hands over', false, (n) => (n.source.phase = 'performed'));
+    yield become('the transfer fails', connected, (n) => {
+      n.source.phase = 'undone';
+      if (n.target.stream === 'coming') n.target.stream = 'broken';
+    });
+  }
+  if (source.phase === 'performed' && target.stream === 'coming') {
+    yield become('everything has arrived', false, (n) => (n.target.stream = 'arrived'));
+    yield become('the last of it is lost', true, (n) => (n.target.stream = 'broken'));
+  }
+  if (target.phase === 'finishing') {
+    yield become('the target runs', false, (n) => {
+      n.target.phase = 'finished';
+      if (postcopy) n.target.memory = 'arriving';
+    });
+    yield become('the hypervisor of the target refuses to run it', true, (n) => (n.target.phase = 'undone'));
+  }
+  if (target.memory === 'arriving') {
+    yield become('the memory is whole', false, (n) => (n.target.memory = 'whole'));
+    yield become('the link breaks', true, (n) => (n.target.memory = 'stranded'));
+  }
+  // In every other phase it goes on where it was.
+  if (source.phase === 'performing') {
+    yield become('the source driver is killed and comes back', true, (n) => {
+      n.source.phase = 'undone';
+      if (n.target.stream === 'coming') n.target.stream = 'broken';
+    });
+  }
+  if (target.phase === 'prepared') {
+    yield become('the process that waits on the target is killed', true, (n) => {
+      n.target.phase = 'undone';
+    });
+  }
+}

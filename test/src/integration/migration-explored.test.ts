@@ -1,0 +1,65 @@
+/**
+ * Every order of events of a migration, within small bounds; `npm run explore -- migration` goes further. Looked for are a
+ * guest that may run twice, or never again, an end that leaves something behind, and a state from which no end is reached.
+ */
+import { decide, type Deed, type Mind } from '@virtbus/migration-saga';
+import { migrationModel, type Bound } from '../explore/migration/world';
+import { explore } from '../explore/search';
+
+const most = 500_000;
+
+test.each<[string, Bound, number]>([
+  ['when nothing goes wrong', { faults: 0, aborts: 0, postcopy: false }, 30],
+  ['with a fault anywhere, and given up at any time', { faults: 1, aborts: 1, postcopy: false }, 30_000],
+  ['in post-copy, with a fault', { faults: 1, aborts: 0, postcopy: true }, 3_000],
+])(
+  'the guest runs on one host at a time, and the migration always ends: %s',
+  (_case, bound, least) => {
+    const { states, ended, cut, trouble } = explore(migrationModel(bound), most);
+    expect(trouble).toBeUndefined();
+    expect(cut).toBe(false);
+    expect(ended).toBeGreaterThan(0);
+    // A search that finds little has looked at little.
+    expect(states).toBeGreaterThan(least);
+  },
+  60_000,
+);
+
+describe('a machine that is wrong is found out', () => {
+  const found = (bound: Partial<Bound>, wrongly: (mind: Mind, right: Deed) => Deed): string | undefined => {
+    const model = migrationModel({ faults: 1, aborts: 1, postcopy: false, ...bound }, (mind) =>
+      wrongly(mind, decide(mind)),
+    );
+    return explore(model, most).trouble?.what;
+  };
+
+  test('that ends the source before the target runs', () => {
+    expect(found({}, (_mind, right) => (right.do === 'finish' ? { do: 'confirm' } : right))).toBe(
+      'the guest runs nowhere, and never will again',
+    );
+  });
+
+  test('that lets the source run without the word of the target', () => {
+    expect(
+      found({}, (_mind, right) =>
+        right.do === 'undo' && right.at === 'source' ? { ...right, targetUndone: true } : right,
+      ),
+    ).toBe('the guest may run on both hosts');
+  });
+
+  test('that leaves the target to itself when it goes back', () => {
+    expect(
+      found({}, (_mind, right) =>
+        right.do === 'undo' && right.at === 'target' ? { do: 'wait', for: 'target' } : right,
+      ),
+    ).toBe('no way leads to an end');
+  });
+
+  test('that ends the source of a post-copy while its memory is still needed', () => {
+    expect(
+      found({ postcopy: true }, (_mind, right) =>
+        right.do === 'wait' && right.for === 'memory' ? { do: 'confirm' } : right,
+      ),
+    ).toBe('memory that the guest needs is gone');
+  });
+});
