@@ -23,7 +23,6 @@ import { deleteFiles, lendFiles, onlyRead } from './files';
 import { bitmapsOf, carryBitmaps, nodesOf, removalOf, reopenData } from './graph';
 import type { Changes, JobKind } from './kind';
 import { areFree, deviceNode, maskProtocol, removeNodes, type BlockHost } from './nodes';
-import { withoutProgress } from './progress';
 import type { SavedJob } from './saved-job';
 
 interface CommitDetails {
@@ -119,7 +118,7 @@ export async function commit(
     };
     await guest.askRaw('block-commit', args, signal);
   });
-  return withoutProgress(job);
+  return guest.blockJobs.begun(job, signal);
 }
 
 const filesAt = (disk: Disk, depths: readonly number[]): string[] => {

@@ -29,7 +29,6 @@ import { lendFiles } from './files';
 import { bitmapsOf, carryBitmaps, nodesOf, removalOf } from './graph';
 import type { Changes, JobKind } from './kind';
 import { addNodes, areFree, deviceNode, nodeSource, removeNodes, type BlockHost } from './nodes';
-import { withoutProgress } from './progress';
 import type { SavedJob } from './saved-job';
 
 interface CopyDetails {
@@ -93,7 +92,7 @@ export async function copy(
     };
     await guest.askRaw('blockdev-mirror', args, signal);
   });
-  return withoutProgress(job);
+  return guest.blockJobs.begun(job, signal);
 }
 
 /** What is there already is opened: a shallow copy's own chain only with the pivot, for others may still write to it. */

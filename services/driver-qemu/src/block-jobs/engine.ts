@@ -147,6 +147,12 @@ export class JobEngine {
     );
   }
 
+  /** A job that has just begun; it may have ended already. */
+  async begun(job: SavedJob, signal: AbortSignal): Promise<BlockJob> {
+    const jobs = await this.list(signal).catch(() => []);
+    return jobs.find(({ id }) => id === job.id) ?? withoutProgress(job);
+  }
+
   /**
    * After a restart of ours, or when the monitor was away: ask QEMU what became of the jobs, and go on from there.
    * @returns those that had begun
@@ -255,6 +261,7 @@ export class JobEngine {
       this.guest.log.debug({ err, job: job.id }, 'job was dismissed before');
     });
     await conclude(this.guest, job, end, kind);
+    await kind.afterwards?.(this.guest, job, end);
     const waiters = this.waiters.get(job.id) ?? [];
     this.waiters.delete(job.id);
     for (const { resolve } of waiters) resolve(end);

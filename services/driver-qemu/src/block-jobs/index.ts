@@ -1,4 +1,5 @@
 /** Jobs on the images of a running guest: what each kind does at its end, and the engine that follows them. */
+import { backupKind } from '../backup/kind';
 import { activeCommitKind, commitKind } from './commit';
 import { copyKind } from './copy';
 import type { JobKinds } from './engine';
@@ -6,7 +7,7 @@ import type { BlockHost } from './nodes';
 import { pullKind } from './pull';
 
 export { JobEngine, type JobKinds } from './engine';
-export type { SavedJob } from './saved-job';
+export type { JobEnd, SavedJob } from './saved-job';
 export { maskFlag } from './nodes';
 
 export const jobKinds = (host: BlockHost): JobKinds => ({
@@ -14,4 +15,5 @@ export const jobKinds = (host: BlockHost): JobKinds => ({
   commit: commitKind(host),
   'active-commit': activeCommitKind(host),
   copy: copyKind(host),
+  backup: backupKind(host),
 });

@@ -24,4 +24,6 @@ export interface JobKind {
    * disk stays as it is.
    */
   finish(guest: QemuGuest, job: SavedJob, end: JobEnd): Promise<Changes | undefined>;
+  /** Its end has been told: what it means for others. Not for a job that never began. */
+  afterwards?(guest: QemuGuest, job: SavedJob, end: JobEnd): Promise<void>;
 }

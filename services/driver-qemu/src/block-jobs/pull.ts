@@ -8,7 +8,6 @@ import { diskOf } from './conclude';
 import { bitmapsOf, carryBitmaps, nodesOf, removalOf } from './graph';
 import type { JobKind } from './kind';
 import { areFree, maskProtocol, removeNodes, type BlockHost } from './nodes';
-import { withoutProgress } from './progress';
 import type { SavedJob } from './saved-job';
 
 interface PullDetails {
@@ -71,7 +70,7 @@ export async function pull(
       signal,
     ),
   );
-  return withoutProgress(job);
+  return guest.blockJobs.begun(job, signal);
 }
 
 export function pullKind(host: BlockHost): JobKind {
