@@ -4,6 +4,8 @@ import { chainAudit, chainRepair, chainShow, chainUsers, chainVerify } from './c
 import { cpuBaseline, cpuCompare } from './cpu';
 import { autostart, create, define, dumpxml, edit, rename, undefine } from './definition';
 import { attach, detach, update } from './devices';
+import { blkdeviotune } from './disk-limits';
+import { blockresize, domblkerror, domblkinfo, domblkthreshold } from './disk-sizes';
 import { attachDisk, changeMedia, detachDisk, domblklist } from './disks';
 import { events, outcome } from './events';
 import { domxmlExplain } from './explain';
@@ -46,9 +48,9 @@ export const commands: readonly CommandSpec[] = [
   ...[autostart, edit, dumpxml, rename, desc, metadata, name, uuid, id],
   ...[domxmlExplain, domxmlToNative, domxmlFromNative],
   ...[list, dominfo, domstate, domjobinfo, events, outcome],
-  ...[domstats, dommemstat, domblkstat, domifstat, domblklist, domiflist, vcpucount, vcpuinfo],
+  ...[domstats, dommemstat, domblkstat, domblkinfo, domblkerror, domifstat, domblklist, domiflist, vcpucount, vcpuinfo],
   ...[attach, detach, update, attachDisk, detachDisk, changeMedia, attachInterface, detachInterface, domifSetlink],
-  ...[setmem, setmaxmem, setvcpus, schedinfo, memtune, blkiotune],
+  ...[setmem, setmaxmem, setvcpus, schedinfo, memtune, blkiotune, blkdeviotune, blockresize, domblkthreshold],
   ...[console, exec, sendKey, screenshot, agent, monitor],
   ...[poolList, poolDefine, poolDefineAs, poolCreate, poolCreateAs, poolBuild, poolStart, poolDestroy],
   ...[poolUndefine, poolDelete, poolAutostart, poolRefresh, poolInfo, poolDumpxml, poolUuid, poolName],

@@ -1,4 +1,5 @@
 /** Disks and interfaces in virsh's tables. */
+import type { DiskSizes } from '@virtbus/shared';
 import type { DiskDevice, InterfaceDevice } from '../device-xml';
 import type { Paint } from '../output';
 import { safe, table } from './table';
@@ -10,6 +11,19 @@ export function printDisks(disks: readonly DiskDevice[], details: boolean, paint
     source === undefined ? '-' : safe(source),
   ]);
   return table([...(details ? ['Type', 'Device'] : []), 'Target', 'Source'], rows, paint);
+}
+
+/** @param shown how a size is written; `-` where nobody can tell */
+export function printDiskSizes(
+  disks: readonly DiskSizes[],
+  shown: (bytes: number | undefined) => string,
+  paint: Paint,
+): string {
+  const rows = disks.map(({ disk, capacity, allocation, physical }) => [
+    disk,
+    ...[capacity, allocation, physical].map(shown),
+  ]);
+  return table(['Target', 'Capacity', 'Allocation', 'Physical'], rows, paint);
 }
 
 export function printInterfaces(interfaces: readonly InterfaceDevice[], paint: Paint): string {

@@ -14,6 +14,8 @@ import {
   type commitBlocks,
   type compareCpu,
   type copyBlocks,
+  type DiskError,
+  type DiskSizes,
   type DomainState,
   type DomainStats,
   type EventClass,
@@ -296,6 +298,25 @@ export interface Facets<G extends Guest = Guest> {
   readonly snapshots?: SnapshotsFacet<G>;
   readonly backup?: BackupFacet<G>;
   readonly checkpoints?: CheckpointsFacet<G>;
+  readonly disks?: {
+    /**
+     * Resolves with the size that the guest sees then, bytes. `capacity`: all of what a raw image lies in; `bytes` beside it has
+     * to agree. Cuts nothing off unless told to `shrink`.
+     */
+    resize(
+      guest: G,
+      disk: Disk,
+      size: { bytes?: number | undefined; capacity: boolean; shrink: boolean },
+      signal: AbortSignal,
+    ): Promise<number>;
+    /** @param limited the live document with the new limits of `target` and its group */
+    limit(guest: G, target: string, limited: (live: Domain) => Domain, signal: AbortSignal): Promise<void>;
+    /** @param image as callers name it: `vda`, `vda[3]` */
+    setThreshold(guest: G, image: string, bytes: number, signal: AbortSignal): Promise<void>;
+    /** @param guest undefined for a domain that does not run */
+    sizes(guest: G | undefined, disk: Disk, signal: AbortSignal): Promise<DiskSizes>;
+    errors(guest: G, signal: AbortSignal): Promise<DiskError[]>;
+  };
   readonly images?: {
     /** Do the images of a disk that the document describes still make this chain? Reads them; changes nothing. */
     areStill(disk: Disk, chain: ChainDocument): Promise<boolean>;

@@ -10,6 +10,7 @@ import { makeFolder } from '@virtbus/shared/files';
 import { chownSync } from 'node:fs';
 import { maskFlag } from './block-jobs';
 import { commandLineContext } from './command-line';
+import { applyLimits } from './facets/disks';
 import { describeChains, neededFiles } from './files';
 import { installedFirmware } from './firmware';
 import { monitorPath, QemuGuest, type GuestParts, type SavedQemu } from './guest';
@@ -120,6 +121,7 @@ async function settle(guest: QemuGuest, signal: AbortSignal): Promise<void> {
   if (on_reboot === 'destroy' && on_poweroff !== 'restart') {
     await guest.ask('set-action', { reboot: 'shutdown' }, signal);
   }
+  for (const disk of devices.disks) await applyLimits(guest, disk, signal);
   const balloon = (devices.memballoon?.model ?? 'none') !== 'none';
   if (balloon && currentMemory !== undefined && currentMemory < memory.kib) {
     await guest.ask('balloon', { value: currentMemory * 1024 }, signal);

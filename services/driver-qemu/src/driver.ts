@@ -36,6 +36,7 @@ import { blockJobsFacet } from './facets/block-jobs';
 import { console } from './facets/console';
 import { cpuFacet } from './facets/cpu';
 import { departed, devicesFacet, type DeviceHost } from './facets/devices';
+import { disksFacet } from './facets/disks';
 import { images } from './facets/images';
 import { keyboard } from './facets/keyboard';
 import { memory } from './facets/memory';
@@ -91,6 +92,7 @@ export class QemuDriver implements Driver<QemuGuest> {
       console,
       cpu: cpuFacet((ask) => this.chooseType(ask)),
       devices: devicesFacet(this.deviceHost),
+      disks: disksFacet(this.deviceHost),
       images,
       explain: {
         explain: (xml) => explainDomain(xml, (domain) => this.capabilitiesFor(domain), this.preparation(true)),

@@ -44,18 +44,28 @@ export function deviceImage(domain: Domain, text: string): DeviceImage {
   const disk = domain.devices.disks.find(({ target: { dev } }) => dev === target);
   const lost = () => new VirtError('INVALID_ARG', { detail: `failed to find disk '${text}'` });
   if (!disk) throw lost();
-  const images = diskImages(disk);
-  const chosen = index === undefined ? 0 : images.findIndex((image) => hasNumber(image, index));
-  const image = images[chosen];
-  if (image) return { disk, image, depth: chosen };
-  const { type, source, formatElement, backingStore } = disk.mirror ?? {};
-  const mirror: DiskImage[] =
-    type && source
-      ? [{ type, source, ...(formatElement && { format: formatElement }) }, ...storeImages(backingStore)]
-      : [];
-  const other = index === undefined ? undefined : mirror.find((one) => hasNumber(one, index));
-  if (!other) throw lost();
-  return { disk, image: other, depth: undefined };
+  const [top] = diskImages(disk);
+  const found = index === undefined ? top && { disk, image: top, depth: 0 } : imageNumbered([disk], index);
+  if (!found) throw lost();
+  return found;
+}
+
+/** The image with this number, in the chain of a disk or in its mirror. */
+export function imageNumbered(disks: readonly Disk[], index: number): DeviceImage | undefined {
+  for (const disk of disks) {
+    const images = diskImages(disk);
+    const depth = images.findIndex((image) => hasNumber(image, index));
+    if (images[depth]) return { disk, image: images[depth], depth };
+    const mirrored = mirrorImages(disk).find((image) => hasNumber(image, index));
+    if (mirrored) return { disk, image: mirrored, depth: undefined };
+  }
+  return undefined;
+}
+
+function mirrorImages({ mirror }: Disk): DiskImage[] {
+  const { type, source, formatElement, backingStore } = mirror ?? {};
+  if (type === undefined || source === undefined) return [];
+  return [{ type, source, ...(formatElement && { format: formatElement }) }, ...storeImages(backingStore)];
 }
 
 const hasNumber = ({ source }: DiskImage, index: number): boolean =>

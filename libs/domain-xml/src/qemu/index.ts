@@ -25,7 +25,7 @@ export { mediatedProps, pciHostProps, scsiHost, usbHostProps, vhostScsiProps } f
 export { memoryDeviceProps, memoryObjects } from './memory-device';
 export { cryptoObject, cryptoProps, hubProps, vsockProps } from './small-devices';
 export { taintsOf } from './taints';
-export { throttleLimits } from './throttle';
+export { ioThrottle, throttleLimits } from './throttle';
 export { tpmProps } from './tpm';
 export { diskProps } from './disk';
 export { controllerProps } from './controller';

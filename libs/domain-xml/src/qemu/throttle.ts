@@ -1,8 +1,8 @@
-/** Limits on disk traffic: throttle groups that filters of several disks share. */
+/** Limits on disk traffic: of one disk, or throttle groups that filters of several disks share. */
 import type { Disk } from '../elements/disk';
 import type { Domain } from '../elements/domain';
 import { throttleGroupId } from './blockdev';
-import type { ObjectProps } from './context';
+import { aliasOf, type ObjectProps } from './context';
 import { props, type Props } from './props';
 
 type Limits = NonNullable<Disk['iotune']>;
@@ -40,6 +40,39 @@ export function throttleLimits(limits: Limits): Props {
       'iops-total-max-length': limits.total_iops_sec_max_length,
       'iops-read-max-length': limits.read_iops_sec_max_length,
       'iops-write-max-length': limits.write_iops_sec_max_length,
+    },
+  );
+}
+
+/** Arguments of `block_set_io_throttle` for a disk with its device's name; without limits it lifts them. */
+export function ioThrottle(disk: Disk): Props {
+  const limits: Limits = disk.iotune ?? {};
+  return props(
+    {
+      id: aliasOf(disk),
+      bps: limits.total_bytes_sec ?? 0,
+      bps_rd: limits.read_bytes_sec ?? 0,
+      bps_wr: limits.write_bytes_sec ?? 0,
+      iops: limits.total_iops_sec ?? 0,
+      iops_rd: limits.read_iops_sec ?? 0,
+      iops_wr: limits.write_iops_sec ?? 0,
+      bps_max: limits.total_bytes_sec_max ?? 0,
+      bps_rd_max: limits.read_bytes_sec_max ?? 0,
+      bps_wr_max: limits.write_bytes_sec_max ?? 0,
+      iops_max: limits.total_iops_sec_max ?? 0,
+      iops_rd_max: limits.read_iops_sec_max ?? 0,
+      iops_wr_max: limits.write_iops_sec_max ?? 0,
+      iops_size: limits.size_iops_sec ?? 0,
+      group: limits.group_name,
+    },
+    // QEMU takes no length of nothing.
+    {
+      bps_max_length: limits.total_bytes_sec_max_length,
+      bps_rd_max_length: limits.read_bytes_sec_max_length,
+      bps_wr_max_length: limits.write_bytes_sec_max_length,
+      iops_max_length: limits.total_iops_sec_max_length,
+      iops_rd_max_length: limits.read_iops_sec_max_length,
+      iops_wr_max_length: limits.write_iops_sec_max_length,
     },
   );
 }

@@ -4,6 +4,7 @@ import * as blockJobs from './block-jobs';
 import * as checkpoints from './checkpoints';
 import * as definition from './definition';
 import * as devices from './devices';
+import * as disks from './disks';
 import * as inside from './inside';
 import * as lifecycle from './lifecycle';
 import type { Op } from './op';
@@ -23,6 +24,7 @@ export const ops: readonly Op[] = [
   checkpoints,
   definition,
   devices,
+  disks,
   inside,
   lifecycle,
   resources,

@@ -4,6 +4,7 @@ import * as chains from './chain';
 import * as checkpoints from './checkpoint';
 import * as commands from './domain-commands';
 import * as devices from './domain-devices';
+import * as disks from './domain-disks';
 import * as queries from './domain-queries';
 import * as tuning from './domain-tuning';
 import * as hosts from './host';
@@ -21,6 +22,7 @@ export * from './checkpoint';
 export * from './contract';
 export * from './domain-commands';
 export * from './domain-devices';
+export * from './domain-disks';
 export * from './domain-queries';
 export * from './domain-tuning';
 export * from './driver';
@@ -46,6 +48,7 @@ export const contracts: readonly Contract[] = [
   queries,
   commands,
   devices,
+  disks,
   tuning,
   hosts,
   chains,

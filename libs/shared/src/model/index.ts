@@ -1,5 +1,6 @@
 export * from './block-job';
 export * from './chain';
+export * from './disk';
 export * from './domain';
 export * from './domain-state';
 export * from './event';

@@ -10,6 +10,7 @@ import { filesOfDisk } from '../files';
 import type { QemuGuest } from '../guest';
 import { lend } from '../run-user';
 import type { DeviceHost } from './devices';
+import { applyLimits } from './disks';
 
 export async function changeDevice(
   host: DeviceHost,
@@ -55,6 +56,7 @@ async function changeMedium(
   const { steps, disk } = mediumPlan({ domain: guest.live, context }, old, named);
   await guest.ask('blockdev-open-tray', { id: old.alias!.name, force: true }, signal);
   for (const { command, arguments: args } of steps) await guest.askRaw(command, args, signal);
+  await applyLimits(guest, disk, signal);
   await guest.ask('blockdev-close-tray', { id: old.alias!.name }, signal);
   return disk;
 }

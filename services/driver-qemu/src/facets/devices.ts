@@ -23,6 +23,7 @@ import type { QemuGuest } from '../guest';
 import { makeTap, removeTap, tunDevice } from '../networks';
 import { giveBack, lend, type RunUser } from '../run-user';
 import { changeDevice } from './change-device';
+import { applyLimits } from './disks';
 
 /** How long a removal waits for the guest before it is answered, milliseconds: libvirt's five seconds. */
 const unplugMs = 5_000;
@@ -64,6 +65,7 @@ async function attach(host: DeviceHost, guest: QemuGuest, asked: Device, signal:
       await guest.askRaw(step.command, step.arguments, signal);
       undo.push(() => guest.askRaw(step.undo.command, step.undo.arguments));
     }
+    if (device.list === 'disks') await applyLimits(guest, device.value, signal);
     // The document may have changed meanwhile: a block job has ended.
     guest.live = addDevice(guest.live, findDevice(plan.domain, device));
   } catch (thrown) {

@@ -1,0 +1,63 @@
+/** Disks of a domain: their size, limits on their traffic, thresholds, sizes and errors. */
+import { diskNamed, type Domain } from '@virtbus/domain-xml';
+import {
+  getDiskErrors,
+  getDiskLimits,
+  getDiskSizes,
+  resizeDisk,
+  setDiskLimits,
+  setDiskThreshold,
+  VirtError,
+} from '@virtbus/shared';
+import { limitsOf, withDiskLimits } from '../disk-limits';
+import { facet } from '../driver';
+import { affected } from './affect';
+import { change, guestOf, look } from './op';
+
+export const resize = change(resizeDisk, 'active', async ({ disk, ...size }, { host, actor, call }) => {
+  if (size.bytes === undefined && !size.capacity)
+    throw new VirtError('INVALID_ARG', { detail: 'a new size is needed, or that it is to be the capacity' });
+  const guest = guestOf(actor);
+  const bytes = await facet(host.implementation, 'disks').resize(guest, diskNamed(guest.live, disk), size, call.signal);
+  actor.emit({ class: 'config', type: 'disk-size', data: { disk: diskNamed(guest.live, disk).target.dev, bytes } });
+  return { domain: actor.summary(), bytes };
+});
+
+export const limits = look(getDiskLimits, 'any', async ({ disk, affect }, { actor }) => {
+  const [side] = affected(actor, affect);
+  return limitsOf(diskNamed(side === 'live' ? actor.live! : actor.config!, disk));
+});
+
+/** The new definition is made and checked first: when it is refused, the guest has not been touched. */
+export const limit = change(setDiskLimits, 'any', async ({ disk, affect, ...wish }, { host, actor, call }) => {
+  const sides = affected(actor, affect);
+  const config = sides.includes('config')
+    ? host.implementation.prepare(withDiskLimits(actor.config!, disk, wish), { before: actor.config }).domain
+    : undefined;
+  if (sides.includes('live')) {
+    const guest = guestOf(actor);
+    const target = diskNamed(guest.live, disk).target.dev ?? '';
+    const limited = (live: Domain) => withDiskLimits(live, target, wish);
+    await facet(host.implementation, 'disks').limit(guest, target, limited, call.signal);
+    actor.setLive(guest.live);
+  }
+  if (config) actor.setConfig(config);
+  actor.emit({ class: 'tunable', type: 'disk', data: { disk, ...wish, affect: sides } });
+  return { domain: actor.summary() };
+});
+
+export const threshold = change(setDiskThreshold, 'active', async ({ image, bytes }, { host, actor, call }) => {
+  await facet(host.implementation, 'disks').setThreshold(guestOf(actor), image, bytes, call.signal);
+  return { domain: actor.summary() };
+});
+
+export const sizes = look(getDiskSizes, 'any', async ({ disk }, { host, actor, call }) => {
+  const document = actor.live ?? actor.config!;
+  const asked = disk === undefined ? document.devices.disks : [diskNamed(document, disk)];
+  const facility = facet(host.implementation, 'disks');
+  return { disks: await Promise.all(asked.map((one) => facility.sizes(actor.guest, one, call.signal))) };
+});
+
+export const errors = look(getDiskErrors, 'active', async (_request, { host, actor, call }) => {
+  return { errors: await facet(host.implementation, 'disks').errors(guestOf(actor), call.signal) };
+});
