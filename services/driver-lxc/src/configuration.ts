@@ -1,5 +1,5 @@
 /** The configuration of one start: what `toLxcConfig` makes of the live document with what this host has. */
-import { statSync } from 'node:fs';
+import { statfsSync, statSync } from 'node:fs';
 import { toLxcConfig, type BlockSource, type DeviceNode, type Domain } from '@virtbus/domain-xml';
 import { innerCgroup } from './cgroups';
 import { idsInside } from './ids-inside';
@@ -30,6 +30,7 @@ export function configurationOf(live: Domain, facts: ConfigurationFacts): string
     device: deviceAt,
     isFile,
     idmapRoot: mapsRoot(live),
+    idmapMount: (path) => mapsMount(live, path),
     block: (source) => blocks.get(source),
     initPid: facts.initPid,
     entries: entriesOf(live, place),
@@ -65,13 +66,28 @@ export function isFile(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === false;
 }
 
+/** File systems whose mounts can show other ids than are on them (Linux 5.12 to 6.3), by their statfs(2) type. */
+const mapping = new Set([
+  ...[0xef53 /* ext4 */, 0x58465342 /* xfs */, 0x9123683e /* btrfs */, 0x01021994 /* tmpfs */],
+  ...[0xf2f52010 /* f2fs */, 0x4d44 /* vfat */, 0xe0f5e1e2 /* erofs */],
+]);
+
+/** Whether a mount below the root must, and can, show files with the container's ids. The root's must in any case. */
+export function mapsMount(live: Domain, path: string): boolean {
+  return mapsFiles(live, path) && mapping.has(statfsSync(path).type);
+}
+
+export function mapsRoot(live: Domain): boolean {
+  const folder = live.devices.filesystems.find(({ target }) => target?.dir === '/')?.source?.dir;
+  return mapsFiles(live, folder);
+}
+
 /**
- * Whether the mount must show the root file system's files with the container's ids (mount_setattr(2)). Files that were given
- * to those ids beforehand need that not, and bear it not.
+ * Whether a mount must show files with the container's ids (mount_setattr(2)). Those that were given to these ids beforehand
+ * need that not, and bear it not.
  */
-export function mapsRoot({ devices, idmap }: Domain): boolean {
-  const folder = devices.filesystems.find(({ target }) => target?.dir === '/')?.source?.dir;
-  const owner = folder === undefined ? undefined : statSync(folder, { throwIfNoEntry: false })?.uid;
+function mapsFiles({ idmap }: Domain, path: string | undefined): boolean {
+  const owner = path === undefined ? undefined : statSync(path, { throwIfNoEntry: false })?.uid;
   const isInside = ({ target, count }: { target: number; count: number }): boolean =>
     owner !== undefined && owner >= target && owner < target + count;
   return idmap !== undefined && !idmap.uids.some(isInside);

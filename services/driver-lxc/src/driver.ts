@@ -84,7 +84,7 @@ export class LxcDriver implements Driver<LxcGuest> {
 
   prepare(domain: Domain, { before }: { before?: Domain | undefined }): { domain: Domain; warnings: string[] } {
     const options = { newDefinition: before === undefined };
-    return { domain: prepareLxcDomain(domain, this.machine.capabilities, options), warnings: [] };
+    return { domain: prepareLxcDomain(domain, this.machine.capabilities, options), warnings: warningsOf(domain) };
   }
 
   async start(spec: StartSpec): Promise<LxcGuest> {
@@ -117,4 +117,10 @@ export class LxcDriver implements Driver<LxcGuest> {
   private initPid(domain: string): number | undefined {
     return [...this.guests.values()].find(({ live }) => live.name === domain)?.initPid;
   }
+}
+
+/** What a document wishes for that no container gets, and that does no harm. */
+function warningsOf({ on_crash }: Domain): string[] {
+  if (on_crash === undefined || on_crash === 'destroy') return [];
+  return [`<on_crash> '${on_crash}' is not followed: a container whose init was killed has stopped`];
 }

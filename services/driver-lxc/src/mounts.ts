@@ -17,17 +17,19 @@ export const numbers: Readonly<Partial<Record<NodeJS.Architecture, { setns: numb
   arm64: { setns: 268, umount2: 39 },
 };
 
-/** Arguments: setns, umount2, pid, `attach` or `detach`, source, target, `ro` or `rw`, `dir` or `file`. */
+/** Arguments: setns, umount2, pid, `attach` or `detach`, source, target, `ro` or `rw`, `dir` or `file`, `map` or nothing. */
 const script = String.raw`
 use strict;
 my ($SETNS, $UMOUNT2) = map { $_ + 0 } splice @ARGV, 0, 2;
-my ($pid, $what, $source, $target, $access, $kind) = @ARGV;
+my ($pid, $what, $source, $target, $access, $kind, $ids) = @ARGV;
 # Arguments are copied: syscall wants text that it could write to.
 sub call { my ($name, @args) = @_; my $r = syscall(shift @args, @args); die "$name: $!\n" if $r < 0; return $r }
 sub enter { my ($ns, $flag) = @_; open(my $fh, '<', "/proc/$pid/ns/$ns") or die "namespace $ns: $!\n"; call('setns', $SETNS, fileno($fh), $flag) }
 if ($what eq 'detach') { enter('mnt', 0x20000); call('umount', $UMOUNT2, "$target\0", 2); exit 0 }
 my $tree = call('open_tree', 428, -100, "$source\0", 0x80001);
-if ($access eq 'ro') { my $set = pack('Q4', 1, 0, 0, 0); call('mount_setattr', 442, $tree, "\0", 0x1000, $set, 32) }
+sub attribute { my $set = pack('Q4', shift, 0, 0, shift); call('mount_setattr', 442, $tree, "\0", 0x1000, $set, 32) }
+attribute(1, 0) if $access eq 'ro';
+if ($ids eq 'map') { open(my $user, '<', "/proc/$pid/ns/user") or die "namespace user: $!\n"; attribute(0x100000, fileno($user)) }
 my $child = fork(); die "fork: $!\n" unless defined $child;
 if (!$child) {
   my $own = readlink("/proc/$pid/ns/user") ne readlink("/proc/self/ns/user");
@@ -57,15 +59,18 @@ export interface Mount {
   target: string;
   readonly: boolean;
   kind: 'dir' | 'file';
+  /** The files show the container's ids. */
+  mapped: boolean;
 }
 
 /** Throws `OPERATION_FAILED` with the kernel's words. @param pid of the container's init */
-export function mountInto(pid: number, { source, target, readonly, kind }: Mount): Promise<void> {
-  return perl(pid, ['attach', source, target, readonly ? 'ro' : 'rw', kind], `cannot mount '${source}' at '${target}'`);
+export function mountInto(pid: number, { source, target, readonly, kind, mapped }: Mount): Promise<void> {
+  const how = [readonly ? 'ro' : 'rw', kind, mapped ? 'map' : ''];
+  return perl(pid, ['attach', source, target, ...how], `cannot mount '${source}' at '${target}'`);
 }
 
 export function unmountFrom(pid: number, target: string): Promise<void> {
-  return perl(pid, ['detach', '', target, '', ''], `cannot unmount '${target}'`);
+  return perl(pid, ['detach', '', target, '', '', ''], `cannot unmount '${target}'`);
 }
 
 async function perl(pid: number, args: string[], what: string): Promise<void> {

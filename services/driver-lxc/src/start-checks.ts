@@ -12,7 +12,7 @@ export function checkStart(live: Domain): void {
 }
 
 function checkSources({ name, devices }: Domain): void {
-  for (const { type, source, target } of devices.filesystems) {
+  for (const { type, source, target, space_hard_limit: most } of devices.filesystems) {
     const path = type === 'file' ? source?.file : type === 'block' ? source?.dev : source?.dir;
     if (path === undefined || type === 'ram' || (type === 'bind' && target?.dir !== '/')) continue;
     const stat = statSync(path, { throwIfNoEntry: false });
@@ -23,6 +23,8 @@ function checkSources({ name, devices }: Domain): void {
     if (!stat) wrong('does not exist');
     else if (target?.dir === '/' && (type === 'mount' || type === 'bind') && !stat.isDirectory()) wrong('is no folder');
     else if (type === 'file' && !stat.isFile()) wrong('is no image file');
+    else if (most !== undefined && type === 'file' && stat.size > most)
+      wrong(`is an image of ${stat.size} bytes, more than its <space_hard_limit> of ${most}`);
     else if (type === 'block' && !stat.isBlockDevice()) wrong('is no block device');
   }
 }

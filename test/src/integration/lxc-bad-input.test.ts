@@ -1,6 +1,6 @@
 /** Containers that cannot be: each error says what, where and what to do, and nothing of the attempt is left. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createDomain, defineDomain, getDomain, setMemory, startDomain } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
@@ -118,6 +118,44 @@ withoutUidmap.test(
       "<idmap><uid start='1' target='100000' count='10'/><gid start='0' target='100000' count='10'/></idmap>";
     const xml = await stack.containerXml({ name: 'unmapped', more: idmap });
     await expect(call(bus, defineDomain, { xml })).rejects.toThrow(/<idmap>/);
+  },
+  20_000,
+);
+
+containers.test(
+  'ids that nobody has given to root are named, with the command that gives them',
+  async () => {
+    // With this program there, liblxc maps what /etc/subuid gives and nothing else: it would fail with words that say little.
+    const folder = stack.folder.file('uidmap');
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'newuidmap'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+    await using strict = await Stack.start({
+      hosts: [],
+      lxcHosts: ['c2'],
+      env: { PATH: `${folder}:${process.env.PATH}` },
+    });
+    const range = "start='0' target='4000000000' count='1000'";
+    const xml = await strict.containerXml({ name: 'nosubids', more: `<idmap><uid ${range}/><gid ${range}/></idmap>` });
+    const other = await strict.connect();
+    const { domain } = await call(other, defineDomain, { xml });
+    await expect(call(other, startDomain, {}, { target: domain.uuid })).rejects.toThrow(
+      '<idmap> needs the ids 4000000000 to 4000000999, and /etc/subuid does not give them to root; run: usermod --add-subuids 4000000000-4000000999 root',
+    );
+    expect(await strict.state(other, domain.uuid)).toBe('shutoff(failed)');
+    expect(strict.containerPids()).toEqual([]);
+  },
+  60_000,
+);
+
+containers.test(
+  'a container that is to be started again when it powers off is refused, one that is when it crashes is warned of',
+  async () => {
+    const again = await stack.containerXml({ name: 'again', more: '<on_poweroff>restart</on_poweroff>' });
+    await expect(call(bus, defineDomain, { xml: again })).rejects.toThrow("<on_poweroff> 'restart' is not supported");
+    const crash = await stack.containerXml({ name: 'crash', more: '<on_crash>restart</on_crash>' });
+    expect((await call(bus, defineDomain, { xml: crash })).warnings.join()).toContain(
+      "<on_crash> 'restart' is not followed",
+    );
   },
   20_000,
 );

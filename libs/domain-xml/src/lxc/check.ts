@@ -70,6 +70,12 @@ const filesystems: Rule = ({ domain: { devices }, faults }) => {
       faults.add('XML_ERROR', `missing source of a filesystem of type '${type}'`, where);
     if (filesystem.accessmode !== undefined && filesystem.accessmode !== 'passthrough')
       faults.add('CONFIG_UNSUPPORTED', `access mode '${filesystem.accessmode}' is not supported`, where);
+    if (filesystem.space_hard_limit !== undefined && type !== 'ram' && type !== 'file')
+      faults.add(
+        'CONFIG_UNSUPPORTED',
+        `<space_hard_limit> cannot be kept on a filesystem of type '${type}'; use an image (type='file') or memory (type='ram')`,
+        where,
+      );
   }
   if (!devices.filesystems.some(isRoot))
     faults.add(
@@ -171,12 +177,20 @@ const consoles: Rule = ({ domain: { devices }, faults }) => {
       });
 };
 
+const ending: Rule = ({ domain, faults }) => {
+  if (domain.on_poweroff === 'destroy' || domain.on_poweroff === undefined) return;
+  const detail = `<on_poweroff> '${domain.on_poweroff}' is not supported for containers: one whose init has ended has stopped; use 'destroy'`;
+  faults.add('CONFIG_UNSUPPORTED', detail, { element: 'on_poweroff', line: lineOf(domain) });
+};
+
 const unsupported: Rule = ({ domain, faults }) => {
   for (const { element, line } of unsupportedParts(domain, allDevices(domain)))
     faults.add('CONFIG_UNSUPPORTED', `<${element}> is not supported for containers; remove it`, { element, line });
 };
 
-const rules: readonly Rule[] = [osType, idmap, filesystems, images, shared, cards, hostDevices, consoles, unsupported];
+const rules: readonly Rule[] = [
+  ...[osType, idmap, filesystems, images, shared, cards, hostDevices, consoles, ending, unsupported],
+];
 
 /** Throws one VirtError that names all faults of a container's document, defaults filled in. */
 export function checkLxc(domain: Domain, host: LxcHost): void {

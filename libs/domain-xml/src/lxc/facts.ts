@@ -62,6 +62,8 @@ export interface LxcFacts {
    * mounted (Linux 5.12, on file systems that can).
    */
   readonly idmapRoot?: boolean;
+  /** The same for what is mounted below the root, by its path on the host. */
+  readonly idmapMount?: (path: string) => boolean;
   /** Numbers behind the names in `<inituser>` and `<initgroup>`, looked up in the container's own files. */
   readonly ids?: { readonly uid?: number; readonly gid?: number };
   /**

@@ -42,6 +42,19 @@ test.each([
     'programs for s390x do not run here; this host runs x86_64, i686',
   ],
   ['no root', ['', ''], 'line 4: there is no <filesystem> with target dir='],
+  [
+    'a quota on a folder',
+    [
+      '',
+      `${rootfs}<filesystem><source dir='/a'/><target dir='/a'/><space_hard_limit>9</space_hard_limit></filesystem>`,
+    ],
+    "<space_hard_limit> cannot be kept on a filesystem of type 'mount'",
+  ],
+  [
+    'an end that is none',
+    ['<on_poweroff>restart</on_poweroff>'],
+    "<on_poweroff> 'restart' is not supported for containers",
+  ],
   ['two roots', ['', rootfs + rootfs], "two filesystems have the target '/'"],
   [
     'a root in memory',
@@ -72,14 +85,6 @@ test.each([
     'an access mode',
     ['', `${rootfs}<filesystem accessmode='mapped'><source dir='/a'/><target dir='/b'/></filesystem>`],
     "access mode 'mapped' is not supported",
-  ],
-  [
-    'a quota',
-    [
-      '',
-      `${rootfs}<filesystem><source dir='/a'/><target dir='/b'/><space_hard_limit>1</space_hard_limit></filesystem>`,
-    ],
-    '<space_hard_limit> is not supported for containers',
   ],
   [
     'ids without 0',

@@ -15,7 +15,7 @@ const memoryParts = new Set(['hard_limit', 'soft_limit', 'swap_hard_limit']);
 
 /** Families of devices that a container can have, and what can be said of each. */
 const deviceParts: Readonly<Partial<Record<DeviceFamily, ReadonlySet<string>>>> = {
-  filesystems: new Set(['type', 'accessmode', 'driver', 'source', 'target', 'readonly', 'alias']),
+  filesystems: new Set('type accessmode driver source target readonly space_hard_limit alias'.split(' ')),
   interfaces: new Set('type mac source vlan ips routes target guest link mtu alias'.split(' ')),
   hostdevs: new Set(['mode', 'type', 'source', 'ips', 'routes', 'readonly', 'alias']),
   consoles: new Set(['type', 'tty', 'sources', 'log', 'target', 'alias']),

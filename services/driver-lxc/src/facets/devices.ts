@@ -5,6 +5,7 @@
  * once more.
  */
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import {
@@ -21,7 +22,7 @@ import {
 import type { Facets } from '@virtbus/driver-runtime';
 import { VirtError } from '@virtbus/shared';
 import { innerCgroup } from '../cgroups';
-import { deviceAt, isFile } from '../configuration';
+import { deviceAt, isFile, mapsMount } from '../configuration';
 import type { LxcGuest } from '../guest';
 import { plugLink, unplugLink } from '../links';
 import type { Machine } from '../machine';
@@ -90,7 +91,7 @@ async function plug(guest: LxcGuest, device: Device, machine: Machine): Promise<
   const pid = guest.initPid;
   switch (device.list) {
     case 'filesystems':
-      return mountInto(pid, mountOf(device.value));
+      return mountInto(pid, mountOf(device.value, guest.live));
     case 'interfaces':
       if (!['bridge', 'direct', 'ethernet'].includes(device.value.type)) {
         throw unsupported(`an <interface type='${device.value.type}'>`);
@@ -100,7 +101,13 @@ async function plug(guest: LxcGuest, device: Device, machine: Machine): Promise<
     default: {
       const node = nodeOf(device);
       await allow(guest, machine, 'devices.allow', node);
-      return mountInto(pid, { source: node.path, target: node.target, readonly: node.readonly, kind: 'file' });
+      return mountInto(pid, {
+        source: node.path,
+        target: node.target,
+        readonly: node.readonly,
+        kind: 'file',
+        mapped: false,
+      });
     }
   }
 }
@@ -127,13 +134,15 @@ function withInside({ live }: LxcGuest, card: Interface): Interface {
   return { ...card, guest: { ...card.guest, dev: card.guest?.dev ?? `eth${place}` } };
 }
 
-function mountOf({ type, source, target, readonly }: Filesystem): Parameters<typeof mountInto>[1] {
+function mountOf({ type, source, target, readonly }: Filesystem, live: Domain): Parameters<typeof mountInto>[1] {
   const path = source?.dir;
   if (type !== 'mount' || path === undefined) throw unsupported(`a <filesystem type='${type}'> while it runs`);
   if (!target?.dir?.startsWith('/') || target.dir === '/') {
     throw new VirtError('CONFIG_UNSUPPORTED', { detail: '<filesystem> needs a <target dir> below /' });
   }
-  return { source: path, target: target.dir, readonly: readonly === true, kind: isFile(path) ? 'file' : 'dir' };
+  const kind = isFile(path) ? 'file' : 'dir';
+  const mapped = existsSync(path) && mapsMount(live, path);
+  return { source: path, target: target.dir, readonly: readonly === true, kind, mapped };
 }
 
 interface Node {

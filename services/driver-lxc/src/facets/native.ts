@@ -1,7 +1,8 @@
 /** `lxc-tools`: the configuration that liblxc's own tools start a document with, and the document that a configuration says. */
+import { existsSync } from 'node:fs';
 import { fromLxcConfig, prepareLxcDomain, toLxcConfig, warningText, type Domain } from '@virtbus/domain-xml';
 import type { Facets } from '@virtbus/driver-runtime';
-import { deviceAt, isFile, mapsRoot } from '../configuration';
+import { deviceAt, isFile, mapsMount, mapsRoot } from '../configuration';
 import { idsInside } from '../ids-inside';
 import { mapIds } from '../live';
 import type { Machine } from '../machine';
@@ -27,5 +28,6 @@ function configurationAlone(domain: Domain, { capabilities, subIds }: Machine): 
     device: deviceAt,
     isFile,
     idmapRoot: mapsRoot(prepared),
+    idmapMount: (path) => existsSync(path) && mapsMount(prepared, path),
   });
 }

@@ -93,8 +93,7 @@ function writeMemory(memory: Controller, domain: Domain, { cgroups }: LimitFacts
 }
 
 /** A share of 1024 is everybody's default on version 1, a weight of 100 on version 2. */
-export const cpuWeight = (shares: number): number =>
-  Math.min(10_000, Math.max(1, Math.round((shares * 100) / 1024)));
+export const cpuWeight = (shares: number): number => Math.min(10_000, Math.max(1, Math.round((shares * 100) / 1024)));
 
 /** The kernel's default when only a quota is given. */
 const defaultPeriod = 100_000;

@@ -26,7 +26,9 @@ export function writeMounts(lines: ConfigLines, domain: Domain, facts: LxcFacts)
   const foreign = domain.idmap !== undefined && hasHostNetwork(domain);
   lines.set('lxc.mount.auto', `proc:mixed${foreign ? '' : ' sys:ro'} cgroup:mixed`);
   lines.set('lxc.autodev', 1);
-  for (const filesystem of devices.filesystems) if (!isRoot(filesystem)) writeMount(lines, filesystem, facts);
+  const mapsIds = domain.idmap !== undefined;
+  for (const filesystem of devices.filesystems)
+    if (!isRoot(filesystem)) writeMount(lines, filesystem, { ...facts, mapsIds });
 }
 
 const storage: Readonly<Partial<Record<Filesystem['type'], string>>> = {
@@ -47,13 +49,18 @@ function writeRoot(lines: ConfigLines, root: Filesystem, mapped: boolean): void 
 }
 
 /** One mount below the root. */
-function writeMount(lines: ConfigLines, filesystem: Filesystem, facts: LxcFacts): void {
+function writeMount(
+  lines: ConfigLines,
+  filesystem: Filesystem,
+  { mapsIds, ...facts }: LxcFacts & { mapsIds: boolean },
+): void {
   const where = whereOf(filesystem);
   const target = filesystem.target?.dir ?? refuse('<filesystem> has no <target dir>', where);
   const access = filesystem.readonly ? ['ro'] : [];
   if (filesystem.type === 'ram') {
     const kib = filesystem.source?.usage ?? refuse('a <filesystem> in memory needs <source usage>', where);
-    const options = [`size=${kib * 1024}`, 'mode=1777', 'nosuid', 'nodev', ...access, 'create=dir'];
+    const most = Math.min(kib * 1024, filesystem.space_hard_limit ?? Number.POSITIVE_INFINITY);
+    const options = [`size=${most}`, 'mode=1777', 'nosuid', 'nodev', ...access, 'create=dir'];
     mountEntry(lines, { source: 'tmpfs', target, type: 'tmpfs', options }, where);
     return;
   }
@@ -69,7 +76,8 @@ function writeMount(lines: ConfigLines, filesystem: Filesystem, facts: LxcFacts)
   const inside = filesystem.type === 'bind';
   const source = inside ? path.replace(/^\/+/, '') || '.' : path;
   const create = facts.isFile?.(path) ? 'create=file' : 'create=dir';
-  const options = ['bind', ...access, ...(inside ? ['relative'] : []), create];
+  const mapped = mapsIds && !inside && facts.idmapMount?.(path) ? ['idmap=container'] : [];
+  const options = ['bind', ...access, ...(inside ? ['relative'] : []), ...mapped, create];
   mountEntry(lines, { source, target, type: 'none', options }, where);
 }
 
