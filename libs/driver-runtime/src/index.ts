@@ -1,4 +1,6 @@
 export * from './capabilities';
+export { storeDisk } from './backup/request';
+export type { BackupAsk, BackupStart, RunningBackup } from './backup/facet';
 export * from './driver';
 export type * from './migration/facet';
 export * from './process';

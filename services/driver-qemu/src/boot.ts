@@ -9,6 +9,7 @@ import { isVirtError, VirtError } from '@virtbus/shared';
 import { makeFolder } from '@virtbus/shared/files';
 import { chownSync } from 'node:fs';
 import { maskFlag } from './block-jobs';
+import { removeLeftBackup } from './backup/kind';
 import { commandLineContext } from './command-line';
 import { applyLimits } from './facets/disks';
 import { describeChains, neededFiles } from './files';
@@ -102,6 +103,7 @@ export async function bootGuest(spec: BootSpec, host: BootHost): Promise<QemuGue
 /** The guest's files go back to their owners, its taps are removed. */
 export async function cleanUp(guest: QemuGuest): Promise<void> {
   giveBack(guest.saved.owners, guest.log);
+  removeLeftBackup(guest.saved);
   await removeTaps(guest.live, guest.log);
 }
 

@@ -33,6 +33,8 @@ import {
 } from './capabilities';
 import { agent } from './facets/agent';
 import { blockJobsFacet } from './facets/block-jobs';
+import { backupFacet } from './facets/backup';
+import { checkpointsFacet } from './facets/checkpoints';
 import { console } from './facets/console';
 import { cpuFacet } from './facets/cpu';
 import { departed, devicesFacet, type DeviceHost } from './facets/devices';
@@ -89,6 +91,8 @@ export class QemuDriver implements Driver<QemuGuest> {
     this.facets = {
       agent,
       blockJobs: blockJobsFacet(this.deviceHost),
+      backup: backupFacet(this.deviceHost),
+      checkpoints: checkpointsFacet(this.deviceHost),
       console,
       cpu: cpuFacet((ask) => this.chooseType(ask)),
       devices: devicesFacet(this.deviceHost),

@@ -19,6 +19,7 @@ import {
 import type { Log } from '@virtbus/shared/log';
 import { join } from 'node:path';
 import { agentPort } from './agent-port';
+import type { SavedBackup } from './backup/saved-backup';
 import { JobEngine, type JobKinds, type SavedJob } from './block-jobs';
 import { monitorFailure } from './monitor-failure';
 import { terminate, type GuestProcess } from './process';
@@ -35,6 +36,8 @@ export interface SavedQemu extends SavedGuest {
   owners: { path: string; uid: number; gid: number }[];
   /** The jobs on its images, from before QEMU hears of them until their end has been told. */
   blockJobs?: SavedJob[];
+  /** The backup that runs. */
+  backup?: SavedBackup | undefined;
   /** Its QEMU knows `backing-mask-protocol`: its images were opened accordingly. */
   masksProtocol?: boolean;
   /** What a migration has changed in QEMU: parameters as they were, targets of disks that are copied. */

@@ -4,6 +4,7 @@
 import { findOrphan, isSame, type Reattached, type ReattachSpec } from '@virtbus/driver-runtime';
 import type { DomainState } from '@virtbus/shared';
 import { agentPort } from './agent-port';
+import { removeLeftBackup } from './backup/kind';
 import { cleanUp } from './boot';
 import { monitorPath, QemuGuest, type GuestParts, type SavedQemu } from './guest';
 import { adopt } from './process';
@@ -68,6 +69,7 @@ function unrecorded(spec: ReattachSpec): SavedQemu | undefined {
 /** Nobody is left to ask why: what did not tell us that it shut down has crashed. */
 function gone(spec: ReattachSpec, saved: SavedQemu | undefined): Reattached<QemuGuest> {
   giveBack(saved?.owners ?? [], spec.log);
+  if (saved) removeLeftBackup(saved);
   return { kind: 'gone', reason: 'crashed', detail: 'failed' };
 }
 

@@ -35,6 +35,8 @@ export interface BackupFacet<G extends Guest = Guest> {
   begin(guest: G, start: BackupStart, signal: AbortSignal): Promise<void>;
   /** The backup that runs, also one that an earlier process of ours began. */
   running(guest: G): RunningBackup | undefined;
+  /** After a restart of ours: what was begun is made whole, or has come to nothing. The backup that runs. */
+  resume(guest: G, signal: AbortSignal): Promise<RunningBackup | undefined>;
   progress(guest: G, signal: AbortSignal): Promise<Progress>;
   /** Resolves when it has been told to end. */
   abort(guest: G): Promise<void>;

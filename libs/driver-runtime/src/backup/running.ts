@@ -86,12 +86,24 @@ function dropJob(actor: Actor): void {
 
 /** After a restart of ours: the backup that goes on is the domain's job again, and its command has its answer. */
 export async function findBackup<G extends Guest>(host: DriverHost<G>, actor: Actor<G>, guest: G): Promise<void> {
-  const found = host.implementation.facets.backup?.running(guest);
-  if (!found) return;
+  const found = await resumed(host, actor, guest);
+  if (!found || !actor.active) return;
   const slot = await actor.jobs.async('backup', 'backup-begin');
   backupRuns(host, actor, slot, found);
   const { pending } = actor.record;
   if (pending?.id === found.command) actor.remember({ ...pending, response: { domain: actor.summary() } });
 }
+
+async function resumed<G extends Guest>(host: DriverHost<G>, actor: Actor<G>, guest: G) {
+  try {
+    return await host.implementation.facets.backup?.resume(guest, AbortSignal.timeout(patienceMs));
+  } catch (err) {
+    actor.log.error({ err }, 'a backup that was begun cannot be taken up');
+    return host.implementation.facets.backup?.running(guest);
+  }
+}
+
+/** A guest that hangs keeps nobody waiting longer, milliseconds. */
+const patienceMs = 5_000;
 
 export const noBackup = (): VirtError => new VirtError('NO_DOMAIN_BACKUP', { detail: 'no domain backup job present' });

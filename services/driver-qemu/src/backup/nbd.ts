@@ -1,0 +1,50 @@
+/** A pull is read over NBD: QEMU's server, and an export for each disk. (facts: block-jobs §3.5) */
+import { isVirtError } from '@virtbus/shared';
+import type { BackupServer } from '@virtbus/domain-xml/backup';
+import type { QemuGuest } from '../guest';
+import { QmpError } from '../qmp';
+import type { NbdAddress } from './saved-backup';
+
+export function addressOf({ transport, name = 'localhost', port, socket = '' }: BackupServer): NbdAddress {
+  return transport === 'unix'
+    ? { type: 'unix', data: { path: socket } }
+    : { type: 'inet', data: { host: name, port: `${port}` } };
+}
+
+export async function startServer(guest: QemuGuest, addr: NbdAddress, signal: AbortSignal): Promise<void> {
+  await guest.askRaw('nbd-server-start', { addr }, signal);
+}
+
+/** Ends all exports too. Nothing to do where no server runs. */
+export async function stopServer(guest: QemuGuest): Promise<void> {
+  await ignoreRefusal(guest.askRaw('nbd-server-stop'));
+}
+
+export interface Export {
+  node: string;
+  name: string;
+  /** On the node or below it. */
+  bitmap: string | undefined;
+}
+
+/** What is offered already stays as it is. */
+export async function addExport(guest: QemuGuest, { node, name, bitmap }: Export, signal: AbortSignal): Promise<void> {
+  const id = `libvirt-nbd-${node}`;
+  const there = (await guest.askRaw('query-block-exports', undefined, signal)) as { id: string }[];
+  if (there.some((one) => one.id === id)) return;
+  const bitmaps = bitmap === undefined ? {} : { bitmaps: [bitmap] };
+  await guest.askRaw(
+    'block-export-add',
+    { type: 'nbd', id, 'node-name': node, writable: false, name, ...bitmaps },
+    signal,
+  );
+}
+
+/** QEMU says that there is nothing to do. */
+async function ignoreRefusal(asked: Promise<unknown>): Promise<void> {
+  try {
+    await asked;
+  } catch (error) {
+    if (!isVirtError(error) || !(error.cause instanceof QmpError)) throw error;
+  }
+}

@@ -1,0 +1,47 @@
+/** Backups of a running guest: begun, asked for, told to end. */
+import { parseBackup } from '@virtbus/domain-xml/backup';
+import type { Facets, RunningBackup } from '@virtbus/driver-runtime';
+import { begin, backupJobs, offer } from '../backup/begin';
+import { endOthers, tellEnd } from '../backup/kind';
+import { planDisks } from '../backup/plan';
+import { stopServer } from '../backup/nbd';
+import type { BlockHost } from '../block-jobs/nodes';
+import type { QemuGuest } from '../guest';
+
+export function backupFacet(host: BlockHost): NonNullable<Facets<QemuGuest>['backup']> {
+  return {
+    check: async (guest, ask) => void (await planDisks(host, guest, ask)),
+    begin: (guest, start, signal) => begin(host, guest, start, signal),
+    running,
+    resume: async (guest, signal) => {
+      const { backup } = guest.saved;
+      if (backup && !backup.begun) {
+        if (backupJobs(guest).length > 0) await offer(host, guest, signal);
+        else guest.saved.backup = undefined; // It never began.
+      }
+      tellEnd(guest);
+      return running(guest);
+    },
+    progress: async (guest, signal) => {
+      const { backup } = guest.saved;
+      const told = await guest.blockJobs.list(signal);
+      const parts = (backup?.disks ?? []).map(({ disk, total, end }) => {
+        const job = told.find((one) => one.type === 'backup' && one.disk === disk);
+        return job && !end ? { total: job.total, processed: job.processed } : { total, processed: total };
+      });
+      const total = parts.reduce((sum, part) => sum + part.total, 0);
+      const processed = parts.reduce((sum, part) => sum + part.processed, 0);
+      return { total, processed, remaining: Math.max(0, total - processed) };
+    },
+    abort: async (guest) => {
+      if (guest.saved.backup?.server) await stopServer(guest);
+      await endOthers(guest);
+    },
+  };
+}
+
+function running({ saved: { backup } }: QemuGuest): RunningBackup | undefined {
+  if (!backup) return undefined;
+  const { xml, command, began } = backup;
+  return { backup: parseBackup(xml, { stored: true }), command, began };
+}
