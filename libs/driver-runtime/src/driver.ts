@@ -5,6 +5,7 @@
  * per-domain jobs, the journal, adoption after a restart, heartbeats.
  */
 import type { Cpu, Device, Disk, Domain } from '@virtbus/domain-xml';
+import type { Snapshot } from '@virtbus/domain-xml/snapshot';
 import {
   VirtError,
   type abortBlockJob,
@@ -118,8 +119,8 @@ export interface StartSpec {
   folders: GuestFolders;
   /** The guest is to stay paused: a driver that cannot keep it from running may let it run when it is not. */
   paused: boolean;
-  /** A save image to begin from instead of booting. */
-  restore?: { path: string } | undefined;
+  /** A save image, or a snapshot with its memory within the disks, to begin from instead of booting. */
+  restore?: { path: string } | { snapshot: Snapshot } | undefined;
   /** What each disk stands on, by target: the driver opens no other images. */
   chains: ReadonlyMap<string, ChainDocument>;
   signal: AbortSignal;

@@ -4,12 +4,13 @@
  */
 import { open } from 'node:fs/promises';
 import { buildCommandLine, copyModel, requireFirmware, type Domain, type QemuCapabilities } from '@virtbus/domain-xml';
+import type { Snapshot } from '@virtbus/domain-xml/snapshot';
 import type { StartSpec } from '@virtbus/driver-runtime';
 import { isVirtError, VirtError } from '@virtbus/shared';
 import { makeFolder } from '@virtbus/shared/files';
 import { chownSync } from 'node:fs';
-import { maskFlag } from './block-jobs';
 import { removeLeftBackup } from './backup/kind';
+import { maskFlag } from './block-jobs';
 import { commandLineContext } from './command-line';
 import { applyLimits } from './facets/disks';
 import { describeChains, neededFiles } from './files';
@@ -29,6 +30,8 @@ export interface BootHost {
   sandbox: boolean;
   departed: GuestParts['departed'];
   jobKinds: GuestParts['jobKinds'];
+  /** Give a guest that waits the memory that a snapshot keeps within its disks. */
+  load: (guest: QemuGuest, snapshot: Snapshot, signal: AbortSignal) => Promise<void>;
 }
 
 /** Waits for a guest that another host sends. */
@@ -51,10 +54,11 @@ export async function bootGuest(spec: BootSpec, host: BootHost): Promise<QemuGue
     prepareNvram(live, host.user);
     saved.owners = lendFiles(live, host.user);
     live = await makeTaps(live, host.user);
-    if (spec.restore) image = await openAtStream(spec.restore.path);
+    const restored = spec.restore;
+    if (restored && 'path' in restored) image = await openAtStream(restored.path);
     const line = buildCommandLine(live, {
       ...commandLineContext(live, folders, host, host.capabilities),
-      ...(spec.restore || spec.incoming ? { incoming: 'defer' } : {}),
+      ...(image || spec.incoming ? { incoming: 'defer' } : {}),
     });
     live = line.domain;
     launched = await launch({
@@ -87,6 +91,7 @@ export async function bootGuest(spec: BootSpec, host: BootHost): Promise<QemuGue
       const { lastWords } = launched;
       await restoreMemory(launched.qmp, { inheritedFd: FIRST_INHERITED_FD }, { lastWords, signal });
     }
+    if (restored && 'snapshot' in restored) await host.load(guest, restored.snapshot, signal);
     await settle(guest, signal);
     return guest;
   } catch (thrown) {

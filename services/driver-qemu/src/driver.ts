@@ -32,8 +32,8 @@ import {
   UnusableEmulator,
 } from './capabilities';
 import { agent } from './facets/agent';
-import { blockJobsFacet } from './facets/block-jobs';
 import { backupFacet } from './facets/backup';
+import { blockJobsFacet } from './facets/block-jobs';
 import { checkpointsFacet } from './facets/checkpoints';
 import { console } from './facets/console';
 import { cpuFacet } from './facets/cpu';
@@ -48,6 +48,7 @@ import { nativeFacet } from './facets/native';
 import { power, reset } from './facets/power';
 import { saveFacet } from './facets/save';
 import { screenshot } from './facets/screenshot';
+import { snapshotsFacet } from './facets/snapshots';
 import { stats } from './facets/stats';
 import { vcpus } from './facets/vcpus';
 import { installedFirmware } from './firmware';
@@ -55,6 +56,7 @@ import type { QemuGuest } from './guest';
 import { MigrationPorts, type PortRange } from './migration/ports';
 import { reattachGuest } from './reattach';
 import type { RunUser } from './run-user';
+import { loadInternal } from './snapshots/internal';
 
 export interface QemuDriverOptions {
   /** Folder for the cache of capabilities. */
@@ -87,11 +89,14 @@ export class QemuDriver implements Driver<QemuGuest> {
   ) {
     this.deviceHost = { ...options, capabilitiesOf: (guest) => this.capabilitiesFor(guest.live) };
     const { user, sandbox } = options;
-    this.bootHost = { user, sandbox, departed: this.departed, jobKinds: jobKinds(this.deviceHost) };
+    this.bootHost = {
+      ...{ user, sandbox, departed: this.departed, jobKinds: jobKinds(this.deviceHost) },
+      load: (guest, snapshot, signal) => loadInternal(this.deviceHost, guest, snapshot, signal),
+    };
     this.facets = {
       agent,
-      blockJobs: blockJobsFacet(this.deviceHost),
       backup: backupFacet(this.deviceHost),
+      blockJobs: blockJobsFacet(this.deviceHost),
       checkpoints: checkpointsFacet(this.deviceHost),
       console,
       cpu: cpuFacet((ask) => this.chooseType(ask)),
@@ -120,6 +125,7 @@ export class QemuDriver implements Driver<QemuGuest> {
       reset,
       save: saveFacet(options.user),
       screenshot,
+      snapshots: snapshotsFacet(this.deviceHost),
       stats,
       vcpus,
     };

@@ -11,6 +11,8 @@ import type { Op } from './op';
 import * as resources from './resources';
 import * as save from './save';
 import * as snapshotCreate from './snapshot-create';
+import * as snapshotDelete from './snapshot-delete';
+import * as snapshotRevert from './snapshot-revert';
 import * as snapshots from './snapshots';
 import * as start from './start';
 import * as stats from './stats';
@@ -30,6 +32,8 @@ export const ops: readonly Op[] = [
   resources,
   save,
   snapshotCreate,
+  snapshotDelete,
+  snapshotRevert,
   snapshots,
   start,
   stats,

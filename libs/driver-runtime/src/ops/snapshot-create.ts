@@ -9,7 +9,7 @@ import { currentOf, snapshotsOf } from '../snapshots';
 import { definitionWithOverlays, overlaysOf } from '../snapshots/overlays';
 import { redefine } from '../snapshots/redefine';
 import { requestedSnapshot, type CreateRequest } from '../snapshots/request';
-import { summaryOf } from '../snapshots/summary';
+import { summaryOf, takenDisks } from '../snapshots/summary';
 import { abandon, beginDoing, completeCreation } from '../snapshots/unfinished';
 import { guestOf, planned, type Context } from './op';
 
@@ -19,7 +19,7 @@ export const create = planned(
   {
     plan: (request, context) => {
       if (request.redefine) return [];
-      return overlayNeeds(context.actor, requestedSnapshot(context, request), request.reuseExternal);
+      return imageNeeds(context.actor, requestedSnapshot(context, request), request.reuseExternal);
     },
     run: async (request, context) => {
       const { actor } = context;
@@ -32,21 +32,24 @@ export const create = planned(
   { async: 'snapshot' },
 );
 
-/** An empty file for each overlay, or the one that is there. */
-function overlayNeeds({ document }: Actor, snapshot: Snapshot, reuse: boolean): ImageNeed[] {
+/**
+ * An empty file for each overlay, or the one that is there; of a domain that is off also the images themselves, which nobody
+ * holds.
+ */
+function imageNeeds({ document, active }: Actor, snapshot: Snapshot, reuse: boolean): ImageNeed[] {
   const overlays = overlaysOf(snapshot);
+  const taken = new Map(takenDisks(snapshot).map(({ name, snapshot: kind }) => [name, kind]));
   return document.devices.disks.flatMap((disk): ImageNeed[] => {
     const target = disk.target.dev ?? '';
     const image = overlays.get(target);
-    if (!image) return [];
-    const described = withImages(disk, [image], !reuse);
+    const kind = taken.get(target);
+    const need = (name: string, use: ImageNeed['use'], value = disk): ImageNeed => ({
+      ...{ name: `${name}:${target}`, target, use },
+      disk: formatDevice({ list: 'disks', value }),
+    });
     return [
-      {
-        name: `overlay:${target}`,
-        target,
-        disk: formatDevice({ list: 'disks', value: described }),
-        use: reuse ? 'open' : 'create',
-      },
+      ...(image ? [need('overlay', reuse ? 'open' : 'create', withImages(disk, [image], !reuse))] : []),
+      ...(kind && !active ? [need('base', kind === 'internal' ? 'write' : 'open')] : []),
     ];
   });
 }

@@ -8,7 +8,7 @@ import { rmSync } from 'node:fs';
 import { parseDomain, type Domain } from '@virtbus/domain-xml';
 import { isVirtError, startDomain, VirtError } from '@virtbus/shared';
 import type { Actor } from '../actor';
-import { facet, type Guest } from '../driver';
+import { facet, type Guest, type StartSpec } from '../driver';
 import type { DriverHost } from '../host';
 import { reasonOf } from '../host';
 import { hasImages } from '../document';
@@ -20,7 +20,9 @@ import { change } from './op';
 export interface BootSpec {
   domain: Domain;
   paused: boolean;
-  restore?: { path: string } | undefined;
+  restore?: StartSpec['restore'];
+  /** It goes back to a snapshot: told with its own words. */
+  reverts?: boolean;
   /** What the guest may open. */
   disks: HeldDisks;
   signal: AbortSignal;
@@ -148,6 +150,7 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
  */
 async function letRun(actor: Actor, guest: Guest, spec: BootSpec, signal: AbortSignal): Promise<void> {
   const restored = spec.restore !== undefined;
+  if (spec.reverts) return letRunReverted(actor, guest, spec.paused, signal);
   if (spec.paused) {
     actor.enter({ state: 'paused', reason: restored ? 'from-snapshot' : 'user' });
     actor.lifecycle('started', restored ? 'restored' : 'booted');
@@ -160,4 +163,11 @@ async function letRun(actor: Actor, guest: Guest, spec: BootSpec, signal: AbortS
     await guest.resume('booted', signal);
     actor.lifecycle('started', 'booted');
   }
+}
+
+async function letRunReverted(actor: Actor, guest: Guest, paused: boolean, signal: AbortSignal): Promise<void> {
+  actor.enter({ state: 'paused', reason: 'from-snapshot' });
+  actor.lifecycle('started', 'from-snapshot');
+  if (paused) actor.lifecycle('suspended', 'from-snapshot');
+  else await guest.resume('from-snapshot', signal);
 }

@@ -14,7 +14,8 @@ export const openSnapshotBook = (folder: string, log: Log): SnapshotBook =>
     folder,
     {
       read: (xml) => parseSnapshot(xml, { form: 'stored', unknown: 'warn' }),
-      write: (snapshot) => formatSnapshot(snapshot, { stored: true, secrets: true }),
+      // Which one is current the record says alone.
+      write: (snapshot) => formatSnapshot({ ...snapshot, active: false }, { stored: true, secrets: true }),
       missing: (snapshot) => new VirtError('NO_DOMAIN_SNAPSHOT', { snapshot }),
     },
     log,

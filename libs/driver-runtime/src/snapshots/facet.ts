@@ -1,7 +1,7 @@
 /** What a hypervisor brings for snapshots: it keeps states of guests and disks; descriptions are the runtime's. */
 import type { Domain } from '@virtbus/domain-xml';
 import type { Snapshot } from '@virtbus/domain-xml/snapshot';
-import type { ChainDocument } from '@virtbus/shared';
+import type { ChainDocument, ImageNeed } from '@virtbus/shared';
 import type { Guest } from '../driver';
 
 /** A snapshot that is being taken. */
@@ -29,6 +29,13 @@ export interface LiveTaking extends Taking {
   progress(bytes: { total: number; processed: number; remaining: number }): void;
 }
 
+/** Images of a disk that are merged into the one at depth `base`: from depth `top` on. 0 is the active image. */
+export interface Merge {
+  target: string;
+  top: number;
+  base: number;
+}
+
 export interface SnapshotsFacet<G extends Guest = Guest> {
   /** Throws what cannot be kept of this domain. @param active its guest runs */
   check(domain: Domain, snapshot: Snapshot, active: boolean): void;
@@ -48,6 +55,23 @@ export interface SnapshotsFacet<G extends Guest = Guest> {
   ): Promise<boolean>;
   /** Take the internal parts of a snapshot out of the images; what is not there is no fault. @param guest that has them open */
   remove(guest: G | undefined, domain: Domain, snapshot: Snapshot, signal: AbortSignal): Promise<void>;
+  /** Images that a merge in a running guest writes to. */
+  mergeNeeds(guest: G, merges: readonly Merge[]): Promise<ImageNeed[]>;
+  /** Merge, all disks side by side; documents, events and files follow with each block job. Rejects when one fails. */
+  merge(guest: G, merges: readonly Merge[], how: { command: string; signal: AbortSignal }): Promise<void>;
+  /** The same in the images of a domain that is off; its documents are the caller's. @param chains of its disks, by target */
+  mergeOffline(
+    merges: readonly Merge[],
+    chains: ReadonlyMap<string, ChainDocument>,
+    signal: AbortSignal,
+  ): Promise<void>;
+  /** Make overlays in files that are there and empty. @param after the domain that stands on them. @param images by need */
+  makeOverlays(
+    after: Domain,
+    snapshot: Pick<Snapshot, 'disks'>,
+    images: ReadonlyMap<string, ChainDocument>,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** Take the images of a domain that is off back to an internal snapshot. */
   rewind(domain: Domain, snapshot: Snapshot, signal: AbortSignal): Promise<void>;
 }

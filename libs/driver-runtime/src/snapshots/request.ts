@@ -1,4 +1,5 @@
 /** From what a user asks for to a snapshot that can be taken: every refusal that needs no look at an image is here. */
+import { formatDomain, parseDomain, type Domain } from '@virtbus/domain-xml';
 import { alignSnapshot, parseSnapshot, type Snapshot } from '@virtbus/domain-xml/snapshot';
 import { VirtError, type createSnapshot, type Request } from '@virtbus/shared';
 import type { Actor } from '../actor';
@@ -41,9 +42,15 @@ export function requestedSnapshot({ host, actor, call }: Context, request: Creat
   return {
     ...snapshot,
     ...(parent === undefined ? {} : { parent: { name: parent } }),
-    domain: actor.document,
+    domain: settled(actor.document),
     ...(defined ? { inactiveDomain: defined } : {}),
   };
+}
+
+/** What starts from it finds the same hardware, and nothing of the run that was. */
+function settled(domain: Domain): Domain {
+  const xml = formatDomain(domain, { view: 'inactive', secrets: true });
+  return parseDomain(xml, { mode: 'inactive', unknown: 'warn' }).domain;
 }
 
 function checkFlags(

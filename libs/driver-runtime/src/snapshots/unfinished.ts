@@ -12,6 +12,7 @@ import type { SnapshotDoing } from '../record';
 import type { SnapshotsFacet } from './facet';
 import { snapshotsOf } from './index';
 import { definitionWithOverlays, overlaysOf } from './overlays';
+import { finishRevert } from './reverting';
 import { summaryOf } from './summary';
 
 export function beginDoing(actor: Actor, doing: SnapshotDoing): void {
@@ -70,6 +71,7 @@ export async function recover<G extends Guest>(
   const of = actor as unknown as Actor;
   try {
     if (doing.what === 'create') await recoverCreation(facet(host.implementation, 'snapshots'), of, guest, doing);
+    else if (doing.what === 'revert') recoverRevert(of, doing);
     else abandon(of);
   } catch (err) {
     actor.log.error({ err }, 'cannot find out what became of an operation on a snapshot');
@@ -102,6 +104,15 @@ async function recoverCreation<G extends Guest>(
   const book = snapshotsOf(actor);
   const summary = summaryOf(book, snapshot, actor.record.snapshot?.current);
   actor.remember({ ...pending, response: { domain: actor.summary(), snapshot: summary } });
+}
+
+/** Once the definition stands on the new overlays the domain has gone back; before that nothing has happened to it. */
+function recoverRevert(actor: Actor, { xml }: SnapshotDoing & { what: 'revert' }): void {
+  const snapshot = parseSnapshot(xml, { form: 'stored', unknown: 'warn' });
+  const overlays = overlaysOf({ disks: snapshot.revertDisks });
+  const reverted = overlays.size > 0 && actor.config && standsOn(actor.config, overlays);
+  abandon(actor);
+  if (reverted) finishRevert(actor, snapshot, snapshot.revertDisks);
 }
 
 /** Do the disks stand on these overlays already? */

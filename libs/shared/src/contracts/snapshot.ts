@@ -144,3 +144,57 @@ export const getSnapshotXmlWithSecrets = contract({
   doc: "The snapshot's document with its secrets, fit to be defined again. A command, so that a reader cannot ask for it.",
   example: { name: 'before-upgrade' },
 });
+
+export const revertSnapshot = contract({
+  kind: 'cmd',
+  entity: 'domain',
+  operation: 'snapshot-revert',
+  plansImages: true,
+  timeoutMs: 600_000,
+  request: one.extend({
+    running: flag('the guest runs afterwards, whatever it did when the snapshot was taken'),
+    paused: flag('the guest is paused afterwards'),
+    force: flag('also where a guest that runs has to be ended and started again'),
+    resetNvram: flag("the firmware's variables begin anew"),
+  }),
+  response: changed,
+  errors: [
+    ...imageErrors,
+    'NO_DOMAIN_SNAPSHOT',
+    'SNAPSHOT_REVERT_RISKY',
+    'OPERATION_INVALID',
+    'OPERATION_FAILED',
+    'OPERATION_UNSUPPORTED',
+    'CONFIG_UNSUPPORTED',
+    'SYSTEM_ERROR',
+    'RESOURCE_BUSY',
+  ],
+  doc: 'Go back to a snapshot. What the disks held since the current snapshot, and no other snapshot keeps, is lost.',
+  example: { name: 'before-upgrade', running: true },
+});
+
+export const deleteSnapshot = contract({
+  kind: 'cmd',
+  entity: 'domain',
+  operation: 'snapshot-delete',
+  plansImages: true,
+  timeoutMs: 600_000,
+  request: one.extend({
+    children: flag('with all that descend from it'),
+    childrenOnly: flag('only those that descend from it'),
+    metadata: flag('only the description; images stay as they are'),
+  }),
+  response: changed,
+  errors: [
+    ...imageErrors,
+    'NO_DOMAIN_SNAPSHOT',
+    'OPERATION_INVALID',
+    'OPERATION_FAILED',
+    'OPERATION_UNSUPPORTED',
+    'OPERATION_ABORTED',
+    'SYSTEM_ERROR',
+    'RESOURCE_BUSY',
+  ],
+  doc: 'Delete a snapshot; the domain stays as it is now. Of an external one its overlay is merged into the image below.',
+  example: { name: 'before-upgrade' },
+});

@@ -1,0 +1,151 @@
+/** Deleting snapshots: their descriptions, and what of their images nobody needs any longer. */
+import { rmSync } from 'node:fs';
+import { diskImages, formatDevice, type DiskImage } from '@virtbus/domain-xml';
+import type { Snapshot } from '@virtbus/domain-xml/snapshot';
+import { deleteSnapshot, VirtError, type ChainDocument, type ImageNeed, type Request } from '@virtbus/shared';
+import type { Actor } from '../actor';
+import { facet } from '../driver';
+import { chainsOf, heldBy, hold } from '../images';
+import { currentOf, snapshotsOf } from '../snapshots';
+import { depthsOf, planDeletion, standingOn, withoutMerged, type Deletion } from '../snapshots/deletion';
+import { isExternal, takenDisks } from '../snapshots/summary';
+import { abandon, beginDoing } from '../snapshots/unfinished';
+import { planned, type Context } from './op';
+
+type DeleteRequest = Request<typeof deleteSnapshot>;
+
+export const remove = planned(
+  deleteSnapshot,
+  'any',
+  {
+    plan: (request, context) => {
+      const chosen = chosenBy(context.actor, request);
+      return request.metadata ? [] : imageNeeds(context, planDeletion(context.actor, chosen));
+    },
+    run: async (request, context) => {
+      const { actor } = context;
+      const chosen = chosenBy(actor, request);
+      if (request.metadata) forget(actor, { snapshots: chosen, merging: [], files: [] });
+      else await deleteAll(context, planDeletion(actor, chosen));
+      return { domain: actor.summary() };
+    },
+  },
+  { async: 'snapshot' },
+);
+
+/** Children before their parents. */
+function chosenBy(actor: Actor, { name, children, childrenOnly }: DeleteRequest): Snapshot[] {
+  const book = snapshotsOf(actor);
+  const root = book.get(name);
+  if (children && childrenOnly) {
+    throw new VirtError('INVALID_ARG', { detail: 'children and childrenOnly exclude each other' });
+  }
+  const below = children || childrenOnly ? book.descendantsOf(name).reverse() : [];
+  return childrenOnly ? below : [...below, root];
+}
+
+const liveImages =
+  (actor: Actor) =>
+  (target: string): DiskImage[] => {
+    const disk = actor.document.devices.disks.find((one) => one.target.dev === target);
+    return disk ? diskImages(disk) : [];
+  };
+
+async function imageNeeds({ host, actor }: Context, deletion: Deletion): Promise<ImageNeed[]> {
+  const facility = facet(host.implementation, 'snapshots');
+  if (actor.guest) return facility.mergeNeeds(actor.guest, depthsOf(deletion.merging, liveImages(actor)));
+  const need = (name: string, target: string, use: ImageNeed['use'], disk = diskAt(actor, target)): ImageNeed => ({
+    ...{ name: `${name}:${target}`, target, use },
+    disk: disk ? formatDevice({ list: 'disks', value: disk }) : '',
+  });
+  const merged = new Set(deletion.merging.map(({ target }) => target));
+  const internal = deletion.snapshots.flatMap((one) =>
+    isExternal(one) ? [] : takenDisks(one).map(({ name }) => name),
+  );
+  return [
+    ...[...merged].map((target) => need('chain', target, 'open')),
+    ...[...new Set(internal)].filter((target) => !merged.has(target)).map((target) => need('base', target, 'write')),
+  ];
+}
+
+const diskAt = (actor: Actor, target: string) =>
+  actor.document.devices.disks.find((disk) => disk.target.dev === target);
+
+async function deleteAll(context: Context, deletion: Deletion): Promise<void> {
+  const { host, actor, call, prepared } = context;
+  const facility = facet(host.implementation, 'snapshots');
+  const disks = heldBy(prepared);
+  hold(actor, disks);
+  markBroken(actor, deletion);
+  beginDoing(actor, { what: 'delete', names: deletion.snapshots.map(({ name }) => name) });
+  try {
+    for (const snapshot of deletion.snapshots) {
+      if (!isExternal(snapshot)) await facility.remove(actor.guest, actor.document, snapshot, call.signal);
+    }
+    if (actor.guest) {
+      const merges = depthsOf(deletion.merging, liveImages(actor));
+      await facility.merge(actor.guest, merges, { command: call.id, signal: call.signal });
+    } else await mergeOffline(context, deletion, chainsOf(disks));
+  } finally {
+    abandon(actor);
+  }
+  forget(actor, deletion);
+}
+
+async function mergeOffline(
+  { host, actor, call }: Context,
+  { merging }: Deletion,
+  chains: ReadonlyMap<string, ChainDocument>,
+): Promise<void> {
+  if (merging.length === 0 || !actor.config) return;
+  const facility = facet(host.implementation, 'snapshots');
+  const known = new Map([...chains].map(([name, chain]) => [name.replace(/^chain:/, ''), chain]));
+  const merges = depthsOf(merging, (target) => (known.get(target)?.layers ?? []).map(asImage));
+  await facility.mergeOffline(merges, known, call.signal);
+  actor.setConfig(standingOn(actor.config, merging));
+  for (const { overlay } of merging)
+    if (overlay.source.file !== undefined) rmSync(overlay.source.file, { force: true });
+}
+
+/** Where a layer lies, in the document's words. */
+function asImage({ location }: ChainDocument['layers'][number]): DiskImage {
+  const source = { hosts: [], seclabels: [] };
+  if (location.type === 'file') return { type: 'file', source: { ...source, file: location.path } };
+  if (location.type === 'block') return { type: 'block', source: { ...source, dev: location.path } };
+  return { type: 'file', source };
+}
+
+/** Until its images are merged, nobody may go back to it: what it kept is being written over. */
+function markBroken(actor: Actor, { snapshots }: Deletion): void {
+  const book = snapshotsOf(actor);
+  for (const snapshot of snapshots) {
+    if (!isExternal(snapshot)) continue;
+    const disks = snapshot.disks.map((disk) =>
+      disk.snapshot === 'external' ? { ...disk, snapshotDeleteInProgress: true } : disk,
+    );
+    book.keep({ ...snapshot, disks });
+  }
+}
+
+/** The descriptions go; those that stay say what is there now. */
+function forget(actor: Actor, { snapshots, merging, files }: Deletion): void {
+  const book = snapshotsOf(actor);
+  const names = new Set(snapshots.map(({ name }) => name));
+  const surviving = (name: string | undefined): string | undefined => {
+    let one = name === undefined ? undefined : book.find(name);
+    while (one && names.has(one.name)) one = book.parentOf(one);
+    return one?.name;
+  };
+  const current = surviving(currentOf(actor));
+  for (const one of book.all.filter(({ name }) => !names.has(name))) {
+    const parent = surviving(one.parent?.name);
+    const { parent: _gone, ...rest } = withoutMerged(one, merging);
+    book.keep({ ...rest, ...(parent === undefined ? {} : { parent: { name: parent } }) });
+  }
+  actor.record.snapshot = { ...(current === undefined ? {} : { current }) };
+  for (const file of files) rmSync(file, { force: true });
+  for (const { name } of snapshots) {
+    book.drop(name);
+    actor.emit({ class: 'snapshot', type: 'deleted', data: { name } });
+  }
+}

@@ -1,0 +1,162 @@
+/** Going back to a snapshot: the guest ends, its disks become those of the snapshot, and it starts from there. */
+import { existsSync, rmSync } from 'node:fs';
+import { diskImages, formatDevice, isEmptyDrive, withImages, withOverlay, type Domain } from '@virtbus/domain-xml';
+import { formatSnapshot, type Snapshot } from '@virtbus/domain-xml/snapshot';
+import { revertSnapshot, VirtError, type ImageNeed, type Request } from '@virtbus/shared';
+import type { Actor } from '../actor';
+import { nvramOf } from '../document';
+import { facet } from '../driver';
+import { chainsOf, heldBy, hold } from '../images';
+import { beganAt } from '../began-at';
+import type { HeldDisks } from '../record';
+import { currentOf, snapshotsOf } from '../snapshots';
+import { overlaysOf, withDisks } from '../snapshots/overlays';
+import { finishRevert, newOverlays } from '../snapshots/reverting';
+import { isExternal, stateOf } from '../snapshots/summary';
+import { abandon, beginDoing } from '../snapshots/unfinished';
+import { planned, type Context } from './op';
+import { boot, dropManagedSave } from './start';
+
+type RevertRequest = Request<typeof revertSnapshot>;
+
+export const revert = planned(
+  revertSnapshot,
+  'any',
+  {
+    plan: (request, { actor, call }) => imageNeeds(actor, checked(actor, request), call.id),
+    run: async (request, context) => {
+      await revertTo(context, request, checked(context.actor, request));
+      return { domain: context.actor.summary() };
+    },
+  },
+  { async: 'snapshot' },
+);
+
+/** Throws what keeps the domain from going back to it. */
+function checked(actor: Actor, { name, running, paused, force }: RevertRequest): Snapshot & { domain: Domain } {
+  const snapshot = snapshotsOf(actor).get(name);
+  const refuse = (detail: string, code: 'OPERATION_INVALID' | 'SNAPSHOT_REVERT_RISKY' = 'OPERATION_INVALID') => {
+    throw new VirtError(code, { detail });
+  };
+  const { domain } = snapshot;
+  if (running && paused) throw new VirtError('INVALID_ARG', { detail: 'running and paused exclude each other' });
+  if (!actor.record.persistent) refuse('a transient domain cannot go back: it is forgotten when its guest ends');
+  if (!domain) return refuse(`snapshot '${name}' lacks domain '${actor.record.name}' rollback info`);
+  const ran = wasActive(snapshot);
+  if (!force && actor.active && !ran && (running || paused))
+    refuse('must respawn guest to start inactive snapshot', 'SNAPSHOT_REVERT_RISKY');
+  for (const { name: disk, snapshotDeleteInProgress } of snapshot.disks)
+    if (snapshotDeleteInProgress) refuse(`snapshot disk '${disk}' was target of not completed snapshot delete`);
+  const { file } = snapshot.memory ?? {};
+  if (file !== undefined && !existsSync(file)) refuse(`the memory of snapshot '${name}' is not there: ${file}`);
+  return { ...snapshot, domain };
+}
+
+const wasActive = (snapshot: Snapshot): boolean => ['running', 'paused'].includes(stateOf(snapshot));
+
+/** An empty file for each new overlay; what the snapshot's disks stand on. */
+function imageNeeds(actor: Actor, snapshot: Snapshot & { domain: Domain }, id: string): ImageNeed[] {
+  const overlays = overlaysOf({ disks: newOverlays(snapshot, beganAt(actor, id)) });
+  const rewinds = !isExternal(snapshot) && snapshot.memory?.snapshot !== 'internal';
+  const taken = new Set(snapshot.disks.flatMap((disk) => (disk.snapshot === 'internal' ? [disk.name] : [])));
+  return definitionOf(snapshot).devices.disks.flatMap((disk): ImageNeed[] => {
+    const target = disk.target.dev ?? '';
+    if (isEmptyDrive(disk)) return [];
+    const image = overlays.get(target);
+    const need = (name: string, use: ImageNeed['use'], value = disk): ImageNeed => ({
+      ...{ name: `${name}:${target}`, target, use },
+      disk: formatDevice({ list: 'disks', value }),
+    });
+    const readOnly = image ? { ...disk, readonly: true } : disk;
+    return [
+      need('base', rewinds && taken.has(target) ? 'write' : 'open', readOnly),
+      ...(image ? [need('overlay', 'create', withImages(disk, [image], true))] : []),
+    ];
+  });
+}
+
+const definitionOf = ({ domain, inactiveDomain }: Snapshot & { domain: Domain }): Domain => inactiveDomain ?? domain;
+
+async function revertTo(context: Context, request: RevertRequest, snapshot: Snapshot & { domain: Domain }) {
+  const { host, actor, call, prepared } = context;
+  const facility = facet(host.implementation, 'snapshots');
+  const disks = heldBy(prepared);
+  const revertDisks = newOverlays(snapshot, beganAt(actor, call.id));
+  const onOverlays = (domain: Domain): Domain => {
+    const overlays = overlaysOf({ disks: revertDisks });
+    return withDisks(domain, (disk, target) => {
+      const image = overlays.get(target);
+      return image ? withImages(withOverlay(disk, image), [image], false) : disk;
+    });
+  };
+  const xml = formatSnapshot({ ...snapshot, revertDisks, active: true }, { stored: true, secrets: true });
+  beginDoing(actor, { what: 'revert', name: snapshot.name, xml });
+  hold(actor, disks);
+  try {
+    if (actor.guest) await actor.guest.destroy({ graceful: false, reason: 'from-snapshot', detail: 'from-snapshot' });
+    hold(actor, disks); // Its end let go of all.
+    dropManagedSave(host, actor);
+    const images = chainsOf(disks);
+    const overlaid = withDisks(definitionOf(snapshot), (disk, target) => {
+      const image = overlaysOf({ disks: revertDisks }).get(target);
+      return image ? withOverlay(disk, image) : disk;
+    });
+    await facility.makeOverlays(overlaid, { disks: revertDisks }, images, call.signal);
+    if (!isExternal(snapshot) && snapshot.memory?.snapshot !== 'internal')
+      await facility.rewind(definitionOf(snapshot), snapshot, call.signal);
+    if (request.resetNvram) dropNvram(snapshot.domain);
+    actor.setConfig(onOverlays(definitionOf(snapshot)));
+  } catch (error) {
+    abandon(actor);
+    throw error;
+  }
+  finishRevert(actor, snapshot, revertDisks);
+  await startAgain(context, request, snapshot, onOverlays(snapshot.domain), disks);
+}
+
+function dropNvram(domain: Domain): void {
+  const path = nvramOf(domain);
+  if (path !== undefined) rmSync(path, { force: true });
+}
+
+/** As it was when the snapshot was taken, unless the caller says otherwise. */
+async function startAgain(
+  { host, actor, call, prepared }: Context,
+  { running, paused }: RevertRequest,
+  snapshot: Snapshot,
+  domain: Domain,
+  held: HeldDisks,
+): Promise<void> {
+  if (!wasActive(snapshot) && !running && !paused) return;
+  const memory = snapshot.memory?.snapshot;
+  const restore =
+    memory === 'external' && snapshot.memory?.file !== undefined
+      ? { path: snapshot.memory.file }
+      : memory === 'internal'
+        ? { snapshot }
+        : undefined;
+  await boot(host, actor, {
+    domain,
+    paused: paused || (!running && stateOf(snapshot) === 'paused'),
+    restore,
+    reverts: true,
+    disks: standing(domain, held, prepared?.claim ?? ''),
+    signal: call.signal,
+  });
+}
+
+/** What each disk stands on now: its overlay and all below, or what was opened for it. */
+function standing(domain: Domain, held: HeldDisks, claim: string): HeldDisks {
+  return Object.fromEntries(
+    domain.devices.disks.flatMap((disk) => {
+      const target = disk.target.dev ?? '';
+      const base = held[`base:${target}`]?.chain;
+      const overlay = held[`overlay:${target}`]?.chain?.layers[0];
+      if (!base) return [];
+      const format = diskImages(disk)[0]?.format?.type ?? 'qcow2';
+      const layers = overlay ? [{ ...overlay, format } as typeof overlay, ...base.layers] : base.layers;
+      const chain = { ...base, layers: layers.map((layer, index) => ({ ...layer, index })) };
+      return [[target, { claim, chain }] as const];
+    }),
+  );
+}

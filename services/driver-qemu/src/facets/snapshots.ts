@@ -1,0 +1,40 @@
+/** Snapshots: external and internal, of guests that run and of domains that are off. */
+import type { SnapshotsFacet } from '@virtbus/driver-runtime';
+import type { BlockHost } from '../block-jobs/nodes';
+import type { QemuGuest } from '../guest';
+import { checkSnapshot } from '../snapshots/check';
+import { takeExternal, wasTakenExternally } from '../snapshots/external';
+import { removeInternal, takeInternal, wasTakenInternally } from '../snapshots/internal';
+import { merge, mergeNeeds, mergeOffline } from '../snapshots/merge';
+import { makeOverlays, removeOffline, rewind, takeOffline, wasTakenOffline } from '../snapshots/offline';
+import { saveFacet } from './save';
+
+export function snapshotsFacet(host: BlockHost): SnapshotsFacet<QemuGuest> {
+  const { save } = saveFacet(host.user);
+  return {
+    check: checkSnapshot,
+    take: async (guest, taking) => {
+      guest.blockJobs.refuseActive();
+      if (taking.snapshot.memory?.snapshot === 'internal') return takeInternal(host, guest, taking);
+      await takeExternal(host, guest, taking, ({ domain, signal, progress }, path, running) =>
+        save(guest, { path, domain, running }, { signal, progress }),
+      );
+    },
+    takeOffline,
+    wasTaken: async (guest, domain, unfinished) => {
+      const { snapshot } = unfinished;
+      if (!guest) return wasTakenOffline(domain, snapshot);
+      if (snapshot.memory?.snapshot === 'internal') return wasTakenInternally(host, guest, snapshot);
+      return wasTakenExternally(host, guest, unfinished);
+    },
+    remove: async (guest, domain, snapshot, signal) => {
+      if (guest) await removeInternal(host, guest, snapshot, signal);
+      else await removeOffline(domain, snapshot, signal);
+    },
+    mergeNeeds,
+    merge: (guest, merges, how) => merge(host, guest, merges, how),
+    mergeOffline,
+    makeOverlays,
+    rewind,
+  };
+}

@@ -1,0 +1,162 @@
+/**
+ * External snapshots of a running guest: an overlay for each disk, put on top of all disks in one transaction; with the memory
+ * in a file where it is asked for.
+ *
+ *   overlays made ─▶ begin() ─▶ freeze, or pause and write memory ─▶ transaction ─▶ taken() ─▶ thaw, or go on
+ */
+import { rmSync } from 'node:fs';
+import { formatLocation } from '@virtbus/disk-image';
+import {
+  chainLayers,
+  givenChain,
+  headerFormatAt,
+  imageRemoval,
+  likenessOf,
+  nodeImages,
+  overlayBitmaps,
+  type CreationChoices,
+  type Disk,
+  type NodeImages,
+} from '@virtbus/domain-xml';
+import { overlaysOf, withOverlays, type LiveTaking, type SnapshotsFacet } from '@virtbus/driver-runtime';
+import { isVirtError, VirtError } from '@virtbus/shared';
+import { nodeSource, removeNodes, type BlockHost } from '../block-jobs/nodes';
+import type { QemuGuest } from '../guest';
+import { addImage } from '../new-image';
+import { QmpError } from '../qmp';
+import { takeBack, type Undo } from '../undo';
+import { freeze, thaw } from './freeze';
+
+/** Writes the guest's memory; `running`: it is to run when it is restored. */
+type SaveMemory = (taking: LiveTaking, path: string, running: boolean) => Promise<void>;
+
+interface Plan {
+  /** The disk with its overlay on top. */
+  disk: Disk;
+  /** Nodes of the two images. */
+  old: string;
+  overlay: string;
+}
+
+export async function takeExternal(
+  host: BlockHost,
+  guest: QemuGuest,
+  taking: LiveTaking,
+  saveMemory: SaveMemory,
+): Promise<void> {
+  const undo: Undo = [];
+  try {
+    const live = withOverlays(guest.live, taking.snapshot);
+    const images = nodeImages(await guest.ask('query-named-block-nodes', { flat: true }, taking.signal));
+    const plans = plansFor(host, guest, taking);
+    for (const { disk, old } of plans) {
+      const make = taking.reuse ? undefined : likeTheOld(images, disk, old);
+      await addImage(host, guest, { disk, make }, undo, taking.signal);
+    }
+    taking.begin();
+    await inStillness(guest, taking, saveMemory, undo, async () => {
+      const actions = plans.flatMap(({ old, overlay }) => [
+        ...overlayBitmaps(images, old, overlay),
+        { type: 'blockdev-snapshot', data: { node: old, overlay } },
+      ]);
+      if (actions.length > 0) await transact(guest, actions, plans);
+      undo.length = 0;
+      guest.live = live;
+      taking.taken();
+    });
+  } catch (error) {
+    await takeBack(undo, guest.log);
+    throw error;
+  }
+}
+
+/** The same whenever it is asked of the same document. */
+function plansFor(host: BlockHost, guest: QemuGuest, { snapshot }: Pick<LiveTaking, 'snapshot'>): Plan[] {
+  const overlays = overlaysOf(snapshot);
+  const source = nodeSource(host, guest);
+  return withOverlays(guest.live, snapshot).devices.disks.flatMap((disk) => {
+    if (!overlays.has(disk.target.dev ?? '')) return [];
+    const [overlay, old] = chainLayers(source, disk);
+    return overlay && old ? [{ disk, overlay: overlay.top, old: old.top }] : [];
+  });
+}
+
+function likeTheOld(images: NodeImages, disk: Disk, old: string): CreationChoices {
+  const image = images.get(old);
+  const below = givenChain(disk)?.images[1];
+  if (!image || !below)
+    throw new VirtError('INTERNAL_ERROR', { detail: `QEMU has no node '${old}' for disk '${disk.target.dev ?? ''}'` });
+  const backing = { string: formatLocation(below.location), format: headerFormatAt(disk, 1) };
+  return { ...likenessOf(image), backing };
+}
+
+/** Frozen or paused while `work` is done, whichever was asked for. */
+async function inStillness(
+  guest: QemuGuest,
+  taking: LiveTaking,
+  saveMemory: SaveMemory,
+  undo: Undo,
+  work: () => Promise<void>,
+): Promise<void> {
+  const { snapshot, quiesce, live, signal } = taking;
+  const { file } = snapshot.memory?.snapshot === 'external' ? (snapshot.memory ?? {}) : {};
+  const wasRunning = guest.state.state === 'running';
+  try {
+    if (quiesce) await freeze(guest, signal);
+    if (file !== undefined) {
+      if (wasRunning && !live) await guest.suspend('snapshot', signal);
+      guest.expectPause('snapshot');
+      undo.push(() => rmSync(file, { force: true }));
+      await saveMemory(taking, file, wasRunning);
+    }
+    await work();
+  } finally {
+    if (quiesce) await thaw(guest);
+    if (file !== undefined && wasRunning) await goOn(guest);
+  }
+}
+
+async function goOn(guest: QemuGuest): Promise<void> {
+  try {
+    await guest.resume('unpaused');
+  } catch (err) {
+    guest.log.error({ err }, 'a guest that was paused for a snapshot cannot be resumed');
+  }
+}
+
+/** All disks or none. An answer that is lost is looked for in what QEMU has. */
+async function transact(guest: QemuGuest, actions: readonly object[], plans: readonly Plan[]): Promise<void> {
+  try {
+    await guest.askRaw('transaction', { actions });
+  } catch (error) {
+    const refused = isVirtError(error) && error.cause instanceof QmpError;
+    if (refused || !(await isTaken(guest, plans).catch(() => false))) throw error;
+  }
+}
+
+/** Overlays are added with nothing below them; the transaction gives them what they stand on. */
+async function isTaken(guest: QemuGuest, plans: readonly Plan[]): Promise<boolean> {
+  const nodes = await guest.ask('query-named-block-nodes', { flat: true });
+  return plans.every(({ overlay }) => {
+    const node = nodes.find((one) => one['node-name'] === overlay);
+    return node !== undefined && node.backing_file_depth > 0;
+  });
+}
+
+/** After a crash of ours. The guest's live document follows when it was. */
+export async function wasTakenExternally(
+  host: BlockHost,
+  guest: QemuGuest,
+  { snapshot, quiesce }: Parameters<SnapshotsFacet['wasTaken']>[2],
+): Promise<boolean> {
+  if (quiesce) await thaw(guest);
+  const plans = plansFor(host, guest, { snapshot });
+  if (await isTaken(guest, plans)) {
+    guest.live = withOverlays(guest.live, snapshot);
+    return true;
+  }
+  const source = nodeSource(host, guest);
+  for (const { disk } of plans) await removeNodes(guest, imageRemoval(source, disk, 0));
+  if (snapshot.memory?.file !== undefined) rmSync(snapshot.memory.file, { force: true });
+  return false;
+}

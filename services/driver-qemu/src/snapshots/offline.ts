@@ -1,0 +1,108 @@
+/** Snapshots of a domain that is off: its images are changed with qemu-img, which opens the one image that it is told of. */
+import { formatLocation } from '@virtbus/disk-image';
+import { headerFormatAt, type Disk, type Domain } from '@virtbus/domain-xml';
+import type { Snapshot } from '@virtbus/domain-xml/snapshot';
+import { overlaysOf, withOverlays, type Taking } from '@virtbus/driver-runtime';
+import { VirtError, type ChainDocument, type ChainLayer } from '@virtbus/shared';
+import { qemuImg } from './qemu-img';
+
+/** The qcow2 image by itself: what its header names is not opened. */
+function alone(disk: Disk): string {
+  const { file, dev } = disk.source ?? {};
+  const storage = file === undefined ? { driver: 'host_device', filename: dev } : { driver: 'file', filename: file };
+  return `json:${JSON.stringify({ driver: 'qcow2', file: storage, backing: null })}`;
+}
+
+/** Disks that the snapshot is within. */
+function disksOf(domain: Domain, { disks }: Snapshot): Disk[] {
+  const targets = new Set(disks.flatMap(({ name, snapshot }) => (snapshot === 'internal' ? [name] : [])));
+  return domain.devices.disks.filter(({ target }) => targets.has(target.dev ?? ''));
+}
+
+export async function takeOffline(domain: Domain, taking: Taking): Promise<void> {
+  const { snapshot, images, reuse, signal } = taking;
+  if (!reuse) await makeOverlays(withOverlays(domain, snapshot), snapshot, images, signal);
+  const done: Disk[] = [];
+  try {
+    for (const disk of disksOf(domain, snapshot)) {
+      await qemuImg(['snapshot', '-c', snapshot.name, alone(disk)], signal);
+      done.push(disk);
+    }
+  } catch (error) {
+    for (const disk of done) await qemuImg(['snapshot', '-d', snapshot.name, alone(disk)]);
+    throw error;
+  }
+}
+
+/** @param after the domain that stands on them. @param images what is below each: `base:vda` */
+export async function makeOverlays(
+  after: Domain,
+  snapshot: Pick<Snapshot, 'disks'>,
+  images: ReadonlyMap<string, ChainDocument>,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const target of overlaysOf(snapshot).keys()) {
+    const disk = after.devices.disks.find((one) => one.target.dev === target);
+    const below = images.get(`base:${target}`)?.layers[0];
+    if (!disk || !below)
+      throw new VirtError('INTERNAL_ERROR', { detail: `nobody has opened what disk '${target}' is to stand on` });
+    await makeOverlay(disk, below, signal);
+  }
+}
+
+/**
+ * Makes the empty file of a disk's top image an overlay on the image below it.
+ * @param below the image that it stands on: with its size, and what shall be alike
+ */
+async function makeOverlay(
+  disk: Disk,
+  { location, capacity, clusterSize, compat, features = [] }: ChainLayer,
+  signal: AbortSignal,
+): Promise<void> {
+  const path = disk.source?.file ?? disk.source?.dev ?? '';
+  if (capacity === undefined)
+    throw new VirtError('OPERATION_FAILED', { detail: `the size of what '${path}' is to stand on is not known` });
+  const format = disk.driver?.type ?? 'qcow2';
+  const alike =
+    format === 'qcow2'
+      ? [
+          ...(clusterSize === undefined ? [] : [`cluster_size=${clusterSize}`]),
+          ...(compat === undefined ? [] : [`compat=${compat}`]),
+          ...(features.includes('extended-l2') ? ['extended_l2=on'] : []),
+        ]
+      : [];
+  const options = alike.length > 0 ? ['-o', alike.join(',')] : [];
+  const backing = ['-u', '-b', formatLocation(location), '-F', headerFormatAt(disk, 1)];
+  await qemuImg(['create', '-q', '-f', format, ...backing, ...options, path, String(capacity)], signal);
+}
+
+/** Is it in all images? What is in some of them only is taken out. */
+export async function wasTakenOffline(domain: Domain, snapshot: Snapshot): Promise<boolean> {
+  const disks = disksOf(domain, snapshot);
+  const having = await Promise.all(disks.map((disk) => has(disk, snapshot.name)));
+  if (having.every(Boolean)) return true;
+  await removeOffline(domain, snapshot);
+  return false;
+}
+
+export async function removeOffline(domain: Domain, snapshot: Snapshot, signal?: AbortSignal): Promise<void> {
+  for (const disk of disksOf(domain, snapshot)) {
+    if (await has(disk, snapshot.name)) await qemuImg(['snapshot', '-d', snapshot.name, alone(disk)], signal);
+  }
+}
+
+export async function rewind(domain: Domain, snapshot: Snapshot, signal: AbortSignal): Promise<void> {
+  for (const disk of disksOf(domain, snapshot)) {
+    if (await has(disk, snapshot.name)) continue;
+    const detail = `the image of disk '${disk.target.dev ?? ''}' holds no snapshot '${snapshot.name}'`;
+    throw new VirtError('OPERATION_FAILED', { detail });
+  }
+  for (const disk of disksOf(domain, snapshot)) await qemuImg(['snapshot', '-a', snapshot.name, alone(disk)], signal);
+}
+
+async function has(disk: Disk, name: string): Promise<boolean> {
+  const told = JSON.parse(await qemuImg(['info', '--output=json', '-U', alone(disk)])) as {
+    snapshots?: { name: string }[];
+  };
+  return (told.snapshots ?? []).some((one) => one.name === name);
+}
