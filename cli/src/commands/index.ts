@@ -1,5 +1,6 @@
 /** Every command, in the order in which help and the reference page show them within their groups. */
 import type { CommandSpec } from '../spec';
+import { blockcommit, blockcopy, blockjob, blockpull } from './block-jobs';
 import { chainAudit, chainRepair, chainShow, chainUsers, chainVerify } from './chains';
 import { cpuBaseline, cpuCompare } from './cpu';
 import { autostart, create, define, dumpxml, edit, rename, undefine } from './definition';
@@ -51,6 +52,7 @@ export const commands: readonly CommandSpec[] = [
   ...[domstats, dommemstat, domblkstat, domblkinfo, domblkerror, domifstat, domblklist, domiflist, vcpucount, vcpuinfo],
   ...[attach, detach, update, attachDisk, detachDisk, changeMedia, attachInterface, detachInterface, domifSetlink],
   ...[setmem, setmaxmem, setvcpus, schedinfo, memtune, blkiotune, blkdeviotune, blockresize, domblkthreshold],
+  ...[blockpull, blockcommit, blockcopy, blockjob],
   ...[console, exec, sendKey, screenshot, agent, monitor],
   ...[poolList, poolDefine, poolDefineAs, poolCreate, poolCreateAs, poolBuild, poolStart, poolDestroy],
   ...[poolUndefine, poolDelete, poolAutostart, poolRefresh, poolInfo, poolDumpxml, poolUuid, poolName],
