@@ -6,6 +6,7 @@ import { EventFollower } from './events';
 import { hostAsker, type Fleet } from './fleet';
 import { FleetWatch } from './fleet-watch';
 import { endpointsOf } from './handlers';
+import { handoverEndpoints } from './handover';
 import { Hosts } from './hosts';
 import { Awaited } from './images/awaited';
 import { FleetLeases } from './images/fleet-leases';
@@ -69,7 +70,7 @@ export async function startDomainService(
   const service = await serve(
     bus,
     { name: 'virtbus-domain', version, description: 'domains of the fleet and where they live', queue: 'domain' },
-    [...endpoints.values()].map((endpoint) => underWay.counting(endpoint)),
+    [...endpoints.values(), ...handoverEndpoints(fleet)].map((endpoint) => underWay.counting(endpoint)),
     log,
   );
   const queue = new Queue(fleet, endpoints);

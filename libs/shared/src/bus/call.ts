@@ -5,6 +5,7 @@ import {
   callSubject,
   driverSubject,
   queueSubject,
+  serviceSubject,
   type Contract,
   type DriverContract,
   type RequestInput,
@@ -42,9 +43,10 @@ export async function call<C extends Contract>(
     traceparent: options.traceparent,
   };
   const answer = await exchange(bus, callSubject(c, options.target), body, context, () => {
-    return c.servedBy === 'storage-service'
-      ? new VirtError('HOST_OFFLINE', { host: options.target ?? '', service: 'storage' })
-      : new VirtError('SERVICE_OFFLINE', { service: c.entity });
+    if (c.servedBy === 'storage-service') {
+      return new VirtError('HOST_OFFLINE', { host: options.target ?? '', service: 'storage' });
+    }
+    return new VirtError('SERVICE_OFFLINE', { service: c.servedBy === 'migration-service' ? 'migration' : c.entity });
   });
   return decode(answer.body) as Response<C>;
 }
@@ -63,6 +65,24 @@ export async function callDriver<Req extends z.ZodType, Res extends z.ZodType>(
     encode(request, 'msgpack'),
     { timeoutMs: c.timeoutMs, ...context },
     () => new VirtError('HOST_OFFLINE', { host: at.host, service: serviceName(at.driver) }),
+  );
+  return decode(answer.body) as z.output<Res>;
+}
+
+/** Ask another of our services. Throws `SERVICE_OFFLINE` when no copy of it is there. */
+export async function callService<Req extends z.ZodType, Res extends z.ZodType>(
+  bus: Bus,
+  service: string,
+  c: DriverContract<Req, Res>,
+  request: z.input<Req>,
+  context: Partial<CallContext> = {},
+): Promise<z.output<Res>> {
+  const answer = await exchange(
+    bus,
+    serviceSubject(service, c.operation),
+    encode(request, 'msgpack'),
+    { timeoutMs: c.timeoutMs, ...context },
+    () => new VirtError('SERVICE_OFFLINE', { service }),
   );
   return decode(answer.body) as z.output<Res>;
 }

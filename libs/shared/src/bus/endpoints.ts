@@ -4,6 +4,7 @@ import {
   callSubject,
   driverSubject,
   endpointSubject,
+  serviceSubject,
   type Contract,
   type DriverContract,
   type Request,
@@ -62,6 +63,21 @@ export function driverEndpoint<Req extends z.ZodType>(
   return {
     name: c.operation,
     subject: driverSubject(at.host, at.driver, c.operation),
+    timeoutMs: c.timeoutMs,
+    doc: c.doc,
+    handler: (request, call) => handler(parseRequest(c.operation, c.request, request()), call),
+  };
+}
+
+/** The endpoint of what one of our services asks another. */
+export function serviceEndpoint<Req extends z.ZodType>(
+  service: string,
+  c: Pick<DriverContract<Req>, 'operation' | 'request' | 'timeoutMs' | 'doc'>,
+  handler: (request: z.output<Req>, call: Call) => Promise<unknown>,
+): Endpoint {
+  return {
+    name: c.operation,
+    subject: serviceSubject(service, c.operation),
     timeoutMs: c.timeoutMs,
     doc: c.doc,
     handler: (request, call) => handler(parseRequest(c.operation, c.request, request()), call),

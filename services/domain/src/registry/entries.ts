@@ -13,6 +13,15 @@ export const DomainEntry = z.object({
     .object({ commandId: z.string(), until: z.number().describe('milliseconds since 1970') })
     .optional()
     .describe('the host has not answered yet; after `until` it counts only if the host has the domain'),
+  moving: z
+    .object({ id: z.string(), epoch: z.number().int().nonnegative(), name: z.string() })
+    .optional()
+    .describe('the migration that an epoch and a name on another host are promised to'),
+  highest: z.number().int().nonnegative().optional().describe('the highest epoch that was ever promised'),
+  withdrawn: z
+    .array(z.string())
+    .optional()
+    .describe('migrations that came to nothing: a claim of theirs may come late'),
 });
 export type DomainEntry = z.infer<typeof DomainEntry>;
 
@@ -33,6 +42,16 @@ export type FleetLease = z.infer<typeof FleetLease>;
 
 export function entryOf({ uuid, name, host, driver, epoch }: DomainSummary): DomainEntry {
   return { uuid, name, host, driver, epoch };
+}
+
+/** The entry of a domain that its host tells of anew: what is promised to a migration stays until the domain has moved. */
+export function renewed({ epoch, moving, highest, withdrawn }: DomainEntry, summary: DomainSummary): DomainEntry {
+  return {
+    ...entryOf(summary),
+    ...(moving && summary.epoch === epoch && { moving }),
+    ...(highest !== undefined && { highest }),
+    ...(withdrawn && { withdrawn }),
+  };
 }
 
 /** What is told of a domain of which nothing but its entry is known. Any word of its host replaces it. */

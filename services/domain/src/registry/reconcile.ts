@@ -7,7 +7,7 @@
  */
 import { encodeToken, type DomainSummary, type Inventory } from '@virtbus/shared';
 import type { Entry } from '@virtbus/shared/bus';
-import { entryOf, type DomainEntry, type NameEntry } from './entries';
+import { entryOf, renewed, type DomainEntry, type NameEntry } from './entries';
 
 export type Action =
   | { kind: 'create'; entry: DomainEntry }
@@ -57,7 +57,7 @@ function consider(domain: DomainSummary, { domains, names }: Registered, decisio
   decision.adopt.push(domain);
   if (!entry) decision.actions.push({ kind: 'create', entry: entryOf(domain) });
   else if (epoch >= entry.value.epoch && differs(entry.value, domain)) {
-    decision.actions.push({ kind: 'update', entry: entryOf(domain), revision: entry.revision });
+    decision.actions.push({ kind: 'update', entry: renewed(entry.value, domain), revision: entry.revision });
   }
   const holder = names.get(encodeToken(name));
   if (!holder) decision.actions.push({ kind: 'claim-name', name, uuid });

@@ -16,7 +16,7 @@ import {
   type JetStreamOptions,
 } from '@virtbus/shared/bus';
 import { hostKey } from '../hosts';
-import { DomainEntry, entryOf, FleetLease, NameEntry } from './entries';
+import { DomainEntry, entryOf, FleetLease, NameEntry, renewed } from './entries';
 
 export interface Tables {
   domains: Table<DomainEntry>;
@@ -102,7 +102,7 @@ export class Registry {
       const entry = await domains.get(after.uuid);
       if (!entry) await yielding(() => domains.create(after.uuid, entryOf(after)));
       else if (entry.value.epoch <= after.epoch) {
-        await yielding(() => domains.update(after.uuid, entryOf(after), entry.revision));
+        await yielding(() => domains.update(after.uuid, renewed(entry.value, after), entry.revision));
       }
     });
     if (before.name !== after.name) await this.release(before.name, after.uuid);
