@@ -47,12 +47,15 @@ unpack() {
   [ -x "$work/root/usr/bin/qemu-system-x86_64" ] || die "this machine's own QEMU is not older than that of $backports"
 }
 
-# QEMU finds its firmware beside itself; only its libraries must be told.
+# QEMU finds its firmware beside itself; its libraries and modules must be told. Of the machine's modules, which are of
+# another build, it would load those that it has not itself, and abort: so it looks for them where nothing is.
 write_program() {
+  LC_ALL=C sed -i 's#/usr/lib/x86_64-linux-gnu/qemu\x00#/usr/lib/x86_64-linux-gnu/none\x00#' "$work/root/usr/bin/qemu-system-x86_64"
   cat >"$work/qemu-system-x86_64" <<'SCRIPT'
 #!/bin/sh
 root=$(dirname "$(readlink -f "$0")")/root
 export LD_LIBRARY_PATH="$root/usr/lib/x86_64-linux-gnu:$root/lib/x86_64-linux-gnu"
+export QEMU_MODULE_DIR="$root/usr/lib/x86_64-linux-gnu/qemu"
 exec "$root/usr/bin/qemu-system-x86_64" "$@"
 SCRIPT
   chmod 755 "$work/qemu-system-x86_64"
