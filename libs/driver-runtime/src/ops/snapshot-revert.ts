@@ -9,7 +9,7 @@ import { facet } from '../driver';
 import { chainsOf, heldBy, hold } from '../images';
 import { beganAt } from '../began-at';
 import type { HeldDisks } from '../record';
-import { currentOf, snapshotsOf } from '../snapshots';
+import { snapshotsOf } from '../snapshots';
 import { overlaysOf, withDisks } from '../snapshots/overlays';
 import { finishRevert, newOverlays } from '../snapshots/reverting';
 import { isExternal, stateOf } from '../snapshots/summary';

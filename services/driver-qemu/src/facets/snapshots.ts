@@ -10,14 +10,14 @@ import { makeOverlays, removeOffline, rewind, takeOffline, wasTakenOffline } fro
 import { saveFacet } from './save';
 
 export function snapshotsFacet(host: BlockHost): SnapshotsFacet<QemuGuest> {
-  const { save } = saveFacet(host.user);
+  const memory = saveFacet(host.user);
   return {
     check: checkSnapshot,
     take: async (guest, taking) => {
       guest.blockJobs.refuseActive();
       if (taking.snapshot.memory?.snapshot === 'internal') return takeInternal(host, guest, taking);
       await takeExternal(host, guest, taking, ({ domain, signal, progress }, path, running) =>
-        save(guest, { path, domain, running }, { signal, progress }),
+        memory.save(guest, { path, domain, running }, { signal, progress }),
       );
     },
     takeOffline,

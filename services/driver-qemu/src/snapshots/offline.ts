@@ -1,6 +1,6 @@
 /** Snapshots of a domain that is off: its images are changed with qemu-img, which opens the one image that it is told of. */
 import { formatLocation } from '@virtbus/disk-image';
-import { headerFormatAt, type Disk, type Domain } from '@virtbus/domain-xml';
+import { headerFormatAt, numberDisk, type Disk, type Domain } from '@virtbus/domain-xml';
 import type { Snapshot } from '@virtbus/domain-xml/snapshot';
 import { overlaysOf, withOverlays, type Taking } from '@virtbus/driver-runtime';
 import { VirtError, type ChainDocument, type ChainLayer } from '@virtbus/shared';
@@ -72,7 +72,7 @@ async function makeOverlay(
         ]
       : [];
   const options = alike.length > 0 ? ['-o', alike.join(',')] : [];
-  const backing = ['-u', '-b', formatLocation(location), '-F', headerFormatAt(disk, 1)];
+  const backing = ['-u', '-b', formatLocation(location), '-F', headerFormatAt(numberDisk(disk, 1).disk, 1)];
   await qemuImg(['create', '-q', '-f', format, ...backing, ...options, path, String(capacity)], signal);
 }
 
