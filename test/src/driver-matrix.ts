@@ -12,20 +12,28 @@ import { checkout, Stack } from '@virtbus/testkit';
 /** What each facet is for, in the words of the operations that need it. */
 const operations: Readonly<Record<string, string>> = {
   agent: 'commands of the guest agent (`domain.agent`)',
+  backup: 'backups, push and pull (`domain.backup-begin`)',
+  blockJobs:
+    'pulling, committing and copying images of a running guest (`domain.block-pull`, `domain.block-commit`, `domain.block-copy`)',
+  checkpoints: 'marks for incremental backups (`domain.checkpoint-create`)',
   console: 'consoles (`domain.console`)',
   cpu: 'comparing and computing CPUs',
   devices: 'attaching, detaching and changing devices of a running guest',
+  disks:
+    'size, limits, write thresholds and errors of disks (`domain.block-resize`, `domain.set-blkdeviotune`, `domain.block-threshold`)',
   exec: 'commands inside, without an agent (`domain.exec`)',
   explain: 'telling what becomes of a definition',
   images: 'following the images under running disks',
   keyboard: 'pressing keys (`domain.send-key`)',
   memory: 'memory of a running guest (`domain.memory`)',
+  migration: 'moving a running guest to another host (`domain.migrate`)',
   monitor: "the hypervisor's own monitor (`domain.qmp`)",
   native: "domains from and to the hypervisor's own configurations",
   power: 'asking the guest to shut down or reboot',
   reset: 'the reset button (`domain.reset`)',
   save: 'saving and restoring (`domain.save`, `domain.restore`, `domain.managed-save`)',
   screenshot: 'pictures of the screen (`domain.screenshot`)',
+  snapshots: 'snapshots of disks and memory (`domain.snapshot-create`)',
   stats: 'statistics beyond what the definition tells',
   tuning:
     'limits of processor time, memory and block I/O of a running guest (`domain.set-schedinfo`, `domain.set-memtune`, `domain.set-blkiotune`)',

@@ -49,7 +49,7 @@ export function ioThrottle(disk: Disk): Props {
   const limits: Limits = disk.iotune ?? {};
   return props(
     {
-      id: aliasOf(disk),
+      id: driveOwner(disk),
       bps: limits.total_bytes_sec ?? 0,
       bps_rd: limits.read_bytes_sec ?? 0,
       bps_wr: limits.write_bytes_sec ?? 0,
@@ -75,4 +75,12 @@ export function ioThrottle(disk: Disk): Props {
       iops_wr_max_length: limits.write_iops_sec_max_length,
     },
   );
+}
+
+/** Where in QEMU's object tree the drive of a disk is held: for some buses a part of the device. */
+function driveOwner(disk: Disk): string {
+  const id = aliasOf(disk);
+  if (disk.target.bus === 'virtio') return `/machine/peripheral/${id}/virtio-backend`;
+  if (disk.target.bus === 'usb') return `/machine/peripheral/${id}/${id}.0/legacy[0]`;
+  return id;
 }
