@@ -1,0 +1,242 @@
+/**
+ * Backups of a guest that writes: what they hold is the guest's data of that moment, whole or since a checkpoint, and nothing of
+ * them is left behind, whoever dies meanwhile.
+ */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  abortJob,
+  beginBackup,
+  createCheckpoint,
+  deleteCheckpoint,
+  getBackupXml,
+  getCheckpointXml,
+  getJob,
+  listCheckpoints,
+  setBlockJobSpeed,
+  undefineDomain,
+  type JobInfo,
+} from '@virtbus/shared';
+import { call, type Bus } from '@virtbus/shared/bus';
+import { eventually, freePort, Stack } from '@virtbus/testkit';
+import { faultsOf, lossesOfImage } from '../block-stand/sound';
+import { WritingGuest } from '../block-stand/writing-guest';
+import type { Flushed } from '../block-stand/content';
+import { disk, qemuImg } from './storage-stand';
+
+jest.setTimeout(240_000);
+
+const mib = 1024 ** 2;
+let stack: Stack;
+let bus: Bus;
+beforeAll(async () => {
+  stack = await Stack.start();
+  bus = await stack.connect();
+});
+afterAll(() => stack?.[Symbol.asyncDispose]());
+
+const layerNames = (disk: string): string[] => [...[3, 2, 1].map((n) => `${disk}-${n}.qcow2`), `${disk}-0.img`];
+const chains = { vda: layerNames('vda'), vdb: layerNames('vdb') };
+const target = (guest: WritingGuest) => ({ target: guest.uuid });
+const copyOf = (flushed: Flushed): Flushed => new Map([...flushed].map(([disk, slots]) => [disk, new Map(slots)]));
+
+const jobOf = async (guest: WritingGuest): Promise<JobInfo> => (await call(bus, getJob, {}, target(guest))).job;
+const lastOf = async (guest: WritingGuest): Promise<JobInfo> =>
+  (await call(bus, getJob, { completed: true }, target(guest))).job;
+const over = (guest: WritingGuest): Promise<unknown> =>
+  eventually(async () => (await jobOf(guest)).type, 'none', { timeoutMs: 60_000 });
+
+/** A push of both disks into files of this name in the guest's folder. */
+function push(guest: WritingGuest, name: string, since?: string): string {
+  const disks = ['vda', 'vdb'].map(
+    (disk) => `<disk name='${disk}'><target file='${guest.file(`${name}-${disk}.qcow2`)}'/></disk>`,
+  );
+  const incremental = since === undefined ? '' : `<incremental>${since}</incremental>`;
+  return `<domainbackup>${incremental}<disks>${disks.join('')}</disks></domainbackup>`;
+}
+
+const named = (name: string): string => `<domaincheckpoint><name>${name}</name></domaincheckpoint>`;
+
+function pull(guest: WritingGuest, server: string, since?: string): string {
+  const disks = ['vda', 'vdb'].map(
+    (disk) => `<disk name='${disk}'><scratch file='${guest.file(`scratch-${disk}.qcow2`)}'/></disk>`,
+  );
+  const incremental = since === undefined ? '' : `<incremental>${since}</incremental>`;
+  return `<domainbackup mode='pull'>${incremental}${server}<disks>${disks.join('')}</disks></domainbackup>`;
+}
+
+test('a full push and the changes since: together they are the disks of that moment', async () => {
+  const guest = await WritingGuest.start(stack, bus, { name: 'pushes' });
+  await guest.flushesMore(20);
+  const first = copyOf(guest.flushed);
+  await call(bus, beginBackup, { xml: push(guest, 'full'), checkpoint: named('monday') }, target(guest));
+  await over(guest);
+  expect(await lastOf(guest)).toMatchObject({ type: 'completed', operation: 'backup', remaining: 0 });
+  for (const disk of ['vda', 'vdb']) {
+    expect(lossesOfImage(guest, disk, guest.file(`full-${disk}.qcow2`), 'qcow2', first)).toEqual([]);
+  }
+
+  await guest.flushesMore(40);
+  const second = copyOf(guest.flushed);
+  const since = { xml: push(guest, 'since', 'monday'), checkpoint: named('tuesday') };
+  await call(bus, beginBackup, since, target(guest));
+  await over(guest);
+  for (const disk of ['vda', 'vdb']) {
+    const [full, changes] = [guest.file(`full-${disk}.qcow2`), guest.file(`since-${disk}.qcow2`)];
+    // Only what has changed is in it: alone it lacks what the guest never wrote.
+    expect(lossesOfImage(guest, disk, changes, 'qcow2', new Map())).not.toEqual([]);
+    qemuImg('rebase', '-u', '-f', 'qcow2', '-F', 'qcow2', '-b', full, changes);
+    expect(lossesOfImage(guest, disk, changes, 'qcow2', second)).toEqual([]);
+  }
+  const { checkpoints } = await call(bus, listCheckpoints, {}, target(guest));
+  expect(checkpoints).toMatchObject([
+    { name: 'monday', disks: ['vda', 'vdb'], current: false, children: ['tuesday'] },
+    { name: 'tuesday', parent: 'monday', current: true, children: [] },
+  ]);
+  const { xml } = await call(
+    bus,
+    getCheckpointXml,
+    { name: 'monday', sizes: true, withoutDomain: true },
+    target(guest),
+  );
+  expect(xml).toMatch(/<disk name='vda' checkpoint='bitmap' bitmap='monday' size='[1-9]\d+'\/>/);
+
+  const events = (await stack.events(bus, guest.uuid)).map(({ class: of, type }) => `${of}.${type}`);
+  expect(events.filter((event) => event.startsWith('job.'))).toEqual(['job.completed', 'job.completed']);
+  expect(events.filter((event) => event === 'block-job.completed')).toHaveLength(4);
+  await call(bus, deleteCheckpoint, { name: 'monday' }, target(guest));
+  await expect(call(bus, beginBackup, { xml: push(guest, 'x', 'monday') }, target(guest))).rejects.toMatchObject({
+    code: 'NO_DOMAIN_CHECKPOINT',
+  });
+  const made = ['vda', 'vdb'].flatMap((disk) => [`full-${disk}.qcow2`, `since-${disk}.qcow2`]);
+  expect(await faultsOf(guest, { chains, besides: made, bitmaps: ['tuesday'] })).toEqual([]);
+  await expect(call(bus, undefineDomain, {}, target(guest))).rejects.toMatchObject({
+    message: expect.stringContaining('cannot delete inactive domain with 1 checkpoints') as string,
+  });
+  await call(bus, undefineDomain, { checkpointsMetadata: true }, target(guest));
+});
+
+test('a pull can be read over NBD while the guest writes on, also after the driver was killed, until it is aborted', async () => {
+  const guest = await WritingGuest.start(stack, bus, { name: 'pulled' });
+  await call(bus, createCheckpoint, { xml: named('before') }, target(guest));
+  await guest.flushesMore(20);
+  const before = copyOf(guest.flushed);
+  const port = await freePort();
+  const server = `<server transport='tcp' name='127.0.0.1' port='${port}'/>`;
+  await call(bus, beginBackup, { xml: pull(guest, server, 'before') }, target(guest));
+  const running = await call(bus, getBackupXml, {}, target(guest));
+  expect(running.xml).toContain(
+    "<disk name='vda' backup='yes' type='file' backupmode='incremental' incremental='before'>",
+  );
+  await guest.flushesMore(20);
+  await stack.restartDriver('h1');
+  await guest.flushesMore(20);
+  expect(await jobOf(guest)).toMatchObject({ type: 'bounded', operation: 'backup' });
+  await expect(call(bus, beginBackup, {}, target(guest))).rejects.toMatchObject({
+    code: 'OPERATION_INVALID',
+    message: expect.stringContaining('another backup job is already running') as string,
+  });
+  for (const disk of ['vda', 'vdb']) {
+    const seen = stack.folder.file(`pulled-${disk}.qcow2`);
+    qemuImg('convert', '-f', 'raw', '-O', 'qcow2', `nbd://127.0.0.1:${port}/${disk}`, seen);
+    expect(lossesOfImage(guest, disk, seen, 'qcow2', before)).toEqual([]);
+    const map = dirtyOf(`nbd://127.0.0.1:${port}/${disk}`, `backup-${disk}`);
+    expect(map.some(({ data }) => !data)).toBe(true);
+  }
+  await call(bus, abortJob, {}, target(guest));
+  await over(guest);
+  expect(await lastOf(guest)).toMatchObject({ type: 'completed', operation: 'backup' });
+  await expect(call(bus, getBackupXml, {}, target(guest))).rejects.toMatchObject({ code: 'NO_DOMAIN_BACKUP' });
+  expect(await faultsOf(guest, { chains, bitmaps: ['before'] })).toEqual([]);
+});
+
+/** Ranges of an export; without data are those that the bitmap marks, as qemu-img shows it. */
+function dirtyOf(url: string, bitmap: string): { data: boolean; length: number }[] {
+  const [, host, port, name] = /^nbd:\/\/([^:]+):(\d+)\/(.*)$/.exec(url)!;
+  const options = [
+    ...['driver=nbd', `export=${name}`, 'server.type=inet', `server.host=${host}`, `server.port=${port}`],
+    `x-dirty-bitmap=qemu:dirty-bitmap:${bitmap}`,
+  ];
+  const told = execFileSync('qemu-img', ['map', '--output=json', '--image-opts', options.join(',')], {
+    encoding: 'utf8',
+  });
+  return JSON.parse(told) as { data: boolean; length: number }[];
+}
+
+test('a push goes on when the driver is killed, and is gone when it is aborted', async () => {
+  const large = stack.folder.file('large.img');
+  writeFileSync(large, Buffer.alloc(256 * mib, 'a block of a large disk\n'), { mode: 0o644 });
+  const devices = disk(large, 'raw', '', 'vdc');
+  const guest = await WritingGuest.start(stack, bus, { name: 'aborted', devices });
+  const copy = guest.file('large.qcow2');
+  const xml = `<domainbackup><disks><disk name='vdc'><target file='${copy}'/></disk></disks></domainbackup>`;
+  await call(bus, beginBackup, { xml }, target(guest));
+  await call(bus, setBlockJobSpeed, { disk: 'vdc', bandwidth: mib }, target(guest));
+  await stack.restartDriver('h1');
+  const progress = await jobOf(guest);
+  expect(progress).toMatchObject({ type: 'bounded', operation: 'backup', total: 256 * mib });
+  expect(existsSync(copy)).toBe(true);
+  await call(bus, abortJob, {}, target(guest));
+  await over(guest);
+  expect(await lastOf(guest)).toMatchObject({ type: 'cancelled', operation: 'backup' });
+  expect(existsSync(copy)).toBe(false);
+  await call(bus, beginBackup, { xml }, target(guest));
+  await over(guest);
+  await guest.remove();
+});
+
+test('a guest that dies takes its backup along, and nothing of it stays', async () => {
+  const guest = await WritingGuest.start(stack, bus, { name: 'dies' });
+  // QEMU makes its socket as the user that guests run as.
+  const folder = stack.folder.file('sockets');
+  mkdirSync(folder);
+  chmodSync(folder, 0o777);
+  const socket = join(folder, 'dies.nbd');
+  const server = `<server transport='unix' socket='${socket}'/>`;
+  await call(bus, beginBackup, { xml: pull(guest, server), checkpoint: named('lost') }, target(guest));
+  expect(existsSync(guest.file('scratch-vda.qcow2'))).toBe(true);
+  process.kill(stack.pidOf(guest.uuid), 'SIGKILL');
+  await eventually(async () => (await stack.state(bus, guest.uuid)).split('(')[0], 'shutoff', { timeoutMs: 30_000 });
+  expect(await lastOf(guest)).toMatchObject({ type: 'failed', operation: 'backup', error: 'the guest has ended' });
+  expect(existsSync(socket)).toBe(false);
+  expect(readdirSync(guest.folder).filter((name) => name.startsWith('scratch'))).toEqual([]);
+
+  // QEMU had no time to keep its bitmap: who builds on it is told, and nothing is begun.
+  await guest.boot();
+  const since = call(bus, beginBackup, { xml: push(guest, 'since', 'lost') }, target(guest));
+  await expect(since).rejects.toMatchObject({
+    code: 'CHECKPOINT_INCONSISTENT',
+    message: expect.stringContaining("missing or broken bitmap 'lost' for disk 'vda'") as string,
+  });
+  expect(readdirSync(guest.folder).filter((name) => name.startsWith('since'))).toEqual([]);
+  await call(bus, deleteCheckpoint, { name: 'lost' }, target(guest));
+  expect(await faultsOf(guest, { chains, leaks: true })).toEqual([]);
+});
+
+test('what cannot be backed up is refused, and leaves no file', async () => {
+  const guest = await WritingGuest.start(stack, bus, { name: 'refused' });
+  const taken = guest.file('vda-1.qcow2');
+  const refusals: [xml: string, says: string][] = [
+    ["<domainbackup><disks><disk name='vdz'/></disks></domainbackup>", "no disk named 'vdz'"],
+    [`<domainbackup><disks><disk name='vda'><target file='${taken}'/></disk></disks></domainbackup>`, 'already exists'],
+    ["<domainbackup mode='pull'/>", 'needs a <server>'],
+    ['<domainbackup', 'not well formed'],
+    [pull(guest, "<server transport='unix' socket='/nowhere/at/all'/>"), '/nowhere/at/all'],
+  ];
+  for (const [xml, says] of refusals) {
+    await expect(call(bus, beginBackup, { xml }, target(guest))).rejects.toMatchObject({
+      message: expect.stringContaining(says) as string,
+    });
+  }
+  await expect(call(bus, createCheckpoint, { xml: named('../x') }, target(guest))).rejects.toMatchObject({
+    code: 'XML_INVALID_SCHEMA',
+  });
+  await expect(call(bus, abortJob, {}, target(guest))).rejects.toMatchObject({ code: 'OPERATION_INVALID' });
+  expect(await jobOf(guest)).toMatchObject({ type: 'none' });
+  expect(await faultsOf(guest, { chains })).toEqual([]);
+  await expect(call(bus, createCheckpoint, {}, target(guest))).rejects.toMatchObject({
+    message: expect.stringContaining('cannot create checkpoint for inactive domain') as string,
+  });
+  await expect(call(bus, beginBackup, {}, target(guest))).rejects.toMatchObject({ code: 'OPERATION_INVALID' });
+});
