@@ -19,6 +19,8 @@ mount --bind "$folder/log" /var/log/libvirt
 mount --bind "$folder/passwd" /etc/passwd
 mount --bind "$folder/group" /etc/group
 if [ -e /dev/kvm ]; then mount --bind "$folder/unreadable" /dev/kvm; fi
+# Where cgroup versions 1 and 2 are both mounted, its containers fail to start; what they need is on version 1.
+if [ -d /sys/fs/cgroup/memory ] && [ -d /sys/fs/cgroup/unified ]; then umount /sys/fs/cgroup/unified; fi
 ip link set lo up
 
 virtlogd --pid-file "$folder/virtlogd.pid" &

@@ -1,7 +1,7 @@
 /** What every benchmark is, and what it can ask for: our platform and the peers, started when first needed. */
 import { type CleanUp } from './cleanup';
 import { type Row } from './measure/row';
-import { Libvirt, LibvirtAbsent } from './peers/libvirt';
+import { Libvirt, LibvirtAbsent, type LibvirtContainers } from './peers/libvirt';
 import { Platform } from './platform';
 import { temporaryFolder, type TemporaryFolder } from '@virtbus/testkit';
 
@@ -41,11 +41,20 @@ export class Bench {
 
   /** libvirtd, or undefined where it cannot be had; the reason is in `libvirtAbsent` then. */
   libvirt(): Promise<Libvirt | undefined> {
-    this.itsLibvirt ??= Libvirt.start(this.folder, this.cleanUp).catch((error: unknown) => {
+    this.itsLibvirt ??= this.ifPresent(Libvirt.start(this.folder, this.cleanUp));
+    return this.itsLibvirt;
+  }
+
+  /** libvirt's driver for containers, on the same terms. */
+  libvirtContainers(): Promise<LibvirtContainers | undefined> {
+    return this.ifPresent(Libvirt.startContainers(this.folder, this.cleanUp));
+  }
+
+  private ifPresent<T>(starting: Promise<T>): Promise<T | undefined> {
+    return starting.catch((error: unknown) => {
       if (!(error instanceof LibvirtAbsent)) throw error;
       this.libvirtAbsent = error.message;
       return undefined;
     });
-    return this.itsLibvirt;
   }
 }

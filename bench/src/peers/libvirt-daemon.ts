@@ -24,7 +24,12 @@ export class LibvirtAbsent extends Error {
   override readonly name = 'LibvirtAbsent';
 }
 
-const packages = ['libvirt-daemon', 'python3-libvirt', 'iproute2'];
+/** Which of its drivers a client speaks to. */
+export type LibvirtDriver = 'qemu' | 'lxc';
+
+const packages = ['libvirt-daemon', 'libvirt-daemon-driver-lxc', 'python3-libvirt', 'iproute2'];
+/** What supervises a container of libvirt's; part of its own package. */
+const containerController = '/usr/lib/libvirt/libvirt_lxc';
 /** Debian's Python, for which python3-libvirt is made; another one may come first on the path. */
 export const python = '/usr/bin/python3';
 const ownPlaces = ['/etc/libvirt', '/run/libvirt', '/var/lib/libvirt', '/var/cache/libvirt', '/var/log/libvirt'];
@@ -42,11 +47,12 @@ export function installLibvirt(): void {
 }
 
 /** @throws LibvirtAbsent */
-function mustBeHere(): void {
+function mustBeHere(driver: LibvirtDriver): void {
   if (process.getuid?.() !== 0)
     throw new LibvirtAbsent('libvirtd runs beside us as root only: run the benchmark as root');
   const missing = ['libvirtd', 'virtlogd', 'unshare', 'ip'].filter((program) => !findProgram(program));
   if (spawnSync(python, ['-c', 'import libvirt']).status !== 0) missing.push('python3-libvirt');
+  if (driver === 'lxc' && !existsSync(containerController)) missing.push(containerController);
   if (missing.length === 0) return;
   throw new LibvirtAbsent(
     `${missing.join(', ')} not installed; 'npm run bench -- --with-libvirt' installs: ${packages.join(' ')}`,
@@ -54,8 +60,8 @@ function mustBeHere(): void {
 }
 
 /** Starts it and returns the URI that clients reach it by. */
-export async function startLibvirtd(folder: string, cleanUp: CleanUp): Promise<string> {
-  mustBeHere();
+export async function startLibvirtd(folder: string, cleanUp: CleanUp, driver: LibvirtDriver): Promise<string> {
+  mustBeHere(driver);
   prepare(folder);
   for (const place of ownPlaces) makeMountPoint(place, cleanUp);
   const namespaces = ['--mount', '--pid', '--fork', '--mount-proc', '--kill-child', '--net'];
@@ -74,7 +80,7 @@ export async function startLibvirtd(folder: string, cleanUp: CleanUp): Promise<s
     return existsSync(socket);
   };
   await eventually(up, true, { timeoutMs: 15_000 });
-  return `qemu:///system?socket=${socket}`;
+  return `${driver}:///system?socket=${socket}`;
 }
 
 function prepare(folder: string): void {

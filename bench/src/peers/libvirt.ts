@@ -23,12 +23,15 @@ export interface BulkTiming {
 
 const attempts = 20;
 
+/** What is asked of it for containers. */
+export type LibvirtContainers = Pick<Libvirt, 'define' | 'change' | 'undefine'>;
+
 export class Libvirt {
   private readonly answers: AsyncIterator<string, undefined>;
 
   private constructor(
     private readonly client: ChildProcessWithoutNullStreams,
-    readonly monitored: MonitoredEmulator,
+    private readonly emulator: MonitoredEmulator | undefined,
   ) {
     client.stdin.on('error', () => undefined); // its end is told where its answer is missed
     this.answers = createInterface({ input: client.stdout })[Symbol.asyncIterator]();
@@ -36,20 +39,30 @@ export class Libvirt {
 
   /** @throws LibvirtAbsent where it cannot be had */
   static async start(folder: TemporaryFolder, cleanUp: CleanUp): Promise<Libvirt> {
-    const uri = await startLibvirtd(folder.file('libvirt'), cleanUp);
+    const uri = await startLibvirtd(folder.file('libvirt'), cleanUp, 'qemu');
     const monitored = MonitoredEmulator.make(folder.file('theirs'), findProgram('qemu-system-x86_64') ?? '');
     const libvirt = await Libvirt.connect(uri, monitored, cleanUp);
     await libvirt.warmUp();
     return libvirt;
   }
 
+  /** Its driver for containers, in a daemon of its own. @throws LibvirtAbsent where it cannot be had */
+  static async startContainers(folder: TemporaryFolder, cleanUp: CleanUp): Promise<LibvirtContainers> {
+    const uri = await startLibvirtd(folder.file('libvirt-lxc'), cleanUp, 'lxc');
+    return Libvirt.connect(uri, undefined, cleanUp);
+  }
+
   /** The socket is there a moment before the daemon serves. */
-  private static async connect(uri: string, monitored: MonitoredEmulator, cleanUp: CleanUp): Promise<Libvirt> {
+  private static async connect(
+    uri: string,
+    emulator: MonitoredEmulator | undefined,
+    cleanUp: CleanUp,
+  ): Promise<Libvirt> {
     for (let attempt = 1; ; attempt++) {
       const client = spawn(python, [join(checkout, 'bench/libvirt/client.py'), uri]);
       let said = '';
       client.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
-      const libvirt = new Libvirt(client, monitored);
+      const libvirt = new Libvirt(client, emulator);
       const { done } = await libvirt.answers.next();
       if (!done) {
         cleanUp.add("libvirt's client", () => libvirt.close());
@@ -58,6 +71,12 @@ export class Libvirt {
       if (attempt === attempts) throw new Error(`libvirtd does not serve: ${said.trim().split('\n').at(-1)}`);
       await new Promise((again) => setTimeout(again, 250));
     }
+  }
+
+  /** The emulator that its guests run in, where each can be talked to beside it. */
+  get monitored(): MonitoredEmulator {
+    if (!this.emulator) throw new Error('containers have no emulator');
+    return this.emulator;
   }
 
   async define(xml: string): Promise<string> {
