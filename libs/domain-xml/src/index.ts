@@ -14,6 +14,7 @@ export * from './disk-chain';
 export * from './metadata';
 export * from './migration-cookie';
 export { nameFault } from './domain-name';
+export { checkSameHardware } from './same-hardware';
 export { plugDevice } from './plug-device';
 export * from './lxc';
 export * from './qemu';

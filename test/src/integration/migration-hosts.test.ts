@@ -1,4 +1,7 @@
 /** What the two hosts of a migration do, asked step by step as the migration service asks them. */
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { formatDevice, parseDomain } from '@virtbus/domain-xml';
 import {
   migrationBegin,
   migrationConfirm,
@@ -8,6 +11,7 @@ import {
   migrationStatus,
   migrationUndo,
   MigrationOptions,
+  storagePrepare,
   type MigrationView,
 } from '@virtbus/shared';
 import { callDriver, newId, type Bus } from '@virtbus/shared/bus';
@@ -39,7 +43,13 @@ async function upToPrepared(bus: Bus, { id, uuid, name, from, to, epoch, options
   const begun = await callDriver(bus, qemu(from), migrationBegin, { id, peer: qemu(to), options }, context);
   expect(begun).toMatchObject({ phase: 'begun' });
   const { cookie, xml, definition } = begun;
-  const ask = { id, peer: qemu(from), options, name, epoch, xml: xml!, definition, cookie: cookie! };
+  const { devices } = parseDomain(xml!, { mode: 'inactive' }).domain;
+  const disks = devices.disks.map((value) => formatDevice({ list: 'disks', value }, 'inactive'));
+  const claim = { driver: 'qemu', name, epoch, revision: 0, uses: [], claim: id, disks, needs: [] };
+  const images = await callDriver(bus, { host: to, driver: 'storage' }, storagePrepare, claim, context);
+  expect(images.conflicts).toEqual([]);
+  const prepared = { epoch, revision: 0, claim: id, disks: images.disks, images: images.images };
+  const ask = { id, peer: qemu(from), options, name, epoch, xml: xml!, definition, cookie: cookie!, prepared };
   return callDriver(bus, qemu(to), migrationPrepare, ask, context);
 }
 
@@ -125,4 +135,33 @@ test('killed drivers find out how far a migration got', async () => {
   expect(await status('h2', 'target')).toMatchObject({ phase: 'prepared' });
   await finish(bus, one, performed);
   await eventually(() => states(stack, 'h2'), [`web1 running ${epoch + 1}`]);
+});
+
+test('disks travel with their guest; without them, or to other hardware, it does not leave', async () => {
+  await using stack = await Stack.start({ hosts: ['h1', 'h2'], env });
+  const bus = await stack.connect('service');
+  const [here, there] = [stack.folder.file('here.img'), stack.folder.file('there.img')];
+  const content = randomBytes(4 * 1024 * 1024);
+  writeFileSync(here, content);
+  writeFileSync(there, Buffer.alloc(content.length));
+  const devices = `<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='${here}'/><target dev='vda' bus='virtio'/></disk>`;
+  const { uuid, epoch } = await stack.run(await stack.connect(), { name: 'web1', host: 'h1', devices });
+  const context = { domain: uuid };
+  const moved = (options: object): Move =>
+    move({ uuid, name: 'web1', from: 'h1', to: 'h2', epoch: epoch + 1 }, options);
+  const begin = ({ id, options }: Move): Promise<MigrationView> =>
+    callDriver(bus, qemu('h1'), migrationBegin, { id, peer: qemu('h2'), options }, context);
+
+  const unsafe = expect.stringContaining(`disk vda is ${here}`) as string;
+  await expect(begin(moved({}))).rejects.toMatchObject({ code: 'MIGRATE_UNSAFE', message: unsafe });
+  const first = moved({ storage: 'full' });
+  const xml = (await begin(first)).xml!.replace(here, there);
+  await callDriver(bus, qemu('h1'), migrationUndo, { id: first.id, role: 'source' }, context);
+  const other = moved({ storage: 'full', xml: xml.replace("<vcpu placement='static'>1<", '<vcpu>2<') });
+  await expect(begin(other)).rejects.toMatchObject({ code: 'CONFIG_UNSUPPORTED' });
+
+  const full = moved({ storage: 'full', xml });
+  await finish(bus, full, await perform(bus, full, await upToPrepared(bus, full)));
+  expect(readFileSync(there).equals(content)).toBe(true);
+  expect(await states(stack, 'h2')).toEqual([`web1 running ${epoch + 1}`]);
 });

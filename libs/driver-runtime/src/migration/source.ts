@@ -2,7 +2,7 @@
  * The side that a guest leaves: `begun`, `performing`, `performed`, `confirmed`, or `undone` (contracts/migration-host.ts of
  * libs/shared has the rules). From `performed` on the guest stands still here until the target has said how it went.
  */
-import { formatDomain } from '@virtbus/domain-xml';
+import { checkSameHardware, formatDomain, parseDomain, type Domain } from '@virtbus/domain-xml';
 import {
   type migrationBegin,
   type migrationConfirm,
@@ -56,7 +56,7 @@ export class MigrationSource extends MigrationSide {
     const begun: MigrationRecord = {
       version: 1,
       ...{ id, role: 'source', domain: actor.uuid, phase: 'begun', peer, options, sourceName: record.name },
-      ...(config && { definition: formatDomain(config, { view: 'inactive', secrets: true }) }),
+      ...(config && { definition: options.persistentXml ?? formatDomain(config, { view: 'inactive', secrets: true }) }),
       changed: 0,
     };
     if (options.offline) {
@@ -67,8 +67,8 @@ export class MigrationSource extends MigrationSide {
     if (!actor.active) throw notRunning();
     const leases = JSON.stringify({ epoch: record.epoch, disks: record.disks ?? {} });
     const { cookie, domain } = await this.facet.begin(guestOf(actor), { ...this.ask(begun, call.signal), leases });
-    const xml = formatDomain(domain, { view: 'live', secrets: true, migratable: true });
-    return { ...begun, xml, cookie: kept(cookie) };
+    const live = formatDomain(domain, { view: 'live', secrets: true, migratable: true });
+    return { ...begun, xml: options.xml === undefined ? live : given(options.xml, live), cookie: kept(cookie) };
   }
 
   perform(ask: Perform, call: Call): Promise<MigrationView> {
@@ -246,6 +246,13 @@ export class MigrationSource extends MigrationSide {
     const detail = 'the driver of the source was started again while the guest was sent';
     this.undone(record, new VirtError('OPERATION_ABORTED', { detail }));
   }
+}
+
+/** The user's document for the target, once it is known to describe the machine that the guest runs on. */
+function given(xml: string, live: string): string {
+  const read = (text: string): Domain => parseDomain(text, { mode: 'inactive', unknown: 'warn' }).domain;
+  checkSameHardware(read(live), read(xml));
+  return xml;
 }
 
 const causeOf = ({ id }: MigrationRecord): Cause => ({ id, operation: 'migrate' });
