@@ -248,6 +248,7 @@ export const blockjob = command({
     ...bandwidthOptions,
   },
   gives: 'abortBlockJob',
+  queue: true,
   examples: [
     example('blockjob web1 vda', 'how far is it?'),
     example('blockjob web1 vda --watch', 'a bar, until it ends'),

@@ -1,0 +1,209 @@
+/** The engine against a QEMU that says what a test has it say: early words, lost answers, a process that was killed. */
+import { parseDomain } from '@virtbus/domain-xml';
+import { VirtError, type BlockJobState } from '@virtbus/shared';
+import { silent } from '@virtbus/shared/log';
+import type { QemuGuest } from '../guest';
+import { QmpError } from '../qmp';
+import { JobEngine } from './engine';
+import type { SavedJob } from './saved-job';
+
+interface Listed {
+  id: string;
+  status: string;
+  error?: string;
+}
+
+/** What was asked of QEMU, written to disk and told, in that order. */
+class Stand {
+  readonly did: string[] = [];
+  readonly listed: Listed[] = [];
+  /** Commands that QEMU refuses. */
+  readonly refused = new Set<string>();
+  pivoted = false;
+  readonly saved: { blockJobs?: SavedJob[]; owners: [] } = { owners: [] };
+  readonly engine: JobEngine;
+
+  constructor(before: SavedJob[] = [], found = before.length > 0) {
+    this.saved.blockJobs = before;
+    const xml = '<domain type="qemu"><name>g</name><memory>1024</memory><os><type>hvm</type></os></domain>';
+    const guest = {
+      live: parseDomain(xml, { mode: 'live' }).domain,
+      saved: this.saved,
+      log: silent,
+      ask: (command: string, args?: object) => this.ask(command, args),
+      askRaw: (command: string, args?: object) => this.ask(command, args),
+      tellSaved: () => this.did.push(`saved ${this.states()}`),
+      tellLive: () => undefined,
+      tell: (news: { kind: string; type?: string; event?: { type: string } }) =>
+        this.did.push(`told ${news.event?.type ?? news.type ?? ''}`),
+    } as unknown as QemuGuest;
+    const kind = { happened: () => Promise.resolve(this.pivoted), finish: () => Promise.resolve(undefined) };
+    this.engine = new JobEngine(guest, { pull: kind, copy: kind }, found);
+    Object.assign(guest, { blockJobs: this.engine });
+  }
+
+  private states(): string {
+    return this.engine.jobs.map(({ state }) => state).join();
+  }
+
+  private async ask(command: string, _args?: object): Promise<unknown> {
+    if (command === 'query-jobs') return this.listed;
+    this.did.push(command);
+    if (!this.refused.has(command)) return {};
+    const cause = new QmpError(command, 'GenericError', 'no');
+    throw new VirtError('OPERATION_FAILED', { detail: 'no' }, { cause });
+  }
+}
+
+const job = (type: 'pull' | 'copy', state: BlockJobState, more: Partial<SavedJob> = {}): SavedJob => ({
+  ...{ id: 'j', type, disk: 'vda', state, files: [], details: {} },
+  ...more,
+});
+/** As if read from disk by the next process. */
+const kept = (one: SavedJob): SavedJob[] => [JSON.parse(JSON.stringify(one)) as SavedJob];
+
+test('a job is on disk before QEMU hears of it, and so is the wish to pivot', async () => {
+  const stand = new Stand();
+  await stand.engine.begin([job('copy', 'new')], async () => stand.did.push('blockdev-mirror'));
+  stand.engine.heard('j', 'ready');
+  await stand.engine.pivot(stand.engine.ofDisk('vda')!);
+  expect(stand.did).toEqual([
+    'saved new',
+    'blockdev-mirror',
+    'saved running',
+    'saved ready',
+    'told ready',
+    'saved pivoting',
+    'job-complete',
+    'saved pivoting',
+  ]);
+});
+
+test('a job that is ready, and over, before its command is answered is followed all the same', async () => {
+  const stand = new Stand();
+  const ended = stand.engine.until('j', []);
+  await stand.engine.begin([job('pull', 'new')], async () => {
+    stand.listed.push({ id: 'j', status: 'concluded' });
+    stand.engine.heard('j', 'running');
+    stand.engine.heard('j', 'concluded');
+    stand.engine.heard('j', 'concluded');
+  });
+  await expect(ended).resolves.toEqual({ kind: 'completed' });
+  expect(stand.engine.jobs).toEqual([]);
+  expect(stand.did.filter((did) => did === 'told completed')).toHaveLength(1);
+  expect(stand.did.indexOf('saved concluded')).toBeLessThan(stand.did.indexOf('job-dismiss'));
+});
+
+test('a job that QEMU refuses leaves nothing; one whose answer is lost stays when QEMU has it', async () => {
+  const refused = new Stand();
+  await expect(refused.engine.begin([job('pull', 'new')], () => Promise.reject(new Error('no')))).rejects.toThrow('no');
+  expect(refused.engine.jobs).toEqual([]);
+  expect(refused.did.some((did) => did.startsWith('told'))).toBe(false);
+  const lost = new Stand();
+  lost.listed.push({ id: 'j', status: 'running' });
+  await expect(lost.engine.begin([job('pull', 'new')], () => Promise.reject(new Error('late')))).rejects.toThrow(
+    'late',
+  );
+  expect(lost.engine.ofDisk('vda')).toBeDefined();
+});
+
+test('a disk has one job; a pivot needs one that is ready, and is not begun twice', async () => {
+  const stand = new Stand();
+  await stand.engine.begin([job('copy', 'new')], () => Promise.resolve());
+  const second = stand.engine.begin([job('pull', 'new')], () => Promise.resolve());
+  await expect(second).rejects.toThrow("disk 'vda' already in active block job");
+  const mirror = stand.engine.ofDisk('vda')!;
+  await expect(stand.engine.pivot(mirror)).rejects.toMatchObject({ code: 'BLOCK_COPY_ACTIVE' });
+  stand.engine.heard('j', 'ready');
+  await stand.engine.pivot(mirror);
+  await expect(stand.engine.abort(mirror)).rejects.toThrow("block job on disk 'vda' is still being ended");
+  const pull = new Stand();
+  await pull.engine.begin([job('pull', 'new')], () => Promise.resolve());
+  await expect(pull.engine.pivot(pull.engine.ofDisk('vda')!)).rejects.toThrow("job type 'pull' does not support pivot");
+});
+
+test('a pivot that QEMU refuses leaves the job ready', async () => {
+  const stand = new Stand();
+  await stand.engine.begin([job('copy', 'new')], () => Promise.resolve());
+  stand.engine.heard('j', 'ready');
+  stand.refused.add('job-complete');
+  await expect(stand.engine.pivot(stand.engine.ofDisk('vda')!)).rejects.toThrow('no');
+  expect(stand.engine.ofDisk('vda')?.state).toBe('ready');
+});
+
+test('after a restart nothing is acted on before QEMU was asked', async () => {
+  const stand = new Stand(kept(job('copy', 'running')));
+  stand.engine.heard('j', 'ready');
+  expect(stand.did).toEqual([]);
+  stand.listed.push({ id: 'j', status: 'ready' });
+  await expect(stand.engine.catchUp()).resolves.toHaveLength(1);
+  expect(stand.engine.ofDisk('vda')?.state).toBe('ready');
+});
+
+test('a job that we died with before QEMU heard of it never was', async () => {
+  const stand = new Stand(kept(job('copy', 'new')));
+  await expect(stand.engine.catchUp()).resolves.toEqual([]);
+  expect(stand.engine.jobs).toEqual([]);
+  expect(stand.did.some((did) => did.startsWith('told'))).toBe(false);
+});
+
+test.each([
+  ['pivoting', false, 'completed'],
+  ['aborting', true, 'canceled'],
+  ['ready', true, 'completed'],
+  ['ready', false, 'canceled'],
+] as const)(
+  'a mirror that concluded while it was %s and we were dead (graph: %s) was %s',
+  async (state, pivoted, end) => {
+    const stand = new Stand(kept(job('copy', state)));
+    stand.listed.push({ id: 'j', status: 'concluded' });
+    stand.pivoted = pivoted;
+    await stand.engine.catchUp();
+    expect(stand.did).toContain(`told ${end}`);
+    expect(stand.engine.jobs).toEqual([]);
+  },
+);
+
+test.each([
+  [true, 'completed'],
+  [false, 'failed'],
+] as const)('a job that QEMU no longer knows is judged by the graph: %s', async (happened, end) => {
+  const stand = new Stand(kept(job('pull', 'running')));
+  stand.pivoted = happened;
+  await stand.engine.catchUp();
+  expect(stand.did).toContain(`told ${end}`);
+});
+
+test('an end that we knew and had not told is told by the next process', async () => {
+  const stand = new Stand(
+    kept(job('pull', 'concluded', { end: { kind: 'failed', error: 'No space left on device' } })),
+  );
+  await stand.engine.catchUp();
+  expect(stand.did).toContain('told failed');
+});
+
+test('a wish that QEMU may not have heard is told again, one that it has heard is not', async () => {
+  const untold = new Stand(kept(job('copy', 'aborting')));
+  untold.listed.push({ id: 'j', status: 'ready' });
+  await untold.engine.catchUp();
+  expect(untold.did).toContain('block-job-cancel');
+  const told = new Stand(kept(job('copy', 'aborting', { told: true })));
+  told.listed.push({ id: 'j', status: 'ready' });
+  await told.engine.catchUp();
+  expect(told.did).not.toContain('block-job-cancel');
+  const pivot = new Stand(kept(job('copy', 'pivoting')));
+  pivot.listed.push({ id: 'j', status: 'ready' });
+  jest.useFakeTimers();
+  await pivot.engine.catchUp();
+  await jest.runAllTimersAsync();
+  jest.useRealTimers();
+  expect(pivot.did).toContain('job-complete');
+});
+
+test('who waits for a job learns of the end of its guest', async () => {
+  const stand = new Stand();
+  await stand.engine.begin([job('copy', 'new')], () => Promise.resolve());
+  const ready = stand.engine.until('j', ['ready']);
+  stand.engine.close();
+  await expect(ready).rejects.toThrow('domain is not running');
+});
