@@ -68,7 +68,7 @@ describe('a disk shown with its chain', () => {
     const volume = disk(`<disk type='volume'><source pool='p' volume='v'/><target dev='vda' bus='virtio'/></disk>`);
     const whole = withChain(volume, chain(layer(0, '/pool/v', 'qcow2', { formatKnown: 'created' })));
     expect(shown(whole)).toContain(`type='file'`);
-    expect(shown(whole)).toContain(`<source file='/pool/v'/>`);
+    expect(shown(whole)).toContain(`<source file='/pool/v' pool='p' volume='v'/>`);
     expect(whole.driver?.type).toBe('qcow2');
   });
 

@@ -49,13 +49,15 @@ function dataFileOf({ dataStore }: StorageSource): Pick<GivenImage, 'dataFile'> 
 
 /**
  * A copy of the disk that shows the whole chain: what the document left open is filled in, and its end is marked. A volume
- * becomes the file or device that it is.
+ * becomes the file or device that it is; its pool and name stay in the source, so that the definition is found to be about the
+ * same image later.
  */
 export function withChain(disk: Disk, { layers }: ChainDocument): Disk {
   const shown = copyModel(disk);
   if (disk.type === 'volume') {
     const { type, source } = sourceOf(layers[0]!.location);
-    Object.assign(shown, { type, source: { ...source, ...defined({ index: disk.source?.index }) } });
+    const { pool, volume, index } = disk.source ?? {};
+    Object.assign(shown, { type, source: { ...source, ...defined({ pool, volume, index }) } });
     shown.driver = { ...shown.driver, type: formatWord(layers[0]!.format) };
   }
   let above: Pick<BackingStore, 'source' | 'backingStore'> = shown;

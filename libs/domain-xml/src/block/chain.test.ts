@@ -1,3 +1,4 @@
+import { withChain } from '../disk-chain';
 import { formatDomain, parseDomain } from '../parse-domain';
 import type { Disk } from '../elements/disk';
 import type { Domain } from '../elements/domain';
@@ -123,6 +124,24 @@ describe('the disk of the definition', () => {
     expect(told(definedWithOverlay(plain, live, image('snap', 7)))).toBe('snap=- top=-');
     expect(told(definedWithOverlay(whole, live, image('snap', 7)))).toBe('snap=- top=- mid=- base=- end');
     expect(told(definedWithOverlay(other, live, image('snap', 7)))).toBe('other=-');
+  });
+
+  test('that names a volume follows too: below an overlay it is the file that the volume is', () => {
+    const volume = domainOf(
+      `<disk type='volume' device='disk'><driver name='qemu' type='qcow2'/><source pool='p' volume='v'/><target dev='vda'/></disk>`,
+      'inactive',
+    ).devices.disks[0] as Disk;
+    const place = { type: 'file', path: '/i/v' } as const;
+    const layer = { index: 0, location: place, format: 'qcow2', formatKnown: 'created' } as const;
+    const running = withChain(volume, { version: 1, layers: [layer] });
+    expect(told(definedWithOverlay(volume, running, image('snap', 7)))).toBe('snap=- v=-');
+    expect(definedWithOverlay(volume, running, image('snap', 7)).backingStore?.source?.volume).toBeUndefined();
+    const elsewhere = withChain(
+      { ...volume, source: { ...volume.source!, volume: 'w' } },
+      { version: 1, layers: [layer] },
+    );
+    expect(definedWithOverlay(volume, elsewhere, image('snap', 7)).type).toBe('volume');
+    expect(definedWithoutLayers(volume, withOverlay(running, image('snap', 7)), 1, undefined)).toEqual(volume);
   });
 
   test('loses what a pull took when it names the same chain', () => {

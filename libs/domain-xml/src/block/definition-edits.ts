@@ -12,8 +12,14 @@ import { isEmptyDrive } from '../qemu/block-chain';
 import { withOverlay, withoutLayers } from './chain-edits';
 import { diskImages, isChainEnded, withImages, type DiskImage } from './images';
 
-/** Whether two images lie at the same place; how they are opened does not matter. */
+/**
+ * Whether two images lie at the same place; how they are opened does not matter. A volume is also the file or device that it was
+ * found to be at the start, which still tells its name.
+ */
 export function isSameLocation(one: DiskImage, other: DiskImage): boolean {
+  const volumes = [one, other].map(({ source: { pool, volume } }) => [pool, volume]);
+  if ((one.type === 'volume' || other.type === 'volume') && one.source.volume !== undefined)
+    return isDeepStrictEqual(volumes[0], volumes[1]);
   return isDeepStrictEqual(placeOf(one), placeOf(other));
 }
 
@@ -64,7 +70,14 @@ export function isSameChain(live: Disk, defined: Disk, bottom?: number): boolean
 
 /** After a snapshot: the definition follows when it is about the same image; an image of its own choice it keeps. */
 export const definedWithOverlay = (defined: Disk, live: Disk, overlay: DiskImage): Disk =>
-  isSameTop(live, defined) ? withOverlay(defined, forDefinition(overlay)) : copyModel(defined);
+  isSameTop(live, defined) ? withOverlay(lookedUp(defined, live), forDefinition(overlay)) : copyModel(defined);
+
+/** A volume is named by its pool only as the disk's own image: below another it is the file or device that it is. */
+function lookedUp(defined: Disk, live: Disk): Disk {
+  const [top] = diskImages(live);
+  if (defined.type !== 'volume' || !top) return defined;
+  return withImages(defined, [forDefinition(top), ...diskImages(defined).slice(1)], isChainEnded(defined));
+}
 
 /**
  * After a pull or a commit that took images from the middle or the bottom (`first` > 0): the same is taken from the definition
@@ -96,6 +109,10 @@ export function definedWithSource(
 /** An image without what only a running guest has. */
 export function forDefinition(image: DiskImage): DiskImage {
   const copy = copyModel(image);
+  if (copy.type !== 'volume') {
+    delete copy.source.pool;
+    delete copy.source.volume;
+  }
   for (const source of [copy.source, copy.source.dataStore?.source]) {
     delete source?.index;
     delete source?.privateData;
