@@ -1,7 +1,17 @@
 /** Every command, in the order in which help and the reference page show them within their groups. */
 import type { CommandSpec } from '../spec';
 import { blockcommit, blockcopy, blockjob, blockpull } from './block-jobs';
+import { backupBegin, backupDumpxml } from './backup';
 import { chainAudit, chainRepair, chainShow, chainUsers, chainVerify } from './chains';
+import {
+  checkpointCreate,
+  checkpointCreateAs,
+  checkpointDelete,
+  checkpointDumpxml,
+  checkpointInfo,
+  checkpointList,
+  checkpointParent,
+} from './checkpoints';
 import { cpuBaseline, cpuCompare } from './cpu';
 import { autostart, create, define, dumpxml, edit, rename, undefine } from './definition';
 import { attach, detach, update } from './devices';
@@ -59,6 +69,8 @@ export const commands: readonly CommandSpec[] = [
   ...[volList, volCreate, volCreateAs, volCreateFrom, volClone, volResize, volWipe, volDelete],
   ...[volUpload, volDownload, volInfo, volDumpxml, volPath, volKey, volName, volPool],
   ...[chainShow, chainVerify, chainUsers, chainAudit, chainRepair],
+  ...[backupBegin, backupDumpxml, checkpointCreate, checkpointCreateAs, checkpointList, checkpointDumpxml],
+  ...[checkpointInfo, checkpointParent, checkpointDelete],
   ...[hosts, hostInfo, domhost, capabilities, domcapabilities, cpuCompare, cpuBaseline],
   ...[help, completion, version],
 ];
