@@ -26,7 +26,20 @@ export function printChains(chains: readonly Shown[], paint: Paint): string {
 
 function printChain({ layers }: ChainDocument, paint: Paint): string {
   const rows = layers.map((layer) => [String(layer.index), layer.format, layer.formatKnown, safe(placeOf(layer))]);
-  return table(['Layer', 'Format', 'Known', 'Image'], rows, paint);
+  return `${table(['Layer', 'Format', 'Known', 'Image'], rows, paint)}${layers.map(printBitmaps).join('')}`;
+}
+
+function printBitmaps({ index, bitmaps = [] }: ChainLayer): string {
+  return bitmaps
+    .map(({ name, granularity, recording, inUse }) => {
+      const words = [
+        `${granularity} bytes a bit`,
+        recording ? 'recording' : 'not recording',
+        ...(inUse ? ['in use'] : []),
+      ];
+      return `bitmap ${safe(name)} in layer ${index}: ${words.join(', ')}\n`;
+    })
+    .join('');
 }
 
 function placeOf({ location, dataFile }: ChainLayer): string {

@@ -74,6 +74,21 @@ describe('a header that qemu-img wrote', () => {
       }
     });
   }
+
+  images.test('tells the dirty bitmaps that it keeps, and none that do not count', async () => {
+    qemuImg('create', '-q', '-f', 'qcow2', 'a.qcow2', '16M');
+    const layer = async () => (await discover(at('a.qcow2', 'qcow2'))).layers[0]!;
+    expect(await layer()).not.toHaveProperty('bitmaps');
+    qemuImg('bitmap', '--add', '-g', '65536', 'a.qcow2', 'daily');
+    qemuImg('bitmap', '--add', '-g', '1M', '--disable', 'a.qcow2', 'weekly');
+    expect((await layer()).bitmaps).toEqual([
+      { name: 'daily', granularity: 65536, recording: true, inUse: false },
+      { name: 'weekly', granularity: 1048576, recording: false, inUse: false },
+    ]);
+    // Written by somebody who knew nothing of bitmaps: the feature bit that says otherwise is gone.
+    patch('a.qcow2', 95, 0);
+    expect(await layer()).not.toHaveProperty('bitmaps');
+  });
 });
 
 describe('a backing chain', () => {

@@ -174,7 +174,7 @@ function missingFormat({ overlay, recorded, location }: Next): never {
 }
 
 function describe(next: Next, index: number, location: Location, header: ImageHeader, image: OpenedImage): ChainLayer {
-  const { backing, encryption, clusterSize, compat, features } = header;
+  const { backing, encryption, clusterSize, compat, features, bitmaps } = header;
   const recorded = backing?.formatText ?? backing?.format;
   return {
     index,
@@ -190,6 +190,7 @@ function describe(next: Next, index: number, location: Location, header: ImageHe
     ...(clusterSize !== undefined && { clusterSize }),
     ...(compat && { compat }),
     ...(features && features.length > 0 && { features: [...features] }),
+    ...(bitmaps && { bitmaps: [...bitmaps] }),
   };
 }
 

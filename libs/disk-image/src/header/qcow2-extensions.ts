@@ -1,9 +1,16 @@
 /** The header extensions of qcow2: magic, length, data, padded to a multiple of 8, up to the magic 0. */
 import { nameOf } from './bytes';
 import type { Qcow2Header } from './qcow2';
-import type { HeaderBytes } from './types';
+import { readBitmaps } from './qcow2-bitmaps';
+import type { HeaderBytes, RecordedBitmap } from './types';
 
-export const extension = { end: 0, backingFormat: 0xe2792aca, dataFile: 0x44415441, encryption: 0x0537be77 } as const;
+export const extension = {
+  end: 0,
+  backingFormat: 0xe2792aca,
+  dataFile: 0x44415441,
+  encryption: 0x0537be77,
+  bitmaps: 0x23852875,
+} as const;
 
 /** QEMU keeps the name of a format in 16 bytes. */
 const longestFormat = 15;
@@ -14,6 +21,7 @@ export interface Extensions {
   readonly backingFormat?: string;
   readonly dataFile?: string;
   readonly encryptionHeader: boolean;
+  readonly bitmaps?: readonly RecordedBitmap[];
 }
 
 /** One extension and where it stands: `at` is its magic, `next` the magic after it. */
@@ -58,7 +66,7 @@ export async function findExtensions(header: Qcow2Header, bytes: HeaderBytes): P
 }
 
 export async function readExtensions(header: Qcow2Header, bytes: HeaderBytes): Promise<Extensions> {
-  const found: { backingFormat?: string; dataFile?: string } = {};
+  const found: { backingFormat?: string; dataFile?: string; bitmaps?: readonly RecordedBitmap[] } = {};
   let encryptionHeader = false;
   const text = async ({ at, length }: ExtensionAt, longest: number, what: string): Promise<string> => {
     if (length > longest) bytes.refuse(`${what} is ${length} bytes long, more than ${longest}`);
@@ -73,6 +81,9 @@ export async function readExtensions(header: Qcow2Header, bytes: HeaderBytes): P
     } else if (one.magic === extension.encryption) {
       if (header.crypt !== 2 || one.length !== 16) bytes.refuse('its encryption header belongs to no encryption');
       encryptionHeader = true;
+    } else if (one.magic === extension.bitmaps) {
+      const bitmaps = await readBitmaps(one, header, bytes);
+      if (bitmaps) found.bitmaps = bitmaps;
     }
   }
   return { ...found, encryptionHeader };

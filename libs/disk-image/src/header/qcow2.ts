@@ -126,7 +126,11 @@ async function readBacking(
   return { string, ...recordedFormat(backingFormat ?? '') };
 }
 
-function describe(header: Qcow2Header, { dataFile }: Extensions, backing: RecordedBacking | undefined): ImageHeader {
+function describe(
+  header: Qcow2Header,
+  { dataFile, bitmaps }: Extensions,
+  backing: RecordedBacking | undefined,
+): ImageHeader {
   const has = (bit: bigint): boolean => (header.incompatible & bit) !== 0n;
   const encryption = ([undefined, 'qcow', 'luks'] as const)[header.crypt];
   const features = [
@@ -150,5 +154,6 @@ function describe(header: Qcow2Header, { dataFile }: Extensions, backing: Record
     clusterSize: 1 << header.clusterBits,
     compat: header.version === 3 ? '1.1' : '0.10',
     features,
+    ...(bitmaps && { bitmaps }),
   };
 }

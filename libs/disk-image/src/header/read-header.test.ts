@@ -51,6 +51,42 @@ describe('a qcow2 header', () => {
     });
   });
 
+  describe('with dirty bitmaps', () => {
+    const entry = 0x20000;
+    const bitmaps = (change: (bytes: Buffer) => void = () => undefined) =>
+      qcow2((bytes) => {
+        bytes.writeBigUInt64BE(1n, 88);
+        bytes.writeUInt32BE(0x23852875, 112);
+        bytes.writeUInt32BE(24, 116);
+        bytes.writeUInt32BE(1, 120);
+        bytes.writeBigUInt64BE(32n, 128);
+        bytes.writeBigUInt64BE(BigInt(entry), 136);
+        bytes.writeUInt32BE(3, entry + 12);
+        bytes.writeUInt8(1, entry + 16);
+        bytes.writeUInt8(16, entry + 17);
+        bytes.writeUInt16BE(5, entry + 18);
+        bytes.write('daily', entry + 24);
+        change(bytes);
+      });
+
+    test('tells each by its name', async () => {
+      expect((await read(bitmaps(), 'qcow2')).bitmaps).toEqual([
+        { name: 'daily', granularity: 65536, recording: true, inUse: true },
+      ]);
+    });
+
+    test.each<[string, (bytes: Buffer) => void]>([
+      ['whose last writer knew nothing of them', (bytes) => bytes.writeBigUInt64BE(0n, 88)],
+      ['in a directory beyond the end', (bytes) => bytes.writeBigUInt64BE(1n << 40n, 136)],
+      ['in a directory of a gigabyte', (bytes) => bytes.writeBigUInt64BE(1n << 30n, 128)],
+      ['that are more than the directory holds', (bytes) => bytes.writeUInt32BE(2, 120)],
+      ['with a name that leaves the directory', (bytes) => bytes.writeUInt16BE(900, entry + 18)],
+      ['with a granularity that is none', (bytes) => bytes.writeUInt8(64, entry + 17)],
+    ])('tells none %s', async (_name, change) => {
+      expect(await read(bitmaps(change), 'qcow2')).not.toHaveProperty('bitmaps');
+    });
+  });
+
   test.each(['nbd', 'file', 'host_device', 'https', 'nonsense'])('that records %s means raw', async (text) => {
     expect((await read(backed(text), 'qcow2')).backing).toEqual({
       string: 'base.raw',

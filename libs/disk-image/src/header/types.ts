@@ -27,6 +27,19 @@ export interface ImageHeader {
   readonly compat?: '0.10' | '1.1';
   /** qcow2: `lazy_refcounts`, `extended_l2`, `data_file`, `dirty`, `corrupt`. */
   readonly features?: readonly string[];
+  /** qcow2; absent when it keeps none. */
+  readonly bitmaps?: readonly RecordedBitmap[];
+}
+
+/** A dirty bitmap that an image keeps. */
+export interface RecordedBitmap {
+  readonly name: string;
+  /** Bytes that a bit stands for. */
+  readonly granularity: number;
+  /** It goes on recording when the image is opened. */
+  readonly recording: boolean;
+  /** Something has the image open, or did not close it well: what it holds does not count. */
+  readonly inUse: boolean;
 }
 
 /** How one format is recognised and read. */

@@ -149,6 +149,17 @@ export const ChainLayer = z
     clusterSize: bytes.optional(),
     compat: z.string().optional().describe('version of qcow2: 0.10 or 1.1'),
     features: z.array(z.string()).optional(),
+    bitmaps: z
+      .array(
+        z.object({
+          name: z.string(),
+          granularity: bytes.describe('bytes that a bit stands for'),
+          recording: z.boolean().describe('it goes on recording when the image is opened'),
+          inUse: z.boolean().describe('something has the image open, or did not close it well'),
+        }),
+      )
+      .optional()
+      .describe('dirty bitmaps that the image keeps; while a guest writes to it, as they were when it was opened'),
   })
   .describe('one image of a chain');
 export type ChainLayer = z.infer<typeof ChainLayer>;
