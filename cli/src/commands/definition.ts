@@ -82,6 +82,8 @@ export const undefine = command({
   args: { domain },
   options: {
     managedSave: flag('remove its managed save image too'),
+    snapshotsMetadata: flag('forget its snapshots too; their images stay'),
+    checkpointsMetadata: flag('forget its checkpoints too'),
     nvram: flag('remove its UEFI variables too'),
     keepNvram: flag('leave its UEFI variables where they are'),
   },
@@ -91,7 +93,8 @@ export const undefine = command({
   async run({ args, options, session }) {
     if (options.nvram && options.keepNvram) throw new UsageError('--nvram does not go with --keep-nvram');
     const nvram = options.nvram ? 'delete' : options.keepNvram ? 'keep' : 'refuse';
-    const request = { managedSave: options.managedSave, nvram } as const;
+    const { managedSave, snapshotsMetadata, checkpointsMetadata } = options;
+    const request = { managedSave, snapshotsMetadata, checkpointsMetadata, nvram } as const;
     await session.give('undefineDomain', request, args.domain, (a) => `Domain '${a.domain.name}' has been undefined`);
   },
 });

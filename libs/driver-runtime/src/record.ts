@@ -46,8 +46,8 @@ export type HeldDisks = Record<string, { claim: string; chain?: ChainDocument | 
 export type SnapshotDoing =
   /** `xml`: its description, kept unless `metadata` is false; `begun`: it may have been taken, its overlays are whole. */
   | { what: 'create'; xml: string; metadata: boolean; begun: boolean; quiesce: boolean; online: boolean }
-  | { what: 'delete'; names: string[] }
-  /** `revertDisks`: overlays that the domain is about to stand on. */
+  | { what: 'delete'; command: string }
+  /** `xml`: its description, with the overlays that the domain is about to stand on as `revertDisks`. */
   | { what: 'revert'; name: string; xml: string };
 
 export interface Answered {

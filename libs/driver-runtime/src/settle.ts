@@ -19,6 +19,7 @@ import type { DriverHost } from './host';
 import { begin, heldBy } from './images';
 import { turn } from './ops/op';
 import { boot, restoreFrom } from './ops/start';
+import { snapshotsOf } from './snapshots';
 
 type Defined = { domain: DomainSummary; warnings: string[] };
 
@@ -170,6 +171,9 @@ export async function rename(
     if (actor.active) throw new VirtError('OPERATION_INVALID', { detail: 'cannot rename active domain' });
     if (actor.managedSave) {
       throw new VirtError('OPERATION_INVALID', { detail: 'cannot rename domain with a managed saved state' });
+    }
+    if (snapshotsOf(actor).size > 0) {
+      throw new VirtError('OPERATION_INVALID', { detail: 'cannot rename domain with snapshots' });
     }
     const other = host.byName(name);
     if (other && other !== actor) throw nameTaken(name, other.uuid);

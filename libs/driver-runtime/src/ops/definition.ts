@@ -14,6 +14,7 @@ import {
 import { existsSync, rmSync } from 'node:fs';
 import type { Actor } from '../actor';
 import { checkpointsOf } from '../checkpoints';
+import { snapshotsOf } from '../snapshots';
 import { metadataOf, nvramOf, withMetadata } from '../document';
 import { affected } from './affect';
 import { change, look, type Context } from './op';
@@ -44,6 +45,11 @@ function refuseUndefine(actor: Actor, request: Request<typeof undefineDomain>): 
   if (!actor.record.persistent) refuse('cannot undefine transient domain');
   if (actor.managedSave && !request.managedSave)
     refuse('Refusing to undefine while domain managed save image exists; remove it first or ask for it too');
+  const { size: snapshots } = snapshotsOf(actor);
+  if (snapshots > 0 && !actor.active && !request.snapshotsMetadata)
+    refuse(
+      `cannot delete inactive domain with ${snapshots} snapshots; delete them, or ask for their descriptions to go too`,
+    );
   const { size: checkpoints } = checkpointsOf(actor);
   if (checkpoints > 0 && !actor.active && !request.checkpointsMetadata)
     refuse(

@@ -77,15 +77,15 @@ async function deleteAll(context: Context, deletion: Deletion): Promise<void> {
   const disks = heldBy(prepared);
   hold(actor, disks);
   markBroken(actor, deletion);
-  beginDoing(actor, { what: 'delete', names: deletion.snapshots.map(({ name }) => name) });
+  beginDoing(actor, { what: 'delete', command: call.id });
   try {
-    for (const snapshot of deletion.snapshots) {
-      if (!isExternal(snapshot)) await facility.remove(actor.guest, actor.document, snapshot, call.signal);
-    }
     if (actor.guest) {
       const merges = depthsOf(deletion.merging, liveImages(actor));
       await facility.merge(actor.guest, merges, { command: call.id, signal: call.signal });
     } else await mergeOffline(context, deletion, chainsOf(disks));
+    for (const snapshot of deletion.snapshots) {
+      if (!isExternal(snapshot)) await facility.remove(actor.guest, actor.document, snapshot, call.signal);
+    }
   } finally {
     abandon(actor);
   }

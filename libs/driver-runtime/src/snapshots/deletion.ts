@@ -6,7 +6,7 @@ import type { Actor } from '../actor';
 import type { SnapshotBook } from './book';
 import { currentOf, snapshotsOf } from './index';
 import { overlaysOf, withDisks } from './overlays';
-import { isExternal } from './summary';
+import { isExternal, takenDisks } from './summary';
 
 /** An overlay that goes, with what it is merged into. */
 export interface Merging {
@@ -48,7 +48,19 @@ export function planDeletion(actor: Actor, chosen: readonly Snapshot[]): Deletio
       files.push(...onlyOf(book, snapshot, names));
     }
   }
+  for (const snapshot of chosen) if (!isExternal(snapshot)) refuseBuried(standingOn(actor.document, merging), snapshot);
   return { snapshots: [...chosen], merging, files };
+}
+
+/** What an internal snapshot keeps is in an image that something else stands on by now. */
+function refuseBuried(now: Domain, snapshot: Snapshot): void {
+  for (const { name: target } of takenDisks(snapshot)) {
+    const [then, top] = [topOf(snapshot.domain, target), topOf(now, target)];
+    if (then && top && !isSameLocation(then, top))
+      unsupported(
+        `internal snapshot '${snapshot.name}' is within an image of disk '${target}' that is not the active one; delete the external snapshots that were taken later first`,
+      );
+  }
 }
 
 /** Itself and those above it. */

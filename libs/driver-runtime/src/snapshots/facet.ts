@@ -59,6 +59,8 @@ export interface SnapshotsFacet<G extends Guest = Guest> {
   mergeNeeds(guest: G, merges: readonly Merge[]): Promise<ImageNeed[]>;
   /** Merge, all disks side by side; documents, events and files follow with each block job. Rejects when one fails. */
   merge(guest: G, merges: readonly Merge[], how: { command: string; signal: AbortSignal }): Promise<void>;
+  /** After a crash of ours: end the jobs of a merge that was begun by this command. Images stay as they are. */
+  giveUpMerge(guest: G, command: string): Promise<void>;
   /** The same in the images of a domain that is off; its documents are the caller's. @param chains of its disks, by target */
   mergeOffline(
     merges: readonly Merge[],

@@ -70,9 +70,12 @@ export async function recover<G extends Guest>(
   if (!doing) return;
   const of = actor as unknown as Actor;
   try {
-    if (doing.what === 'create') await recoverCreation(facet(host.implementation, 'snapshots'), of, guest, doing);
-    else if (doing.what === 'revert') recoverRevert(of, doing);
-    else abandon(of);
+    const facility = facet(host.implementation, 'snapshots');
+    if (doing.what === 'create') return await recoverCreation(facility, of, guest, doing);
+    if (doing.what === 'revert') return recoverRevert(of, doing);
+    // It is there still, marked as one that nobody can go back to: it can be deleted again.
+    if (guest) await facility.giveUpMerge(guest, doing.command);
+    abandon(of);
   } catch (err) {
     actor.log.error({ err }, 'cannot find out what became of an operation on a snapshot');
   }

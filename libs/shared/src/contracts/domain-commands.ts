@@ -74,6 +74,7 @@ export const undefineDomain = contract({
   operation: 'undefine',
   request: z.object({
     managedSave: z.boolean().default(false).describe('remove a managed save image too'),
+    snapshotsMetadata: z.boolean().default(false).describe('drop the descriptions of its snapshots too'),
     checkpointsMetadata: z.boolean().default(false).describe('drop the descriptions of its checkpoints too'),
     nvram: z.enum(['refuse', 'keep', 'delete']).default('refuse').describe('what to do with an existing nvram file'),
   }),

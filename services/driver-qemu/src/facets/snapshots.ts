@@ -5,7 +5,7 @@ import type { QemuGuest } from '../guest';
 import { checkSnapshot } from '../snapshots/check';
 import { takeExternal, wasTakenExternally } from '../snapshots/external';
 import { removeInternal, takeInternal, wasTakenInternally } from '../snapshots/internal';
-import { merge, mergeNeeds, mergeOffline } from '../snapshots/merge';
+import { giveUpMerge, merge, mergeNeeds, mergeOffline } from '../snapshots/merge';
 import { makeOverlays, removeOffline, rewind, takeOffline, wasTakenOffline } from '../snapshots/offline';
 import { saveFacet } from './save';
 
@@ -33,6 +33,7 @@ export function snapshotsFacet(host: BlockHost): SnapshotsFacet<QemuGuest> {
     },
     mergeNeeds,
     merge: (guest, merges, how) => merge(host, guest, merges, how),
+    giveUpMerge,
     mergeOffline,
     makeOverlays,
     rewind,

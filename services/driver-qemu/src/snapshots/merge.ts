@@ -62,6 +62,22 @@ export async function merge(
   }
 }
 
+/** How long a job may take to end, milliseconds: whoever waits for the domain waits no longer. */
+const endMs = 10_000;
+
+export async function giveUpMerge({ blockJobs, log }: QemuGuest, command: string): Promise<void> {
+  for (const job of blockJobs.jobs.filter((one) => one.command === command)) {
+    const ended = blockJobs.until(job.id, [], AbortSignal.timeout(endMs));
+    try {
+      await blockJobs.abort(job);
+      await ended;
+    } catch (err) {
+      ended.catch(() => undefined);
+      log.warn({ err, job: job.id }, 'a job of a merge that was given up does not end');
+    }
+  }
+}
+
 function refuseFailed(end: { kind: string; error?: string | undefined } | undefined): void {
   if (!end || end.kind === 'completed') return;
   throw new VirtError('OPERATION_FAILED', { detail: `merging images ${end.kind}: ${end.error ?? 'no reason given'}` });
