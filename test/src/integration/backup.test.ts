@@ -6,13 +6,17 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
+  abortBlockJob,
   abortJob,
   beginBackup,
+  commitBlocks,
   createCheckpoint,
+  createSnapshot,
   deleteCheckpoint,
   getBackupXml,
   getCheckpointXml,
   getJob,
+  listBlockJobs,
   listCheckpoints,
   setBlockJobSpeed,
   undefineDomain,
@@ -115,6 +119,41 @@ test('a full push and the changes since: together they are the disks of that mom
     message: expect.stringContaining('cannot delete inactive domain with 1 checkpoints') as string,
   });
   await call(bus, undefineDomain, { checkpointsMetadata: true }, target(guest));
+});
+
+test('a checkpoint goes along with a snapshot and a commit: the changes since it are all of them', async () => {
+  const guest = await WritingGuest.start(stack, bus, { name: 'carried' });
+  await call(bus, createCheckpoint, { xml: named('start') }, target(guest));
+  const before = { xml: push(guest, 'full'), checkpoint: named('base') };
+  await call(bus, beginBackup, before, target(guest));
+  await over(guest);
+  await guest.flushesMore(20);
+  const overlays = ['vda', 'vdb'].map(
+    (disk) => `<disk name='${disk}'><source file='${guest.file(`${disk}.over`)}'/></disk>`,
+  );
+  const xml = `<domainsnapshot><name>s</name><disks>${overlays.join('')}</disks></domainsnapshot>`;
+  await call(bus, createSnapshot, { xml, diskOnly: true, noMetadata: true }, target(guest));
+  await guest.flushesMore(20);
+  // Of both images: the lower one is opened for writing for the time that it takes.
+  await call(bus, deleteCheckpoint, { name: 'start' }, target(guest));
+  await call(bus, commitBlocks, { disk: 'vda', shallow: true, active: true }, target(guest));
+  const stateOf = async () => (await call(bus, listBlockJobs, { disk: 'vda' }, target(guest))).jobs[0]?.state;
+  await eventually(stateOf, 'ready', { timeoutMs: 60_000 });
+  await guest.flushesMore(20);
+  await call(bus, abortBlockJob, { disk: 'vda', pivot: true }, target(guest));
+  await guest.flushesMore(20);
+  const flushed = copyOf(guest.flushed);
+  await call(bus, beginBackup, { xml: push(guest, 'since', 'base') }, target(guest));
+  await over(guest);
+  for (const disk of ['vda', 'vdb']) {
+    const changes = guest.file(`since-${disk}.qcow2`);
+    qemuImg('rebase', '-u', '-f', 'qcow2', '-F', 'qcow2', '-b', guest.file(`full-${disk}.qcow2`), changes);
+    expect(lossesOfImage(guest, disk, changes, 'qcow2', flushed)).toEqual([]);
+  }
+  await call(bus, deleteCheckpoint, { name: 'base' }, target(guest));
+  const made = ['vda', 'vdb'].flatMap((disk) => [`full-${disk}.qcow2`, `since-${disk}.qcow2`, `${disk}.over`]);
+  const now = { vda: layerNames('vda'), vdb: ['vdb.over', ...layerNames('vdb')] };
+  expect(await faultsOf(guest, { chains: now, besides: made })).toEqual([]);
 });
 
 test('a pull can be read over NBD while the guest writes on, also after the driver was killed, until it is aborted', async () => {
