@@ -11,6 +11,7 @@ import {
   resizeDisk,
   setDiskLimits,
   setDiskThreshold,
+  showChain,
   startDomain,
   type Contract,
   type DiskLimits,
@@ -92,6 +93,12 @@ describe('the size of a disk', () => {
       number
     >;
     expect(size).toBe(24 * mib);
+    // The storage service looks at the image again.
+    const kept = async (): Promise<number | undefined> => {
+      const { chains } = await call(bus, showChain, { domain: uuid }, { target: 'h1' });
+      return chains.find(({ target, running }) => running && target === 'vda')?.chain?.layers[0]?.capacity;
+    };
+    await eventually(kept, 24 * mib);
     expect(await ask(resizeDisk, { disk: images.vdb!, bytes: 12 * mib + 1 })).toMatchObject({ bytes: 12 * mib + 512 });
     await guestSees('vdb', 12 * mib + 512);
     expect(statSync(images.vdb!).size).toBe(12 * mib + 512);
@@ -247,6 +254,15 @@ describe('a write threshold', () => {
     await ask(setDiskThreshold, { image: 'vdc', bytes: 0 });
     await writes(3);
     expect(await exceeded()).toEqual([...first, second]);
+  });
+
+  test('is set on an image below, which nobody writes to', async () => {
+    const { xml = '' } = await ask(getDomainXml, {});
+    const base = /<backingStore type='file' index='(\d+)'/.exec(xml)?.[1];
+    await ask(setDiskThreshold, { image: `vda[${base}]`, bytes: mib });
+    const { result } = await ask(qmpCommand, { execute: 'query-named-block-nodes', arguments: { flat: true } });
+    const nodes = result as { 'node-name': string; write_threshold: number }[];
+    expect(nodes.find((node) => node['node-name'] === `libvirt-${base}-storage`)?.write_threshold).toBe(mib);
   });
 
   test.each([

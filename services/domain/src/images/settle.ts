@@ -24,11 +24,11 @@ import type { At } from '../hosts';
 import { inParallel } from '../registry/reconciler';
 import type { FleetLeases } from './fleet-leases';
 
-/** Events after which a domain may use other images than before; what starts was prepared. */
+/** Events after which a domain may use other images than before, or images that have changed; what starts was prepared. */
 const telling: Readonly<Record<string, readonly string[]>> = {
   lifecycle: ['defined', 'undefined', 'stopped'],
   device: ['added', 'removed', 'updated'],
-  config: ['device', 'autostart', 'managed-save'],
+  config: ['device', 'autostart', 'managed-save', 'disk-size'],
   'block-job': ['completed', 'failed', 'canceled'],
   snapshot: ['created', 'deleted', 'reverted'],
 };
