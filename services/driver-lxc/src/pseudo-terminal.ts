@@ -4,6 +4,8 @@
  * Node opens no terminals; a few lines of Perl do it (package perl-base, part of every Debian), with the ioctls of
  * ioctl_tty(2). The program is ended by a hang-up when its input ends here, because it is closed or because we have died:
  * nothing is typed then. A third pipe takes sizes.
+ *
+ * For programs that make their terminal raw, as liblxc's do: what they find typed before that they throw away, so it waits.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
@@ -32,14 +34,17 @@ if (!$pid) {
 $SIG{CHLD} = sub { }; $SIG{PIPE} = 'IGNORE';
 open(my $sizes, '<&=', 3);
 fcntl($ptx, POSIX::F_SETFL, POSIX::O_RDWR | POSIX::O_NONBLOCK);
-my ($typed, $lines) = ('', '');
+my ($typed, $lines, $raw) = ('', '', 0);
+sub is_raw { my $t = POSIX::Termios->new; return defined $t->getattr(fileno($ptx)) && !($t->getlflag & POSIX::ICANON) }
 my $end;
 sub bit { my $bits = ''; vec($bits, fileno($_), 1) = 1 for @_; return $bits }
 while (1) {
   $end = $? if !defined $end && waitpid($pid, POSIX::WNOHANG) == $pid;
   my @in = ($ptx, (length $typed > 65536 ? () : *STDIN), ($sizes ? $sizes : ()));
-  my ($r, $w) = (bit(@in), length $typed ? bit($ptx) : undef);
-  my $found = select($r, $w, undef, defined $end ? 0 : 0.25);
+  $raw ||= is_raw() if length $typed;
+  my $waits = length $typed && !$raw;
+  my ($r, $w) = (bit(@in), length $typed && $raw ? bit($ptx) : undef);
+  my $found = select($r, $w, undef, defined $end ? 0 : $waits ? 0.005 : 0.25);
   if ($found < 0) { next if $!{EINTR}; last }
   last if defined $end && !vec($r, fileno($ptx), 1);
   if (vec($r, fileno($ptx), 1)) {

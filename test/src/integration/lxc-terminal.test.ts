@@ -64,6 +64,27 @@ containers.test(
 );
 
 containers.test(
+  'what is typed before the program inside is there is not lost',
+  async () => {
+    const { uuid } = await stack.runContainer(bus, { name: 'early' });
+    for (let round = 0; round < 5; round++) {
+      const ids = { session: newId(), errors: newId() };
+      const request = { ...ids, command: ['sh', '-c', 'read x; echo got $x'], terminal: { rows: 10, columns: 20 } };
+      let shown = '';
+      const output = clientStream(bus, ids.session, (bytes) => void (shown += Buffer.from(bytes).toString()));
+      const errors = clientStream(bus, ids.errors, () => undefined);
+      output.connect((await call(bus, execInDomain, request, { target: uuid })).input);
+      await output.write(Buffer.from('this\n'));
+      expect(await output.ended).toBe('exit status 0');
+      expect(shown).toContain('got this');
+      errors.end();
+    }
+    await call(bus, destroyDomain, {}, { target: uuid });
+  },
+  60_000,
+);
+
+containers.test(
   'what has a terminal is ended with whoever watches it, and a size is for one’s own stream',
   async () => {
     const { uuid } = await stack.runContainer(bus, { name: 'watched' });
