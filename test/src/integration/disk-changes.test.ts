@@ -1,8 +1,10 @@
 /** Disks of a running guest grow, are limited and watched, on real QEMU with a guest that sees and writes them. */
+import { execFileSync } from 'node:child_process';
 import { statSync, truncateSync } from 'node:fs';
 import {
   attachDevice,
   destroyDomain,
+  detachDevice,
   getDiskErrors,
   getDiskLimits,
   getDiskSizes,
@@ -18,7 +20,7 @@ import {
   type RequestInput,
 } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
-import { eventually, Stack, tinyGuestBooted } from '@virtbus/testkit';
+import { eventually, findProgram, requirement, Stack, tinyGuestBooted } from '@virtbus/testkit';
 import { disk, guestSays, overlay, qemuImg, rawImage } from './storage-stand';
 
 jest.setTimeout(240_000);
@@ -26,6 +28,12 @@ jest.setTimeout(240_000);
 const mib = 1024 ** 2;
 const group = '<iotune><total_iops_sec>900</total_iops_sec><group_name>shared</group_name></iotune>';
 const cdrom = `<disk type='file' device='cdrom'><target dev='sda' bus='sata'/></disk>`;
+
+const needsLoop = requirement('root, loop devices', () => {
+  if (process.getuid?.() !== 0 || !findProgram('losetup')) return false;
+  execFileSync('losetup', ['--find']);
+  return true;
+});
 
 let stack: Stack;
 let bus: Bus;
@@ -118,6 +126,25 @@ describe('the size of a disk', () => {
     expect(await refused(resizeDisk, { disk: 'vda', capacity: true })).toMatch(
       /^OPERATION_UNSUPPORTED .*supported only with 'raw' disks/,
     );
+  });
+
+  needsLoop.test('follows a block device of the host', async () => {
+    const file = rawImage(stack.folder.file('device.img'), 'device', 8 * mib);
+    const device = execFileSync('losetup', ['--find', '--show', file], { encoding: 'utf8' }).trim();
+    try {
+      const xml = `<disk type='block' device='disk'><driver name='qemu' type='raw'/><source dev='${device}'/><target dev='vdl' bus='virtio'/></disk>`;
+      await ask(attachDevice, { xml });
+      truncateSync(file, 12 * mib);
+      execFileSync('losetup', ['--set-capacity', device]);
+      expect(await refused(resizeDisk, { disk: 'vdl', bytes: 16 * mib })).toMatch(/^OPERATION_FAILED .*Cannot grow/);
+      expect(await ask(resizeDisk, { disk: 'vdl', capacity: true })).toMatchObject({ bytes: 12 * mib });
+      const { disks } = await ask(getDiskSizes, { disk: 'vdl' });
+      expect(disks[0]).toMatchObject({ path: device, capacity: 12 * mib, physical: 12 * mib });
+      await ask(detachDevice, { xml });
+      await eventually(() => told('device.removed').then((events) => events.length), 1, { timeoutMs: 30_000 });
+    } finally {
+      await eventually(() => void execFileSync('losetup', ['--detach', device]), undefined);
+    }
   });
 
   test('shrinks only when that is said', async () => {
