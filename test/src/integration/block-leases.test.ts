@@ -1,0 +1,155 @@
+/** After each block operation the host's books are those of the new chain: leases, chain document, no file left over. */
+import { existsSync } from 'node:fs';
+import {
+  abortBlockJob,
+  commitBlocks,
+  copyBlocks,
+  createSnapshot,
+  destroyDomain,
+  listBlockJobs,
+  pullBlocks,
+  showChain,
+  storageEventFilter,
+  storageLeases,
+  type Contract,
+  type RequestInput,
+} from '@virtbus/shared';
+import { call, callDriver, tailStorage, type Bus } from '@virtbus/shared/bus';
+import { eventually, Stack } from '@virtbus/testkit';
+import { disk, overlay, rawImage } from './storage-stand';
+
+jest.setTimeout(240_000);
+
+let stack: Stack;
+let bus: Bus;
+let service: Bus;
+beforeAll(async () => {
+  stack = await Stack.start();
+  bus = await stack.connect();
+  service = await stack.connect('service');
+});
+afterAll(() => stack?.[Symbol.asyncDispose]());
+
+const file = (name: string): string => stack.folder.file(name);
+const ask = <C extends Contract>(c: C, domain: string, request: RequestInput<C>) =>
+  call(bus, c, request, { target: domain });
+
+/** Disk or need, mode, image. */
+async function leases(uuid: string): Promise<string[]> {
+  const { holders } = await callDriver(service, { host: 'h1', driver: 'storage' }, storageLeases, { domain: uuid });
+  const told = holders.flatMap((holder) =>
+    holder.leases.map(({ target, mode, path }) => `${target} ${mode} ${path.split('/').at(-1)}`),
+  );
+  return told.sort();
+}
+
+/** The images of its disk, active layer first, as storage knows them. */
+async function chain(uuid: string): Promise<string[]> {
+  const { chains } = await call(bus, showChain, { domain: uuid }, { target: 'h1' });
+  return (chains[0]?.chain?.layers ?? []).map(({ location, format }) =>
+    'path' in location ? `${format} ${location.path.split('/').at(-1)}` : location.type,
+  );
+}
+
+/** A guest on `<name>-top`, `-mid` and `-base`. */
+async function guest(name: string): Promise<string> {
+  rawImage(file(`${name}-base`), name);
+  overlay(file(`${name}-mid`), `${name}-base`, 'raw');
+  overlay(file(`${name}-top`), `${name}-mid`, 'qcow2');
+  return (await stack.run(bus, { name, devices: disk(file(`${name}-top`), 'qcow2') })).uuid;
+}
+
+const noJobs = (uuid: string): Promise<unknown> =>
+  eventually(async () => (await ask(listBlockJobs, uuid, {})).jobs.length, 0, { timeoutMs: 30_000 });
+const ready = (uuid: string): Promise<unknown> =>
+  eventually(async () => (await ask(listBlockJobs, uuid, {})).jobs[0]?.state, 'ready', { timeoutMs: 30_000 });
+
+async function booksAre(uuid: string, layers: string[]): Promise<void> {
+  await eventually(() => chain(uuid), layers, { timeoutMs: 30_000 });
+  const held = layers.map((layer, i) => `vda ${i === 0 ? 'exclusive' : 'shared'} ${layer.split(' ')[1]}`);
+  await eventually(() => leases(uuid), held.sort(), { timeoutMs: 30_000 });
+}
+
+test('a pull leaves the image alone, and its base too where one is named', async () => {
+  const uuid = await guest('pull');
+  await booksAre(uuid, ['qcow2 pull-top', 'qcow2 pull-mid', 'raw pull-base']);
+  await ask(pullBlocks, uuid, { disk: 'vda', base: file('pull-base') });
+  await noJobs(uuid);
+  await booksAre(uuid, ['qcow2 pull-top', 'raw pull-base']);
+  await ask(pullBlocks, uuid, { disk: 'vda' });
+  await noJobs(uuid);
+  await booksAre(uuid, ['qcow2 pull-top']);
+  await ask(destroyDomain, uuid, {});
+  await eventually(() => leases(uuid), []);
+});
+
+test('a commit writes to its base alone; what was merged is let go', async () => {
+  const uuid = await guest('commit');
+  await ask(commitBlocks, uuid, { disk: 'vda', top: 'vda[2]', shallow: true });
+  await noJobs(uuid);
+  await booksAre(uuid, ['qcow2 commit-top', 'raw commit-base']);
+  await ask(commitBlocks, uuid, { disk: 'vda', active: true });
+  await ready(uuid);
+  expect(await leases(uuid)).toContain('base:vda exclusive commit-base');
+  await ask(abortBlockJob, uuid, { disk: 'vda', pivot: true });
+  await booksAre(uuid, ['raw commit-base']);
+  await ask(destroyDomain, uuid, {});
+});
+
+test('a commit into an image on which another domain stands is refused and changes nothing', async () => {
+  const uuid = await guest('shared');
+  overlay(file('other-top'), 'shared-base', 'raw');
+  await stack.run(bus, { name: 'other', devices: disk(file('other-top'), 'qcow2') });
+  await expect(ask(commitBlocks, uuid, { disk: 'vda', top: 'vda[2]', shallow: true })).rejects.toMatchObject({
+    code: 'IMAGE_IN_USE',
+    message: `Requested operation is not valid: ${file('shared-base')} is in use: domain 'other'`,
+  });
+  await booksAre(uuid, ['qcow2 shared-top', 'qcow2 shared-mid', 'raw shared-base']);
+  for (const name of [uuid, 'other']) await ask(destroyDomain, name, {});
+});
+
+test('the guest goes over to its copy, which is held for it alone; a copy that is given up is let go', async () => {
+  const uuid = await guest('copy');
+  const to = (name: string): string => `<disk type='file'><driver type='qcow2'/><source file='${file(name)}'/></disk>`;
+  await ask(copyBlocks, uuid, { disk: 'vda', xml: to('copied'), transientJob: true });
+  await ready(uuid);
+  expect(await leases(uuid)).toContain('mirror:vda exclusive copied');
+  await ask(abortBlockJob, uuid, { disk: 'vda' });
+  await booksAre(uuid, ['qcow2 copy-top', 'qcow2 copy-mid', 'raw copy-base']);
+  // A copy as it was at that moment is what some want: it stays.
+  expect(existsSync(file('copied'))).toBe(true);
+
+  await expect(ask(copyBlocks, uuid, { disk: 'vda', xml: to('copied'), transientJob: true })).rejects.toMatchObject({
+    code: 'CONFIG_UNSUPPORTED',
+  });
+  await ask(copyBlocks, uuid, { disk: 'vda', xml: to('second'), transientJob: true });
+  await ready(uuid);
+  await ask(abortBlockJob, uuid, { disk: 'vda', pivot: true });
+  await booksAre(uuid, ['qcow2 second']);
+  await ask(destroyDomain, uuid, {});
+});
+
+test('the images of a snapshot are held, and what happened while storage was away is known when it is back', async () => {
+  const uuid = await guest('snap');
+  const xml = `<domainsnapshot><disks><disk name='vda' snapshot='external'><source file='${file('snap-new')}'/></disk></disks></domainsnapshot>`;
+  await ask(createSnapshot, uuid, { xml, diskOnly: true, noMetadata: true });
+  await booksAre(uuid, ['qcow2 snap-new', 'qcow2 snap-top', 'qcow2 snap-mid', 'raw snap-base']);
+  await ask(pullBlocks, uuid, { disk: 'vda', base: file('snap-mid') });
+  await stack.storages.get('h1')!.stop('SIGKILL');
+  await noJobs(uuid);
+  await stack.startStorage('h1');
+  await booksAre(uuid, ['qcow2 snap-new', 'qcow2 snap-mid', 'raw snap-base']);
+  await ask(destroyDomain, uuid, {});
+});
+
+test('never did an image say otherwise than its document', async () => {
+  const found: unknown[] = [];
+  const types = new Set<string>();
+  const filter = storageEventFilter({ entity: 'chain' });
+  for await (const { event } of tailStorage(bus, { filter, since: 'all', once: true })) {
+    types.add(event.type);
+    if (event.type === 'mismatch') found.push(event.data);
+  }
+  expect(found).toEqual([]);
+  expect([...types]).toEqual(['changed']);
+});
