@@ -281,6 +281,7 @@ export class Actor<G extends Guest = Guest> {
     const config = this.config && definition(this.config);
     if (config && config !== this.config) this.keepConfig(config);
     restand(this.record, chains);
+    if (!event) return this.persist();
     this.emit({ ...event, cause: event.caused ? this.current : null });
   }
 

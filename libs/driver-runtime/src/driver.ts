@@ -81,7 +81,8 @@ export interface ImagesNews {
   chains: Readonly<Record<string, ChainDocument | undefined>>;
   /** The definition that goes with it: the same one when it is not touched. */
   definition: (config: Domain) => Domain;
-  event: EventNews;
+  /** Left out: nothing has happened yet, and the definition is to be on disk before it does. */
+  event?: EventNews;
 }
 
 export interface EventNews {

@@ -89,6 +89,7 @@ export async function commit(
     command,
     path: nameOf(disk),
     ...(top === 0 && { mirror: imageName(images[base]!) }),
+    ...(top === 0 && { finalizedByUs: true }),
     files: [],
     details: {
       top: indexAt(disk, top),
@@ -112,7 +113,7 @@ export async function commit(
       'base-node': nodes[base],
       ...(plan.backing !== undefined && { 'backing-file': plan.backing }),
       ...(ask.bandwidth > 0 && { speed: ask.bandwidth }),
-      'auto-finalize': true,
+      'auto-finalize': top > 0,
       'auto-dismiss': false,
       ...maskProtocol(guest),
     };
@@ -183,6 +184,7 @@ export function activeCommitKind(host: BlockHost): JobKind {
       const base = disk ? depthsIn(disk, job as SavedJob<CommitDetails>).base : -1;
       return !disk || base < 1 || areFree(guest, removalOf(host, guest, disk, 0, 1));
     },
+    pivoted: (job) => onBase(job as SavedJob<CommitDetails>),
     beforePivot: (guest, job) => markWrites(host, guest, job as SavedJob<CommitDetails>),
     finish: async (guest, job, end) => {
       const saved = job as SavedJob<CommitDetails>;
@@ -206,6 +208,11 @@ async function pivoted(
   if (bitmapAt(images, nodes[base]!, activeWrites)) await carryBitmaps(guest, commitBitmaps(images, nodes, 0, base));
   await removeNodes(guest, removalOf(host, guest, disk, 0, base));
   deleteFiles(job.details.delete, guest.log);
+  return onBase(job);
+}
+
+/** Documents of a guest that stands on what was the base. */
+function onBase(job: SavedJob<CommitDetails>): Changes {
   return {
     live: (now) => (now.mirror ? afterPivot(now) : now),
     definition: (defined, before) => {

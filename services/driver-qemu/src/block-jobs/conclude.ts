@@ -3,7 +3,7 @@ import { withMirrorReady, type Disk, type Domain } from '@virtbus/domain-xml';
 import type { QemuGuest } from '../guest';
 import { chainOf } from './chain-of';
 import { returnFiles } from './files';
-import type { JobKind } from './kind';
+import type { Changes, JobKind } from './kind';
 import type { JobEnd, SavedJob } from './saved-job';
 
 /** Show in the live document how far a job with a mirror is. */
@@ -21,6 +21,24 @@ export function showMirror(
 export function tellReady(guest: QemuGuest, job: SavedJob): void {
   showMirror(guest, job, 'yes');
   guest.tell({ kind: 'event', class: 'block-job', type: 'ready', data: eventData(job) });
+}
+
+/** The definition names what the guest is about to stand on; how it was is kept with the job. */
+export function defineTarget(guest: QemuGuest, job: SavedJob, changes: Changes | undefined): void {
+  const live = diskOf(guest.live, job.disk);
+  const edit = changes?.definition;
+  if (!live || !edit) return;
+  guest.tell({
+    kind: 'images',
+    chains: {},
+    definition: (config) => {
+      const defined = diskOf(config, job.disk);
+      if (!defined || job.defined) return config;
+      job.defined = defined;
+      guest.tellSaved();
+      return withDisk(config, edit(defined, live));
+    },
+  });
 }
 
 /**
@@ -41,6 +59,7 @@ export async function conclude(guest: QemuGuest, job: SavedJob, end: JobEnd, kin
     kind: 'images',
     chains: { [job.disk]: chain },
     definition: (config) => {
+      if (job.defined) return end.kind === 'completed' ? config : withDisk(config, job.defined);
       const defined = diskOf(config, job.disk);
       return edit && defined && before ? withDisk(config, edit(defined, before)) : config;
     },

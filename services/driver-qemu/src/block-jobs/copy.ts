@@ -61,6 +61,7 @@ export async function copy(
     command,
     path: nameOf(disk),
     mirror: imageName(diskImages(after)[0]!),
+    finalizedByUs: true,
     files: mine.map(({ path }) => path),
     details: { shallow, reuse },
   };
@@ -87,7 +88,7 @@ export async function copy(
       ...(ask.granularity !== undefined && { granularity: ask.granularity }),
       ...(ask.bufferSize !== undefined && { 'buf-size': ask.bufferSize }),
       ...(ask.synchronousWrites && { 'copy-mode': 'write-blocking' }),
-      'auto-finalize': true,
+      'auto-finalize': false,
       'auto-dismiss': false,
     };
     await guest.askRaw('blockdev-mirror', args, signal);
@@ -166,6 +167,7 @@ export function copyKind(host: BlockHost): JobKind {
       const disk = diskOf(guest.live, job.disk);
       return !disk?.mirror || areFree(guest, removalOf(host, guest, disk, 0, 1));
     },
+    pivoted: pivotedTo,
     beforePivot: (guest, job) => beforePivot(host, guest, job as SavedJob<CopyDetails>),
     finish: async (guest, job, end) => {
       const disk = diskOf(guest.live, job.disk);

@@ -1,5 +1,5 @@
 /** The engine against a QEMU that says what a test has it say: early words, lost answers, a process that was killed. */
-import { parseDomain } from '@virtbus/domain-xml';
+import { parseDomain, type Disk } from '@virtbus/domain-xml';
 import { VirtError, type BlockJobState } from '@virtbus/shared';
 import { silent } from '@virtbus/shared/log';
 import type { QemuGuest } from '../guest';
@@ -25,7 +25,9 @@ class Stand {
 
   constructor(before: SavedJob[] = [], found = before.length > 0) {
     this.saved.blockJobs = before;
-    const xml = '<domain type="qemu"><name>g</name><memory>1024</memory><os><type>hvm</type></os></domain>';
+    const xml =
+      '<domain type="qemu"><name>g</name><memory>1024</memory><os><type>hvm</type></os>' +
+      '<devices><disk type="file"><source file="/a"/><target dev="vda" bus="virtio"/></disk></devices></domain>';
     const guest = {
       live: parseDomain(xml, { mode: 'live' }).domain,
       saved: this.saved,
@@ -37,7 +39,11 @@ class Stand {
       tell: (news: { kind: string; type?: string; event?: { type: string } }) =>
         this.did.push(`told ${news.event?.type ?? news.type ?? ''}`),
     } as unknown as QemuGuest;
-    const kind = { happened: () => Promise.resolve(this.pivoted), finish: () => Promise.resolve(undefined) };
+    const kind = {
+      happened: () => Promise.resolve(this.pivoted),
+      pivoted: () => ({ live: (disk: Disk) => disk, definition: (disk: Disk) => disk }),
+      finish: () => Promise.resolve(undefined),
+    };
     this.engine = new JobEngine(guest, { pull: kind, copy: kind }, found);
     Object.assign(guest, { blockJobs: this.engine });
   }
@@ -77,6 +83,19 @@ test('a job is on disk before QEMU hears of it, and so is the wish to pivot', as
     'job-complete',
     'saved pivoting',
   ]);
+});
+
+test('while QEMU holds back what the guest writes the definition comes to name the target; then QEMU may go on', async () => {
+  const before = kept(job('copy', 'pivoting', { told: true, finalizedByUs: true }));
+  const stand = new Stand(before);
+  stand.listed.push({ id: 'j', status: 'pending' });
+  await stand.engine.catchUp();
+  expect(stand.did).toEqual(['told ', 'job-finalize']);
+  // One that is given up has no target to name.
+  const given = new Stand(kept(job('copy', 'aborting', { told: true, finalizedByUs: true })));
+  given.listed.push({ id: 'j', status: 'pending' });
+  await given.engine.catchUp();
+  expect(given.did).toEqual(['job-finalize']);
 });
 
 test('a job that is ready, and over, before its command is answered is followed all the same', async () => {

@@ -8,7 +8,7 @@
 import { VirtError, type BlockJob, type BlockJobState, type BlockJobType } from '@virtbus/shared';
 import type { QemuGuest } from '../guest';
 import { QmpError } from '../qmp';
-import { conclude, diskOf, showMirror, tellReady, withDisk } from './conclude';
+import { conclude, defineTarget, diskOf, showMirror, tellReady, withDisk } from './conclude';
 import { returnFiles } from './files';
 import type { JobKind } from './kind';
 import { progressOf, withoutProgress } from './progress';
@@ -161,6 +161,7 @@ export class JobEngine {
     const run = this.look().catch((err: unknown) => {
       this.guest.log.warn({ err }, 'what became of block jobs cannot be found out yet');
       if (this.caughtUp === run) this.caughtUp = undefined;
+      setTimeout(() => void this.lookAgain(), lookAgainMs).unref();
       return [];
     });
     this.caughtUp = run;
@@ -173,6 +174,11 @@ export class JobEngine {
     const gone = new VirtError('OPERATION_INVALID', { detail: 'domain is not running' });
     for (const waiters of this.waiters.values()) for (const { reject } of waiters) reject(gone);
     this.waiters.clear();
+  }
+
+  /** Unless the monitor has come back meanwhile, or gone for good. */
+  private async lookAgain(): Promise<void> {
+    if (!this.over && this.caughtUp === undefined) await this.catchUp();
   }
 
   private byId(id: string): SavedJob | undefined {
@@ -224,8 +230,18 @@ export class JobEngine {
 
   private async take(job: SavedJob, step: Step): Promise<void> {
     if (step === 'concluded') return this.conclude(job);
+    if (step === 'pending') return this.finalize(job);
     this.enter(job, step);
     if (step === 'ready') tellReady(this.guest, job);
+  }
+
+  /**
+   * QEMU holds the guest's writes back until it may go over to the target: the definition names the target before, so that
+   * whoever dies next, no guest starts from an image that lacks what was flushed since.
+   */
+  private async finalize(job: SavedJob): Promise<void> {
+    if (job.state === 'pivoting') defineTarget(this.guest, job, this.kinds[job.type]?.pivoted?.(job));
+    await this.guest.askRaw('job-finalize', { id: job.id });
   }
 
   /** Once, however often it is heard of. */
@@ -321,6 +337,9 @@ export class JobEngine {
     if (!this.over) this.guest.log.error({ err, job: job.id }, 'the end of a block job could not be followed');
   }
 }
+
+/** A guest that did not say what became of its jobs is asked again after this, milliseconds. */
+const lookAgainMs = 2_000;
 
 /** A guest that hangs keeps nobody waiting longer, milliseconds. */
 const patienceMs = 5_000;

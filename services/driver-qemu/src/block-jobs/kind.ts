@@ -17,6 +17,8 @@ export interface Changes {
 export interface JobKind {
   /** Whether a job that nobody can tell the end of has done its work. Looks at QEMU's graph. */
   happened(guest: QemuGuest, job: SavedJob): Promise<boolean>;
+  /** What documents say when QEMU has gone over to the target of a ready job. */
+  pivoted?(job: SavedJob): Changes;
   /** Before a ready job is told to go over to its target. May be done again. */
   beforePivot?(guest: QemuGuest, job: SavedJob): Promise<void>;
   /**

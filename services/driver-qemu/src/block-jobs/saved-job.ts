@@ -1,4 +1,5 @@
 /** What is kept on disk of a block job, from before QEMU hears of it until its end has been told. */
+import type { Disk } from '@virtbus/domain-xml';
 import type { BlockJobState, BlockJobType } from '@virtbus/shared';
 
 /** How a job ended. */
@@ -20,7 +21,7 @@ export interface SavedJob<Details = unknown> {
   told?: boolean | undefined;
   /** Known once it is `concluded`. */
   end?: JobEnd | undefined;
-  /** It waits as `pending` until it is finalized together with others. */
+  /** It waits as `pending`, its work done, until we tell QEMU to make it final. */
   finalizedByUs?: boolean | undefined;
   /** Id of the command that began it. */
   command?: string | undefined;
@@ -30,6 +31,8 @@ export interface SavedJob<Details = unknown> {
   mirror?: string | undefined;
   /** Files that it has open beside those of the document: they stay lent while it runs. */
   files: string[];
+  /** The disk of the definition before it was changed to what the job goes over to: for when that comes to nothing. */
+  defined?: Disk | undefined;
   details: Details;
 }
 

@@ -5,7 +5,8 @@
  *             └──────▶ pending ─▶ …                      ▲
  *             └──────────────────────────────────────────┘
  *
- * Only ready, pending and concluded are acted on. A job blips (ready → standby → ready) when its node is drained, and may be
+ * A job that we finalize is held as `pending` between its work and its end: the guest's writes wait, and source and target are
+ * alike and flushed. Only ready, pending and concluded are acted on. A job blips (ready → standby → ready) when its node is drained, and may be
  * ready, even concluded, before the command that began it is answered. (facts: block-jobs §2)
  */
 import type { JobEnd, SavedJob } from './saved-job';
@@ -17,7 +18,7 @@ export type Step = 'ready' | 'pending' | 'concluded';
 export function stepOf(job: Pick<SavedJob, 'state' | 'finalizedByUs'>, status: string): Step | undefined {
   const working = job.state === 'new' || job.state === 'running';
   if (status === 'ready') return working ? 'ready' : undefined;
-  if (status === 'pending') return working && job.finalizedByUs ? 'pending' : undefined;
+  if (status === 'pending') return job.finalizedByUs && job.state !== 'concluded' ? 'pending' : undefined;
   if (status === 'concluded') return job.state === 'concluded' ? undefined : 'concluded';
   return undefined;
 }

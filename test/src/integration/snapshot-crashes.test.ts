@@ -1,0 +1,91 @@
+/** The driver is killed while it works on snapshots: afterwards each is there wholly or not at all, and the guest runs on. */
+import { existsSync } from 'node:fs';
+import {
+  createSnapshot,
+  deleteSnapshot,
+  getDomainXml,
+  isVirtError,
+  listSnapshots,
+  revertSnapshot,
+} from '@virtbus/shared';
+import { call, type Bus } from '@virtbus/shared/bus';
+import { eventually, Stack } from '@virtbus/testkit';
+import { disk, nodeNames, qemuImg } from './storage-stand';
+
+jest.setTimeout(300_000);
+
+let stack: Stack;
+let bus: Bus;
+beforeAll(async () => {
+  stack = await Stack.start();
+  bus = await stack.connect();
+});
+afterAll(() => stack[Symbol.asyncDispose]());
+
+/** Kill the driver this long after the work was begun, milliseconds, and start it again. */
+async function killedAfter(ms: number, work: Promise<unknown>): Promise<void> {
+  const settled = work.catch((error: unknown) => {
+    if (!isVirtError(error)) throw error;
+  });
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  await stack.restartDriver('h1');
+  await settled;
+}
+
+const documentOf = async (domain: string, inactive: boolean): Promise<string> =>
+  (await call(bus, getDomainXml, { inactive }, { target: domain })).xml ?? '';
+
+const names = async (domain: string): Promise<string[]> =>
+  (await call(bus, listSnapshots, {}, { target: domain })).snapshots.map(({ name }) => name);
+
+const formatNodes = async (domain: string): Promise<number> =>
+  (await nodeNames(bus, domain)).filter((name) => name.endsWith('-format')).length;
+
+const moments = [5, 30, 60, 90, 130, 180, 250];
+
+test('a snapshot of two disks is there or not, whenever the driver is killed over it', async () => {
+  const paths = ['a', 'b'].map((name) => stack.folder.file(`${name}.qcow2`));
+  for (const path of paths) qemuImg('create', '-q', '-f', 'qcow2', path, '16M');
+  const devices = paths.map((path, i) => disk(path, 'qcow2', '', `vd${'ab'[i]!}`)).join('');
+  const { uuid } = await stack.run(bus, { name: 'crash', devices });
+  let layers = 1;
+  for (const ms of moments) {
+    const name = `s${ms}`;
+    const xml = `<domainsnapshot><name>${name}</name></domainsnapshot>`;
+    await killedAfter(ms, call(bus, createSnapshot, { xml, diskOnly: true }, { target: uuid, timeoutMs: 10_000 }));
+    const there = (await names(uuid)).includes(name);
+    if (there) layers++;
+    const [live, defined] = [await documentOf(uuid, false), await documentOf(uuid, true)];
+    for (const path of paths) {
+      const overlay = path.replace('.qcow2', `.${name}`);
+      expect([ms, live.includes(overlay), defined.includes(overlay)]).toEqual([ms, there, there]);
+      await eventually(() => existsSync(overlay), there, { timeoutMs: 20_000 });
+    }
+    expect(await formatNodes(uuid)).toBe(2 * layers);
+    expect(await stack.state(bus, uuid)).toBe('running(booted)');
+  }
+  // Merged again: killed over that as well, asked again until it is done.
+  for (const name of (await names(uuid)).reverse()) {
+    await killedAfter(60, call(bus, deleteSnapshot, { name }, { target: uuid, timeoutMs: 10_000 }));
+    if ((await names(uuid)).includes(name)) await call(bus, deleteSnapshot, { name }, { target: uuid });
+  }
+  expect(await names(uuid)).toEqual([]);
+  expect(await formatNodes(uuid)).toBe(2);
+  for (const path of paths) expect(await documentOf(uuid, true)).toContain(`'${path}'`);
+});
+
+test('a domain has gone back to a snapshot or not, whenever the driver is killed over it', async () => {
+  const path = stack.folder.file('back.qcow2');
+  qemuImg('create', '-q', '-f', 'qcow2', path, '16M');
+  const { uuid } = await stack.define(bus, { name: 'back', devices: disk(path, 'qcow2') });
+  const xml = '<domainsnapshot><name>base</name></domainsnapshot>';
+  await call(bus, createSnapshot, { xml, diskOnly: true }, { target: uuid });
+  for (const ms of [10, 40, 80, 130]) {
+    await killedAfter(ms, call(bus, revertSnapshot, { name: 'base' }, { target: uuid, timeoutMs: 10_000 }));
+    const now = /<source file='([^']*)'/.exec(await documentOf(uuid, true))?.[1] ?? '';
+    expect(JSON.parse(qemuImg('info', '--output=json', now))).toMatchObject({ 'full-backing-filename': path });
+    expect(await names(uuid)).toEqual(['base']);
+  }
+  await call(bus, deleteSnapshot, { name: 'base' }, { target: uuid });
+  expect(await documentOf(uuid, true)).toContain(`'${path}'`);
+});
