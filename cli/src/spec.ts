@@ -122,6 +122,7 @@ export const groups = {
   pool: 'Storage pools',
   volume: 'Storage volumes',
   chain: 'Backing chains',
+  snapshot: 'Snapshots',
   backup: 'Checkpoints and backups',
   host: 'Hosts and fleet',
   tool: 'virtbus itself',

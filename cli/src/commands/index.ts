@@ -46,6 +46,15 @@ import {
   poolUndefine,
   poolUuid,
 } from './pools';
+import { snapshotCreate, snapshotCreateAs, snapshotDelete, snapshotRevert } from './snapshot-making';
+import {
+  snapshotCurrent,
+  snapshotDumpxml,
+  snapshotEdit,
+  snapshotInfo,
+  snapshotList,
+  snapshotParent,
+} from './snapshots';
 import { domblkstat, domifstat, dommemstat, domstats } from './stats';
 import { completion, help, version } from './tools';
 import { blkiotune, memtune, schedinfo } from './tuning';
@@ -69,6 +78,8 @@ export const commands: readonly CommandSpec[] = [
   ...[volList, volCreate, volCreateAs, volCreateFrom, volClone, volResize, volWipe, volDelete],
   ...[volUpload, volDownload, volInfo, volDumpxml, volPath, volKey, volName, volPool],
   ...[chainShow, chainVerify, chainUsers, chainAudit, chainRepair],
+  ...[snapshotCreate, snapshotCreateAs, snapshotList, snapshotInfo, snapshotDumpxml, snapshotCurrent, snapshotParent],
+  ...[snapshotRevert, snapshotDelete, snapshotEdit],
   ...[backupBegin, backupDumpxml, checkpointCreate, checkpointCreateAs, checkpointList, checkpointDumpxml],
   ...[checkpointInfo, checkpointParent, checkpointDelete],
   ...[hosts, hostInfo, domhost, capabilities, domcapabilities, cpuCompare, cpuBaseline],
