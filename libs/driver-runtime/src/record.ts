@@ -42,10 +42,24 @@ export interface DomainRecord {
 /** By target; images that a command needs beside those of the disk by their need: `mirror:vda`. */
 export type HeldDisks = Record<string, { claim: string; chain?: ChainDocument | undefined }>;
 
+export interface SnapshotCreation {
+  what: 'create';
+  /** Its description. */
+  xml: string;
+  /** The description is to be kept. */
+  metadata: boolean;
+  /** It may have been taken: its overlays are whole. */
+  begun: boolean;
+  quiesce: boolean;
+  /** The overlays were there before. */
+  reuse: boolean;
+  /** Of a guest that runs. */
+  online: boolean;
+}
+
 /** An operation on a snapshot that is not done yet. */
 export type SnapshotDoing =
-  /** `xml`: its description, kept unless `metadata` is false; `begun`: it may have been taken, its overlays are whole. */
-  | { what: 'create'; xml: string; metadata: boolean; begun: boolean; quiesce: boolean; online: boolean }
+  | SnapshotCreation
   | { what: 'delete'; command: string }
   /** `xml`: its description, with the overlays that the domain is about to stand on as `revertDisks`. */
   | { what: 'revert'; name: string; xml: string };

@@ -5,6 +5,7 @@ import { createSnapshot, VirtError, type ImageNeed } from '@virtbus/shared';
 import type { Actor } from '../actor';
 import { facet } from '../driver';
 import { chainsOf, heldBy, hold } from '../images';
+import type { SnapshotCreation } from '../record';
 import { currentOf, snapshotsOf } from '../snapshots';
 import { definitionWithOverlays, overlaysOf } from '../snapshots/overlays';
 import { redefine } from '../snapshots/redefine';
@@ -79,14 +80,7 @@ async function take(context: Context, request: CreateRequest): Promise<Snapshot>
 async function takeLive({ host, actor, call, prepared }: Context, request: CreateRequest, snapshot: Snapshot) {
   const facility = facet(host.implementation, 'snapshots');
   const before = actor.document;
-  const doing = {
-    what: 'create',
-    xml: stored(snapshot),
-    metadata: !request.noMetadata,
-    begun: false,
-    quiesce: request.quiesce,
-    online: true,
-  } as const;
+  const doing = creationOf(snapshot, request, true);
   beginDoing(actor, doing);
   const abort = new AbortController();
   const began = Date.now();
@@ -118,8 +112,7 @@ async function takeLive({ host, actor, call, prepared }: Context, request: Creat
 async function takeOffline({ host, actor, call, prepared }: Context, request: CreateRequest, snapshot: Snapshot) {
   const facility = facet(host.implementation, 'snapshots');
   const before = actor.document;
-  const metadata = !request.noMetadata;
-  beginDoing(actor, { what: 'create', xml: stored(snapshot), metadata, begun: true, quiesce: false, online: false });
+  beginDoing(actor, creationOf(snapshot, request, false));
   await facility.takeOffline(before, {
     snapshot,
     reuse: request.reuseExternal,
@@ -132,5 +125,10 @@ async function takeOffline({ host, actor, call, prepared }: Context, request: Cr
   });
 }
 
-const stored = (snapshot: Snapshot): string =>
-  formatSnapshot({ ...snapshot, active: true }, { stored: true, secrets: true });
+const creationOf = (snapshot: Snapshot, request: CreateRequest, online: boolean): SnapshotCreation => ({
+  what: 'create',
+  xml: formatSnapshot({ ...snapshot, active: true }, { stored: true, secrets: true }),
+  metadata: !request.noMetadata,
+  begun: false,
+  ...{ quiesce: request.quiesce, reuse: request.reuseExternal, online },
+});

@@ -2,13 +2,14 @@
  * Operations on snapshots as the domain's record has them: written down before they begin, so that whoever comes after a crash
  * finds out how far they came and leaves a snapshot that is there or one that is not.
  */
+import { rmSync } from 'node:fs';
 import { diskImages, isSameLocation, type DiskImage, type Domain } from '@virtbus/domain-xml';
 import { parseSnapshot, type Snapshot } from '@virtbus/domain-xml/snapshot';
 import { createSnapshot } from '@virtbus/shared';
 import type { Actor } from '../actor';
 import { facet, type Guest } from '../driver';
 import type { DriverHost } from '../host';
-import type { SnapshotDoing } from '../record';
+import type { SnapshotCreation, SnapshotDoing } from '../record';
 import type { SnapshotsFacet } from './facet';
 import { snapshotsOf } from './index';
 import { definitionWithOverlays, overlaysOf } from './overlays';
@@ -85,7 +86,7 @@ async function recoverCreation<G extends Guest>(
   facility: SnapshotsFacet<G>,
   actor: Actor,
   guest: G | undefined,
-  { xml, metadata, begun, quiesce, online }: SnapshotDoing & { what: 'create' },
+  { xml, metadata, begun, quiesce, reuse, online }: SnapshotCreation,
 ): Promise<void> {
   const snapshot = parseSnapshot(xml, { form: 'stored', unknown: 'warn' });
   const before = actor.document;
@@ -99,7 +100,11 @@ async function recoverCreation<G extends Guest>(
       : !guest && external
         ? begun
         : await facility.wasTaken(guest, before, unfinished);
-  if (!taken) return abandon(actor);
+  if (!taken) {
+    abandon(actor);
+    if (!reuse) dropFiles(overlays);
+    return;
+  }
   const definition = (config: Domain): Domain => (online ? definitionWithOverlays(config, before, snapshot) : config);
   completeCreation(actor, snapshot, { metadata, definition });
   const { pending } = actor.record;
@@ -113,9 +118,16 @@ async function recoverCreation<G extends Guest>(
 function recoverRevert(actor: Actor, { xml }: SnapshotDoing & { what: 'revert' }): void {
   const snapshot = parseSnapshot(xml, { form: 'stored', unknown: 'warn' });
   const overlays = overlaysOf({ disks: snapshot.revertDisks });
-  const reverted = overlays.size > 0 && actor.config && standsOn(actor.config, overlays);
+  const reverted = actor.config && standsOn(actor.config, overlays);
   abandon(actor);
-  if (reverted) finishRevert(actor, snapshot, snapshot.revertDisks);
+  if (overlays.size > 0 && reverted) finishRevert(actor, snapshot, snapshot.revertDisks);
+  else dropFiles(overlays);
+}
+
+/** Files that were made for an operation that came to nothing. */
+function dropFiles(images: ReadonlyMap<string, DiskImage>): void {
+  for (const { type, source } of images.values())
+    if (type === 'file' && source.file !== undefined) rmSync(source.file, { force: true });
 }
 
 /** Do the disks stand on these overlays already? */
