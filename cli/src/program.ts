@@ -128,6 +128,8 @@ const collect = (text: string, before: unknown): string[] => [...((before as str
 
 function addOption(c: Command, key: string, option: Option): void {
   const made = new CommanderOption(flagsOf(key, option), option.doc);
+  // What is declared as `noDomain` is a flag of that name, not the opposite of `--domain`.
+  made.negate = false;
   const { parse, repeats } = option;
   if (parse) {
     const read = (text: string): unknown => parse(text, `--${kebab(key)}`);

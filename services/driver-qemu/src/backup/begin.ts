@@ -57,11 +57,15 @@ export async function offer(host: BlockHost, guest: QemuGuest, signal: AbortSign
 async function giveUp(guest: QemuGuest): Promise<void> {
   const jobs = backupJobs(guest).filter(({ state }) => state === 'running' || state === 'new');
   for (const job of jobs) {
+    // Listened to first: the end may be told before QEMU has answered.
     const ended = guest.blockJobs.until(job.id, []);
-    await guest.blockJobs.abort(job).then(
-      () => ended,
-      (err: unknown) => guest.log.warn({ err, job: job.id }, 'a backup that did not begin cannot be ended'),
-    );
+    ended.catch(() => undefined);
+    try {
+      await guest.blockJobs.abort(job);
+      await ended;
+    } catch (err) {
+      guest.log.warn({ err, job: job.id }, 'a backup that did not begin cannot be ended');
+    }
   }
   guest.saved.backup = undefined;
   guest.tellSaved();
