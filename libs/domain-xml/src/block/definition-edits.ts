@@ -47,7 +47,7 @@ function placeOf({ type, source }: DiskImage): unknown {
 }
 
 /** Whether both disks have the same image on top; two empty drives have. */
-export function isSameTop(live: Disk, defined: Disk): boolean {
+function isSameTop(live: Disk, defined: Disk): boolean {
   const [one] = diskImages(live);
   const [other] = diskImages(defined);
   return one && other ? isSameLocation(one, other) : isEmptyDrive(live) && isEmptyDrive(defined);
@@ -57,7 +57,7 @@ export function isSameTop(live: Disk, defined: Disk): boolean {
  * Whether both disks name the same images from the top down.
  * @param bottom depth of the last image that counts; undefined: all do, and both chains are told to their end
  */
-export function isSameChain(live: Disk, defined: Disk, bottom?: number): boolean {
+function isSameChain(live: Disk, defined: Disk, bottom?: number): boolean {
   const [ones, others] = [diskImages(live), diskImages(defined)];
   if (bottom === undefined) {
     if (ones.length !== others.length || isChainEnded(live) !== isChainEnded(defined)) return false;
@@ -107,7 +107,7 @@ export function definedWithSource(
 }
 
 /** An image without what only a running guest has. */
-export function forDefinition(image: DiskImage): DiskImage {
+function forDefinition(image: DiskImage): DiskImage {
   const copy = copyModel(image);
   if (copy.type !== 'volume') {
     delete copy.source.pool;

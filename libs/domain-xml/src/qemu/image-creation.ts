@@ -53,7 +53,7 @@ export function imageCreation(guest: Guest, disk: Disk, depth: number, choices: 
 }
 
 /** The name of a format in the header of an image that stands on it. */
-export function headerFormat(image: Pick<Image, 'format' | 'encryption'>): string {
+function headerFormat(image: Pick<Image, 'format' | 'encryption'>): string {
   return isEncryptedHere(image) && image.format === 'raw' ? 'luks' : qemuName(image.format);
 }
 
