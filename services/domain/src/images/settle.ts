@@ -31,6 +31,8 @@ const telling: Readonly<Record<string, readonly string[]>> = {
   config: ['device', 'autostart', 'managed-save', 'disk-size'],
   'block-job': ['completed', 'failed', 'canceled'],
   snapshot: ['created', 'deleted', 'reverted'],
+  checkpoint: ['created', 'deleted'],
+  job: ['completed', 'failed', 'cancelled'],
 };
 
 /** Until a host that did not answer is told again, milliseconds; longer each time. */

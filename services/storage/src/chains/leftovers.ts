@@ -4,11 +4,20 @@ import type { MadeFiles } from './made-files';
 import type { Use } from './use';
 
 export class Leftovers {
+  /** Claims that are being prepared: their leases come after their files. */
+  private readonly underWay: string[] = [];
+
   constructor(
     private readonly made: MadeFiles,
     private readonly leases: LeaseBook,
     private readonly use: Use,
   ) {}
+
+  /** Nothing that is made under the claim is taken for a leftover while the result is held. */
+  prepares(claim: string): Disposable {
+    this.underWay.push(claim);
+    return { [Symbol.dispose]: () => void this.underWay.splice(this.underWay.indexOf(claim), 1) };
+  }
 
   /** These commands are known to have come to nothing. */
   undo(domain: string, claims: readonly string[]): Promise<void> {
@@ -20,7 +29,8 @@ export class Leftovers {
     const makers = this.made.makers.filter((maker) => domain === undefined || maker.domain === domain);
     for (const { domain: of, claim } of makers) {
       const held = this.leases.all(of).some((holder) => holder.claim === claim);
-      if (!held) await this.made.over({ domain: of, claims: [claim] }, false, (path) => this.isUsed(path));
+      if (!held && !this.underWay.includes(claim))
+        await this.made.over({ domain: of, claims: [claim] }, false, (path) => this.isUsed(path));
     }
   }
 

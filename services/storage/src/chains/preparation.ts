@@ -59,6 +59,7 @@ export class Preparation {
     request: Request<typeof storagePrepare>,
   ): Promise<Answer<typeof storagePrepare>> {
     const { claim, needs } = request;
+    using _underWay = this.books.leftovers.prepares(claim);
     try {
       const answer = await this.take(domain, request);
       if (needs.length > 0 && answer.conflicts.length > 0) await this.books.leftovers.undo(domain, [claim]);
