@@ -71,8 +71,8 @@ test('nobody is owed anything who was never asked', () => {
 test('an end is told while a host that is away has yet to hear of it', () => {
   const ledger = { ...newLedger, promised: 7, committed: true, sourceAsked: true, targetAsked: true };
   const mind: Mind = { ...freshMind(ledger), source: 'away', target: { phase: 'finished' } };
-  expect(decide(mind)).toEqual({ do: 'settle', as: 'completed' });
-  const settled = { ...mind, ledger: before(ledger, { do: 'settle', as: 'completed' }) };
+  expect(decide(mind)).toEqual({ do: 'settle', as: 'completed', owes: 'source' });
+  const settled = { ...mind, ledger: before(ledger, { do: 'settle', as: 'completed', owes: 'source' }) };
   expect(decide(settled)).toEqual({ do: 'wait', for: 'source' });
   expect(decide(learn(settled, { do: 'wait', for: 'source' }, 'done'))).toEqual({ do: 'confirm' });
 });

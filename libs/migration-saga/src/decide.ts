@@ -25,7 +25,7 @@ export type Deed =
   | { do: 'undo'; at: 'source'; targetUndone: boolean }
   | { do: 'release'; fence: boolean }
   /** How it ends is certain, though somebody who is away has yet to be told. */
-  | { do: 'settle'; as: Ended }
+  | { do: 'settle'; as: Ended; owes: At }
   | { do: 'close'; as: Ended }
   /** Nothing can be done until somebody is back, or memory has arrived. */
   | { do: 'wait'; for: At | 'registry' | 'memory' }
@@ -106,5 +106,5 @@ const neverAsked = (seen: Seen, asked: boolean | undefined): boolean =>
 
 /** Its end is certain: written down once, then the one who is away is waited for. */
 function owing(settled: Ended | undefined, as: Ended, who: At): Deed {
-  return settled ? { do: 'wait', for: who } : { do: 'settle', as };
+  return settled ? { do: 'wait', for: who } : { do: 'settle', as, owes: who };
 }

@@ -42,8 +42,11 @@ function stepOf(deed: Deed): MigrationStep | undefined {
 
 /** The ledger as it must be written before the deed; the very same when there is nothing to write. */
 export function before(ledger: Ledger, deed: Deed): Ledger {
-  if (deed.do === 'settle') return { ...ledger, settled: deed.as };
-  if (deed.do === 'close') return { ...ledger, step: 'done', settled: ledger.settled ?? deed.as, closed: true };
+  if (deed.do === 'settle') return { ...ledger, settled: deed.as, owes: deed.owes };
+  if (deed.do === 'close') {
+    const { owes: _paid, ...rest } = ledger;
+    return { ...rest, step: 'done', settled: ledger.settled ?? deed.as, closed: true };
+  }
   const step = stepOf(deed);
   if (step === undefined || step === ledger.step) return ledger;
   return {

@@ -29,8 +29,9 @@ export const Ledger = z.object({
   committed: z.boolean().optional(),
   /** The registry has taken the promise back; the epoch under which the domain lives on at its source. */
   released: z.number().int().nonnegative().optional(),
-  /** How it ended. Somebody may still have to be told. */
+  /** How it ended, and who has yet to be told. */
   settled: MigrationState.exclude(['running']).optional(),
+  owes: z.enum(['source', 'target']).optional(),
   /** Nobody is owed anything. */
   closed: z.boolean().optional(),
 });

@@ -38,6 +38,8 @@ export interface HostOptions {
   virtTypes?: string[];
   labels?: Record<string, string>;
   driver?: string;
+  hostUuid?: string;
+  facets?: string[];
 }
 
 export class SimulatedHost {
@@ -59,7 +61,7 @@ export class SimulatedHost {
   readonly driver: string;
 
   constructor(
-    private readonly bus: Bus,
+    readonly bus: Bus,
     readonly name: string,
     private readonly options: HostOptions,
     folder: string,
@@ -88,12 +90,12 @@ export class SimulatedHost {
   get status(): HostStatus {
     return {
       host: this.name,
-      hostUuid: '00000000-0000-4000-8000-000000000001',
+      hostUuid: this.options.hostUuid ?? '00000000-0000-4000-8000-000000000001',
       driver: this.driver,
       virtTypes: this.options.virtTypes ?? ['qemu'],
       arches: ['x86_64'],
       nativeFormats: [],
-      facets: [],
+      facets: this.options.facets ?? [],
       labels: this.options.labels ?? {},
       version: '0.0.1',
       hypervisorVersion: '0',

@@ -73,6 +73,7 @@ export function permissionsOf(user: UserRole): Permissions {
       return {
         publish: {
           allow: [
+            `${root}.query.>`,
             `${root}.host.>`,
             `${root}.service.>`,
             `${root}.event.command.>`,

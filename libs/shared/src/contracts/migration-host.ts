@@ -25,13 +25,15 @@
  *    `undone`. `finishing`: the guest is let run, or is found running; one whose process is gone may have run, so it is
  *    `finished` and shut off. Only a hypervisor that refused to let it run makes it `undone`.
  *
+ * 6. The target lists the domain in its inventory, and tells events of it, from `finishing` on; the source until it is
+ *    `confirmed`. Until then the source answers for the domain, and refuses what would start or end it.
+ *
  * What refuses the guest before a phase is reached is told as an error by `begin`, `prepare` and `check` alone; what fails
  * later makes the side `undone` with `error` in its view. A domain that is not here is no error either, but to `begin`.
  * The domain is named in the header; `id` is the migration's. Cookies are opaque bytes of at most 4 MiB.
  */
 import { z } from 'zod';
 import { DomainState, MigrationEnd, MigrationId, MigrationProgress, Uuid } from '../model';
-import { changed } from './domain-commands';
 import { driverContract } from './driver-contract';
 import { MigrationOptions, MigrationReason } from './migration';
 import { Prepared } from './storage';
@@ -133,7 +135,8 @@ export const migrationPerform = driverContract({
   timeoutMs: 3_600_000,
   doc:
     'Source: send the guest. Answered when it is `performed` (paused here for good, or post-copy has begun), with cookie C, ' +
-    'or `undone`. A caller whose time is up asks again and joins.',
+    'or `undone`. A caller whose time is up asks again and joins. Offline nothing is sent; the domain cannot be started here ' +
+    'from `performed` on.',
 });
 
 export const migrationFinish = driverContract({
@@ -211,7 +214,7 @@ export const migrationPostcopy = driverContract({
 export const migrationSuspend = driverContract({
   operation: 'migration-suspend',
   request: z.object({ id }),
-  response: changed,
+  response: MigrationView,
   timeoutMs: 10_000,
   doc: 'Source: pause the guest, so that what is left to send ends; it runs again on the target.',
 });

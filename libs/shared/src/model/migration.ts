@@ -58,7 +58,7 @@ export const Migration = z
     started: z.number().describe('milliseconds since 1970'),
     ended: z.number().optional().describe('milliseconds since 1970'),
     owed: z
-      .array(z.enum(['source', 'target', 'registry']))
+      .array(z.enum(['source', 'target']))
       .describe('who has yet to be told how it ended: a host that is away is told when it is back'),
     progress: MigrationProgress.optional(),
   })

@@ -1,0 +1,199 @@
+/**
+ * Drives one migration: decide, write down, ask, learn, until nobody is owed anything. All decisions are the state
+ * machine's (`@virtbus/migration-saga`); here are time and the journal.
+ *
+ * Two copies that drive the same migration do no harm, they only get in each other's way: who is not the last to write stops.
+ */
+import { migrationPostcopy, migrationSuspend, type MigrationProgress, type MigrationView } from '@virtbus/shared';
+import { Conflict } from '@virtbus/shared/bus';
+import type { Log } from '@virtbus/shared/log';
+import {
+  before,
+  decide,
+  freshMind,
+  giveUp,
+  isIn,
+  learn,
+  type Deed,
+  type Mind,
+  type Outcome,
+} from '@virtbus/migration-saga';
+import type { Saga, SagaEntry, SagaJournal } from './journal';
+import type { Parties } from './parties';
+import { watched } from './watch';
+
+/** Between two attempts to reach those who are away, milliseconds: the first, and the longest. */
+const pauses = { first: 200, longest: 10_000 } as const;
+
+export interface DriveOptions {
+  /** This copy. */
+  copy: string;
+  /** How long somebody may be away before the way on is given up, milliseconds. */
+  patienceMs: number;
+  /** The last that was written. */
+  onWritten: (entry: SagaEntry) => void;
+  log: Log;
+}
+
+export class Drive {
+  private entry: SagaEntry;
+  private mind: Mind<MigrationView>;
+  private wake: (() => void) | undefined;
+  /** The latest write that is known of, whoever's it is. */
+  private heard = 0;
+  private writing = false;
+  private stopped = false;
+  private hurried = false;
+  private latest: MigrationView | undefined;
+  private pauseMs: number = pauses.first;
+  /** Since when nothing could be done, on the clock of `performance.now()`. */
+  private waitingSince: number | undefined;
+
+  constructor(
+    entry: SagaEntry,
+    private readonly journal: SagaJournal,
+    private readonly parties: Parties,
+    private readonly options: DriveOptions,
+    first?: Mind<MigrationView>,
+  ) {
+    this.entry = entry;
+    this.mind = first ?? freshMind(entry.value.ledger);
+  }
+
+  get saga(): Saga {
+    return this.entry.value;
+  }
+
+  get progress(): MigrationProgress | undefined {
+    return this.latest?.progress;
+  }
+
+  /** Another has written: read it before anything else is done. */
+  hear(revision: number): void {
+    this.heard = Math.max(this.heard, revision);
+    if (this.changed) this.wake?.();
+  }
+
+  /** By another: our own is heard of before we know that it was done. */
+  private get changed(): boolean {
+    return !this.writing && this.heard > this.entry.revision;
+  }
+
+  /** Let go of it, as it is: another copy goes on. */
+  stop(): void {
+    this.stopped = true;
+    this.wake?.();
+  }
+
+  /** Resolves when it is closed, or somebody else's. */
+  async run(): Promise<void> {
+    while (!this.stopped) {
+      try {
+        if (this.changed && !(await this.read())) return;
+        if (!(await this.turn())) return;
+      } catch (error) {
+        if (error instanceof Conflict) this.heard = Infinity;
+        else {
+          this.options.log.warn({ err: error, migration: this.saga.id }, 'a migration waits for its journal');
+          await this.pause();
+        }
+      }
+    }
+  }
+
+  /** False when there is nothing more to do. */
+  private async turn(): Promise<boolean> {
+    const deed = decide(this.mind);
+    if (deed.do === 'rest') return false;
+    await this.write(before(this.mind.ledger, deed));
+    switch (deed.do) {
+      case 'settle':
+      case 'close':
+        return true;
+      case 'wait':
+        await this.wait(deed);
+        return true;
+      default: {
+        const asked = watched(this.parties, this.saga, this.mind, deed, {
+          onView: (view) => (this.latest = view),
+          onLook: (waitedMs) => this.inTime(deed, waitedMs),
+        });
+        const outcome = await this.unlessWoken(asked);
+        if (outcome === undefined) return true;
+        if (outcome !== 'away') this.pauseMs = pauses.first;
+        if (typeof outcome === 'object' && 'refused' in outcome) {
+          this.options.log.info({ migration: this.saga.id, deed, reason: outcome.refused }, 'a step was refused');
+        }
+        this.mind = learn(this.mind, deed, outcome);
+        return true;
+      }
+    }
+  }
+
+  /** A transfer that takes longer than it may is hurried up, or given up. */
+  private async inTime(deed: Deed, waitedMs: number): Promise<Outcome<MigrationView> | undefined> {
+    const { timeout } = this.saga;
+    if (deed.do !== 'perform' || !timeout || this.hurried || waitedMs < timeout.afterMs) return undefined;
+    this.hurried = true;
+    if (timeout.action === 'abort') return { refused: `it took longer than ${timeout.afterMs} ms` };
+    const operation = timeout.action === 'suspend' ? migrationSuspend : migrationPostcopy;
+    await this.parties.tell(this.saga, operation).catch((err: unknown) => {
+      this.options.log.warn({ err, migration: this.saga.id }, 'a migration that takes long could not be hurried up');
+    });
+    return undefined;
+  }
+
+  private async wait(deed: Deed & { do: 'wait' }): Promise<void> {
+    this.waitingSince ??= performance.now();
+    const impatient = performance.now() - this.waitingSince > this.options.patienceMs;
+    const handedOver = isIn(this.mind.source, 'performed') || isIn(this.mind.target, 'finishing', 'finished');
+    if (impatient && !handedOver && !this.mind.ledger.givenUp) {
+      const reason = `${deed.for} was away for more than ${this.options.patienceMs} ms`;
+      this.mind = { ...this.mind, ledger: giveUp(this.mind.ledger, { as: 'failed', reason }) };
+    }
+    await this.pause();
+    this.mind = learn(this.mind, deed, 'done');
+  }
+
+  private async write(ledger: Saga['ledger']): Promise<void> {
+    if (ledger !== this.saga.ledger) {
+      const ended = ledger.settled !== undefined ? { ended: this.saga.ended ?? Date.now() } : {};
+      this.writing = true;
+      try {
+        this.entry = await this.journal.write(this.entry, { ...this.saga, ledger, ...ended });
+      } finally {
+        this.writing = false;
+      }
+      this.waitingSince = undefined;
+      this.options.onWritten(this.entry);
+      this.options.log.info({ migration: this.saga.id, step: ledger.step, settled: ledger.settled }, 'migration');
+    }
+    this.mind = { ...this.mind, ledger: this.saga.ledger };
+  }
+
+  /** False when it is another's now. What the sides have told stays true, but is asked anew. */
+  private async read(): Promise<boolean> {
+    const entry = await this.journal.get(this.saga.id);
+    if (!entry || entry.value.copy !== this.options.copy) return false;
+    this.entry = entry;
+    this.heard = entry.revision;
+    this.mind = freshMind(entry.value.ledger);
+    return true;
+  }
+
+  private async pause(): Promise<void> {
+    await this.unlessWoken(new Promise((resolve) => setTimeout(resolve, this.pauseMs).unref()));
+    this.pauseMs = Math.min(2 * this.pauseMs, pauses.longest);
+  }
+
+  /** Undefined when there is something to hear first; what was asked goes on without us. */
+  private async unlessWoken<T>(work: Promise<T>): Promise<T | undefined> {
+    if (this.changed || this.stopped) return undefined;
+    const woken = new Promise<undefined>((resolve) => (this.wake = () => resolve(undefined)));
+    try {
+      return await Promise.race([work, woken]);
+    } finally {
+      this.wake = undefined;
+    }
+  }
+}

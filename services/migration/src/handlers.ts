@@ -1,0 +1,79 @@
+/** The public operations on migrations. */
+import {
+  abortMigration,
+  checkMigration,
+  listMigrations,
+  migrateDomain,
+  MigrationOptions,
+  migrationLimits,
+  migrationPostcopy,
+  setMigrationLimits,
+  showMigration,
+  startPostcopy,
+  VirtError,
+  encodeToken,
+  type Migration,
+} from '@virtbus/shared';
+import { endpoint, type Bus, type Call, type Endpoint } from '@virtbus/shared/bus';
+import { newLedger } from '@virtbus/migration-saga';
+import type { Saga } from './journal';
+import type { Parties } from './parties';
+import { preflight, refusal } from './preflight';
+import type { Sagas } from './sagas';
+
+export function endpointsOf(bus: Bus, sagas: Sagas, parties: Parties): Endpoint[] {
+  const steer = async (target: string, work: (saga: Saga) => Promise<unknown>): Promise<{ migration: Migration }> => {
+    const saga = await sagas.find(target);
+    if (saga.ledger.settled) {
+      throw new VirtError('OPERATION_INVALID', { detail: `migration ${saga.id} has ended: ${saga.ledger.settled}` });
+    }
+    await work(saga);
+    return { migration: sagas.show(saga) };
+  };
+  return [
+    endpoint(migrateDomain, async (request, call) => ({
+      migration: sagas.show(await migrate(bus, sagas, request, call)),
+    })),
+    endpoint(checkMigration, async ({ to, driver, ...rest }, call) => {
+      const options = MigrationOptions.parse(rest);
+      const { reasons } = await preflight(bus, call.target!, { to, driver, options });
+      return { reasons };
+    }),
+    endpoint(listMigrations, async ({ state, domain }) => ({
+      migrations: sagas
+        .all()
+        .filter((saga) => domain === undefined || saga.domain === domain || saga.name === domain)
+        .map((saga) => sagas.show(saga))
+        .filter((migration) => state === undefined || migration.state === state),
+    })),
+    endpoint(showMigration, async (_request, call) => ({ migration: sagas.show(await sagas.find(call.target!)) })),
+    endpoint(abortMigration, async ({ targetIsOff }, call) => ({
+      migration: sagas.show(await sagas.giveUp(call.target!, targetIsOff)),
+    })),
+    endpoint(setMigrationLimits, (limits, call) =>
+      steer(call.target!, (saga) => parties.tell(saga, migrationLimits, limits)),
+    ),
+    endpoint(startPostcopy, (_request, call) => steer(call.target!, (saga) => parties.tell(saga, migrationPostcopy))),
+  ];
+}
+
+async function migrate(
+  bus: Bus,
+  sagas: Sagas,
+  { to, driver, timeout, wait, ...rest }: ReturnType<typeof migrateDomain.request.parse>,
+  call: Call,
+): Promise<Saga> {
+  const id = encodeToken(call.id);
+  const options = MigrationOptions.parse(rest);
+  const begun = await sagas.find(id).catch(() => undefined);
+  const saga = begun ?? (await begin());
+  return wait ? sagas.ended(saga.id, call.signal) : saga;
+
+  async function begin(): Promise<Saga> {
+    const { domain, source, target, reasons } = await preflight(bus, call.target!, { to, driver, options });
+    if (reasons.length > 0) throw refusal(reasons);
+    const { uuid, name, epoch } = domain;
+    const given = { id, domain: uuid, name, epoch, source, target, options, ledger: newLedger };
+    return sagas.start({ ...given, ...(timeout && { timeout }) });
+  }
+}

@@ -1,0 +1,116 @@
+/** A deed of the state machine as a call: to the source, the target or the registry. */
+import {
+  handoverClaim,
+  handoverCommit,
+  handoverRelease,
+  isVirtError,
+  migrationBegin,
+  migrationConfirm,
+  migrationFinish,
+  migrationPerform,
+  migrationPrepare,
+  migrationStatus,
+  migrationUndo,
+  VirtError,
+  type DriverContract,
+  type ErrorCode,
+  type MigrationView,
+} from '@virtbus/shared';
+import { callDriver, callService, type Bus } from '@virtbus/shared/bus';
+import { isKnown, type At, type Deed, type Mind, type Outcome } from '@virtbus/migration-saga';
+import type { z } from 'zod';
+import type { Saga } from './journal';
+
+/** Nobody answered, or the answer was lost on its way. */
+const away: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'HOST_OFFLINE',
+  'SERVICE_OFFLINE',
+  'OPERATION_TIMEOUT',
+  'RPC',
+]);
+
+export class Parties {
+  constructor(private readonly bus: Bus) {}
+
+  /** Never throws: what is no answer is an outcome, too. */
+  async ask(saga: Saga, mind: Mind<MigrationView>, deed: Deed): Promise<Outcome<MigrationView>> {
+    try {
+      return await this.call(saga, mind, deed);
+    } catch (thrown) {
+      const error = VirtError.from(thrown);
+      return isVirtError(error) && away.has(error.code) ? 'away' : { refused: error.message };
+    }
+  }
+
+  /** Say something to the source beside the steps. Throws what it answers. */
+  async tell({ id, domain, source }: Saga, c: DriverContract, request: object = {}): Promise<void> {
+    await callDriver(this.bus, source, c, { id, ...request }, { domain });
+  }
+
+  private async call(saga: Saga, mind: Mind<MigrationView>, deed: Deed): Promise<Outcome<MigrationView>> {
+    const { id, domain, source, target, options, ledger } = saga;
+    const { epoch } = saga;
+    const name = options.name ?? saga.name;
+    switch (deed.do) {
+      case 'claim': {
+        const ask = { id, domain, from: { ...source, epoch }, to: target, name };
+        return { epoch: (await callService(this.bus, 'domain', handoverClaim, ask)).epoch };
+      }
+      case 'commit':
+        await callService(this.bus, 'domain', handoverCommit, {
+          id,
+          domain,
+          to: target,
+          epoch: ledger.promised!,
+          name,
+        });
+        return 'done';
+      case 'release': {
+        const ask = { id, domain, fence: deed.fence };
+        return { epoch: (await callService(this.bus, 'domain', handoverRelease, ask)).epoch };
+      }
+      case 'look':
+        return this.side(saga, deed.at, migrationStatus, { id, role: deed.at });
+      case 'begin':
+        return this.side(saga, 'source', migrationBegin, { id, peer: target, options });
+      case 'prepare': {
+        const { xml = '', definition, cookie = nothing } = viewOf(mind.source);
+        const given = { xml, ...(definition !== undefined && { definition }), cookie };
+        const ask = { id, peer: source, options, name, epoch: ledger.promised!, recover: deed.recover, ...given };
+        return this.side(saga, 'target', migrationPrepare, ask);
+      }
+      case 'perform': {
+        const { uri = '', cookie = nothing } = viewOf(mind.target);
+        return this.side(saga, 'source', migrationPerform, { id, options, uri, cookie, recover: deed.recover });
+      }
+      case 'finish': {
+        const { cookie = nothing } = viewOf(mind.source);
+        return this.side(saga, 'target', migrationFinish, { id, cookie });
+      }
+      case 'confirm': {
+        const { cookie = nothing } = viewOf(mind.target);
+        return this.side(saga, 'source', migrationConfirm, { id, cookie });
+      }
+      case 'undo': {
+        const lives = ledger.givenUp?.targetIsOff ? { epoch: ledger.released } : {};
+        const how = deed.at === 'source' ? { targetUndone: deed.targetUndone, ...lives } : {};
+        return this.side(saga, deed.at, migrationUndo, { id, role: deed.at, ...how });
+      }
+      default:
+        throw new TypeError(`nobody is asked to ${deed.do}`);
+    }
+  }
+
+  private async side<Req extends z.ZodType>(
+    saga: Saga,
+    at: At,
+    c: DriverContract<Req, z.ZodType<MigrationView>>,
+    request: z.input<Req>,
+  ): Promise<Outcome<MigrationView>> {
+    return { view: await callDriver(this.bus, saga[at], c, request, { domain: saga.domain }) };
+  }
+}
+
+const nothing = new Uint8Array();
+
+const viewOf = (seen: Mind<MigrationView>['source']): Partial<MigrationView> => (isKnown(seen) ? seen : {});

@@ -1,0 +1,189 @@
+/**
+ * All migrations: those that this copy drives, and those of the others, of which it takes over what a copy left that is no
+ * more. That a copy is gone is known for certain: nobody listens where it would.
+ */
+import { serviceSubject, VirtError, type Migration, type MigrationView } from '@virtbus/shared';
+import { Conflict, newId, type Bus } from '@virtbus/shared/bus';
+import type { Log } from '@virtbus/shared/log';
+import { firstMind, giveUp, type Mind } from '@virtbus/migration-saga';
+import { Drive } from './drive';
+import { told, type Saga, type SagaEntry, type SagaJournal } from './journal';
+import type { Parties } from './parties';
+
+/** Between two looks for what others have left, milliseconds. */
+const sweepMs = 3_000;
+/** For how long a migration is shown after its end, milliseconds. */
+const keptMs = 86_400_000;
+
+export class Sagas {
+  /** This copy. */
+  private readonly copy = newId();
+  private readonly drives = new Map<string, Drive>();
+  private readonly known = new Map<string, SagaEntry>();
+  private readonly waiting = new Map<string, (() => void)[]>();
+  private timer: NodeJS.Timeout | undefined;
+  private stopped = false;
+
+  constructor(
+    private readonly bus: Bus,
+    private readonly journal: SagaJournal,
+    private readonly parties: Parties,
+    private readonly patienceMs: number,
+    private readonly log: Log,
+  ) {}
+
+  /** Know what there is, and go on with what nobody drives. */
+  async begin(): Promise<void> {
+    this.bus.nc.subscribe(this.address(this.copy), { callback: (_error, message) => message.respond() });
+    await this.sweep();
+    this.timer = setInterval(
+      () => void this.sweep().catch((err: unknown) => this.log.debug({ err }, 'no sweep')),
+      sweepMs,
+    );
+    this.timer.unref();
+    void this.follow();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    clearInterval(this.timer);
+    for (const drive of this.drives.values()) drive.stop();
+  }
+
+  all(): Saga[] {
+    return [...this.known.values()].map(({ value }) => value).sort((a, b) => b.started - a.started);
+  }
+
+  /** By id, or the latest of a domain. Throws `MIGRATION_NOT_FOUND`. */
+  async find(target: string): Promise<Saga> {
+    const entry = this.known.get(target) ?? (await this.journal.get(target));
+    const found = entry?.value ?? this.all().find(({ domain, name }) => domain === target || name === target);
+    if (!found) throw new VirtError('MIGRATION_NOT_FOUND', { migration: target });
+    return found;
+  }
+
+  show(saga: Saga): Migration {
+    const progress = this.drives.get(saga.id)?.progress;
+    return { ...told(saga), ...(progress && { progress }) };
+  }
+
+  /** Write it down and drive it. The same id again is the same migration. */
+  async start(saga: Omit<Saga, 'copy' | 'started'>): Promise<Saga> {
+    try {
+      const entry = await this.journal.create({ ...saga, copy: this.copy, started: Date.now() });
+      this.drive(entry, firstMind<MigrationView>({ phase: 'absent' }));
+      return entry.value;
+    } catch (error) {
+      if (!(error instanceof Conflict)) throw error;
+      return (await this.journal.get(saga.id))!.value;
+    }
+  }
+
+  /** Resolves when it has ended, or the time is up. */
+  async ended(id: string, signal: AbortSignal): Promise<Saga> {
+    for (;;) {
+      const saga = await this.find(id);
+      if (saga.ledger.settled || signal.aborted) return saga;
+      await new Promise<void>((resolve) => {
+        this.waiting.set(id, [...(this.waiting.get(id) ?? []), resolve]);
+        signal.addEventListener('abort', () => resolve(), { once: true });
+      });
+    }
+  }
+
+  /** Give it up. Throws `OPERATION_INVALID` when it is too late for that. */
+  async giveUp(target: string, targetIsOff: boolean): Promise<Saga> {
+    const { id } = await this.find(target);
+    for (;;) {
+      const entry = (await this.journal.get(id))!;
+      const { ledger } = entry.value;
+      if (ledger.settled) throw invalid(`migration ${id} has ended: ${ledger.settled}`);
+      if (ledger.committed || ledger.step === 'confirm') throw invalid('the guest runs on the target already');
+      const how = { as: 'cancelled', reason: 'it was given up', ...(targetIsOff && { targetIsOff }) } as const;
+      try {
+        const written = await this.journal.write(entry, { ...entry.value, ledger: giveUp(ledger, how) });
+        this.note(written);
+        return written.value;
+      } catch (error) {
+        if (!(error instanceof Conflict)) throw error;
+      }
+    }
+  }
+
+  private drive(entry: SagaEntry, first?: Mind<MigrationView>): void {
+    const { id } = entry.value;
+    this.note(entry);
+    if (this.stopped || this.drives.has(id)) return;
+    const options = {
+      copy: this.copy,
+      patienceMs: this.patienceMs,
+      onWritten: (written: SagaEntry) => this.note(written),
+      log: this.log,
+    };
+    const drive = new Drive(entry, this.journal, this.parties, options, first);
+    this.drives.set(id, drive);
+    void drive.run().finally(() => this.drives.delete(id));
+  }
+
+  private note(entry: SagaEntry): void {
+    const { id, ledger } = entry.value;
+    const before = this.known.get(id);
+    if (before && before.revision >= entry.revision) return;
+    this.known.set(id, entry);
+    this.drives.get(id)?.hear(entry.revision);
+    if (!ledger.settled) return;
+    for (const resolve of this.waiting.get(id) ?? []) resolve();
+    this.waiting.delete(id);
+  }
+
+  /** What others write, as they write it. */
+  private async follow(): Promise<void> {
+    while (!this.stopped && !this.bus.nc.isClosed()) {
+      try {
+        for await (const { key, value, revision } of await this.journal.watch()) {
+          if (value) this.note({ key, value, revision });
+          else this.known.delete(key);
+        }
+      } catch (err) {
+        this.log.debug({ err }, 'the journal of migrations cannot be followed now');
+      }
+      await new Promise((resolve) => setTimeout(resolve, sweepMs).unref());
+    }
+  }
+
+  private async sweep(): Promise<void> {
+    for (const entry of await this.journal.all()) {
+      this.note(entry);
+      const { id, ledger, copy, ended } = entry.value;
+      if (ledger.closed) {
+        if ((ended ?? 0) + keptMs < Date.now()) await this.journal.drop(entry).catch(yielding);
+      } else if (copy === this.copy) this.drive(entry);
+      else if (!(await this.isThere(copy))) {
+        this.log.info({ migration: id, copy }, 'going on with the migration of a copy that is gone');
+        const taken = await this.journal.write(entry, { ...entry.value, copy: this.copy }).catch(yielding);
+        if (taken) this.drive(taken);
+      }
+    }
+  }
+
+  /** Silence is no sign of death: only that nobody listens is. */
+  private async isThere(copy: string): Promise<boolean> {
+    try {
+      await this.bus.nc.request(this.address(copy), undefined, { timeout: 2_000 });
+      return true;
+    } catch (error) {
+      return (error as { code?: string }).code !== '503';
+    }
+  }
+
+  private address(copy: string): string {
+    return serviceSubject('migration', `copy-${copy}`);
+  }
+}
+
+const invalid = (detail: string): VirtError => new VirtError('OPERATION_INVALID', { detail });
+
+/** Another copy was first. */
+function yielding(error: unknown): undefined {
+  if (!(error instanceof Conflict)) throw error;
+}

@@ -1,0 +1,188 @@
+/** The migration service over a real bus: hosts that keep to the rules, copies of the service that die, hosts that are away. */
+import {
+  abortMigration,
+  checkMigration,
+  destroyDomain,
+  getDomain,
+  listMigrations,
+  migrateDomain,
+  showMigration,
+  VirtError,
+  type Migration,
+} from '@virtbus/shared';
+import { call } from '@virtbus/shared/bus';
+import { startService, type TestProcess } from '@virtbus/testkit';
+import { soon, Stack } from './domain-service-stack';
+import type { SimulatedHost } from './domain-service-host';
+import { MigratingHost } from './migrating-host';
+
+const uuid = '11111111-1111-4111-8111-111111111111';
+
+class Stand implements AsyncDisposable {
+  readonly copies: TestProcess[] = [];
+
+  private constructor(
+    readonly stack: Stack,
+    readonly h1: MigratingHost,
+    readonly h2: MigratingHost,
+    readonly hosts: readonly [SimulatedHost, SimulatedHost],
+  ) {}
+
+  static async start(copies = 1): Promise<Stand> {
+    const stack = await Stack.start({ hosts: [] });
+    const uuidOf = (number: number): string => `00000000-0000-4000-8000-00000000000${number}`;
+    const host = (number: number) => stack.addHost(`h${number}`, { hostUuid: uuidOf(number), facets: ['migration'] });
+    const hosts = [await host(1), await host(2)] as const;
+    hosts[0].plant({ uuid, name: 'web1', state: 'running', reason: 'booted', id: 1 });
+    const stand = new Stand(stack, await MigratingHost.at(hosts[0]), await MigratingHost.at(hosts[1]), hosts);
+    for (let n = 0; n < copies; n++) await stand.addCopy();
+    await soon(() => call(stack.bus, getDomain, {}, { target: 'web1' }).catch(() => undefined));
+    return stand;
+  }
+
+  async addCopy(): Promise<TestProcess> {
+    const env = {
+      VIRTBUS_CONTEXT: this.stack.context('service'),
+      VIRTBUS_LOG_LEVEL: 'debug',
+      VIRTBUS_MIGRATION_PATIENCE_MS: '2000',
+    };
+    const copy = await startService('migration', { env });
+    this.copies.push(copy);
+    await copy.waitFor('migration service ready');
+    return copy;
+  }
+
+  migrate(id: string, { wait = true } = {}): Promise<Migration> {
+    const request = { to: 'h2', live: true, wait };
+    return call(this.stack.bus, migrateDomain, request, { target: 'web1', id, timeoutMs: 30_000 }).then(
+      ({ migration }) => migration,
+    );
+  }
+
+  async show(id: string): Promise<Migration> {
+    return (await call(this.stack.bus, showMigration, {}, { target: id })).migration;
+  }
+
+  /** Once nobody is owed anything. */
+  closed(id: string): Promise<Migration> {
+    return soon(async () => {
+      const migration = await this.show(id).catch(() => undefined);
+      return migration?.step === 'done' && migration;
+    });
+  }
+
+  async home(): Promise<string> {
+    const { domain } = await call(this.stack.bus, getDomain, {}, { target: uuid });
+    return `${domain.host} ${domain.state} epoch ${domain.epoch}`;
+  }
+
+  /** How many of the hosts run the guest. */
+  running(): number {
+    return this.hosts.filter(({ domains }) => domains.get(uuid)?.state === 'running').length;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const host of [this.h1, this.h2]) host.release();
+    await Promise.all(this.copies.map((copy) => copy.stop('SIGKILL')));
+    await this.stack[Symbol.asyncDispose]();
+  }
+}
+
+test('a guest moves in five phases, and lives on the target under a new epoch', async () => {
+  await using stand = await Stand.start();
+  expect(await stand.migrate('m1')).toMatchObject({ id: 'm1', state: 'completed', name: 'web1', owed: [] });
+  expect(stand.h1.calls).toEqual(['begin', 'perform', 'confirm']);
+  expect(stand.h2.calls).toEqual(['prepare', 'finish']);
+  expect(await soon(async () => (await stand.home()) === 'h2 running epoch 2')).toBe(true);
+  expect(stand.running()).toBe(1);
+  // The same command again is the same migration.
+  expect(await stand.migrate('m1')).toMatchObject({ state: 'completed' });
+  expect(stand.h1.calls).toHaveLength(3);
+  const { migrations } = await call(stand.stack.bus, listMigrations, { domain: 'web1' });
+  expect(migrations.map(({ id, state }) => [id, state])).toEqual([['m1', 'completed']]);
+  // Its home has changed for commands, too.
+  const { domain } = await call(stand.stack.bus, destroyDomain, {}, { target: 'web1' });
+  expect(domain).toMatchObject({ host: 'h2', state: 'shutoff' });
+}, 60_000);
+
+test('what keeps a guest from moving is told all at once, and nothing is touched', async () => {
+  await using stand = await Stand.start();
+  stand.h1.reasons = [{ where: 'source', code: 'OPERATION_INVALID', message: 'domain has active block job' }];
+  stand.h2.reasons = [{ where: 'target', code: 'CPU_INCOMPATIBLE', message: 'no such CPU' }];
+  const check = async (request: { to: string; postcopy?: boolean; offline?: boolean }): Promise<string[]> =>
+    (await call(stand.stack.bus, checkMigration, request, { target: 'web1' })).reasons.map(({ message }) => message);
+  expect(await check({ to: 'h2' })).toEqual(['domain has active block job', 'no such CPU']);
+  await expect(stand.migrate('m1')).rejects.toThrow('source: domain has active block job; target: no such CPU');
+  expect(await check({ to: 'h9', postcopy: true, offline: true })).toEqual([
+    expect.stringContaining('post-copy migration is not supported with non-live'),
+    expect.stringContaining('domain is running'),
+    expect.stringContaining("no host named 'h9'"),
+  ]);
+  expect(await check({ to: 'h1' })).toEqual([expect.stringContaining("lives on host 'h1' already")]);
+  expect(stand.h1.calls).toEqual([]);
+}, 60_000);
+
+test('a target that refuses the guest leaves it where it was, and it can be moved later', async () => {
+  await using stand = await Stand.start();
+  stand.h2.refuses.set('prepare', new VirtError('OPERATION_FAILED', { detail: 'no port is free' }));
+  expect(await stand.migrate('m1')).toMatchObject({ state: 'failed', reason: 'operation failed: no port is free' });
+  expect(await stand.closed('m1')).toMatchObject({ owed: [] });
+  expect(await stand.home()).toBe('h1 running epoch 1');
+  stand.h2.refuses.clear();
+  expect(await stand.migrate('m2')).toMatchObject({ state: 'completed' });
+  // What was promised to the first was not given again.
+  expect(await soon(async () => (await stand.home()) === 'h2 running epoch 3')).toBe(true);
+}, 60_000);
+
+test('one that is given up while the guest is sent ends as cancelled', async () => {
+  await using stand = await Stand.start(2);
+  stand.h1.hold('perform');
+  await stand.migrate('m1', { wait: false });
+  await soon(() => stand.h1.calls.includes('perform'));
+  await call(stand.stack.bus, abortMigration, {}, { target: 'web1' });
+  expect(await stand.closed('m1')).toMatchObject({ state: 'cancelled', reason: 'it was given up' });
+  expect([stand.h1.views.get('m1')?.phase, stand.h2.views.get('m1')?.phase]).toEqual(['undone', 'undone']);
+  expect(await stand.home()).toBe('h1 running epoch 1');
+  await expect(call(stand.stack.bus, abortMigration, {}, { target: 'm1' })).rejects.toThrow('has ended: cancelled');
+}, 60_000);
+
+test.each(['perform', 'finish'] as const)(
+  'a service that is killed during %s is followed by another copy, and the guest runs once',
+  async (step) => {
+    await using stand = await Stand.start();
+    const host = step === 'prepare' || step === 'finish' ? stand.h2 : stand.h1;
+    host.hold(step);
+    await stand.migrate('m1', { wait: false });
+    await soon(() => host.calls.includes(step));
+    await stand.copies[0]!.stop('SIGKILL');
+    host.release();
+    await stand.addCopy();
+    expect(await stand.closed('m1')).toMatchObject({ state: 'completed' });
+    expect(stand.running()).toBe(1);
+    expect(await soon(async () => (await stand.home()) === 'h2 running epoch 2')).toBe(true);
+  },
+  60_000,
+);
+
+test('a target that is away before the guest is sent is waited for as long as patience lasts', async () => {
+  await using stand = await Stand.start();
+  stand.h2.hold('prepare');
+  await stand.migrate('m1', { wait: false });
+  await soon(() => stand.h2.calls.includes('prepare'));
+  await stand.hosts[1].stop();
+  const ended = await soon(async () => {
+    const migration = await stand.show('m1');
+    return migration.state !== 'running' && migration;
+  });
+  expect(ended).toMatchObject({ state: 'failed', reason: 'target was away for more than 2000 ms', owed: ['target'] });
+  expect(await stand.home()).toBe('h1 running epoch 1');
+  expect(stand.h1.views.get('m1')?.phase).toBe('undone');
+}, 60_000);
+
+test('nobody but our services may speak to the hosts of a migration', async () => {
+  await using stand = await Stand.start();
+  const silence = stand.stack.bus.nc.request('virtbus.v1.service.domain.handover-commit', undefined, {
+    timeout: 1_000,
+  });
+  await expect(silence).rejects.toThrow();
+}, 60_000);
