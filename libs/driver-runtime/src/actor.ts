@@ -29,7 +29,7 @@ import type { Guest, GuestFolders, GuestNews, GuestSink, ImagesNews, SavedGuest 
 import { Jobs } from './jobs';
 import { replay, reused } from './answers';
 import { backupEnded, backupGone } from './backup/running';
-import { forgetLeft, restand } from './images-held';
+import { forgetLeft, ownDisks, restand } from './images-held';
 import { answersKept, type Answered, type DomainRecord } from './record';
 import type { Store } from './store';
 
@@ -302,7 +302,7 @@ export class Actor<G extends Guest = Guest> {
     this.record.guest = undefined;
     this.record.asked = undefined;
     this.record.tainted = undefined;
-    if (!this.startsItself) this.record.disks = undefined;
+    this.record.disks = this.startsItself ? ownDisks(this.record.disks) : undefined;
     this.ballooning = undefined;
     this.record.id = -1;
     this.record.state = to.state;

@@ -1,10 +1,15 @@
 /** What a record says about the images of disks, as block operations change it. */
 import type { Domain } from '@virtbus/domain-xml';
 import type { ChainDocument } from '@virtbus/shared';
-import type { DomainRecord } from './record';
+import type { DomainRecord, HeldDisks } from './record';
 
 /** `mirror:vda` is an image of disk `vda`. */
 const diskOf = (name: string): string => name.slice(name.lastIndexOf(':') + 1);
+
+/** The disks without what operations needed beside them: those have ended with the guest. */
+export function ownDisks(disks: HeldDisks | undefined): HeldDisks | undefined {
+  return disks && Object.fromEntries(Object.entries(disks).filter(([name]) => name === diskOf(name)));
+}
 
 /** Disks that have left the guest hold no images. */
 export function forgetLeft({ disks }: DomainRecord, live: Domain | undefined): void {
