@@ -38,8 +38,8 @@ describe('declared commands', () => {
     const given = new Set(commands.map(({ gives }) => gives));
     const names = Object.entries(shared).filter(([, value]) => contracts.includes(value as shared.Contract));
     const missing = names.filter(([, c]) => (c as shared.Contract).kind === 'cmd').map(([name]) => name);
-    // Given by an option: dumpxml --security-info, blockjob --bandwidth.
-    const byOption = ['getDomainXmlWithSecrets', 'setBlockJobSpeed'];
+    // Given by an option: dumpxml --security-info, blockjob --bandwidth; by the window of exec -t and console.
+    const byOption = ['getDomainXmlWithSecrets', 'setBlockJobSpeed', 'resizeTerminal'];
     expect(missing.filter((name) => !given.has(name) && !byOption.includes(name))).toEqual([]);
   });
 
