@@ -21,6 +21,7 @@ export const begin = planned(
     },
     run: async (request, context) => {
       const { host, actor, call } = context;
+      facilityOf(context); // Nobody waits for a backup that may take hours.
       // The job outlives the command, so the command takes it by itself.
       const slot = await actor.jobs.async('backup', beginBackup.operation, turn(call));
       try {

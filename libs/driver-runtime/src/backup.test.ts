@@ -1,0 +1,77 @@
+import { abortJob, beginBackup, getBackupXml, getJob, type JobInfo } from '@virtbus/shared';
+import { BackupsInMemory, startWithDisk } from './testing/memory-backups';
+import { OneHost } from './testing/one-host';
+
+let one: OneHost;
+let backups: BackupsInMemory;
+beforeEach(async () => {
+  one = await OneHost.open();
+  backups = new BackupsInMemory();
+  backups.giveTo(one.driver);
+  await startWithDisk(one);
+});
+afterEach(() => one[Symbol.dispose]());
+
+const begin = (id?: string) => one.call(beginBackup.operation, beginBackup.request.parse({}), id ? { id } : {});
+const job = async (completed = false): Promise<JobInfo> =>
+  (await one.call<{ job: JobInfo }>(getJob.operation, { completed })).job;
+
+test('it is the domain’s job from its command to its end; meanwhile the domain can be changed, but not saved', async () => {
+  await begin('cmd-1');
+  expect(await job()).toMatchObject({
+    type: 'bounded',
+    operation: 'backup',
+    commandId: 'cmd-1',
+    processed: 40,
+    total: 100,
+  });
+  expect((await one.call<{ xml: string }>(getBackupXml.operation)).xml).toContain("<target file='/i/a.");
+  expect(await one.refusal(beginBackup.operation, beginBackup.request.parse({}))).toContain(
+    'another backup job is already running',
+  );
+  await one.call('suspend');
+  const save = { path: `${one.folder}/image` };
+  expect(await one.refusal('save', save, { timeoutMs: 300 })).toContain('held by monitor=backup-begin');
+  backups.end(one.guest, 'completed');
+  expect(await job()).toMatchObject({ type: 'none' });
+  expect(await job(true)).toMatchObject({ type: 'completed', operation: 'backup', commandId: 'cmd-1', remaining: 0 });
+  expect(await one.refusal(getBackupXml.operation)).toContain('NO_DOMAIN_BACKUP');
+  expect(one.told().at(-1)).toBe('job.completed');
+  await one.call('save', save);
+});
+
+test('it ends by abort, and with its guest', async () => {
+  await begin();
+  await one.call(abortJob.operation);
+  expect(await job(true)).toMatchObject({ type: 'cancelled', processed: 40 });
+  await begin();
+  await job();
+  await one.call('destroy', { graceful: false });
+  expect(await job(true)).toMatchObject({ type: 'failed', error: 'the guest has ended', processed: 40 });
+});
+
+test('a driver that was killed finds it again, and its command has its answer', async () => {
+  const hangs = backups.hangs('after');
+  void begin('cmd-1');
+  await hangs;
+  await one.restart({ prepare: (driver) => backups.giveTo(driver) });
+  expect(await job()).toMatchObject({ type: 'bounded', operation: 'backup', commandId: 'cmd-1' });
+  await begin('cmd-1');
+  backups.end(one.guest, 'failed');
+  expect(await job(true)).toMatchObject({ type: 'failed', commandId: 'cmd-1' });
+});
+
+test('what cannot be begun leaves the domain free', async () => {
+  backups.before = () => {
+    throw new Error('QEMU says no');
+  };
+  await expect(begin()).rejects.toThrow('QEMU says no');
+  expect(await job()).toMatchObject({ type: 'none' });
+  const server = "<domainbackup mode='pull'><server tls='yes' port='1'/></domainbackup>";
+  const since = '<domainbackup><incremental>monday</incremental></domainbackup>';
+  const refusal = (given: string) => one.refusal(beginBackup.operation, beginBackup.request.parse({ xml: given }));
+  expect(await refusal(server)).toContain('TLS is not supported');
+  expect(await refusal(since)).toContain("no domain checkpoint with matching name 'monday'");
+  backups.before = () => undefined;
+  await begin();
+});
