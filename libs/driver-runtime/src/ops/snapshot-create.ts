@@ -63,6 +63,7 @@ async function take(context: Context, request: CreateRequest): Promise<Snapshot>
     if (disks[`overlay:${target}`]) continue;
     throw new VirtError('RESOURCE_BUSY', { detail: `the overlay of disk '${target}' is not prepared` });
   }
+  beginDoing(actor, creationOf(snapshot, request, actor.active));
   hold(actor, disks);
   try {
     if (actor.active) await takeLive(context, request, snapshot);
@@ -80,8 +81,6 @@ async function take(context: Context, request: CreateRequest): Promise<Snapshot>
 async function takeLive({ host, actor, call, prepared }: Context, request: CreateRequest, snapshot: Snapshot) {
   const facility = facet(host.implementation, 'snapshots');
   const before = actor.document;
-  const doing = creationOf(snapshot, request, true);
-  beginDoing(actor, doing);
   const abort = new AbortController();
   const began = Date.now();
   actor.job = { type: 'unbounded', operation: 'snapshot', commandId: call.id, elapsedMs: 0 };
@@ -95,7 +94,7 @@ async function takeLive({ host, actor, call, prepared }: Context, request: Creat
       domain: before,
       images: chainsOf(heldBy(prepared)),
       signal: AbortSignal.any([call.signal, abort.signal]),
-      begin: () => beginDoing(actor, { ...doing, begun: true }),
+      begin: () => beginDoing(actor, { ...creationOf(snapshot, request, true), begun: true }),
       taken: () =>
         completeCreation(actor, snapshot, {
           metadata: !request.noMetadata,
@@ -112,7 +111,6 @@ async function takeLive({ host, actor, call, prepared }: Context, request: Creat
 async function takeOffline({ host, actor, call, prepared }: Context, request: CreateRequest, snapshot: Snapshot) {
   const facility = facet(host.implementation, 'snapshots');
   const before = actor.document;
-  beginDoing(actor, creationOf(snapshot, request, false));
   await facility.takeOffline(before, {
     snapshot,
     reuse: request.reuseExternal,

@@ -75,9 +75,9 @@ async function deleteAll(context: Context, deletion: Deletion): Promise<void> {
   const { host, actor, call, prepared } = context;
   const facility = facet(host.implementation, 'snapshots');
   const disks = heldBy(prepared);
+  beginDoing(actor, { what: 'delete', command: call.id });
   hold(actor, disks);
   markBroken(actor, deletion);
-  beginDoing(actor, { what: 'delete', command: call.id });
   try {
     if (actor.guest) {
       const merges = depthsOf(deletion.merging, liveImages(actor));

@@ -111,6 +111,7 @@ async function revertTo(context: Context, request: RevertRequest, snapshot: Snap
     throw error;
   }
   finishRevert(actor, snapshot, revertDisks);
+  abandon(actor);
   await startAgain(context, request, snapshot, onOverlays(snapshot.domain), disks);
 }
 

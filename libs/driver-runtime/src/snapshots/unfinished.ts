@@ -28,10 +28,13 @@ export function abandon(actor: Actor): void {
   actor.persist();
 }
 
-/** Images that were prepared for the operation, beside those of disks. */
+/** Images that were prepared for the command, beside those of disks; what other jobs hold stays. */
 function letGo({ record }: Actor): void {
-  const names = Object.keys(record.disks ?? {}).filter((name) => name.includes(':'));
-  for (const name of names) delete record.disks?.[name];
+  const { id } = record.pending ?? {};
+  for (const [name, { claim }] of Object.entries(record.disks ?? {})) {
+    const own = id !== undefined && (claim === id || claim.startsWith(`${id}.`));
+    if (own && name.includes(':')) delete record.disks?.[name];
+  }
 }
 
 export interface Completion {
