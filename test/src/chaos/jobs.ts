@@ -2,6 +2,7 @@
 import { abortBlockJob, commitBlocks, copyBlocks, createSnapshot, listBlockJobs, pullBlocks } from '@virtbus/shared';
 import { eventually } from '@virtbus/testkit';
 import type { WritingGuest } from '../block-stand/writing-guest';
+import { backupJobs } from './backup-jobs';
 import type { PatientClient } from './patient-client';
 
 export type Phase = 'begin' | 'end';
@@ -148,4 +149,5 @@ export const jobs: readonly ChaosJob[] = [
     lasts: 400,
     run: single(snapshot('one')),
   },
+  ...backupJobs,
 ];
