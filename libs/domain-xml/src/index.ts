@@ -3,6 +3,7 @@ export * from './model';
 export * from './parse-domain';
 export { assignAliases } from './passes/aliases';
 export { assignAddresses, checkDomain, fillDefaults, prepareDomain } from './passes/prepare';
+export { iotuneFault } from './passes/check/iotune';
 export { readFirmwareDescriptors, requireFirmware, type FirmwareDescriptor } from './passes/firmware';
 export type { PrepareOptions } from './passes/options';
 export { warningText, type ParseOptions, type Warning } from './schema/parse';

@@ -1,5 +1,5 @@
 /** `<iotune>`: limits on the traffic of a disk, read and changed in a domain document. */
-import { copyModel, diskNamed, type Disk, type Domain } from '@virtbus/domain-xml';
+import { copyModel, diskNamed, iotuneFault, type Disk, type Domain } from '@virtbus/domain-xml';
 import { VirtError, type DiskLimits } from '@virtbus/shared';
 
 type Iotune = NonNullable<Disk['iotune']>;
@@ -31,8 +31,8 @@ export function limitsOf({ iotune = {} }: Disk): DiskLimits {
 }
 
 /**
- * A copy of the domain whose disk is limited so, with all disks of its group. Throws `INVALID_ARG` for a disk that is not there
- * or a total beside its parts, `CONFIG_UNSUPPORTED` for what cannot be kept.
+ * A copy of the domain whose disk is limited so, with all disks of its group. Throws `INVALID_ARG` for a disk that is not there or
+ * a total beside its parts, `CONFIG_UNSUPPORTED` for what cannot be kept otherwise.
  */
 export function withDiskLimits(domain: Domain, name: string, wish: DiskLimits): Domain {
   const copy = copyModel(domain);
@@ -46,7 +46,9 @@ export function withDiskLimits(domain: Domain, name: string, wish: DiskLimits): 
   // A disk that joins a group has the group's limits, except for those that are changed now.
   const before = peers.includes(disk) ? disk.iotune : (peers[0]?.iotune ?? disk.iotune);
   const iotune = merged(before ?? {}, wish, group);
-  check(iotune);
+  const fault = iotuneFault(iotune);
+  if (fault)
+    throw new VirtError(fault.kind === 'mixed' ? 'INVALID_ARG' : 'CONFIG_UNSUPPORTED', { detail: fault.detail });
   for (const one of new Set([disk, ...peers])) {
     if (Object.keys(iotune).length === 0) delete one.iotune;
     else one.iotune = { ...iotune };
@@ -64,28 +66,4 @@ function merged(before: Iotune, wish: DiskLimits, group: string): Iotune {
     }
   }
   return after;
-}
-
-/** What QEMU would refuse, in libvirt's words. */
-function check(iotune: Iotune): void {
-  for (const kind of kinds) {
-    for (const max of ['', '_max'] as const) {
-      const [total, read, write] = flows.map((flow) => iotune[`${flow}_${kind}_sec${max}`]);
-      if (total && (read || write))
-        throw new VirtError('INVALID_ARG', {
-          detail: `total and read/write of ${kind}_sec${max} cannot be set at the same time`,
-        });
-    }
-    for (const flow of flows) checkBurst(iotune, `${flow}_${kind}_sec`);
-  }
-}
-
-function checkBurst(iotune: Iotune, name: `${(typeof flows)[number]}_${(typeof kinds)[number]}_sec`): void {
-  const [rate = 0, max = 0, length = 0] = [iotune[name], iotune[`${name}_max`], iotune[`${name}_max_length`]];
-  const refuse = (detail: string): never => {
-    throw new VirtError('CONFIG_UNSUPPORTED', { detail });
-  };
-  if (max > 0 && rate === 0) refuse(`value '${name}_max' cannot be set if '${name}' is not set`);
-  if (max > 0 && max < rate) refuse(`value '${name}_max' cannot be smaller than '${name}'`);
-  if (length > 0 && max === 0) refuse(`value '${name}_max_length' cannot be set if '${name}_max' is not set`);
 }

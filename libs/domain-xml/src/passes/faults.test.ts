@@ -97,6 +97,24 @@ test.each<[what: string, parts: Parts, code: ErrorCode, ...words: (string | RegE
     'line 4',
     'vmport feature requires the ps2 feature not to be disabled',
   ],
+  [
+    'a limit for all traffic beside one for a part',
+    {
+      devices: disk('vda', '<iotune><total_bytes_sec>5</total_bytes_sec><read_bytes_sec>4</read_bytes_sec></iotune>'),
+    },
+    'XML_ERROR',
+    'line 6',
+    'total and read/write of bytes_sec cannot be set at the same time',
+  ],
+  [
+    'a burst that is none',
+    {
+      devices: disk('vda', '<iotune><read_iops_sec>5</read_iops_sec><read_iops_sec_max>4</read_iops_sec_max></iotune>'),
+    },
+    'CONFIG_UNSUPPORTED',
+    'line 6',
+    "value 'read_iops_sec_max' cannot be smaller than 'read_iops_sec'",
+  ],
   ['a name of 10 000 characters', { name: 'w'.repeat(10_000) }, 'XML_ERROR', 'line 2', 'at most 200 are allowed'],
 ])('%s is one clear line', (_what, parts, code, ...words) => {
   const error = refusal(guest(parts));

@@ -3,6 +3,7 @@ import type { Disk } from '../../elements/disk';
 import type { StorageSource } from '../../elements/storage-source';
 import { lineOf } from '../../schema';
 import { diskIndex } from '../controllers';
+import { iotuneFault } from './iotune';
 import type { Rule } from './rule';
 
 const place = (disk: Disk) => ({ element: 'disk', line: lineOf(disk) });
@@ -101,6 +102,13 @@ const media: Rule = ({ domain: { devices }, faults }) => {
     if (disk.vendor !== undefined && bus !== 'scsi') refuse("Only scsi disk supports 'vendor'");
     if (disk.product !== undefined && bus !== 'scsi' && bus !== 'sata' && bus !== 'ide')
       refuse("Only scsi disk supports 'product'");
+    const contradiction = disk.iotune && iotuneFault(disk.iotune);
+    if (contradiction)
+      faults.add(
+        contradiction.kind === 'mixed' ? 'XML_ERROR' : 'CONFIG_UNSUPPORTED',
+        contradiction.detail,
+        place(disk),
+      );
     if (disk.throttlefilters && disk.iotune)
       faults.add(
         'OPERATION_UNSUPPORTED',
