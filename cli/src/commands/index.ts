@@ -29,6 +29,15 @@ import { attachInterface, detachInterface, domifSetlink, domiflist } from './int
 import { console, destroy, reboot, reset, resume, shutdown, start, suspend } from './lifecycle';
 import { list } from './list';
 import { desc, metadata } from './metadata';
+import {
+  migrate,
+  migrateAbort,
+  migrateInfo,
+  migratePostcopy,
+  migrateSetmaxdowntime,
+  migrateSetspeed,
+  migrations,
+} from './migrate';
 import { domxmlFromNative, domxmlToNative } from './native';
 import { managedsave, managedsaveRemove, restore, save } from './save';
 import { poolCreate, poolCreateAs, poolDefine, poolDefineAs } from './pool-definition';
@@ -65,9 +74,10 @@ import { volDumpxml, volInfo, volKey, volList, volName, volPath, volPool } from 
 export const commands: readonly CommandSpec[] = [
   ...[define, undefine, create, start, shutdown, reboot, reset, destroy, suspend, resume],
   ...[save, restore, managedsave, managedsaveRemove, domjobabort],
+  ...[migrate, migrateAbort, migratePostcopy, migrateSetspeed, migrateSetmaxdowntime],
   ...[autostart, edit, dumpxml, rename, desc, metadata, name, uuid, id],
   ...[domxmlExplain, domxmlToNative, domxmlFromNative],
-  ...[list, dominfo, domstate, domjobinfo, events, outcome],
+  ...[list, dominfo, domstate, domjobinfo, migrations, migrateInfo, events, outcome],
   ...[domstats, dommemstat, domblkstat, domblkinfo, domblkerror, domifstat, domblklist, domiflist, vcpucount, vcpuinfo],
   ...[attach, detach, update, attachDisk, detachDisk, changeMedia, attachInterface, detachInterface, domifSetlink],
   ...[setmem, setmaxmem, setvcpus, schedinfo, memtune, blkiotune, blkdeviotune, blockresize, domblkthreshold],

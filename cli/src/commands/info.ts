@@ -1,6 +1,9 @@
 /** Questions about one domain: dominfo, domstate, its job. */
+import type { Migration } from '@virtbus/shared';
 import { printInfo, printState } from '../print/domains';
 import { printJob } from '../print/job';
+import { printMigration } from '../print/migrations';
+import type { Session } from '../session';
 import { command, domain, example, flag } from '../spec';
 
 export const dominfo = command({
@@ -36,6 +39,12 @@ export const domstate = command({
   },
 });
 
+/** The migration of a domain that runs; none where no migration service does. */
+async function migrationOf(session: Session, domain: string): Promise<Migration | undefined> {
+  const found = await session.call('showMigration', {}, domain).catch(() => undefined);
+  return found?.migration.state === 'running' ? found.migration : undefined;
+}
+
 export const domjobinfo = command({
   name: 'domjobinfo',
   group: 'monitor',
@@ -44,6 +53,8 @@ export const domjobinfo = command({
   options: { completed: flag('the last one that ended') },
   examples: [example('domjobinfo web1', 'how far a save has come')],
   async run({ args, options, session, out }) {
+    const moving = options.completed ? undefined : await migrationOf(session, args.domain);
+    if (moving) return out.show({ migration: moving }, () => printMigration(moving));
     const { job } = await session.call('getJob', { completed: options.completed }, args.domain);
     out.show(job, () => printJob(job));
   },
@@ -57,7 +68,11 @@ export const domjobabort = command({
   options: {},
   gives: 'abortJob',
   examples: [example('domjobabort web1', 'the guest goes on as before')],
-  async run({ args, session }) {
+  async run({ args, session, out }) {
+    if (await migrationOf(session, args.domain)) {
+      const answer = await session.call('abortMigration', {}, args.domain);
+      return out.show(answer, () => `Migration of domain '${args.domain}' given up`);
+    }
     await session.give('abortJob', {}, args.domain, () => `Job of domain '${args.domain}' aborted`);
   },
 });

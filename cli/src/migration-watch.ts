@@ -1,0 +1,42 @@
+/** Somebody waits for a migration: how far it is goes to his terminal, and Ctrl-C gives it up rather than walking away. */
+import type { Migration } from '@virtbus/shared';
+import { fail, Interrupted } from './failure';
+import type { Output } from './output';
+import { migrationLine } from './print/migrations';
+import type { Session } from './session';
+
+const everyMs = 250;
+
+/**
+ * Resolves when the guest lives on the target. Throws with the reason when it does not.
+ * @param verbose show how far it is, also to who does not look at a terminal
+ */
+export async function untilMoved(
+  session: Session,
+  out: Output,
+  begun: Migration,
+  verbose: boolean,
+): Promise<Migration> {
+  let interrupted = false;
+  const interrupt = (): void => {
+    if (interrupted) process.exit(130);
+    interrupted = true;
+    void session.call('abortMigration', {}, begun.id).catch(() => undefined);
+  };
+  process.on('SIGINT', interrupt);
+  try {
+    let migration = begun;
+    while (migration.state === 'running') {
+      if (out.watched || verbose) out.status(migrationLine(migration));
+      await new Promise((resolve) => setTimeout(resolve, everyMs));
+      ({ migration } = await session.call('showMigration', {}, begun.id));
+    }
+    if (migration.state === 'completed') return migration;
+    if (interrupted) throw new Interrupted('migration aborted');
+    const detail = migration.reason ?? migration.state;
+    throw fail(migration.state === 'cancelled' ? 'OPERATION_ABORTED' : 'OPERATION_FAILED', { detail });
+  } finally {
+    process.off('SIGINT', interrupt);
+    out.clearStatus();
+  }
+}
