@@ -9,6 +9,9 @@ import type { QemuGuest } from './guest';
 import { runJob } from './short-job';
 import type { Undo } from './undo';
 
+/** Id of the job that makes the format behind a node. */
+export const creationJob = (node: string): string => `create-${node}`;
+
 export interface NewImage {
   /** The disk as it will be: numbered, with the new image on top. */
   disk: Disk;
@@ -40,7 +43,7 @@ export async function addImage(
   };
   await add(storage);
   const options = make && imageCreation(source, disk, 0, make).format;
-  if (options) await runJob(guest, 'blockdev-create', { 'job-id': `create-${layers.top}`, options }, signal);
+  if (options) await runJob(guest, 'blockdev-create', { 'job-id': creationJob(layers.top), options }, signal);
   await add(format);
   return layers.top;
 }

@@ -22,8 +22,9 @@ import { overlaysOf, withOverlays, type LiveTaking, type SnapshotsFacet } from '
 import { isVirtError, VirtError } from '@virtbus/shared';
 import { nodeSource, removeNodes, type BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
-import { addImage } from '../new-image';
+import { addImage, creationJob } from '../new-image';
 import { QmpError } from '../qmp';
+import { joinJob } from '../short-job';
 import { takeBack, type Undo } from '../undo';
 import { freeze, thaw } from './freeze';
 
@@ -156,7 +157,12 @@ export async function wasTakenExternally(
     return true;
   }
   const source = nodeSource(host, guest);
-  for (const { disk } of plans) await removeNodes(guest, imageRemoval(source, disk, 0));
+  for (const { disk, overlay } of plans) {
+    await joinJob(guest, creationJob(overlay)).catch((err: unknown) =>
+      guest.log.info({ err }, 'an overlay was not made'),
+    );
+    await removeNodes(guest, imageRemoval(source, disk, 0));
+  }
   if (snapshot.memory?.file !== undefined) rmSync(snapshot.memory.file, { force: true });
   return false;
 }
