@@ -76,6 +76,13 @@ export async function startPlatform({ env, report }: PlatformOptions): Promise<P
     const common = { ...env, VIRTBUS_STATE_DIR: stateDir };
     const domain = Child.start('domain', [join(root, 'services/domain')], { ...common, ...as('service') }, stateDir);
     children.push(domain);
+    const migration = Child.start(
+      'migration',
+      [join(root, 'services/migration')],
+      { ...common, ...as('service') },
+      stateDir,
+    );
+    children.push(migration);
     const driver = Child.start(
       'driver-qemu',
       [join(root, 'services/driver-qemu')],
@@ -95,10 +102,12 @@ export async function startPlatform({ env, report }: PlatformOptions): Promise<P
     const [withoutContainers] = await Promise.all([
       whyNotReady(containers),
       domain.ready('domain service ready'),
+      migration.ready('migration service ready'),
       driver.ready('driver ready'),
       storage.ready('storage service ready'),
     ]);
     report('domain        commands, queries, the registry of the fleet');
+    report('migration     domains that move between hosts');
     report(`storage       pools, volumes and backing chains of host '${host}'`);
     report(`driver-qemu   host '${host}'`);
     if (withoutContainers === undefined) children.push(containers);
