@@ -23,7 +23,7 @@ import {
   type JobInfo,
 } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
-import { eventually, freePort, Stack } from '@virtbus/testkit';
+import { eventually, freePort, needsRoot, Stack } from '@virtbus/testkit';
 import { faultsOf, lossesOfImage } from '../block-stand/sound';
 import { WritingGuest } from '../block-stand/writing-guest';
 import type { Flushed } from '../block-stand/content';
@@ -224,6 +224,32 @@ test('a push goes on when the driver is killed, and is gone when it is aborted',
   await over(guest);
   await guest.remove();
 });
+
+needsRoot().test(
+  'a target without room ends the backup of all disks, with the reason; the guest writes on',
+  async () => {
+    const guest = await WritingGuest.start(stack, bus, { name: 'full' });
+    const small = stack.folder.file('small');
+    mkdirSync(small);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m,mode=755', 'none', small]);
+    try {
+      const files = [join(small, 'vda.qcow2'), guest.file('copy.qcow2')];
+      const disks = ['vda', 'vdb'].map((name, at) => `<disk name='${name}'><target file='${files[at]}'/></disk>`);
+      await call(
+        bus,
+        beginBackup,
+        { xml: `<domainbackup><disks>${disks.join('')}</disks></domainbackup>` },
+        target(guest),
+      );
+      await over(guest);
+      expect(await lastOf(guest)).toMatchObject({ type: 'failed', error: 'No space left on device' });
+      expect(existsSync(files[0]!)).toBe(false);
+      expect(await faultsOf(guest, { chains, besides: ['copy.qcow2'] })).toEqual([]);
+    } finally {
+      execFileSync('umount', ['-l', small]);
+    }
+  },
+);
 
 test('a guest that dies takes its backup along, and nothing of it stays', async () => {
   const guest = await WritingGuest.start(stack, bus, { name: 'dies' });

@@ -21,7 +21,9 @@ export function backupKind(host: BlockHost): JobKind {
       await removeNodes(guest, removalOf(host, guest, store, 0, 1));
       if (bitmap && bitmapAt(await bitmapsOf(guest), bitmap.node, bitmap.name))
         await guest.askRaw('block-dirty-bitmap-remove', bitmap);
-      if (end.kind !== 'completed' || pull) removeStore(job);
+      // Of a backup that was never begun its files are storage's to remove, with the command.
+      const begun = guest.saved.backup?.begun ?? true;
+      if (begun && (end.kind !== 'completed' || pull)) removeStore(job);
       return undefined;
     },
     afterwards: (guest, job, end) => partEnded(guest, job, end),
