@@ -2,6 +2,8 @@
 import { existsSync } from 'node:fs';
 import {
   abortBlockJob,
+  abortJob,
+  beginBackup,
   commitBlocks,
   copyBlocks,
   createSnapshot,
@@ -15,7 +17,7 @@ import {
   type RequestInput,
 } from '@virtbus/shared';
 import { call, callDriver, tailStorage, type Bus } from '@virtbus/shared/bus';
-import { eventually, Stack } from '@virtbus/testkit';
+import { eventually, freePort, Stack } from '@virtbus/testkit';
 import { disk, overlay, rawImage } from './storage-stand';
 
 jest.setTimeout(240_000);
@@ -139,6 +141,26 @@ test('the images of a snapshot are held, and what happened while storage was awa
   await noJobs(uuid);
   await stack.startStorage('h1');
   await booksAre(uuid, ['qcow2 snap-new', 'qcow2 snap-mid', 'raw snap-base']);
+  await ask(destroyDomain, uuid, {});
+});
+
+test('a backup holds what it writes to until it has ended; what was written stays, what was only scratch goes', async () => {
+  const uuid = await guest('saved');
+  const into = (store: string, name: string): string => `<${store} file='${file(name)}'/>`;
+  const backup = (mode: string, inner: string, server = ''): string =>
+    `<domainbackup mode='${mode}'>${server}<disks><disk name='vda' backup='yes' type='file'>${inner}</disk></disks></domainbackup>`;
+  const layers = ['qcow2 saved-top', 'qcow2 saved-mid', 'raw saved-base'];
+
+  await ask(beginBackup, uuid, { xml: backup('push', into('target', 'saved-whole')) });
+  await booksAre(uuid, layers);
+  expect(existsSync(file('saved-whole'))).toBe(true);
+
+  const server = `<server transport='tcp' name='127.0.0.1' port='${await freePort()}'/>`;
+  await ask(beginBackup, uuid, { xml: backup('pull', into('scratch', 'saved-scratch'), server) });
+  expect(await leases(uuid)).toContain('scratch:vda exclusive saved-scratch');
+  await ask(abortJob, uuid, {});
+  await booksAre(uuid, layers);
+  await eventually(() => existsSync(file('saved-scratch')), false);
   await ask(destroyDomain, uuid, {});
 });
 
