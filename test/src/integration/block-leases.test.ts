@@ -6,9 +6,12 @@ import {
   beginBackup,
   commitBlocks,
   copyBlocks,
+  createPool,
   createSnapshot,
+  deleteVolume,
   destroyDomain,
   listBlockJobs,
+  listVolumes,
   pullBlocks,
   showChain,
   storageEventFilter,
@@ -161,6 +164,33 @@ test('a backup holds what it writes to until it has ended; what was written stay
   await ask(abortJob, uuid, {});
   await booksAre(uuid, layers);
   await eventually(() => existsSync(file('saved-scratch')), false);
+  await ask(destroyDomain, uuid, {});
+});
+
+test('a copy into a pool is a volume as soon as the guest stands on it, and cannot be deleted then', async () => {
+  const uuid = await guest('pooled');
+  await call(
+    bus,
+    createPool,
+    { document: { type: 'dir', name: 'p', target: { path: file('pool') } }, build: 'new' },
+    { target: 'h1' },
+  );
+  const path = file('pool/copy.qcow2');
+  const xml = `<disk type='volume'><driver type='qcow2'/><source pool='p' volume='copy.qcow2'/></disk>`;
+  await ask(copyBlocks, uuid, { disk: 'vda', xml, transientJob: true });
+  await ready(uuid);
+  await ask(abortBlockJob, uuid, { disk: 'vda', pivot: true });
+  await booksAre(uuid, ['qcow2 copy.qcow2']);
+  const volumes = async () => (await call(bus, listVolumes, { pool: 'p' }, { target: 'h1' })).volumes;
+  await eventually(
+    async () => (await volumes()).map(({ name, capacity }) => [name, capacity]),
+    [['copy.qcow2', 4 * 1024 ** 2]],
+  );
+  const removal = call(bus, deleteVolume, { pool: 'p', volume: 'copy.qcow2' }, { target: 'h1' });
+  await expect(removal).rejects.toMatchObject({
+    code: 'IMAGE_IN_USE',
+    message: `Requested operation is not valid: ${path} is in use: domain 'pooled'`,
+  });
   await ask(destroyDomain, uuid, {});
 });
 
