@@ -41,7 +41,7 @@ const names = async (domain: string): Promise<string[]> =>
 const formatNodes = async (domain: string): Promise<number> =>
   (await nodeNames(bus, domain)).filter((name) => name.endsWith('-format')).length;
 
-const moments = [5, 30, 60, 90, 130, 180, 250];
+const moments = [5, 60, 90, 120, 160, 250];
 
 test('a snapshot of two disks is there or not, whenever the driver is killed over it', async () => {
   const paths = ['a', 'b'].map((name) => stack.folder.file(`${name}.qcow2`));
@@ -49,27 +49,32 @@ test('a snapshot of two disks is there or not, whenever the driver is killed ove
   const devices = paths.map((path, i) => disk(path, 'qcow2', '', `vd${'ab'[i]!}`)).join('');
   const { uuid } = await stack.run(bus, { name: 'crash', devices });
   let layers = 1;
+  const lost: string[] = [];
   for (const ms of moments) {
     const name = `s${ms}`;
     const xml = `<domainsnapshot><name>${name}</name></domainsnapshot>`;
-    await killedAfter(ms, call(bus, createSnapshot, { xml, diskOnly: true }, { target: uuid, timeoutMs: 10_000 }));
+    await killedAfter(ms, call(bus, createSnapshot, { xml, diskOnly: true }, { target: uuid, timeoutMs: 4_000 }));
     const there = (await names(uuid)).includes(name);
     if (there) layers++;
     const [live, defined] = [await documentOf(uuid, false), await documentOf(uuid, true)];
     for (const path of paths) {
       const overlay = path.replace('.qcow2', `.${name}`);
       expect([ms, live.includes(overlay), defined.includes(overlay)]).toEqual([ms, there, there]);
-      await eventually(() => existsSync(overlay), there, { timeoutMs: 20_000 });
+      if (!there) lost.push(overlay);
     }
     expect(await formatNodes(uuid)).toBe(2 * layers);
     expect(await stack.state(bus, uuid)).toBe('running(booted)');
   }
+  // What storage made for a command that no driver has seen goes when the domain is next heard of.
+  const last = '<domainsnapshot><name>last</name></domainsnapshot>';
+  await call(bus, createSnapshot, { xml: last, diskOnly: true }, { target: uuid });
   // Merged again: killed over that as well, asked again until it is done.
   for (const name of (await names(uuid)).reverse()) {
-    await killedAfter(60, call(bus, deleteSnapshot, { name }, { target: uuid, timeoutMs: 10_000 }));
+    await killedAfter(60, call(bus, deleteSnapshot, { name }, { target: uuid, timeoutMs: 4_000 }));
     if ((await names(uuid)).includes(name)) await call(bus, deleteSnapshot, { name }, { target: uuid });
   }
   expect(await names(uuid)).toEqual([]);
+  await eventually(() => lost.filter((overlay) => existsSync(overlay)), [], { timeoutMs: 20_000 });
   expect(await formatNodes(uuid)).toBe(2);
   for (const path of paths) expect(await documentOf(uuid, true)).toContain(`'${path}'`);
 });
@@ -81,7 +86,7 @@ test('a domain has gone back to a snapshot or not, whenever the driver is killed
   const xml = '<domainsnapshot><name>base</name></domainsnapshot>';
   await call(bus, createSnapshot, { xml, diskOnly: true }, { target: uuid });
   for (const ms of [10, 40, 80, 130]) {
-    await killedAfter(ms, call(bus, revertSnapshot, { name: 'base' }, { target: uuid, timeoutMs: 10_000 }));
+    await killedAfter(ms, call(bus, revertSnapshot, { name: 'base' }, { target: uuid, timeoutMs: 4_000 }));
     const now = /<source file='([^']*)'/.exec(await documentOf(uuid, true))?.[1] ?? '';
     expect(JSON.parse(qemuImg('info', '--output=json', now))).toMatchObject({ 'full-backing-filename': path });
     expect(await names(uuid)).toEqual(['base']);

@@ -43,9 +43,9 @@ const fill = (path: string, byte: number): void =>
 
 /** Whether an image begins with these bytes, read through all that it stands on. */
 const holds = (path: string, byte: number): boolean =>
-  !execFileSync('qemu-io', ['-r', '-U', '-f', 'qcow2', '-c', `read -P ${byte} 0 64k`, path], { encoding: 'utf8' }).includes(
-    'verification failed',
-  );
+  !execFileSync('qemu-io', ['-r', '-U', '-f', 'qcow2', '-c', `read -P ${byte} 0 64k`, path], {
+    encoding: 'utf8',
+  }).includes('verification failed');
 
 const take = (domain: string, name: string, how: RequestInput<typeof createSnapshot> = {}, within = '') =>
   call(

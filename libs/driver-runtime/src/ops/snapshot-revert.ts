@@ -1,6 +1,15 @@
 /** Going back to a snapshot: the guest ends, its disks become those of the snapshot, and it starts from there. */
 import { existsSync, rmSync } from 'node:fs';
-import { diskImages, formatDevice, isEmptyDrive, withImages, withOverlay, type Domain } from '@virtbus/domain-xml';
+import {
+  diskImages,
+  formatDevice,
+  isEmptyDrive,
+  isSameLocation,
+  withImages,
+  withOverlay,
+  type DiskImage,
+  type Domain,
+} from '@virtbus/domain-xml';
 import { formatSnapshot, type Snapshot } from '@virtbus/domain-xml/snapshot';
 import { revertSnapshot, VirtError, type ImageNeed, type Request } from '@virtbus/shared';
 import type { Actor } from '../actor';
@@ -49,8 +58,28 @@ function checked(actor: Actor, { name, running, paused, force }: RevertRequest):
     if (snapshotDeleteInProgress) refuse(`snapshot disk '${disk}' was target of not completed snapshot delete`);
   const { file } = snapshot.memory ?? {};
   if (file !== undefined && !existsSync(file)) refuse(`the memory of snapshot '${name}' is not there: ${file}`);
+  const kept = isExternal(snapshot) ? undefined : keptWithin(snapshotsOf(actor).all, snapshot);
+  if (kept !== undefined)
+    refuse(
+      `going back to '${name}' would write over what snapshot '${kept}' keeps in the same image; delete that first`,
+    );
   return { ...snapshot, domain };
 }
+
+/** An external snapshot whose state is the very image that an internal one is within. */
+function keptWithin(all: readonly Snapshot[], snapshot: Snapshot): string | undefined {
+  const tops = topsOf(snapshot);
+  const other = all.find(
+    (one) =>
+      one.name !== snapshot.name &&
+      isExternal(one) &&
+      topsOf(one).some((top) => tops.some((own) => isSameLocation(own, top))),
+  );
+  return other?.name;
+}
+
+const topsOf = ({ domain }: Snapshot): DiskImage[] =>
+  (domain?.devices.disks ?? []).flatMap((disk) => diskImages(disk).slice(0, 1));
 
 const wasActive = (snapshot: Snapshot): boolean => ['running', 'paused'].includes(stateOf(snapshot));
 
