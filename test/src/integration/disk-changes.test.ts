@@ -1,6 +1,6 @@
 /** Disks of a running guest grow, are limited and watched, on real QEMU with a guest that sees and writes them. */
 import { execFileSync } from 'node:child_process';
-import { statSync, truncateSync } from 'node:fs';
+import { mkdirSync, statSync, truncateSync } from 'node:fs';
 import {
   attachDevice,
   destroyDomain,
@@ -11,6 +11,7 @@ import {
   getDomainXml,
   qmpCommand,
   resizeDisk,
+  resumeDomain,
   setDiskLimits,
   setDiskThreshold,
   showChain,
@@ -20,7 +21,7 @@ import {
   type RequestInput,
 } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
-import { eventually, findProgram, requirement, Stack, tinyGuestBooted } from '@virtbus/testkit';
+import { eventually, findProgram, requirement, Stack, temporaryFolder, tinyGuestBooted } from '@virtbus/testkit';
 import { disk, guestSays, overlay, qemuImg, rawImage } from './storage-stand';
 
 jest.setTimeout(240_000);
@@ -32,6 +33,13 @@ const cdrom = `<disk type='file' device='cdrom'><target dev='sda' bus='sata'/></
 const needsLoop = requirement('root, loop devices', () => {
   if (process.getuid?.() !== 0 || !findProgram('losetup')) return false;
   execFileSync('losetup', ['--find']);
+  return true;
+});
+
+const needsTmpfs = requirement('root that may mount tmpfs', () => {
+  using folder = temporaryFolder();
+  execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', folder.path]);
+  execFileSync('umount', [folder.path]);
   return true;
 });
 
@@ -302,6 +310,30 @@ describe('a write threshold', () => {
   });
 });
 
+needsTmpfs.test(
+  'a disk without room pauses its guest and is named, until there is room and the guest goes on',
+  async () => {
+    const folder = stack.folder.file('full');
+    mkdirSync(folder, { mode: 0o755 });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1M,mode=755', 'tmpfs', folder]);
+    try {
+      const xml = disk(rawImage(`${folder}/f.img`, 'full'), 'raw', '', 'vdf');
+      await ask(attachDevice, { xml });
+      const write = 'dd if=/dev/zero of=/dev/vdf bs=64k count=32 conv=fsync';
+      const written = guestSays(bus, uuid, `${write} 2>/dev/null; echo full=$?`, 'full=0');
+      await eventually(() => stack.state(bus, uuid), 'paused(ioerror)', { timeoutMs: 30_000 });
+      expect(await ask(getDiskErrors, {})).toEqual({ errors: [{ disk: 'vdf', error: 'no-space' }] });
+      execFileSync('mount', ['-o', 'remount,size=16M', folder]);
+      await ask(resumeDomain, {});
+      await written;
+      expect(await ask(getDiskErrors, {})).toEqual({ errors: [] });
+      await ask(detachDevice, { xml });
+    } finally {
+      execFileSync('umount', ['--lazy', folder]);
+    }
+  },
+);
+
 test('sizes are told of a guest that runs and of one that does not; what needs a guest is refused without one', async () => {
   const { disks } = await ask(getDiskSizes, {});
   expect(disks.map((one) => [one.disk, one.capacity])).toEqual([
@@ -312,7 +344,6 @@ test('sizes are told of a guest that runs and of one that does not; what needs a
     ['vde', 4 * mib],
     ['sda', undefined],
   ]);
-  expect(await ask(getDiskErrors, {})).toEqual({ errors: [] });
   await ask(destroyDomain, {});
 
   const { disks: off } = await ask(getDiskSizes, { disk: 'vda' });

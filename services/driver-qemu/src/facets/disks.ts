@@ -24,6 +24,8 @@ export const disksFacet = (host: BlockHost): Disks => ({
   setThreshold: (guest, image, bytes, signal) => armThreshold(guest, image, bytes, signal),
   sizes: (guest, disk, signal) => sizesOf(host, guest, disk, signal),
   errors: async (guest, signal) => {
+    // An error stops the guest; once it runs again QEMU goes on telling of it.
+    if (guest.state.state === 'running') return [];
     const drives = await guest.ask('query-block', undefined, signal);
     return guest.live.devices.disks.flatMap((disk) => {
       const status = drives.find(({ qdev }) => isDeviceOf(disk, qdev))?.['io-status'] ?? 'ok';
