@@ -111,6 +111,13 @@ export class WritingGuest {
     return (await call(this.bus, getDomainXml, { inactive }, { target: this.uuid })).xml!;
   }
 
+  /** How an image of its disk is addressed: `vda[7]`. @param depth 0 is the active one */
+  async layer(disk: string, depth: number): Promise<string> {
+    const element = (await this.xml()).split('<disk ').find((part) => part.includes(`<target dev='${disk}'`)) ?? '';
+    const numbers = [...element.matchAll(/<(?:source|backingStore) [^>]*index='(\d+)'/g)].map(([, number]) => number);
+    return `${disk}[${numbers[depth]}]`;
+  }
+
   async destroy(): Promise<void> {
     await call(this.bus, destroyDomain, {}, { target: this.uuid });
   }
@@ -118,7 +125,8 @@ export class WritingGuest {
   /** It goes altogether: domain, images, what it said. */
   async remove(): Promise<void> {
     await this.destroy().catch(() => undefined);
-    await call(this.bus, undefineDomain, {}, { target: this.uuid });
+    const all = { snapshotsMetadata: true, checkpointsMetadata: true };
+    await call(this.bus, undefineDomain, all, { target: this.uuid });
     rmSync(this.folder, { recursive: true });
     rmSync(this.log);
   }

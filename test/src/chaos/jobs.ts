@@ -1,6 +1,15 @@
 /** The work on a guest's disks that is interrupted: how it is begun and ended, and what vda stands on when it went well. */
-import { abortBlockJob, commitBlocks, copyBlocks, createSnapshot, listBlockJobs, pullBlocks } from '@virtbus/shared';
-import { eventually } from '@virtbus/testkit';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  abortBlockJob,
+  commitBlocks,
+  copyBlocks,
+  createSnapshot,
+  deleteSnapshot,
+  listBlockJobs,
+  pullBlocks,
+  type BlockJobState,
+} from '@virtbus/shared';
 import type { WritingGuest } from '../block-stand/writing-guest';
 import { backupJobs } from './backup-jobs';
 import type { PatientClient } from './patient-client';
@@ -30,20 +39,16 @@ const disk = 'vda';
 /** Bytes per second: with it a job on these disks takes a second or two. */
 const bandwidth = 4 * 1024 * 1024;
 
-/** Until a job that was begun has come to where it waits for us, or is gone. */
-async function readyOrGone({ client }: Interrupted): Promise<boolean> {
-  let found: string | undefined;
-  const there = async (): Promise<boolean> => {
-    const { jobs } = await client.ask(listBlockJobs, { disk });
-    found = jobs[0]?.state;
-    return found === undefined || found === 'ready';
-  };
-  await eventually(there, true, { timeoutMs: 60_000 });
-  return found === 'ready';
-}
+/** Jobs take seconds, restarts too. */
+const patienceMs = 60_000;
 
-async function gone({ client }: Interrupted): Promise<void> {
-  await eventually(async () => (await client.ask(listBlockJobs, {})).jobs, [], { timeoutMs: 60_000 });
+/** Until there is no job that is not in this state; whether there is one that is. A refusal for good is the caller's to have. */
+async function until({ client }: Interrupted, state?: BlockJobState): Promise<boolean> {
+  for (const end = Date.now() + patienceMs; ; await sleep(50)) {
+    const { jobs: now } = await client.ask(listBlockJobs, {});
+    if (now.every((job) => job.state === state)) return now.length > 0;
+    if (Date.now() > end) throw new Error(`after ${patienceMs} ms there is still ${JSON.stringify(now)}`);
+  }
 }
 
 /** A job that ends by itself. */
@@ -53,7 +58,7 @@ const single =
     work.at('begin');
     await begin(work);
     work.at('end');
-    await gone(work);
+    await until(work);
   };
 
 /** A job that is told to end when it is ready. */
@@ -62,14 +67,14 @@ const double =
   async (work) => {
     work.at('begin');
     await begin(work);
-    const ready = await readyOrGone(work);
+    const ready = await until(work, 'ready');
     work.at('end');
     if (ready) await work.client.ask(abortBlockJob, { disk, pivot });
-    await gone(work);
+    await until(work);
   };
 
-const activeCommit = ({ client }: Interrupted): Promise<unknown> =>
-  client.ask(commitBlocks, { disk, base: 'vda[3]', active: true, bandwidth });
+const activeCommit = async ({ client, guest }: Interrupted): Promise<unknown> =>
+  client.ask(commitBlocks, { disk, base: guest.file('vda-1.qcow2'), active: true, bandwidth });
 
 const copyName = 'copy.qcow2';
 const copy =
@@ -102,13 +107,16 @@ export const jobs: readonly ChaosJob[] = [
     name: 'pull down to a base',
     after: ([top, , , base]) => [top!, base!],
     lasts: 2_000,
-    run: single(({ client }) => client.ask(pullBlocks, { disk, base: 'vda[4]', bandwidth })),
+    run: single(({ client, guest }) => client.ask(pullBlocks, { disk, base: guest.file('vda-0.img'), bandwidth })),
   },
   {
     name: 'commit a middle image',
     after: ([top, , low, base]) => [top!, low!, base!],
     lasts: 1_500,
-    run: single(({ client }) => client.ask(commitBlocks, { disk, top: 'vda[2]', base: 'vda[3]', bandwidth })),
+    run: single(({ client, guest }) => {
+      const [top, base] = [guest.file('vda-2.qcow2'), guest.file('vda-1.qcow2')];
+      return client.ask(commitBlocks, { disk, top, base, bandwidth });
+    }),
   },
   {
     name: 'commit the active image and pivot',
@@ -148,6 +156,18 @@ export const jobs: readonly ChaosJob[] = [
     after: (images) => ['vda.one', ...images],
     lasts: 400,
     run: single(snapshot('one')),
+  },
+  {
+    name: 'delete a middle snapshot',
+    after: ([top, , ...below]) => [top!, ...below],
+    lasts: 800,
+    prepare: async (work) => {
+      await snapshot('one')(work);
+      await work.guest.flushesMore(10);
+      await snapshot('two')(work);
+      await work.guest.flushesMore(10);
+    },
+    run: single(({ client }) => client.ask(deleteSnapshot, { name: 'one' })),
   },
   ...backupJobs,
 ];

@@ -2,7 +2,8 @@
  * `npm run chaos -- block-jobs [--rounds N] [--seed S] [--from INDEX]`
  *
  * Kills services and guests in the middle of work on disks, round by round, and looks afterwards whether all is sound. The
- * logs of a round that went wrong are kept in `.cache/chaos/`, and its command is printed. Exit code 1 when one did.
+ * logs of a round that went wrong are kept in `.cache/chaos/`, and its command is printed. Exit code 1 when one did. Ctrl-C ends
+ * the run after the round that is played.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -31,13 +32,16 @@ async function main(argv: readonly string[]): Promise<number> {
   const from = numberOf('from', values.from, 0);
   console.log(`block-jobs: ${rounds} rounds, --seed ${seed}`);
   const outcomes = new Map<string, number>();
-  let failed = 0;
+  let [played, failed] = [0, 0];
   let stack: Stack | undefined;
+  let stopped = false;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => (stopped = true));
   try {
-    for (let index = from; index < from + rounds; index++) {
+    for (let index = from; index < from + rounds && !stopped; index++) {
       stack ??= await Stack.start();
       const result = await play(stack, await stack.connect(), planOf(seed, index));
       const kind = result.faults.length > 0 ? 'FAULT' : result.outcome.split(':')[0]!;
+      played += 1;
       outcomes.set(kind, (outcomes.get(kind) ?? 0) + 1);
       console.log(`${planText(result.plan)}: ${result.outcome}`);
       if (result.faults.length === 0) continue;
@@ -50,7 +54,7 @@ async function main(argv: readonly string[]): Promise<number> {
     await stack?.[Symbol.asyncDispose]();
   }
   for (const [kind, count] of outcomes) console.log(`${String(count).padStart(6)}  ${kind}`);
-  console.log(`${rounds - failed} passed, ${failed} failed`);
+  console.log(`${played - failed} passed, ${failed} failed`);
   return failed === 0 ? 0 : 1;
 }
 

@@ -7,7 +7,7 @@ import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isVirtError } from '@virtbus/shared';
 import type { Bus } from '@virtbus/shared/bus';
-import type { Stack } from '@virtbus/testkit';
+import { eventually, type Stack } from '@virtbus/testkit';
 import { Random } from '../fuzz/random';
 import { chainsOf, faultsOf } from '../block-stand/sound';
 import { disks, WritingGuest } from '../block-stand/writing-guest';
@@ -95,6 +95,8 @@ function reasonOf(error: unknown): string {
   return `${String(error)}${cause}`;
 }
 
+const text = (images: readonly string[]): string => images.join(' ');
+
 type Images = Record<string, readonly string[]>;
 
 async function imagesOf(guest: WritingGuest): Promise<Images> {
@@ -111,13 +113,13 @@ async function faultsAfter(guest: WritingGuest, plan: Plan, before: Images, outc
   const faults: string[] = [];
   if (/INTERNAL_ERROR|^Error/.test(outcome)) faults.push(`no true reason: ${outcome}`);
   if (victim.guestEnds) await guest.boot();
-  const now = await imagesOf(guest);
   const after = job.after(before['vda']!);
-  const is = now['vda']!.join(' ');
-  const ended = [...(outcome === 'went well' && !victim.guestEnds ? [] : [before['vda']!]), after];
-  if (!ended.some((images) => images.join(' ') === is)) {
-    faults.push(`vda stands on ${is}, not on ${ended.map((images) => images.join(' ')).join(', nor on ')}`);
-  }
+  const ended = [...(outcome === 'went well' && !victim.guestEnds ? [] : [before['vda']!]), after].map(text);
+  // Storage is told by events, and may have just come back.
+  const now = async (): Promise<string> => text((await imagesOf(guest))['vda'] ?? []);
+  await eventually(now, (is) => ended.includes(is), { timeoutMs: 20_000 }).catch(() => undefined);
+  const is = await now();
+  if (!ended.includes(is)) faults.push(`vda stands on ${is}, not on ${ended.join(', nor on ')}`);
   const stoodOn = disks.flatMap((disk) => before[disk]!);
   const besides = [...stoodOn, ...(outcome === 'went well' || victim.guestEnds ? (job.besides ?? []) : [])];
   faults.push(...(await faultsOf(guest, { besides, leaks: victim.guestEnds ?? false })));
