@@ -115,3 +115,39 @@ needsRoot().test('a copy that runs out of room fails and says why; the guest doe
     execFileSync('umount', [small]);
   }
 });
+
+needsRoot().test(
+  'a disk goes over to a block device, written to at once; another to a copy with a chain of its own',
+  async () => {
+    const guest = await WritingGuest.start(stack, bus, { name: 'moving' });
+    const target = { target: guest.uuid };
+    const image = stack.folder.file('device.img');
+    qemuImg('create', '-q', '-f', 'raw', image, '8M');
+    const path = execFileSync('losetup', ['--find', '--show', image], { encoding: 'utf8' }).trim();
+    try {
+      const device = `<disk type='block'><source dev='${path}'/><driver type='raw'/></disk>`;
+      const sync = { synchronousWrites: true, granularity: 65_536, bufferSize: 1024 ** 2 };
+      await call(bus, copyBlocks, { disk: 'vda', xml: device, transientJob: true, ...sync }, target);
+      const [below, top] = [guest.file('own-0.qcow2'), guest.file('own-1.qcow2')];
+      qemuImg('create', '-q', '-f', 'qcow2', below, '8M');
+      qemuImg('create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', below, top);
+      const own = `<disk type='file'><source file='${top}'/><driver type='qcow2'/></disk>`;
+      await call(bus, copyBlocks, { disk: 'vdb', xml: own, transientJob: true, reuseExternal: true }, target);
+      for (const name of ['vda', 'vdb']) {
+        await eventually(async () => (await jobs(guest)).find((job) => job.disk === name)?.state, 'ready', patience);
+        await call(bus, abortBlockJob, { disk: name, pivot: true }, target);
+      }
+      await guest.flushesMore(10);
+      const chains = { vda: [path], vdb: ['own-1.qcow2', 'own-0.qcow2'] };
+      const besides = ['vda', 'vdb'].flatMap((name) => [
+        `${name}-0.img`,
+        ...[1, 2, 3].map((n) => `${name}-${n}.qcow2`),
+      ]);
+      expect(await faultsOf(guest, { chains, besides })).toEqual([]);
+    } finally {
+      for (const pid of stack.guestPids()) process.kill(pid, 'SIGKILL');
+      await eventually(() => stack.guestPids().length, 0, { timeoutMs: 20_000 });
+      execFileSync('losetup', ['--detach', path]);
+    }
+  },
+);
