@@ -23,7 +23,7 @@ import type { SimulatedHost } from './domain-service-host';
 type Step = 'begin' | 'prepare' | 'perform' | 'finish' | 'confirm' | 'undo';
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
-const cookie = (of: string): Uint8Array => Buffer.from(`${of}\0`);
+const cookie = (of: string): Buffer<ArrayBuffer> => Buffer.from(`${of}\0`);
 
 export class MigratingHost {
   /** By migration. */
