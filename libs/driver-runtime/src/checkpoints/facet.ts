@@ -6,8 +6,8 @@ import type { Guest } from '../driver';
 export interface CheckpointsFacet<G extends Guest = Guest> {
   /** Throws what cannot be recorded of this domain. @param checkpoint aligned with the domain's disks */
   check(domain: Domain, checkpoint: Checkpoint): void;
-  /** All bitmaps or none. */
-  create(guest: G, checkpoint: Checkpoint, signal: AbortSignal): Promise<void>;
+  /** All bitmaps or none. `quiesce`: the guest's own file systems are frozen meanwhile. */
+  create(guest: G, checkpoint: Checkpoint, how: { quiesce: boolean; signal: AbortSignal }): Promise<void>;
   /** Are its bitmaps there and whole? Throws `CHECKPOINT_INCONSISTENT` when one is not. */
   validate(guest: G, checkpoint: Checkpoint, signal: AbortSignal): Promise<void>;
   /** Bytes written since, by target; throws as `validate`. */

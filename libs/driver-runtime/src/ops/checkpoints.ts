@@ -13,7 +13,6 @@ import { checkpointsOf, checkpointSummary, markedDisks } from '../checkpoints';
 import { withDescription } from '../checkpoints/making';
 import { redefinedCheckpoint, requestedCheckpoint } from '../checkpoints/request';
 import { facet } from '../driver';
-import { withFrozenFilesystems } from '../frozen';
 import { change, guestOf, look, type Context } from './op';
 
 export const create = change(createCheckpoint, 'any', async (request, context) => {
@@ -31,8 +30,8 @@ async function make(context: Context, xml: string, quiesce: boolean): Promise<Ch
   const guest = guestOf(actor);
   const checkpoint = requestedCheckpoint(context, xml, Math.floor(Date.now() / 1_000));
   const facility = facet(host.implementation, 'checkpoints');
-  const work = () => withDescription(actor, checkpoint, () => facility.create(guest, checkpoint, call.signal));
-  await (quiesce ? withFrozenFilesystems(context, work) : work());
+  const how = { quiesce, signal: call.signal };
+  await withDescription(actor, checkpoint, () => facility.create(guest, checkpoint, how));
   return checkpoint;
 }
 

@@ -15,6 +15,7 @@ import { VirtError } from '@virtbus/shared';
 import { bitmapsOf, nodesOf } from '../block-jobs/graph';
 import { nodeSource, type BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
+import { freeze, thaw } from '../snapshots/freeze';
 
 export function checkpointsFacet(host: BlockHost): NonNullable<Facets<QemuGuest>['checkpoints']> {
   return {
@@ -26,11 +27,17 @@ export function checkpointsFacet(host: BlockHost): NonNullable<Facets<QemuGuest>
         throw new VirtError('CONFIG_UNSUPPORTED', { detail });
       }
     },
-    create: async (guest, checkpoint, signal) => {
+    create: async (guest, checkpoint, { quiesce, signal }) => {
       const actions = marked(checkpoint).flatMap((name) =>
         checkpointBitmap(nodesOf(host, guest, diskNamed(guest.live, name))[0]!, checkpoint.name),
       );
-      if (actions.length > 0) await guest.askRaw('transaction', { actions }, signal);
+      if (actions.length === 0) return;
+      try {
+        if (quiesce) await freeze(guest, signal);
+        await guest.askRaw('transaction', { actions }, signal);
+      } finally {
+        if (quiesce) await thaw(guest);
+      }
     },
     validate: async (guest, checkpoint) => {
       const images = await bitmapsOf(guest);
