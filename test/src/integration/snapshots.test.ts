@@ -6,6 +6,7 @@ import {
   destroyDomain,
   getDomainXml,
   getSnapshot,
+  getSnapshotXmlWithSecrets,
   listSnapshots,
   revertSnapshot,
   startDomain,
@@ -118,7 +119,7 @@ test('a guest goes back to the memory and the disk of an external snapshot', asy
   await stack.consoleShows(bus, uuid, 'tiny-guest: booted');
   await guestSays(bus, uuid, 'x=before; echo before > /dev/vda; sync; echo is-$x', 'is-before');
   const within = `<memory snapshot='external' file='${memory}'/>`;
-  const { domain: after, snapshot } = await take(uuid, 'kept', {}, within);
+  const { domain: after, snapshot } = await take(uuid, 'kept', { live: true }, within);
   expect(after).toMatchObject({ state: 'running' });
   expect(snapshot).toMatchObject({ state: 'running', location: 'external', memory: 'external' });
   await guestSays(bus, uuid, 'x=after; echo after > /dev/vda; sync; echo is-$x', 'is-after');
@@ -195,5 +196,38 @@ test('what cannot be kept is refused, and nothing of it is left', async () => {
   expect(existsSync(overlayOf(path, 'frozen'))).toBe(false);
   expect(existsSync(raw.replace('.raw', '.frozen'))).toBe(false);
   expect((await nodeNames(bus, uuid)).filter((name) => name.endsWith('-format'))).toHaveLength(2);
+  await call(bus, destroyDomain, {}, { target: uuid });
+});
+
+test('a description is forgotten and told again; overlays are left without one, or brought along', async () => {
+  const path = image('told');
+  const { uuid } = await stack.run(bus, { name: 'told', devices: disk(path, 'qcow2') });
+  await take(uuid, 'one', { diskOnly: true });
+  await take(uuid, 'two', { diskOnly: true });
+  const { xml } = await call(bus, getSnapshotXmlWithSecrets, { name: 'one' }, { target: uuid });
+  await call(bus, deleteSnapshot, { name: 'one', metadata: true }, { target: uuid });
+  expect(await names(uuid)).toEqual(['two']);
+  expect(existsSync(overlayOf(path, 'one'))).toBe(true);
+  await call(bus, createSnapshot, { xml, redefine: true, current: true }, { target: uuid });
+  expect((await call(bus, getSnapshot, {}, { target: uuid })).snapshot.name).toBe('one');
+  const cycle = xml.replace('<name>one</name>', '<name>one</name><parent><name>one</name></parent>');
+  await expect(call(bus, createSnapshot, { xml: cycle, redefine: true }, { target: uuid })).rejects.toMatchObject({
+    message: 'invalid argument: cannot set snapshot one as its own parent',
+  });
+  const { xml: second } = await call(bus, getSnapshotXmlWithSecrets, { name: 'two' }, { target: uuid });
+  await call(bus, createSnapshot, { xml: second, redefine: true, current: true }, { target: uuid });
+
+  await take(uuid, 'bare', { diskOnly: true, noMetadata: true });
+  expect(await sourceOf(uuid)).toBe(overlayOf(path, 'bare'));
+  expect(await names(uuid)).not.toContain('bare');
+
+  const brought = stack.folder.file('brought.qcow2');
+  qemuImg('create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-u', '-b', overlayOf(path, 'bare'), brought, '16M');
+  const disks = `<disks><disk name='vda' snapshot='external'><source file='${brought}'/></disk></disks>`;
+  const how = { diskOnly: true, reuseExternal: true, halt: true };
+  const { domain } = await take(uuid, 'brought', how, disks);
+  expect(domain).toMatchObject({ state: 'shutoff', reason: 'from-snapshot' });
+  expect(await sourceOf(uuid)).toBe(brought);
+  await call(bus, startDomain, {}, { target: uuid });
   await call(bus, destroyDomain, {}, { target: uuid });
 });

@@ -105,8 +105,8 @@ async function inStillness(
   try {
     if (quiesce) await freeze(guest, signal);
     if (file !== undefined) {
-      if (wasRunning && !live) await guest.suspend('snapshot', signal);
-      guest.expectPause('snapshot');
+      if (wasRunning && live) guest.expectPause('snapshot');
+      else if (wasRunning) await guest.suspend('snapshot', signal);
       undo.push(() => rmSync(file, { force: true }));
       await saveMemory(taking, file, wasRunning);
     }

@@ -24,7 +24,7 @@ export async function takeInternal(host: BlockHost, guest: QemuGuest, taking: Li
   const { snapshot, signal } = taking;
   const devices = nodesOf(host, guest, snapshot);
   taking.begin();
-  guest.expectPause('snapshot');
+  if (guest.state.state === 'running') guest.expectPause('snapshot');
   const id = jobId('save', snapshot.name);
   await runJob(guest, 'snapshot-save', { 'job-id': id, tag: snapshot.name, vmstate: devices[0], devices }, signal);
   taking.taken();
