@@ -8,11 +8,13 @@ import {
   copyBlocks,
   createPool,
   createSnapshot,
+  deleteSnapshot,
   deleteVolume,
   destroyDomain,
   listBlockJobs,
   listVolumes,
   pullBlocks,
+  revertSnapshot,
   showChain,
   storageEventFilter,
   storageLeases,
@@ -192,6 +194,20 @@ test('a copy into a pool is a volume as soon as the guest stands on it, and cann
     message: `Requested operation is not valid: ${path} is in use: domain 'pooled'`,
   });
   await ask(destroyDomain, uuid, {});
+});
+
+test('a guest that goes back to a snapshot holds what it stands on then; one that is merged away is let go', async () => {
+  const uuid = await guest('back');
+  const xml = `<domainsnapshot><name>one</name><disks><disk name='vda' snapshot='external'><source file='${file('back-new')}'/></disk></disks></domainsnapshot>`;
+  await ask(createSnapshot, uuid, { xml, diskOnly: true });
+  await booksAre(uuid, ['qcow2 back-new', 'qcow2 back-top', 'qcow2 back-mid', 'raw back-base']);
+  await ask(deleteSnapshot, uuid, { name: 'one' });
+  await booksAre(uuid, ['qcow2 back-top', 'qcow2 back-mid', 'raw back-base']);
+  await ask(createSnapshot, uuid, { xml: '<domainsnapshot><name>inside</name></domainsnapshot>' });
+  await ask(revertSnapshot, uuid, { name: 'inside' });
+  await booksAre(uuid, ['qcow2 back-top', 'qcow2 back-mid', 'raw back-base']);
+  await ask(destroyDomain, uuid, {});
+  await eventually(() => leases(uuid), [], { timeoutMs: 30_000 });
 });
 
 test('never did an image say otherwise than its document', async () => {

@@ -35,7 +35,7 @@ const telling: Readonly<Record<string, readonly string[]>> = {
   job: ['completed', 'failed', 'cancelled'],
 };
 
-/** Until a host that did not answer is told again, milliseconds; longer each time. */
+/** Until a domain is told of again, milliseconds; longer each time. */
 const firstPauseMs = 1_000;
 const longestPauseMs = 30_000;
 /** Looks at a domain that changes all the time, until its images are left as they are for now. */
@@ -47,7 +47,7 @@ type Settled = z.output<typeof storageSettle.response>;
 export class Settler {
   /** Domains that are being settled; true when they have changed meanwhile. */
   private readonly busy = new Map<string, boolean>();
-  /** Domains whose host did not answer. */
+  /** Domains to be told of again: their host did not answer, or a command was in progress. */
   private readonly waiting = new Map<string, At>();
   private pauseMs = firstPauseMs;
   private timer: NodeJS.Timeout | undefined;
@@ -130,6 +130,8 @@ export class Settler {
     let look = await this.look(at, uuid);
     for (let attempt = 1; look.known && attempt <= attempts; attempt++) {
       const { differs } = await this.tell(at, uuid, look, false);
+      // A command that is not done holds all that was taken for it: what it goes on to use is told when it is.
+      if (look.uses.some(({ target }) => target === undefined)) this.later(at, uuid);
       // Images of a disk with a job on it may be ahead of the document; the end of the job brings us here again.
       if (differs.length === 0 || (await this.atWork(at, uuid, differs))) return;
       const { revision } = look;
