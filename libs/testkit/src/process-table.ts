@@ -43,3 +43,21 @@ export function descendants(pid: number): ProcessEntry[] {
 export function survivors(entries: readonly ProcessEntry[]): ProcessEntry[] {
   return entries.filter((entry) => isAlive(entry.pid) && processEntry(entry.pid)?.startTime === entry.startTime);
 }
+
+export const commandLine = (pid: number): string => read(pid, 'cmdline');
+export const environment = (pid: number): string => read(pid, 'environ');
+
+/** A file of /proc/PID; empty when the process is gone. */
+function read(pid: number, file: 'cmdline' | 'environ'): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** Processor time of a process in clock ticks: fields 14 and 15 of /proc/PID/stat. */
+export function cpuTicks(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return Number(fields[11]) + Number(fields[12]);
+}

@@ -1,10 +1,10 @@
 /**
- * A whole virtbus of one's own: nats-server with roles, any number of domain services, hosts with a storage service and a
- * QEMU driver, LXC hosts; each a real process with its state in a temporary folder. Guests and containers that are left when
+ * A whole virtbus of one's own: nats-server with roles, any number of domain and migration services, hosts with a storage
+ * service and a QEMU driver, LXC hosts; each a real process with its state in a temporary folder. Guests and containers that are left when
  * the test ends are ended with it, by pid.
  */
-import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { copyFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import {
   defineDomain,
   driverInventory,
@@ -22,6 +22,7 @@ import { call, callDriver, clientStream, connectBus, lastSequence, newId, tail, 
 import { endContainers, initOf, supervisorsBelow } from './containers';
 import { eventually } from './eventually';
 import { freePort, startNatsServer, type NatsServer } from './nats-server';
+import { commandLine, cpuTicks, environment } from './process-table';
 import { startService, type TestProcess } from './start-process';
 import { temporaryFolder, type TemporaryFolder } from './temporary-folder';
 import { tinyGuest } from './tiny-guest';
@@ -34,6 +35,8 @@ export interface StackOptions {
   lxcHosts?: readonly string[];
   /** Copies of the domain service; default 1. */
   domainServices?: number;
+  /** Copies of the migration service; default none. */
+  migrationServices?: number;
   /** Added to the environment of every service. */
   env?: Record<string, string>;
 }
@@ -72,6 +75,7 @@ const startMs = 60_000;
 
 export class Stack implements AsyncDisposable {
   readonly domainServices: TestProcess[] = [];
+  readonly migrationServices: TestProcess[] = [];
   readonly drivers = new Map<string, TestProcess>();
   readonly storages = new Map<string, TestProcess>();
   private readonly buses: Bus[] = [];
@@ -106,6 +110,7 @@ export class Stack implements AsyncDisposable {
       await Promise.all([
         ...all.map((host) => stack.startDriver(host)),
         ...hosts.map((host) => stack.startStorage(host)),
+        ...Array.from({ length: options.migrationServices ?? 0 }, () => stack.startMigrationService()),
       ]);
       await stack.hostsOnline(all.length);
       return stack;
@@ -129,12 +134,20 @@ export class Stack implements AsyncDisposable {
     return bus;
   }
 
-  async startDomainService(): Promise<TestProcess> {
-    const service = await startService('domain', {
+  startDomainService(): Promise<TestProcess> {
+    return this.startCopy('domain', this.domainServices);
+  }
+
+  startMigrationService(): Promise<TestProcess> {
+    return this.startCopy('migration', this.migrationServices);
+  }
+
+  private async startCopy(program: 'domain' | 'migration', copies: TestProcess[]): Promise<TestProcess> {
+    const service = await startService(program, {
       env: this.environment({ VIRTBUS_CONTEXT: this.context('service') }),
     });
-    this.domainServices.push(service);
-    await service.waitFor('domain service ready', { timeoutMs: startMs });
+    copies.push(service);
+    await service.waitFor(`${program} service ready`, { timeoutMs: startMs });
     return service;
   }
 
@@ -327,7 +340,7 @@ export class Stack implements AsyncDisposable {
     for (const bus of this.buses) await bus.close().catch(() => undefined);
     for (const driver of this.drivers.values()) await driver.stop('SIGTERM');
     for (const storage of this.storages.values()) await storage.stop('SIGTERM');
-    for (const service of this.domainServices) await service.stop('SIGTERM');
+    for (const service of [...this.migrationServices, ...this.domainServices]) await service.stop('SIGTERM');
     await endContainers(this.folder.path);
     for (const pid of this.guestPids()) end(pid);
     await eventually(() => this.guestPids().length, 0);
@@ -364,27 +377,8 @@ export class Stack implements AsyncDisposable {
   private isGuest(pid: number): boolean {
     if (!commandLine(pid).includes('qemu-system')) return false;
     // Its home is in the run folder; the command line of a guest without disks and sockets names no path.
-    return read(pid, 'environ').includes(this.folder.path);
+    return environment(pid).includes(this.folder.path);
   }
-}
-
-function commandLine(pid: number): string {
-  return read(pid, 'cmdline');
-}
-
-/** A file of /proc/PID; empty when the process is gone. */
-function read(pid: number, file: 'cmdline' | 'environ'): string {
-  try {
-    return readFileSync(join('/proc', String(pid), file), 'utf8');
-  } catch {
-    return '';
-  }
-}
-
-/** Processor time of a process in clock ticks: fields 14 and 15 of /proc/PID/stat. */
-function cpuTicks(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return Number(fields[11]) + Number(fields[12]);
 }
 
 function end(pid: number): void {
