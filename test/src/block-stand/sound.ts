@@ -4,7 +4,15 @@
  */
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { basename } from 'node:path';
-import { listBlockJobs, qmpCommand, showChain, storageLeases, verifyChain, type ChainDocument } from '@virtbus/shared';
+import {
+  listBlockJobs,
+  qmpCommand,
+  showChain,
+  storageLeases,
+  verifyChain,
+  type ChainDocument,
+  type ChainLayer,
+} from '@virtbus/shared';
 import { call, callDriver } from '@virtbus/shared/bus';
 import { spawnSync } from 'node:child_process';
 import { qemuImg } from '../integration/storage-stand';
@@ -35,6 +43,16 @@ export async function faultsOf(guest: WritingGuest, expected: Expectations = {})
   const live = await faultsOfRunning(guest, chains, expected);
   await guest.destroy();
   return [...inside.map((fault) => `read by the guest: ${fault}`), ...live, ...faultsOfImages(guest, chains, expected)];
+}
+
+/** The same without an end of the guest, and sooner: it stops to write for a moment, and its images are read from outside. */
+export async function faultsMeanwhile(guest: WritingGuest, expected: Expectations = {}): Promise<string[]> {
+  await guest.pauseWriting();
+  const chains = await chainsOf(guest);
+  const faults = await faultsOfRunning(guest, chains, expected);
+  for (const [disk, { layers }] of chains) faults.push(...lossesOfChain(guest, disk, layers[0], expected.flushed));
+  await guest.write();
+  return faults;
 }
 
 async function faultsOfRunning(guest: WritingGuest, chains: Chains, expected: Expectations): Promise<string[]> {
@@ -139,11 +157,14 @@ export function faultsOfImages(guest: WritingGuest, chains: Chains, expected: Ex
       if (status === 0 || (status === 3 && expected.leaks)) continue;
       faults.push(`qemu-img check ${basename(location.path)}: ${stdout.trim().split('\n').slice(-4).join('; ')}`);
     }
-    const [top] = chain.layers;
-    if (!top || !('path' in top.location)) continue;
-    faults.push(...lossesOfImage(guest, disk, top.location.path, top.format, expected.flushed));
+    faults.push(...lossesOfChain(guest, disk, chain.layers[0], expected.flushed));
   }
   return faults;
+}
+
+function lossesOfChain(guest: WritingGuest, disk: string, top: ChainLayer | undefined, flushed?: Flushed): string[] {
+  if (!top || !('path' in top.location)) return [];
+  return lossesOfImage(guest, disk, top.location.path, top.format, flushed);
 }
 
 /** What an image, with all that it stands on, lacks of what a disk of the guest must hold. */
@@ -155,7 +176,7 @@ export function lossesOfImage(
   flushed?: Flushed,
 ): string[] {
   const seen = guest.stack.folder.file(`${guest.name}-${disk}.seen`);
-  qemuImg('convert', '-f', format, '-O', 'raw', path, seen);
+  qemuImg('convert', '-U', '-f', format, '-O', 'raw', path, seen);
   const found = contentOf(disk, readFileSync(seen));
   rmSync(seen);
   return losses(disk, found, guest.layers.get(disk)!.content, flushed ?? guest.flushed);

@@ -6,23 +6,23 @@ import type { ChaosJob, Interrupted } from './jobs';
 const over = (work: Interrupted): Promise<unknown> =>
   eventually(async () => (await work.client.ask(getJob, {})).job.type, 'none', { timeoutMs: 60_000 });
 
-const pushed = ['backup-vda.qcow2', 'backup-vdb.qcow2'];
+const image = (disk: string, tag: string): string => `backup-${disk}.${tag}`;
 
-const disks = (guest: Interrupted['guest'], store: 'target' | 'scratch'): string =>
+const disks = ({ guest, tag }: Interrupted, store: 'target' | 'scratch'): string =>
   ['vda', 'vdb']
-    .map((disk) => `<disk name='${disk}'><${store} file='${guest.file(`backup-${disk}.qcow2`)}'/></disk>`)
+    .map((disk) => `<disk name='${disk}'><${store} file='${guest.file(image(disk, tag))}'/></disk>`)
     .join('');
 
 export const backupJobs: readonly ChaosJob[] = [
   {
     name: 'back up into files',
     after: (images) => images,
-    besides: pushed,
+    besides: (tag) => ['vda', 'vdb'].map((disk) => image(disk, tag)),
     lasts: 1_000,
     run: async (work) => {
-      const { client, guest } = work;
+      const { client } = work;
       work.at('begin');
-      await client.ask(beginBackup, { xml: `<domainbackup><disks>${disks(guest, 'target')}</disks></domainbackup>` });
+      await client.ask(beginBackup, { xml: `<domainbackup><disks>${disks(work, 'target')}</disks></domainbackup>` });
       work.at('end');
       await over(work);
     },
@@ -32,9 +32,9 @@ export const backupJobs: readonly ChaosJob[] = [
     after: (images) => images,
     lasts: 1_000,
     run: async (work) => {
-      const { client, guest } = work;
+      const { client } = work;
       const server = `<server transport='tcp' name='127.0.0.1' port='${await freePort()}'/>`;
-      const xml = `<domainbackup mode='pull'>${server}<disks>${disks(guest, 'scratch')}</disks></domainbackup>`;
+      const xml = `<domainbackup mode='pull'>${server}<disks>${disks(work, 'scratch')}</disks></domainbackup>`;
       work.at('begin');
       await client.ask(beginBackup, { xml });
       work.at('end');

@@ -18,6 +18,10 @@ export type Phase = 'begin' | 'end';
 
 export interface Interrupted {
   guest: WritingGuest;
+  /** Paths of vda's images, the active one first: four. */
+  images: readonly string[];
+  /** For names of what it makes: its own in each round. */
+  tag: string;
   client: PatientClient;
   /** Called when the work comes to this point. */
   at(phase: Phase): void;
@@ -26,9 +30,9 @@ export interface Interrupted {
 export interface ChaosJob {
   name: string;
   /** Names of vda's images when it went well, from those that it had. */
-  after(images: readonly string[]): readonly string[];
-  /** Files that may be there afterwards beside those that disks stood on. */
-  besides?: readonly string[];
+  after(images: readonly string[], tag: string): readonly string[];
+  /** Names of files that may be there afterwards beside those that disks stood on. */
+  besides?(tag: string): readonly string[];
   /** How long it may take, milliseconds: it is interrupted within that time. */
   lasts: number;
   prepare?(work: Interrupted): Promise<void>;
@@ -36,7 +40,7 @@ export interface ChaosJob {
 }
 
 const disk = 'vda';
-/** Bytes per second: with it a job on these disks takes a second or two. */
+/** Bytes per second: with it a job on these disks takes a second or two, and is still faster than the guest writes. */
 const bandwidth = 4 * 1024 * 1024;
 
 /** Jobs take seconds, restarts too. */
@@ -73,27 +77,26 @@ const double =
     await until(work);
   };
 
-const activeCommit = async ({ client, guest }: Interrupted): Promise<unknown> =>
-  client.ask(commitBlocks, { disk, base: guest.file('vda-1.qcow2'), active: true, bandwidth });
+const activeCommit = ({ client, images: [, , base] }: Interrupted): Promise<unknown> =>
+  client.ask(commitBlocks, { disk, base: base!, active: true, bandwidth });
 
-const copyName = 'copy.qcow2';
+const copyName = (tag: string): string => `copy.${tag}`;
 const copy =
   (shallow: boolean) =>
-  ({ client, guest }: Interrupted): Promise<unknown> => {
-    const xml = `<disk type='file'><source file='${guest.file(copyName)}'/><driver type='qcow2'/></disk>`;
+  ({ client, guest, tag }: Interrupted): Promise<unknown> => {
+    const xml = `<disk type='file'><source file='${guest.file(copyName(tag))}'/><driver type='qcow2'/></disk>`;
     return client.ask(copyBlocks, { disk, xml, shallow, transientJob: true, bandwidth });
   };
 
-const snapshot =
-  (name: string) =>
-  ({ client, guest }: Interrupted): Promise<unknown> => {
+/** @param kept with a description, or as overlays and nothing else */
+export const snapshot =
+  (name: string, kept = true) =>
+  ({ client, guest, tag }: Pick<Interrupted, 'client' | 'guest' | 'tag'>): Promise<unknown> => {
     const overlay = (target: string): string =>
-      `<disk name='${target}' snapshot='external'><source file='${guest.file(`${target}.${name}`)}'/></disk>`;
+      `<disk name='${target}' snapshot='external'><source file='${guest.file(`${target}.${tag}.${name}`)}'/></disk>`;
     const disks = `<disks>${overlay('vda')}${overlay('vdb')}</disks>`;
-    return client.ask(createSnapshot, {
-      xml: `<domainsnapshot><name>${name}</name>${disks}</domainsnapshot>`,
-      diskOnly: true,
-    });
+    const xml = `<domainsnapshot><name>${tag}.${name}</name>${disks}</domainsnapshot>`;
+    return client.ask(createSnapshot, { xml, diskOnly: true, noMetadata: !kept });
   };
 
 export const jobs: readonly ChaosJob[] = [
@@ -106,54 +109,53 @@ export const jobs: readonly ChaosJob[] = [
   {
     name: 'pull down to a base',
     after: ([top, , , base]) => [top!, base!],
-    lasts: 2_000,
-    run: single(({ client, guest }) => client.ask(pullBlocks, { disk, base: guest.file('vda-0.img'), bandwidth })),
+    lasts: 1_500,
+    run: single(({ client, images }) => client.ask(pullBlocks, { disk, base: images.at(-1)!, bandwidth })),
   },
   {
     name: 'commit a middle image',
-    after: ([top, , low, base]) => [top!, low!, base!],
-    lasts: 1_500,
-    run: single(({ client, guest }) => {
-      const [top, base] = [guest.file('vda-2.qcow2'), guest.file('vda-1.qcow2')];
-      return client.ask(commitBlocks, { disk, top, base, bandwidth });
-    }),
+    after: ([top, , ...below]) => [top!, ...below],
+    lasts: 1_000,
+    run: single(({ client, images: [, top, base] }) =>
+      client.ask(commitBlocks, { disk, top: top!, base: base!, bandwidth }),
+    ),
   },
   {
     name: 'commit the active image and pivot',
-    after: ([, , low, base]) => [low!, base!],
-    lasts: 2_500,
+    after: (images) => images.slice(2),
+    lasts: 2_000,
     run: double(activeCommit, true),
   },
   {
     name: 'commit the active image and abort',
     after: (images) => images,
-    lasts: 2_500,
+    lasts: 2_000,
     run: double(activeCommit, false),
   },
   {
     name: 'copy everything and pivot',
-    after: () => [copyName],
-    besides: [copyName],
+    after: (_, tag) => [copyName(tag)],
+    besides: (tag) => [copyName(tag)],
     lasts: 3_000,
     run: double(copy(false), true),
   },
   {
     name: 'copy the active image and pivot',
-    after: ([, ...below]) => [copyName, ...below],
-    besides: [copyName],
-    lasts: 2_000,
+    after: ([, ...below], tag) => [copyName(tag), ...below],
+    besides: (tag) => [copyName(tag)],
+    lasts: 1_500,
     run: double(copy(true), true),
   },
   {
     name: 'copy and abort',
     after: (images) => images,
-    besides: [copyName],
+    besides: (tag) => [copyName(tag)],
     lasts: 3_000,
     run: double(copy(false), false),
   },
   {
     name: 'snapshot of both disks',
-    after: (images) => ['vda.one', ...images],
+    after: (images, tag) => [`vda.${tag}.one`, ...images],
     lasts: 400,
     run: single(snapshot('one')),
   },
@@ -167,7 +169,7 @@ export const jobs: readonly ChaosJob[] = [
       await snapshot('two')(work);
       await work.guest.flushesMore(10);
     },
-    run: single(({ client }) => client.ask(deleteSnapshot, { name: 'one' })),
+    run: single(({ client, tag }) => client.ask(deleteSnapshot, { name: `${tag}.one` })),
   },
   ...backupJobs,
 ];

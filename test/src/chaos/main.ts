@@ -9,7 +9,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkout, Stack } from '@virtbus/testkit';
-import { logsOf, planOf, planText, play, type RoundResult } from './round';
+import { planOf, planText } from './plan';
+import { logsOf, Rounds, type RoundResult } from './round';
 
 const usage = 'usage: npm run chaos -- block-jobs [--rounds N] [--seed S] [--from INDEX]';
 
@@ -34,12 +35,14 @@ async function main(argv: readonly string[]): Promise<number> {
   const outcomes = new Map<string, number>();
   let [played, failed] = [0, 0];
   let stack: Stack | undefined;
+  let guests: Rounds | undefined;
   let stopped = false;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => (stopped = true));
   try {
     for (let index = from; index < from + rounds && !stopped; index++) {
       stack ??= await Stack.start();
-      const result = await play(stack, await stack.connect(), planOf(seed, index));
+      guests ??= new Rounds(stack, await stack.connect());
+      const result = await guests.play(planOf(seed, index));
       const kind = result.faults.length > 0 ? 'FAULT' : result.outcome.split(':')[0]!;
       played += 1;
       outcomes.set(kind, (outcomes.get(kind) ?? 0) + 1);
@@ -48,8 +51,11 @@ async function main(argv: readonly string[]): Promise<number> {
       failed += 1;
       tell(stack, seed, result);
       await stack[Symbol.asyncDispose]();
-      stack = undefined;
+      [stack, guests] = [undefined, undefined];
     }
+    const last = (await guests?.finish()) ?? [];
+    if (last.length > 0) failed += 1;
+    for (const fault of last) console.log(`after the last round: ${fault}`);
   } finally {
     await stack?.[Symbol.asyncDispose]();
   }
