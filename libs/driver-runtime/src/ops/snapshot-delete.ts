@@ -1,6 +1,6 @@
 /** Deleting snapshots: their descriptions, and what of their images nobody needs any longer. */
 import { rmSync } from 'node:fs';
-import { diskImages, formatDevice, type DiskImage } from '@virtbus/domain-xml';
+import { diskImages, formatDevice, isEmptyDrive, type DiskImage } from '@virtbus/domain-xml';
 import type { Snapshot } from '@virtbus/domain-xml/snapshot';
 import { deleteSnapshot, VirtError, type ChainDocument, type ImageNeed, type Request } from '@virtbus/shared';
 import type { Actor } from '../actor';
@@ -8,6 +8,7 @@ import { facet } from '../driver';
 import { chainsOf, heldBy, hold } from '../images';
 import { currentOf, snapshotsOf } from '../snapshots';
 import { depthsOf, planDeletion, standingOn, withoutMerged, type Deletion } from '../snapshots/deletion';
+import { filesOf } from '../snapshots/overlays';
 import { isExternal, takenDisks } from '../snapshots/summary';
 import { abandon, beginDoing } from '../snapshots/unfinished';
 import { planned, type Context } from './op';
@@ -62,10 +63,28 @@ async function imageNeeds({ host, actor }: Context, deletion: Deletion): Promise
   const internal = deletion.snapshots.flatMap((one) =>
     isExternal(one) ? [] : takenDisks(one).map(({ name }) => name),
   );
+  // What is to be removed must not be what the domain stands on, whatever descriptions say.
+  const buried = deletion.files.length > 0 ? targetsOf(actor).filter((target) => !merged.has(target)) : [];
   return [
-    ...[...merged].map((target) => need('chain', target, 'open')),
-    ...[...new Set(internal)].filter((target) => !merged.has(target)).map((target) => need('base', target, 'write')),
+    ...[...merged, ...buried].map((target) => need('chain', target, 'open')),
+    ...[...new Set(internal)]
+      .filter((target) => !merged.has(target) && !buried.includes(target))
+      .map((target) => need('base', target, 'write')),
   ];
+}
+
+const targetsOf = ({ document }: Actor): string[] =>
+  document.devices.disks.filter((disk) => !isEmptyDrive(disk)).map(({ target }) => target.dev ?? '');
+
+/** Throws when a file that would be removed is one that the domain stands on. */
+function refuseUsed(actor: Actor, { files, merging }: Deletion, chains: ReadonlyMap<string, ChainDocument>): void {
+  const live = actor.active ? targetsOf(actor).flatMap((target) => liveImages(actor)(target)) : [];
+  const used = new Set([...filesOf(chains), ...live.map(({ source }) => source.file)]);
+  const merged = new Set(merging.map(({ overlay }) => overlay.source.file));
+  const file = files.find((one) => used.has(one) && !merged.has(one));
+  if (file === undefined) return;
+  const detail = `the domain stands on ${file}, which would be removed; delete the metadata alone`;
+  throw new VirtError('OPERATION_INVALID', { detail });
 }
 
 const diskAt = (actor: Actor, target: string) =>
@@ -75,6 +94,7 @@ async function deleteAll(context: Context, deletion: Deletion): Promise<void> {
   const { host, actor, call, prepared } = context;
   const facility = facet(host.implementation, 'snapshots');
   const disks = heldBy(prepared);
+  refuseUsed(actor, deletion, chainsOf(disks));
   beginDoing(actor, { what: 'delete', command: call.id });
   hold(actor, disks);
   markBroken(actor, deletion);

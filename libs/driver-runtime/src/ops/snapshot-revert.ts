@@ -19,7 +19,7 @@ import { chainsOf, heldBy, hold } from '../images';
 import { beganAt } from '../began-at';
 import type { HeldDisks } from '../record';
 import { snapshotsOf } from '../snapshots';
-import { overlaysOf, withDisks } from '../snapshots/overlays';
+import { filesOf, overlaysOf, withDisks } from '../snapshots/overlays';
 import { finishRevert, newOverlays } from '../snapshots/reverting';
 import { isExternal, stateOf } from '../snapshots/summary';
 import { abandon, beginDoing } from '../snapshots/unfinished';
@@ -139,7 +139,7 @@ async function revertTo(context: Context, request: RevertRequest, snapshot: Snap
     abandon(actor);
     throw error;
   }
-  finishRevert(actor, snapshot, revertDisks);
+  finishRevert(actor, snapshot, revertDisks, filesOf(chainsOf(disks)));
   abandon(actor);
   await startAgain(context, request, snapshot, onOverlays(snapshot.domain), disks);
 }

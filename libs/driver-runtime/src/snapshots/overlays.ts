@@ -1,6 +1,7 @@
 /** The overlays of an external snapshot, and the documents of a domain that stands on them. */
 import { definedWithOverlay, nextIndex, withOverlay, type DiskImage, type Domain } from '@virtbus/domain-xml';
 import type { Snapshot, SnapshotDisk } from '@virtbus/domain-xml/snapshot';
+import type { ChainDocument } from '@virtbus/shared';
 
 type Disks = Pick<Snapshot, 'disks'>;
 
@@ -41,4 +42,10 @@ type Disk = Domain['devices']['disks'][number];
 export function withDisks(domain: Domain, change: (disk: Disk, target: string) => Disk): Domain {
   const disks = domain.devices.disks.map((disk) => change(disk, disk.target.dev ?? ''));
   return { ...domain, devices: { ...domain.devices, disks } };
+}
+
+/** Paths of all files that chains consist of. */
+export function filesOf(chains: ReadonlyMap<string, ChainDocument>): ReadonlySet<string> {
+  const layers = [...chains.values()].flatMap((chain) => chain.layers);
+  return new Set(layers.flatMap(({ location }) => (location.type === 'file' ? [location.path] : [])));
 }

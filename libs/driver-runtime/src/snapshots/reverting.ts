@@ -17,8 +17,16 @@ export function newOverlays({ disks, domain, name }: Snapshot, now: number): Sna
   });
 }
 
-/** The definition stands on the snapshot: the record and the descriptions follow. Can be done again after a crash. */
-export function finishRevert(actor: Actor, snapshot: Snapshot, revertDisks: SnapshotDisk[]): void {
+/**
+ * The definition stands on the snapshot: the record and the descriptions follow. Can be done again after a crash.
+ * @param below files that the domain stands on now; where they are not known nothing is removed
+ */
+export function finishRevert(
+  actor: Actor,
+  snapshot: Snapshot,
+  revertDisks: SnapshotDisk[],
+  below: ReadonlySet<string> | undefined,
+): void {
   const book = snapshotsOf(actor);
   const before = currentOf(actor);
   const left = before === undefined ? undefined : book.find(before);
@@ -27,7 +35,7 @@ export function finishRevert(actor: Actor, snapshot: Snapshot, revertDisks: Snap
   const { name } = snapshot;
   book.keep({ ...(book.find(name) ?? snapshot), revertDisks });
   actor.record.snapshot = { current: name };
-  for (const image of abandoned) if (!isNamed(actor, image)) dropImage(image);
+  for (const image of abandoned) if (below && !isNamed(actor, image)) dropImage(image, below);
   actor.emit({ class: 'snapshot', type: 'reverted', data: { name } });
 }
 
@@ -39,6 +47,6 @@ function isNamed(actor: Actor, image: DiskImage): boolean {
   return named.some((top) => top !== undefined && isSameLocation(top, image));
 }
 
-function dropImage({ source }: DiskImage): void {
-  if (source.file !== undefined) rmSync(source.file, { force: true });
+function dropImage({ source }: DiskImage, below: ReadonlySet<string>): void {
+  if (source.file !== undefined && !below.has(source.file)) rmSync(source.file, { force: true });
 }

@@ -123,7 +123,7 @@ function recoverRevert(actor: Actor, { xml }: SnapshotDoing & { what: 'revert' }
   const overlays = overlaysOf({ disks: snapshot.revertDisks });
   const reverted = actor.config && standsOn(actor.config, overlays);
   abandon(actor);
-  if (overlays.size > 0 && reverted) finishRevert(actor, snapshot, snapshot.revertDisks);
+  if (overlays.size > 0 && reverted) finishRevert(actor, snapshot, snapshot.revertDisks, undefined);
   else dropFiles(overlays);
 }
 
