@@ -28,8 +28,12 @@ interface Waiter {
 
 export class JobEngine {
   private readonly waiters = new Map<string, Waiter[]>();
+  /** QEMU is being told of them. */
+  private readonly beginning = new Set<string>();
   private readonly concluding = new Map<string, Promise<void>>();
-  private caughtUp: Promise<BlockJob[]> | undefined;
+  /** What QEMU says is acted on. */
+  private caughtUp: boolean;
+  private looking: Promise<BlockJob[]> | undefined;
   private over = false;
 
   /** @param found the guest was running before we were: nothing is acted on until `catchUp` */
@@ -38,7 +42,7 @@ export class JobEngine {
     private readonly kinds: JobKinds,
     found: boolean,
   ) {
-    if (!found) this.caughtUp = Promise.resolve([]);
+    this.caughtUp = !found;
   }
 
   get jobs(): readonly SavedJob[] {
@@ -71,12 +75,15 @@ export class JobEngine {
     for (const { disk } of jobs) this.refuseBusy(disk);
     this.guest.saved.blockJobs = [...this.jobs, ...jobs];
     this.guest.tellSaved();
+    for (const { id } of jobs) this.beginning.add(id);
     try {
       await send();
     } catch (error) {
       const listed = await this.guest.ask('query-jobs').catch(() => undefined);
       for (const job of jobs) if (listed?.every(({ id }) => id !== job.id)) await this.withdraw(job);
       throw error;
+    } finally {
+      for (const { id } of jobs) this.beginning.delete(id);
     }
     for (const job of jobs) if (job.state === 'new') job.state = 'running';
     this.guest.tellSaved();
@@ -85,10 +92,8 @@ export class JobEngine {
   /** QEMU's word on a job. */
   heard(id: string, status: string): void {
     const job = this.byId(id);
-    if (!job) return;
-    if (this.caughtUp === undefined) return;
-    const step = stepOf(job, status);
-    if (step) this.take(job, step).catch((err: unknown) => this.failed(err, job));
+    const step = job && this.caughtUp ? stepOf(job, status) : undefined;
+    if (job && step) this.take(job, step).catch((err: unknown) => this.failed(err, job));
   }
 
   /**
@@ -158,14 +163,15 @@ export class JobEngine {
    * @returns those that had begun
    */
   catchUp(): Promise<BlockJob[]> {
-    const run = this.look().catch((err: unknown) => {
-      this.guest.log.warn({ err }, 'what became of block jobs cannot be found out yet');
-      if (this.caughtUp === run) this.caughtUp = undefined;
-      setTimeout(() => void this.lookAgain(), lookAgainMs).unref();
-      return [];
-    });
-    this.caughtUp = run;
-    return run;
+    this.caughtUp = true;
+    this.looking ??= this.look()
+      .catch((err: unknown) => {
+        this.guest.log.warn({ err }, 'what became of block jobs cannot be found out yet');
+        this.lookAgain();
+        return [];
+      })
+      .finally(() => (this.looking = undefined));
+    return this.looking;
   }
 
   /** The guest is gone, and its jobs with it. */
@@ -176,9 +182,9 @@ export class JobEngine {
     this.waiters.clear();
   }
 
-  /** Unless the monitor has come back meanwhile, or gone for good. */
-  private async lookAgain(): Promise<void> {
-    if (!this.over && this.caughtUp === undefined) await this.catchUp();
+  /** A QEMU that did not answer is asked again, for as long as the guest is there. */
+  private lookAgain(): void {
+    if (!this.over) setTimeout(() => void (this.over || this.catchUp()), lookAgainMs).unref();
   }
 
   private byId(id: string): SavedJob | undefined {
@@ -190,10 +196,12 @@ export class JobEngine {
     const listed = await this.guest.ask('query-jobs', undefined, undefined, patienceMs);
     const begun: BlockJob[] = [];
     for (const job of [...this.jobs]) {
+      // What has ended meanwhile is told already; what begins is its command's.
+      if (!this.jobs.includes(job) || this.beginning.has(job.id)) continue;
       const found = listed.find(({ id }) => id === job.id);
       if (found || job.state !== 'new') begun.push(withoutProgress(job));
       if (!found) await this.lost(job);
-      else if (job.end) await this.settle(job);
+      else if (job.end) await this.conclude(job);
       else await this.goOn(job, found.status);
     }
     return begun;
@@ -201,7 +209,7 @@ export class JobEngine {
 
   /** QEMU does not know it: it never began, or its end was seen and it was dismissed. */
   private async lost(job: SavedJob): Promise<void> {
-    if (job.end) return this.settle(job);
+    if (job.end) return this.conclude(job);
     if (job.state === 'new') return this.withdraw(job);
     const done = await this.kinds[job.type]?.happened(this.guest, job);
     await this.ended(job, done ? { kind: 'completed' } : { kind: 'failed', error: 'QEMU no longer knows the job' });
@@ -254,6 +262,7 @@ export class JobEngine {
   }
 
   private async findEnd(job: SavedJob): Promise<void> {
+    if (job.end) return this.settle(job);
     const listed = await this.guest.ask('query-jobs');
     const error = listed.find(({ id }) => id === job.id)?.error;
     const end = endOf(job, error);
@@ -332,9 +341,10 @@ export class JobEngine {
     guest.tellLive();
   }
 
-  /** The monitor went away over it: what is on disk is taken up when it is back. */
+  /** QEMU did not answer over it: what is on disk is taken up again. */
   private failed(err: unknown, job: SavedJob): void {
-    if (!this.over) this.guest.log.error({ err, job: job.id }, 'the end of a block job could not be followed');
+    if (!this.over) this.guest.log.error({ err, job: job.id }, 'the end of a block job could not be followed yet');
+    this.lookAgain();
   }
 }
 
