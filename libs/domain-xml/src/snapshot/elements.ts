@@ -58,7 +58,7 @@ const memory = element('memory', {
   file: attr(string),
 });
 
-export const snapshotStates = [
+const snapshotStates = [
   'nostate',
   'running',
   'blocked',

@@ -74,7 +74,7 @@ async function giveUp(guest: QemuGuest): Promise<void> {
 export const backupJobs = (guest: QemuGuest): BackupJob[] =>
   guest.blockJobs.jobs.filter((job): job is BackupJob => job.type === 'backup');
 
-export const storeNode = (host: BlockHost, guest: QemuGuest, { details }: BackupJob): string =>
+const storeNode = (host: BlockHost, guest: QemuGuest, { details }: BackupJob): string =>
   nodesOf(host, guest, details.store)[0]!;
 
 /** Numbers of images that QEMU has, so that none gets the name of another. */
