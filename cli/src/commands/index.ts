@@ -32,6 +32,7 @@ import { desc, metadata } from './metadata';
 import {
   migrate,
   migrateAbort,
+  migrateGetspeed,
   migrateInfo,
   migratePostcopy,
   migrateSetmaxdowntime,
@@ -77,7 +78,7 @@ export const commands: readonly CommandSpec[] = [
   ...[migrate, migrateAbort, migratePostcopy, migrateSetspeed, migrateSetmaxdowntime],
   ...[autostart, edit, dumpxml, rename, desc, metadata, name, uuid, id],
   ...[domxmlExplain, domxmlToNative, domxmlFromNative],
-  ...[list, dominfo, domstate, domjobinfo, migrations, migrateInfo, events, outcome],
+  ...[list, dominfo, domstate, domjobinfo, migrations, migrateInfo, migrateGetspeed, events, outcome],
   ...[domstats, dommemstat, domblkstat, domblkinfo, domblkerror, domifstat, domblklist, domiflist, vcpucount, vcpuinfo],
   ...[attach, detach, update, attachDisk, detachDisk, changeMedia, attachInterface, detachInterface, domifSetlink],
   ...[setmem, setmaxmem, setvcpus, schedinfo, memtune, blkiotune, blkdeviotune, blockresize, domblkthreshold],

@@ -106,6 +106,20 @@ export const migrateSetspeed = command({
   },
 });
 
+export const migrateGetspeed = command({
+  name: 'migrate-getspeed',
+  group: 'monitor',
+  summary: 'Print how fast a migration may send memory, MiB/s; 0 for no limit',
+  args: { migration },
+  options: { postcopy: flag('in post-copy') },
+  examples: [example('migrate-getspeed web1', '100')],
+  async run({ args, options: { postcopy }, session, out }) {
+    const { limits } = (await session.call('showMigration', {}, args.migration)).migration;
+    const bytes = (postcopy ? limits.postcopyBandwidth : limits.bandwidth) ?? 0;
+    out.show(limits, () => String(Math.round(bytes / 1_048_576)));
+  },
+});
+
 export const migrateSetmaxdowntime = command({
   name: 'migrate-setmaxdowntime',
   group: 'domain',

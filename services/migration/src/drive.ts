@@ -173,8 +173,9 @@ export class Drive {
 
   /** False when it is another's now. What the sides have told stays true, but is asked anew. */
   private async read(): Promise<boolean> {
-    const entry = await this.journal.get(this.saga.id);
-    if (!entry || entry.value.copy !== this.options.copy) return false;
+    // A journal that was wiped is made again by whoever drives: nothing is dropped from it before it is closed.
+    const entry = (await this.journal.get(this.saga.id)) ?? (await this.journal.create(this.saga));
+    if (entry.value.copy !== this.options.copy) return false;
     this.entry = entry;
     this.heard = entry.revision;
     this.mind = freshMind(entry.value.ledger);

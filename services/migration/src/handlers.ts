@@ -12,7 +12,6 @@ import {
   startPostcopy,
   VirtError,
   encodeToken,
-  type Migration,
 } from '@virtbus/shared';
 import { endpoint, type Bus, type Call, type Endpoint } from '@virtbus/shared/bus';
 import { newLedger } from '@virtbus/migration-saga';
@@ -22,13 +21,11 @@ import { preflight, refusal } from './preflight';
 import type { Sagas } from './sagas';
 
 export function endpointsOf(bus: Bus, sagas: Sagas, parties: Parties): Endpoint[] {
-  const steer = async (target: string, work: (saga: Saga) => Promise<unknown>): Promise<{ migration: Migration }> => {
+  const underWay = async (target: string): Promise<Saga> => {
     const saga = await sagas.find(target);
-    if (saga.ledger.settled) {
-      throw new VirtError('OPERATION_INVALID', { detail: `migration ${saga.id} has ended: ${saga.ledger.settled}` });
-    }
-    await work(saga);
-    return { migration: sagas.show(saga) };
+    const { settled } = saga.ledger;
+    if (!settled) return saga;
+    throw new VirtError('OPERATION_INVALID', { detail: `migration ${saga.id} has ended: ${settled}` });
   };
   return [
     endpoint(migrateDomain, async (request, call) => ({
@@ -50,10 +47,16 @@ export function endpointsOf(bus: Bus, sagas: Sagas, parties: Parties): Endpoint[
     endpoint(abortMigration, async ({ targetIsOff }, call) => ({
       migration: sagas.show(await sagas.giveUp(call.target!, targetIsOff)),
     })),
-    endpoint(setMigrationLimits, (limits, call) =>
-      steer(call.target!, (saga) => parties.tell(saga, migrationLimits, limits)),
-    ),
-    endpoint(startPostcopy, (_request, call) => steer(call.target!, (saga) => parties.tell(saga, migrationPostcopy))),
+    endpoint(setMigrationLimits, async (limits, call) => {
+      const saga = await underWay(call.target!);
+      await parties.tell(saga, migrationLimits, limits);
+      return { migration: sagas.show(await sagas.amend(saga.id, limits)) };
+    }),
+    endpoint(startPostcopy, async (_request, call) => {
+      const saga = await underWay(call.target!);
+      await parties.tell(saga, migrationPostcopy);
+      return { migration: sagas.show(saga) };
+    }),
   ];
 }
 

@@ -110,7 +110,8 @@ function unreachable(cause: unknown): VirtError {
 }
 
 /** What users are told of it. */
-export function told({ id, domain, name, source, target, ledger, started, ended }: Saga): Migration {
+export function told({ id, domain, name, source, target, ledger, options, started, ended }: Saga): Migration {
+  const { bandwidth, postcopyBandwidth, downtimeMs } = options;
   const { step, settled, givenUp, owes } = ledger;
   return {
     id,
@@ -124,5 +125,6 @@ export function told({ id, domain, name, source, target, ledger, started, ended 
     started,
     ...(ended !== undefined && { ended }),
     owed: owes ? [owes] : [],
+    limits: { bandwidth, postcopyBandwidth, downtimeMs },
   };
 }

@@ -2,7 +2,14 @@
  * All migrations: those that this copy drives, and those of the others, of which it takes over what a copy left that is no
  * more. That a copy is gone is known for certain: nobody listens where it would.
  */
-import { serviceSubject, VirtError, type Migration, type MigrationView } from '@virtbus/shared';
+import {
+  MigrationId,
+  serviceSubject,
+  VirtError,
+  type Migration,
+  type MigrationOptions,
+  type MigrationView,
+} from '@virtbus/shared';
 import { Conflict, newId, type Bus } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
 import { firstMind, giveUp, type Mind } from '@virtbus/migration-saga';
@@ -14,6 +21,9 @@ import type { Parties } from './parties';
 const sweepMs = 3_000;
 /** For how long a migration is shown after its end, milliseconds. */
 const keptMs = 86_400_000;
+
+/** Steps that are taken once the guest runs on the target. */
+const afterwards: ReadonlySet<Migration['step']> = new Set<Migration['step']>(['handover', 'recover', 'confirm']);
 
 export class Sagas {
   /** This copy. */
@@ -54,10 +64,15 @@ export class Sagas {
     return [...this.known.values()].map(({ value }) => value).sort((a, b) => b.started - a.started);
   }
 
-  /** By id, or the latest of a domain. Throws `MIGRATION_NOT_FOUND`. */
+  /** By id, or the latest of a domain, as the journal has it now. Throws `MIGRATION_NOT_FOUND`. */
   async find(target: string): Promise<Saga> {
-    const entry = this.known.get(target) ?? (await this.journal.get(target));
-    const found = entry?.value ?? this.all().find(({ domain, name }) => domain === target || name === target);
+    const named = ({ id, domain, name }: Saga): boolean => [id, domain, name].includes(target);
+    const id = this.all().find(named)?.id ?? target;
+    const entry = MigrationId.safeParse(id).success ? await this.journal.get(id) : undefined;
+    if (entry) return entry.value;
+    // Another copy has just begun it.
+    const all = (await this.journal.all()).map(({ value }) => value);
+    const found = all.sort((a, b) => b.started - a.started).find(named);
     if (!found) throw new VirtError('MIGRATION_NOT_FOUND', { migration: target });
     return found;
   }
@@ -92,16 +107,30 @@ export class Sagas {
   }
 
   /** Give it up. Throws `OPERATION_INVALID` when it is too late for that. */
-  async giveUp(target: string, targetIsOff: boolean): Promise<Saga> {
+  giveUp(target: string, targetIsOff: boolean): Promise<Saga> {
+    return this.change(target, (saga) => {
+      const { ledger } = saga;
+      if (ledger.committed || afterwards.has(ledger.step)) throw invalid('the guest runs on the target already');
+      const how = { as: 'cancelled', reason: 'it was given up', ...(targetIsOff && { targetIsOff }) } as const;
+      return { ...saga, ledger: giveUp(ledger, how) };
+    });
+  }
+
+  /** Other options from now on; the source has been told. */
+  amend(target: string, options: Partial<MigrationOptions>): Promise<Saga> {
+    return this.change(target, (saga) => ({ ...saga, options: { ...saga.options, ...options } }));
+  }
+
+  /** Throws `OPERATION_INVALID` when it has ended. Whoever drives it reads it again. */
+  private async change(target: string, alter: (saga: Saga) => Saga): Promise<Saga> {
     const { id } = await this.find(target);
     for (;;) {
-      const entry = (await this.journal.get(id))!;
-      const { ledger } = entry.value;
-      if (ledger.settled) throw invalid(`migration ${id} has ended: ${ledger.settled}`);
-      if (ledger.committed || ledger.step === 'confirm') throw invalid('the guest runs on the target already');
-      const how = { as: 'cancelled', reason: 'it was given up', ...(targetIsOff && { targetIsOff }) } as const;
+      const entry = await this.journal.get(id);
+      if (!entry) throw new VirtError('MIGRATION_NOT_FOUND', { migration: target });
+      const { settled } = entry.value.ledger;
+      if (settled) throw invalid(`migration ${id} has ended: ${settled}`);
       try {
-        const written = await this.journal.write(entry, { ...entry.value, ledger: giveUp(ledger, how) });
+        const written = await this.journal.write(entry, alter(entry.value));
         this.note(written);
         return written.value;
       } catch (error) {
@@ -127,8 +156,6 @@ export class Sagas {
 
   private note(entry: SagaEntry): void {
     const { id, ledger } = entry.value;
-    const before = this.known.get(id);
-    if (before && before.revision >= entry.revision) return;
     this.known.set(id, entry);
     this.drives.get(id)?.hear(entry.revision);
     if (!ledger.settled) return;
@@ -141,8 +168,9 @@ export class Sagas {
     while (!this.stopped && !this.bus.nc.isClosed()) {
       try {
         for await (const { key, value, revision } of await this.journal.watch()) {
-          if (value) this.note({ key, value, revision });
-          else this.known.delete(key);
+          // Of what was wiped and made again the revisions begin anew, and the sweep tells of it.
+          if (value && revision > (this.known.get(key)?.revision ?? 0)) this.note({ key, value, revision });
+          else if (!value && !this.drives.has(key)) this.known.delete(key);
         }
       } catch (err) {
         this.log.debug({ err }, 'the journal of migrations cannot be followed now');
@@ -153,8 +181,13 @@ export class Sagas {
 
   private async sweep(): Promise<void> {
     for (const entry of await this.journal.all()) {
-      this.note(entry);
       const { id, ledger, copy, ended } = entry.value;
+      const driven = this.drives.get(id);
+      if (driven) {
+        driven.hear(entry.revision);
+        continue;
+      }
+      this.note(entry);
       if (ledger.closed) {
         if ((ended ?? 0) + keptMs < Date.now()) await this.journal.drop(entry).catch(yielding);
       } else if (copy === this.copy) this.drive(entry);

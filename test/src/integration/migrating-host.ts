@@ -7,6 +7,7 @@ import {
   migrationCheck,
   migrationConfirm,
   migrationFinish,
+  migrationLimits,
   migrationPerform,
   migrationPrepare,
   migrationStatus,
@@ -65,6 +66,7 @@ export class MigratingHost {
         reasons: this.reasons,
         ...(role === 'source' && { document: '<domain/>' }),
       })),
+      driverEndpoint(at, migrationLimits, async ({ id }) => this.view(id)),
       driverEndpoint(at, migrationStatus, async ({ id }) => this.view(id)),
       driverEndpoint(at, migrationBegin, ({ id }, { domain }) =>
         this.step('begin', id, ['absent'], () => {

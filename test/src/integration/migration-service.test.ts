@@ -1,11 +1,13 @@
 /** The migration service over a real bus: hosts that keep to the rules, copies of the service that die, hosts that are away. */
 import {
   abortMigration,
+  buckets,
   checkMigration,
   destroyDomain,
   getDomain,
   listMigrations,
   migrateDomain,
+  setMigrationLimits,
   showMigration,
   VirtError,
   type Migration,
@@ -134,11 +136,14 @@ test('a target that refuses the guest leaves it where it was, and it can be move
   expect(await soon(async () => (await stand.home()) === 'h2 running epoch 3')).toBe(true);
 }, 60_000);
 
-test('one that is given up while the guest is sent ends as cancelled', async () => {
+test('one that is steered, then given up while the guest is sent ends as cancelled', async () => {
   await using stand = await Stand.start(2);
   stand.h1.hold('perform');
   await stand.migrate('m1', { wait: false });
   await soon(() => stand.h1.calls.includes('perform'));
+  const limits = { bandwidth: 104_857_600 };
+  await call(stand.stack.bus, setMigrationLimits, limits, { target: 'web1' });
+  expect(await stand.show('m1')).toMatchObject({ state: 'running', limits });
   await call(stand.stack.bus, abortMigration, {}, { target: 'web1' });
   expect(await stand.closed('m1')).toMatchObject({ state: 'cancelled', reason: 'it was given up' });
   expect([stand.h1.views.get('m1')?.phase, stand.h2.views.get('m1')?.phase]).toEqual(['undone', 'undone']);
@@ -163,6 +168,17 @@ test.each(['perform', 'finish'] as const)(
   },
   60_000,
 );
+
+test('a journal that is wiped while the guest is sent changes nothing for the guest', async () => {
+  await using stand = await Stand.start();
+  stand.h1.hold('perform');
+  await stand.migrate('m1', { wait: false });
+  await soon(() => stand.h1.calls.includes('perform'));
+  await (await stand.stack.bus.jsm()).streams.delete(`KV_${buckets.migrations}`);
+  stand.h1.release();
+  expect(await stand.closed('m1')).toMatchObject({ state: 'completed' });
+  expect(stand.running()).toBe(1);
+}, 60_000);
 
 test('a target that is away before the guest is sent is waited for as long as patience lasts', async () => {
   await using stand = await Stand.start();

@@ -60,6 +60,13 @@ export const Migration = z
     owed: z
       .array(z.enum(['source', 'target']))
       .describe('who has yet to be told how it ended: a host that is away is told when it is back'),
+    limits: z
+      .object({
+        bandwidth: count.optional().describe('bytes a second for memory'),
+        postcopyBandwidth: count.optional(),
+        downtimeMs: count.optional().describe('how long the guest may stand still'),
+      })
+      .describe('none where left out'),
     progress: MigrationProgress.optional(),
   })
   .describe('a migration');
