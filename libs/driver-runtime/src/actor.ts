@@ -14,7 +14,6 @@ import {
   type DomainEvent,
   type DomainState,
   type DomainSummary,
-  type EventClass,
   type JobInfo,
   type LifecycleDetail,
   type LifecycleType,
@@ -25,7 +24,7 @@ import { makeFolder } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 import type { Consoles } from './consoles';
 import { describe } from './document';
-import type { Guest, GuestFolders, GuestNews, GuestSink, ImagesNews, SavedGuest } from './driver';
+import type { EventNews, Guest, GuestFolders, GuestNews, GuestSink, ImagesNews, SavedGuest } from './driver';
 import { Jobs } from './jobs';
 import { replay, reused } from './answers';
 import { backupEnded, backupGone } from './backup/running';
@@ -56,11 +55,7 @@ export interface Cause {
   traceparent?: string | undefined;
 }
 
-export interface NewEvent {
-  class: EventClass;
-  type: string;
-  detail?: string | undefined;
-  data?: Record<string, unknown> | undefined;
+export interface NewEvent extends Omit<EventNews, 'caused'> {
   /** The command that caused it: the one being applied when left out, none when `null`. */
   cause?: Pick<Cause, 'id' | 'traceparent'> | null | undefined;
 }

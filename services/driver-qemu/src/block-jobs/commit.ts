@@ -20,7 +20,7 @@ import type { QemuGuest } from '../guest';
 import { backingString, depthOf, depthOfIndex, diskForJob, imageName, indexAt, nameOf, targetOf } from './chain-names';
 import { diskOf, withDisk } from './conclude';
 import { deleteFiles, lendFiles, onlyRead } from './files';
-import { bitmapsOf, carryBitmaps, nodesOf, removalOf, reopenData } from './graph';
+import { anyBitmap, bitmapsOf, carryBitmaps, nodesOf, removalOf, reopenData } from './graph';
 import type { Changes, JobKind } from './kind';
 import { areFree, deviceNode, maskProtocol, removeNodes, type BlockHost } from './nodes';
 import type { SavedJob } from './saved-job';
@@ -33,7 +33,7 @@ interface CommitDetails {
   delete: string[];
 }
 
-export interface CommitPlan {
+interface CommitPlan {
   disk: Disk;
   /** Depths. */
   top: number;
@@ -234,7 +234,9 @@ async function givenUp(host: BlockHost, guest: QemuGuest, disk: Disk, base: numb
 async function markWrites(host: BlockHost, guest: QemuGuest, job: SavedJob<CommitDetails>): Promise<void> {
   const disk = diskOf(guest.live, job.disk);
   const node = disk && nodesOf(host, guest, disk)[depthsIn(disk, job).base];
-  if (node === undefined || bitmapAt(await bitmapsOf(guest), node, activeWrites)) return;
+  if (node === undefined) return;
+  const images = await bitmapsOf(guest);
+  if (!anyBitmap(images) || bitmapAt(images, node, activeWrites)) return;
   await guest.askRaw('transaction', { actions: beginActiveWrites(node) });
 }
 

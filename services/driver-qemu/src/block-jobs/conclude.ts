@@ -35,7 +35,6 @@ export function defineTarget(guest: QemuGuest, job: SavedJob, changes: Changes |
       const defined = diskOf(config, job.disk);
       if (!defined || job.defined) return config;
       job.defined = defined;
-      guest.tellSaved();
       return withDisk(config, edit(defined, live));
     },
   });

@@ -15,7 +15,7 @@ import { describeChain } from '../files';
 import type { QemuGuest } from '../guest';
 import { diskForJob, targetOf } from './chain-names';
 
-export interface CopyPlan {
+interface CopyPlan {
   disk: Disk;
   /** The target as a disk of its own. */
   copy: Disk;

@@ -26,7 +26,7 @@ import { imageName, nameOf, targetOf } from './chain-names';
 import { diskOf, withDisk } from './conclude';
 import { mirroredDisk, planCopy } from './copy-target';
 import { lendFiles } from './files';
-import { bitmapsOf, carryBitmaps, nodesOf, removalOf } from './graph';
+import { anyBitmap, bitmapsOf, carryBitmaps, nodesOf, removalOf } from './graph';
 import type { Changes, JobKind } from './kind';
 import { addNodes, areFree, deviceNode, nodeSource, removeNodes, type BlockHost } from './nodes';
 import type { SavedJob } from './saved-job';
@@ -206,13 +206,15 @@ async function beforePivot(host: BlockHost, guest: QemuGuest, job: SavedJob<Copy
     throw new VirtError('OPERATION_UNSUPPORTED', { detail });
   }
   const [mirror, below] = nodesOf(host, guest, after);
-  if (bitmapAt(await bitmapsOf(guest), mirror!, activeWrites)) return;
+  const bitmaps = await bitmapsOf(guest);
+  if (bitmapAt(bitmaps, mirror!, activeWrites)) return;
   const { shallow, reuse } = job.details;
   const attach = shallow && reuse && below !== undefined;
   if (attach) await addNodes(guest, ownChain(host, guest, after, 1));
   const actions = [
     ...(attach ? [{ type: 'blockdev-snapshot', data: { node: below, overlay: mirror } }] : []),
-    ...beginActiveWrites(mirror!),
+    ...(anyBitmap(bitmaps) ? beginActiveWrites(mirror!) : []),
   ];
+  if (actions.length === 0) return;
   await guest.askRaw('transaction', { actions });
 }

@@ -22,7 +22,7 @@ interface PullPlan {
   backing?: string;
 }
 
-export async function planPull(guest: QemuGuest, ask: Request<typeof pullBlocks>): Promise<PullPlan> {
+async function planPull(guest: QemuGuest, ask: Request<typeof pullBlocks>): Promise<PullPlan> {
   const disk = diskForJob(guest, ask.disk);
   const { length } = diskImages(disk);
   if (length === 0)
