@@ -16,8 +16,8 @@ export function snapshotsFacet(host: BlockHost): SnapshotsFacet<QemuGuest> {
     take: async (guest, taking) => {
       guest.blockJobs.refuseActive();
       if (taking.snapshot.memory?.snapshot === 'internal') return takeInternal(host, guest, taking);
-      await takeExternal(host, guest, taking, ({ domain, signal, progress }, path, running) =>
-        memory.save(guest, { path, domain, running }, { signal, progress }),
+      await takeExternal(host, guest, taking, (how, path, running) =>
+        memory.save(guest, { path, domain: how.domain, running }, how),
       );
     },
     takeOffline,
