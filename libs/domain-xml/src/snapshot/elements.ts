@@ -69,7 +69,6 @@ const snapshotStates = [
   'pmsuspended',
   'disk-snapshot',
 ] as const;
-export type SnapshotState = (typeof snapshotStates)[number];
 
 const fields = {
   name: leaf(snapshotName, { refuse: ['XML_DETAIL', (raw) => snapshotNameFault(raw) ?? ''] }),
