@@ -20,6 +20,7 @@ const details = {
   volume: 'web1.qcow2',
   path: '/srv/images/base.qcow2',
   snapshot: 'before-upgrade',
+  checkpoint: 'monday',
   users: ['volume web1.qcow2 of pool default'],
   image: '/srv/images/web1.qcow2',
   base: 'base.qcow2',
