@@ -5,7 +5,7 @@
  * their stream and have the server deliver it anywhere; services therefore refuse a command that has no inbox to
  * answer to (`bus/serve.ts`), which a consumer's delivery never has.
  */
-import { contracts, endpointSubject, root, streams, syncSubject } from '../contracts';
+import { contracts, endpointSubject, getDomain, listHosts, root, streams, syncSubject } from '../contracts';
 import { storageEventTypes } from '../model';
 
 export type UserRole =
@@ -73,7 +73,9 @@ export function permissionsOf(user: UserRole): Permissions {
       return {
         publish: {
           allow: [
-            `${root}.query.>`,
+            // What the migration service asks the domain service.
+            endpointSubject(getDomain),
+            endpointSubject(listHosts),
             `${root}.host.>`,
             `${root}.service.>`,
             `${root}.event.command.>`,
