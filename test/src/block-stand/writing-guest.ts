@@ -61,12 +61,12 @@ export class WritingGuest {
   /** Starts it and lets it write where its records end. */
   async boot(): Promise<void> {
     await call(this.bus, startDomain, {}, { target: this.uuid });
+    await this.stack.consoleShows(this.bus, this.uuid, tinyGuestBooted, patienceMs);
     await this.write();
   }
 
-  /** Lets it write on, once it is up. */
+  /** Lets it write on. */
   async write(): Promise<void> {
-    await this.stack.consoleShows(this.bus, this.uuid, tinyGuestBooted, patienceMs);
     const before = this.flushes;
     await this.type(`records write ${this.next()} ${disks.join(' ')} &`);
     await eventually(() => this.flushes - before >= disks.length, true, { timeoutMs: patienceMs });

@@ -49,7 +49,8 @@ export const bitmapsOf = async (guest: QemuGuest): Promise<NodeImages> =>
   nodeImages(await guest.ask('query-named-block-nodes', { flat: true }));
 
 /** Whether any image of the guest has a bitmap: where none has, none has to be carried along. */
-export const anyBitmap = (images: NodeImages): boolean => [...images.values()].some(({ bitmaps }) => bitmaps.length > 0);
+export const anyBitmap = (images: NodeImages): boolean =>
+  [...images.values()].some(({ bitmaps }) => bitmaps.length > 0);
 
 /** Bitmaps follow the data; when that fails the data is right all the same, and the next backup has to be a full one. */
 export async function carryBitmaps(guest: QemuGuest, actions: readonly BitmapAction[]): Promise<void> {
