@@ -2,6 +2,7 @@
 import {
   handoverClaim,
   handoverCommit,
+  handoverImages,
   handoverRelease,
   isVirtError,
   migrationBegin,
@@ -76,7 +77,10 @@ export class Parties {
       case 'prepare': {
         const { xml = '', definition, cookie = nothing } = viewOf(mind.source);
         const given = { xml, ...(definition !== undefined && { definition }), cookie };
-        const ask = { id, peer: source, options, name, epoch: ledger.promised!, recover: deed.recover, ...given };
+        const promised = { name, epoch: ledger.promised! };
+        const opens = !options.offline && !deed.recover;
+        const images = opens ? await this.images({ id, domain, to: target, ...promised, xml }) : {};
+        const ask = { id, peer: source, options, ...promised, recover: deed.recover, ...given, ...images };
         return this.side(saga, 'target', migrationPrepare, ask);
       }
       case 'perform': {
@@ -99,6 +103,11 @@ export class Parties {
       default:
         throw new TypeError(`nobody is asked to ${deed.do}`);
     }
+  }
+
+  /** What the disks stand on at the target. */
+  private images(ask: z.input<typeof handoverImages.request>): Promise<z.output<typeof handoverImages.response>> {
+    return callService(this.bus, 'domain', handoverImages, ask);
   }
 
   private async side<Req extends z.ZodType>(

@@ -236,6 +236,23 @@ export const handoverClaim = driverContract({
     'is not where the caller believes, `OPERATION_ABORTED` when this one was released: a claim may come late.',
 });
 
+export const handoverImages = driverContract({
+  operation: 'handover-images',
+  request: z.object({
+    id,
+    domain: Uuid,
+    to: MigrationEnd,
+    name: z.string(),
+    epoch: epoch.describe('that was promised'),
+    xml: z.string().describe('the document that the target starts'),
+  }),
+  response: z.object({ prepared: Prepared.optional().describe('absent for a guest without images') }),
+  timeoutMs: 60_000,
+  doc:
+    'What the disks of the guest stand on at the target, leased to it there and in the fleet: an image that both hosts reach ' +
+    'is at no time free for another domain. `OPERATION_ABORTED` when the migration was released.',
+});
+
 export const handoverCommit = driverContract({
   operation: 'handover-commit',
   request: z.object({ id, domain: Uuid, to: MigrationEnd, epoch, name: z.string() }),
@@ -253,5 +270,5 @@ export const handoverRelease = driverContract({
   }),
   response: z.object({ epoch: epoch.describe('under which it lives on at its source') }),
   timeoutMs: 10_000,
-  doc: 'The domain stays. The promised epoch is never given again.',
+  doc: 'The domain stays, and so do its leases. The promised epoch is never given again.',
 });

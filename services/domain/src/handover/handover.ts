@@ -37,7 +37,7 @@ export class Handover {
     return this.change(domain, async (entry) => {
       if (!entry) throw new VirtError('DOMAIN_NOT_FOUND', { domain });
       const { epoch, moving, highest = 0, withdrawn = [] } = entry;
-      if (withdrawn.includes(id)) throw new VirtError('OPERATION_ABORTED', { detail: `migration ${id} was withdrawn` });
+      if (withdrawn.includes(id)) throw withdrawnAlready(id);
       if (moving?.id === id) return { answer: { epoch: moving.epoch } };
       if (lives(entry, to) && epoch > from.epoch) return { answer: { epoch } };
       if (moving)
@@ -49,9 +49,23 @@ export class Handover {
       const promised = Math.max(epoch, highest) + 1;
       return {
         answer: { epoch: promised },
-        write: { ...entry, moving: { id, epoch: promised, name }, highest: promised },
+        write: { ...entry, moving: { id, to, epoch: promised, name }, highest: promised },
       };
     });
+  }
+
+  /** Images of the domain are about to be leased where it goes. */
+  async opens({ id, domain }: { id: string; domain: string }): Promise<void> {
+    await this.change(domain, async (entry) => {
+      if (entry?.moving?.id !== id) throw withdrawnAlready(id);
+      return { answer: undefined, write: { ...entry, moving: { ...entry.moving, images: true } } };
+    });
+  }
+
+  /** What is promised to this migration, if images were leased for it. */
+  async opened({ id, domain }: { id: string; domain: string }): Promise<DomainEntry['moving']> {
+    const moving = (await this.registry.domain(domain))?.value.moving;
+    return moving?.id === id && moving.images ? moving : undefined;
   }
 
   async commit({ domain, to, epoch, name }: Asked<typeof handoverCommit>): Promise<Record<string, never>> {
@@ -122,6 +136,9 @@ export class Handover {
     );
   }
 }
+
+const withdrawnAlready = (id: string): VirtError =>
+  new VirtError('OPERATION_ABORTED', { detail: `migration ${id} was withdrawn` });
 
 const lives = (entry: DomainEntry, { host, driver }: MigrationEnd): boolean =>
   entry.host === host && entry.driver === driver;

@@ -27,7 +27,7 @@ export async function isFree(fleet: Fleet, { lease, holder }: LeaseConflict, cal
     const tells = said.known ? said.epoch >= epoch : held.every(({ taken }) => said.since < taken);
     if (!tells || said.uses.some(({ claim }) => claims.includes(claim))) return false;
     const { released } = await callDriver(fleet.bus, storage, storageRelease, { claims }, context);
-    await fleet.leases.drop(domain, [...new Set([...released, lease.identity])]);
+    await fleet.leases.drop(holder, [...new Set([...released, lease.identity])]);
     return true;
   } catch (error) {
     fleet.log.info({ reason: VirtError.from(error).message, holder }, 'whether a lease is used cannot be found out');

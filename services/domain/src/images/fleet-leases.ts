@@ -20,29 +20,39 @@ export interface Held {
   leases: readonly ImageLease[];
 }
 
+/** A domain on one host: while it moves it is on two. */
+type On = Pick<LeaseHolder, 'domain' | 'host'>;
+
+/** Whether what the same domain has written before is written over. */
+type Over = (before: LeaseHolder) => boolean;
+
 export class FleetLeases {
   constructor(private readonly registry: Registry) {}
 
-  /** Take them all; those who are in the way are told, and then it is the caller's to let go again. */
-  async take(holder: LeaseHolder, leases: readonly ImageLease[]): Promise<LeaseConflict[]> {
+  /**
+   * Take them all; those who are in the way are told, and then it is the caller's to let go again.
+   * @param joins what the domain has on another host stays so: it is on its way, and may come back
+   */
+  async take(holder: LeaseHolder, leases: readonly ImageLease[], joins = false): Promise<LeaseConflict[]> {
     const wanted = distinct(leases);
+    const over: Over = ({ host }) => !joins || host === holder.host;
     return this.registry.on(async (tables) => {
-      const met = await Promise.all(wanted.map((lease) => takeOne(tables.leases, holder, lease)));
+      const met = await Promise.all(wanted.map((lease) => takeOne(tables.leases, holder, lease, over)));
       return met.flat();
     });
   }
 
   /**
    * What the domain holds by now: an image that it had alone may be one that it shares. Those who are in the way all the
-   * same are told.
+   * same are told. What the domain has been given under a higher epoch, on the host that it moves to, stays.
    */
   async hold(holder: Omit<LeaseHolder, 'claim'>, held: readonly Held[]): Promise<LeaseConflict[]> {
     const wanted = distinct(held.flatMap(({ claim, leases }) => leases.map((lease) => ({ ...lease, claim }))));
     return this.registry.on(async ({ leases: table }) => {
       const met = await Promise.all(
         wanted.map(async ({ claim, ...lease }) => {
-          const conflicts = await takeOne(table, { ...holder, claim }, lease);
-          if (lease.mode === 'shared') await dropOne(table, alone(lease.identity), holder.domain);
+          const conflicts = await takeOne(table, { ...holder, claim }, lease, ({ epoch }) => epoch <= holder.epoch);
+          if (lease.mode === 'shared') await dropOne(table, alone(lease.identity), holder);
           return conflicts;
         }),
       );
@@ -50,17 +60,17 @@ export class FleetLeases {
     });
   }
 
-  /** The domain holds these images no longer. */
-  async drop(domain: string, identities: readonly string[]): Promise<void> {
+  /** The domain holds these images no longer on that host; what it has on another one by now stays. */
+  async drop(holder: On, identities: readonly string[]): Promise<void> {
     if (identities.length === 0) return;
     await this.registry.on(async ({ leases }) => {
-      const keys = identities.flatMap((identity) => [alone(identity), shared(identity, domain)]);
-      await Promise.all(keys.map((key) => dropOne(leases, key, domain)));
+      const keys = identities.flatMap((identity) => [alone(identity), shared(identity, holder.domain)]);
+      await Promise.all(keys.map((key) => dropOne(leases, key, holder)));
     });
   }
 }
 
-async function takeOne(table: Leases, holder: LeaseHolder, lease: ImageLease): Promise<LeaseConflict[]> {
+async function takeOne(table: Leases, holder: LeaseHolder, lease: ImageLease, over: Over): Promise<LeaseConflict[]> {
   const { identity, path } = lease;
   const entry = { identity, path, holder };
   const against = (others: (FleetLease | undefined)[]): LeaseConflict[] =>
@@ -68,16 +78,16 @@ async function takeOne(table: Leases, holder: LeaseHolder, lease: ImageLease): P
       other && other.holder.domain !== holder.domain ? [{ lease, holder: other.holder }] : [],
     );
   if (lease.mode === 'shared') {
-    await put(table, shared(identity, holder.domain), entry);
+    await put(table, shared(identity, holder.domain), entry, over);
     return against([(await table.get(alone(identity)))?.value]);
   }
-  const before = await put(table, alone(identity), entry);
+  const before = await put(table, alone(identity), entry, over);
   if (before) return against([before]);
   return against((await table.below(`${token(identity)}.s`)).map(({ value }) => value));
 }
 
 /** Write an entry of this domain's; what another domain has written there stays, and is given back. */
-async function put(table: Leases, key: string, entry: FleetLease): Promise<FleetLease | undefined> {
+async function put(table: Leases, key: string, entry: FleetLease, over: Over): Promise<FleetLease | undefined> {
   for (;;) {
     try {
       await table.create(key, entry);
@@ -87,13 +97,15 @@ async function put(table: Leases, key: string, entry: FleetLease): Promise<Fleet
     }
     const there = await table.get(key);
     if (there && there.value.holder.domain !== entry.holder.domain) return there.value;
+    if (there && !over(there.value.holder)) return undefined;
     if (there && (await yielding(() => table.update(key, entry, there.revision)))) return undefined;
   }
 }
 
-async function dropOne(table: Leases, key: string, domain: string): Promise<void> {
+async function dropOne(table: Leases, key: string, { domain, host }: On): Promise<void> {
   const there = await table.get(key);
-  if (there?.value.holder.domain === domain) await yielding(() => table.delete(key, there.revision));
+  const its = there?.value.holder;
+  if (there && its?.domain === domain && its.host === host) await yielding(() => table.delete(key, there.revision));
 }
 
 const token = (identity: string): string => createHash('sha256').update(identity).digest('hex').slice(0, 40);

@@ -95,12 +95,18 @@ function hasMedium(xml: string): boolean {
   return device.list === 'disks' && !isEmptyDrive(device.value);
 }
 
-async function prepare(
+/**
+ * Find out what disks stand on and take their leases; who holds one without using it gives way. Throws
+ * `IMAGE_IN_USE`.
+ * @param joins the domain is on its way from another host, and keeps what it has there
+ */
+export async function prepare(
   fleet: Fleet,
   holder: LeaseHolder,
-  { revision, uses, needs }: Look,
+  { revision, uses, needs }: Pick<Look, 'revision' | 'uses' | 'needs'>,
   disks: string[],
   call: Call,
+  joins = false,
 ): Promise<Prepared> {
   const { domain: uuid, host, driver, name, epoch, claim } = holder;
   const request = { driver, name, epoch, revision, uses, claim, disks, needs };
@@ -108,9 +114,9 @@ async function prepare(
   for (;;) {
     const context: CallContext = { ...onBehalf(call, { uuid }), epoch };
     const found = await callDriver(fleet.bus, { host, driver: 'storage' }, storagePrepare, request, context);
-    await fleet.leases.drop(uuid, found.released);
+    await fleet.leases.drop(holder, found.released);
     const taken = found.conflicts.length === 0;
-    const conflicts = taken ? await takeForFleet(fleet, holder, found) : found.conflicts;
+    const conflicts = taken ? await takeForFleet(fleet, holder, found, joins) : found.conflicts;
     if (conflicts.length === 0) {
       return { epoch, revision, claim, disks: found.disks, images: found.images };
     }
@@ -128,9 +134,10 @@ async function takeForFleet(
   fleet: Fleet,
   holder: LeaseHolder,
   { leases }: z.output<typeof storagePrepare.response>,
+  joins: boolean,
 ): Promise<LeaseConflict[]> {
   try {
-    return await fleet.leases.take(holder, leases);
+    return await fleet.leases.take(holder, leases, joins);
   } catch (error) {
     // Nobody else can reach an image of this machine's: its own book is enough.
     if (isVirtError(error, 'RPC') && !leases.some(({ fleet: reachable }) => reachable)) return [];
@@ -153,12 +160,16 @@ async function releaseKept(fleet: Fleet, holder: LeaseHolder, { active, uses }: 
  * What was leased for a command is not used. What cannot be let go now is when the domain's driver tells of it.
  * @param undone the command came to nothing: so are the files that were made for it
  */
-async function release(fleet: Fleet, { domain, host, claim }: LeaseHolder, undone = false): Promise<void> {
+export async function release(
+  fleet: Fleet,
+  { domain, host, claim }: Pick<LeaseHolder, 'domain' | 'host' | 'claim'>,
+  undone = false,
+): Promise<void> {
   try {
     const at = { host, driver: 'storage' };
     const request = { claims: [claim], undone };
     const { released } = await callDriver(fleet.bus, at, storageRelease, request, { domain });
-    await fleet.leases.drop(domain, released);
+    await fleet.leases.drop({ domain, host }, released);
   } catch (err) {
     fleet.log.warn({ err, domain }, 'leases of a command that came to nothing stay for now');
   }

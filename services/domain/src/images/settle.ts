@@ -151,7 +151,7 @@ export class Settler {
     const request = { name, driver, epoch, revision, definition, live, uses, sure };
     const at = { host, driver: 'storage' };
     const settled = await callDriver(this.bus, at, storageSettle, request, { domain: uuid });
-    await this.leases.drop(uuid, settled.released);
+    await this.leases.drop({ domain: uuid, host }, settled.released);
     if (isDeepStrictEqual(settled.holds, this.told.get(uuid) ?? [])) return settled;
     const met = await this.leases.hold({ domain: uuid, name, host, driver, epoch }, settled.holds);
     for (const { lease, holder } of met) this.collision(lease.path, [name, holder.name]);

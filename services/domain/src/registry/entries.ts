@@ -1,5 +1,5 @@
 /** What the registry's buckets hold: where each domain lives and which names are taken. State is not kept here. */
-import { DriverName, HostName, LeaseHolder, Uuid, type DomainSummary } from '@virtbus/shared';
+import { DriverName, HostName, LeaseHolder, MigrationEnd, Uuid, type DomainSummary } from '@virtbus/shared';
 import { z } from 'zod';
 
 /** Key: the uuid. */
@@ -14,7 +14,13 @@ export const DomainEntry = z.object({
     .optional()
     .describe('the host has not answered yet; after `until` it counts only if the host has the domain'),
   moving: z
-    .object({ id: z.string(), epoch: z.number().int().nonnegative(), name: z.string() })
+    .object({
+      id: z.string(),
+      to: MigrationEnd,
+      epoch: z.number().int().nonnegative(),
+      name: z.string(),
+      images: z.boolean().optional().describe('images were, or may have been, leased on the other host'),
+    })
     .optional()
     .describe('the migration that an epoch and a name on another host are promised to'),
   highest: z.number().int().nonnegative().optional().describe('the highest epoch that was ever promised'),

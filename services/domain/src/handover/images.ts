@@ -1,0 +1,61 @@
+/**
+ * The images of a domain that moves: leased on the target's host beside the source's, so that they are at no time free for
+ * another domain. In the fleet's book the source has them until the domain lives on the target.
+ */
+import { formatDevice, isEmptyDrive, parseDomain } from '@virtbus/domain-xml';
+import {
+  storageLeases,
+  type handoverCommit,
+  type handoverImages,
+  type handoverRelease,
+  type Prepared,
+} from '@virtbus/shared';
+import { callDriver, type Call } from '@virtbus/shared/bus';
+import type { z } from 'zod';
+import type { Fleet } from '../fleet';
+import { prepare, release } from '../images/prepare';
+import type { Handover } from './handover';
+
+/** The domain has no revision on a host where it has not lived yet. */
+const nothingYet = { revision: 0, uses: [], needs: [] };
+
+export class HandoverImages {
+  constructor(
+    private readonly fleet: Fleet,
+    private readonly handover: Handover,
+  ) {}
+
+  async prepare(
+    { id, domain, to, name, epoch, xml }: z.output<typeof handoverImages.request>,
+    call: Call,
+  ): Promise<{ prepared?: Prepared }> {
+    const disks = disksOf(xml);
+    if (disks.length === 0) return {};
+    await this.handover.opens({ id, domain });
+    const holder = { domain, name, ...to, epoch, claim: id };
+    return { prepared: await prepare(this.fleet, holder, nothingYet, disks, call, true) };
+  }
+
+  /** The domain lives on the target: the fleet knows that it has its images there. */
+  async handOver(ask: z.output<typeof handoverCommit.request>): Promise<void> {
+    if (!(await this.handover.opened(ask))) return;
+    const { domain, to } = ask;
+    const at = { host: to.host, driver: 'storage' };
+    const { holders } = await callDriver(this.fleet.bus, at, storageLeases, { domain });
+    for (const { leases, revision: _revision, taken: _taken, ...holder } of holders) {
+      await this.fleet.leases.take(holder, leases);
+    }
+  }
+
+  /** It stays: what was leased on the target goes. */
+  async letGo(ask: z.output<typeof handoverRelease.request>): Promise<void> {
+    const moving = await this.handover.opened(ask);
+    if (moving) await release(this.fleet, { domain: ask.domain, host: moving.to.host, claim: ask.id }, true);
+  }
+}
+
+function disksOf(xml: string): string[] {
+  const { devices } = parseDomain(xml, { mode: 'inactive', unknown: 'warn' }).domain;
+  const disks = devices.disks.filter((disk) => !isEmptyDrive(disk));
+  return disks.map((value) => formatDevice({ list: 'disks', value }, 'inactive'));
+}
