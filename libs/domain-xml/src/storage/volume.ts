@@ -11,7 +11,6 @@ import {
   oneOf,
   pattern,
   string,
-  uint,
   uuid,
   type Element,
   type Model,

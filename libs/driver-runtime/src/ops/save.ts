@@ -61,6 +61,7 @@ async function saveTo(
 ): Promise<void> {
   const facility = facet(host.implementation, 'save');
   const guest = guestOf(actor);
+  facility.check?.(guest);
   const wasRunning = actor.record.state === 'running';
   const given = how.xml ? parseDomain(how.xml, { mode: 'inactive', unknown: 'warn' }) : undefined;
   const domain = given?.domain ?? actor.live ?? actor.document;
