@@ -118,7 +118,7 @@ export const jobs: readonly ChaosJob[] = [
   },
   {
     name: 'pull down to a base',
-    after: ([top, , , base]) => [top!, base!],
+    after: (images) => [images[0]!, images.at(-1)!],
     lasts: 1_500,
     run: single(({ client, images }) => client.ask(pullBlocks, { disk, base: images.at(-1)!, bandwidth })),
   },
