@@ -1,70 +1,12 @@
 /** What the two hosts of a migration do, asked step by step as the migration service asks them. */
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { formatDevice, parseDomain } from '@virtbus/domain-xml';
-import {
-  migrationBegin,
-  migrationConfirm,
-  migrationFinish,
-  migrationPerform,
-  migrationPrepare,
-  migrationStatus,
-  migrationUndo,
-  MigrationOptions,
-  storagePrepare,
-  type MigrationView,
-} from '@virtbus/shared';
-import { callDriver, newId, type Bus } from '@virtbus/shared/bus';
+import { migrationBegin, migrationStatus, migrationUndo, type MigrationView } from '@virtbus/shared';
+import { callDriver } from '@virtbus/shared/bus';
 import { eventually, Stack } from '@virtbus/testkit';
+import { env, finish, move, perform, qemu, upToPrepared, type Move } from './host-moves';
 
 jest.setTimeout(300_000);
-
-const env = { VIRTBUS_MIGRATION_ADDRESS: '127.0.0.1' };
-const qemu = (host: string) => ({ host, driver: 'qemu' });
-
-interface Move {
-  id: string;
-  uuid: string;
-  name: string;
-  from: string;
-  to: string;
-  epoch: number;
-  options: MigrationOptions;
-}
-
-const move = (spec: Omit<Move, 'id' | 'options'>, options: object = {}): Move => ({
-  id: newId(),
-  ...spec,
-  options: MigrationOptions.parse({ live: true, ...options }),
-});
-
-async function upToPrepared(bus: Bus, { id, uuid, name, from, to, epoch, options }: Move): Promise<MigrationView> {
-  const context = { domain: uuid };
-  const begun = await callDriver(bus, qemu(from), migrationBegin, { id, peer: qemu(to), options }, context);
-  expect(begun).toMatchObject({ phase: 'begun' });
-  const { cookie, xml, definition } = begun;
-  const { devices } = parseDomain(xml!, { mode: 'inactive' }).domain;
-  const disks = devices.disks.map((value) => formatDevice({ list: 'disks', value }, 'inactive'));
-  const claim = { driver: 'qemu', name, epoch, revision: 0, uses: [], claim: id, disks, needs: [] };
-  const images = await callDriver(bus, { host: to, driver: 'storage' }, storagePrepare, claim, context);
-  expect(images.conflicts).toEqual([]);
-  const prepared = { epoch, revision: 0, claim: id, disks: images.disks, images: images.images };
-  const ask = { id, peer: qemu(from), options, name, epoch, xml: xml!, definition, cookie: cookie!, prepared };
-  return callDriver(bus, qemu(to), migrationPrepare, ask, context);
-}
-
-async function perform(bus: Bus, { id, uuid, from, options }: Move, prepared: MigrationView): Promise<MigrationView> {
-  const ask = { id, options, uri: prepared.uri!, cookie: prepared.cookie! };
-  return callDriver(bus, qemu(from), migrationPerform, ask, { domain: uuid });
-}
-
-async function finish(bus: Bus, { id, uuid, from, to }: Move, performed: MigrationView): Promise<void> {
-  const context = { domain: uuid };
-  const done = await callDriver(bus, qemu(to), migrationFinish, { id, cookie: performed.cookie! }, context);
-  expect(done).toMatchObject({ phase: 'finished', memory: 'whole', guest: { state: 'running', reason: 'migrated' } });
-  const gone = await callDriver(bus, qemu(from), migrationConfirm, { id, cookie: done.cookie! }, context);
-  expect(gone).toMatchObject({ phase: 'confirmed' });
-}
 
 const states = async (stack: Stack, host: string): Promise<string[]> =>
   (await stack.inventory(host)).map(({ name, state, epoch }) => `${name} ${state} ${epoch}`);

@@ -41,7 +41,10 @@ export interface MigrationRecord {
 }
 
 const final: ReadonlySet<MigrationPhase> = new Set(['confirmed', 'undone', 'finished']);
-export const isFinal = ({ phase }: MigrationRecord): boolean => final.has(phase);
+/** `finished`, and the rest of its memory is still to come. */
+export const isIncomplete = ({ phase, memory = 'whole' }: MigrationRecord): boolean =>
+  phase === 'finished' && memory !== 'whole';
+const isFinal = (record: MigrationRecord): boolean => final.has(record.phase) && !isIncomplete(record);
 
 export class MigrationBook {
   private readonly records = new Map<string, MigrationRecord>();

@@ -90,8 +90,10 @@ export interface MigrationFacet<G extends Guest> {
     start(guest: G, signal: AbortSignal): Promise<void>;
     /** Target: listen again after the link broke. */
     await(guest: G, ask: MigrationAsk): Promise<{ uri: string }>;
-    /** Source: send the rest again. Resolves when it is on its way. */
+    /** Source: send the rest again. Resolves when it is on its way; rejects when the target is not reached. */
     resume(guest: G, ask: MigrationAsk & { uri: string }): Promise<void>;
+    /** Target: all of it has arrived; take back what was set for it. */
+    end(guest: G): Promise<void>;
   };
 }
 

@@ -213,7 +213,7 @@ export class MigrationSource extends MigrationSide {
   }
 
   async limits({ id, ...limits }: z.output<typeof migrationLimits.request>, call: Call): Promise<MigrationView> {
-    await this.facet.limits(this.sendingGuest(id), limits, call.signal);
+    await this.facet.limits(this.limitedGuest(id), limits, call.signal);
     return this.status(id);
   }
 
@@ -225,6 +225,13 @@ export class MigrationSource extends MigrationSide {
   async suspend(id: string, call: Call): Promise<void> {
     const guest = this.sendingGuest(id);
     await guest.suspend('migration', call.signal);
+  }
+
+  /** In post-copy memory is sent on when the guest is `performed`. */
+  private limitedGuest(id: string) {
+    const record = this.find(id);
+    const follows = record?.phase === 'performed' && record.options?.postcopy === true;
+    return follows ? guestOf(this.host.get(record.domain)) : this.sendingGuest(id);
   }
 
   private sendingGuest(id: string) {

@@ -15,7 +15,7 @@ import type { Call } from '@virtbus/shared/bus';
 import type { Actor, Cause } from '../actor';
 import { chainsOf, heldBy } from '../images';
 import { checkMemory } from '../memory';
-import type { MigrationRecord } from './book';
+import { isIncomplete, type MigrationRecord } from './book';
 import { postcopyOf } from './facet';
 import { kept, MigrationSide } from './side';
 
@@ -30,7 +30,7 @@ export class MigrationTarget extends MigrationSide {
   prepare(uuid: string, ask: Prepare, call: Call): Promise<MigrationView> {
     return this.steps.once(`${ask.id} prepare`, async () => {
       const known = this.find(ask.id);
-      if (known && ask.recover && known.memory === 'stranded') return this.listenAgain(known, call);
+      if (known && ask.recover && isIncomplete(known)) return this.listenAgain(known, call);
       if (known) return this.look(known);
       const { domain } = parseDomain(ask.xml, { mode: 'inactive', unknown: 'warn' });
       const sourceName = domain.name;
@@ -103,12 +103,11 @@ export class MigrationTarget extends MigrationSide {
   }
 
   private async listenAgain(record: MigrationRecord, call: Call): Promise<MigrationView> {
-    const { guest } = this.host.get(record.domain);
-    if (guest) {
+    const guest = this.actorOf(record)?.guest;
+    if (guest && record.memory === 'stranded') {
       const { uri } = await postcopyOf(this.facet).await(guest, this.ask(record, call.signal));
       Object.assign(record, { uri, memory: 'awaiting' });
       this.book.keep(record);
-      this.follow(record);
     }
     return { ...this.view(record), ...(record.uri ? { uri: record.uri } : {}) };
   }
@@ -171,7 +170,7 @@ export class MigrationTarget extends MigrationSide {
     if (state === 'running') actor.lifecycle('resumed', reason === 'post-copy' ? 'post-copy' : 'migrated', cause);
     else if (state === 'paused') actor.lifecycle('suspended', 'paused', cause);
     if (actor.record.persistent) actor.lifecycle('defined', 'added', cause);
-    this.letGo(record);
+    if (!isIncomplete(record)) this.letGo(record);
     this.host.changed();
   }
 
@@ -237,34 +236,56 @@ export class MigrationTarget extends MigrationSide {
     return this.view(record);
   }
 
-  /** Post-copy: until all its memory is here. */
+  /** Post-copy: until all its memory is here, or it has ended and needs none. */
   private follow(record: MigrationRecord): void {
-    const actor = this.actorOf(record);
     const again = async (): Promise<void> => {
+      const actor = this.actorOf(record);
       const guest = actor?.guest;
-      if (!guest) return;
-      const now = await this.facet.transferred(guest, 'target').catch(() => 'sending' as const);
+      if (!guest) return this.whole(record);
+      const now = await this.facet.transferred(guest, 'target').catch(() => undefined);
+      if (now === 'arrived') {
+        await postcopyOf(this.facet).end(guest);
+        this.postcopyIs(actor, record, 'migrated');
+        return this.whole(record);
+      }
       if (now === 'stranded' && record.memory === 'arriving') {
         record.memory = 'stranded';
         this.book.keep(record);
-        actor.enter({
-          state: actor.record.state === 'running' ? 'running' : 'paused',
-          reason: 'post-copy-failed',
-        } as never);
-        actor.lifecycle(actor.record.state === 'running' ? 'resumed' : 'suspended', 'post-copy-failed', {
-          id: record.id,
-        });
+        this.postcopyIs(actor, record, 'post-copy-failed');
       }
-      if (now === 'sending' && record.memory === 'awaiting') record.memory = 'arriving';
-      if (now === 'arrived') {
-        record.memory = 'whole';
+      if (now === 'sending' && record.memory !== 'arriving') {
+        record.memory = 'arriving';
         this.book.keep(record);
-        actor.enter({ state: 'running', reason: 'migrated' });
-        return actor.lifecycle('resumed', 'migrated', { id: record.id });
+        this.postcopyIs(actor, record, 'post-copy');
       }
-      setTimeout(() => void again(), lookMs).unref();
+      later();
     };
-    setTimeout(() => void again(), lookMs).unref();
+    const later = (): void => {
+      const look = (): Promise<void> =>
+        again().catch((err: unknown) => {
+          this.host.log.warn({ err, migration: record.id }, 'cannot follow a post-copy migration; trying again');
+          later();
+        });
+      setTimeout(() => void look(), lookMs).unref();
+    };
+    later();
+  }
+
+  private whole(record: MigrationRecord): void {
+    record.memory = 'whole';
+    this.book.keep(record);
+    this.letGo(record);
+  }
+
+  /** How post-copy stands is why the guest runs; one that a user has paused stays so. */
+  private postcopyIs(
+    actor: Actor,
+    { id }: MigrationRecord,
+    reason: 'migrated' | 'post-copy' | 'post-copy-failed',
+  ): void {
+    if (actor.record.state !== 'running') return;
+    actor.enter({ state: 'running', reason });
+    actor.lifecycle('resumed', reason, { id });
   }
 
   /** After our restart. */
@@ -273,5 +294,6 @@ export class MigrationTarget extends MigrationSide {
     if (actor?.guest) this.held.set(record.id, await actor.jobs.async('migration-in', 'migrate'));
     this.look(record);
     if (record.phase === 'finishing') await this.arrive(record);
+    else if (isIncomplete(record)) this.follow(record);
   }
 }

@@ -7,13 +7,13 @@ import type { QemuGuest } from '../guest';
 import { copiedDisks } from '../migration/copied-disks';
 import { aboutGuest, cookieA, cookieB, cookieC, cookieD, read } from '../migration/cookies';
 import { topNodes } from '../migration/nodes';
-import { capabilitiesFor } from '../migration/parameters';
+import { capabilitiesFor, resetMigration } from '../migration/parameters';
 import type { MigrationPorts } from '../migration/ports';
 import { awaitRest, resumeSending, startPostcopy } from '../migration/postcopy';
 import { finish, receive } from '../migration/receive';
 import { blockersOf, obstaclesFor } from '../migration/refusals';
 import { send, withdraw } from '../migration/send';
-import { isUnderWay } from '../migration/transfer';
+import { isPostcopy, isUnderWay } from '../migration/transfer';
 
 export interface MigrationHost {
   ports: MigrationPorts;
@@ -76,7 +76,7 @@ export function migrationFacet(host: MigrationHost): MigrationFacet<QemuGuest> {
       };
       await guest.ask('migrate-set-parameters', limits, signal);
     },
-    postcopy: { start: startPostcopy, await: awaitRest(host), resume: resumeSending },
+    postcopy: { start: startPostcopy, await: awaitRest(host), resume: resumeSending, end: resetMigration },
   };
 }
 
@@ -110,6 +110,6 @@ async function transferred(guest: QemuGuest, role: MigrationRole): Promise<Trans
   const { status } = await guest.ask('query-migrate');
   if (status === 'postcopy-paused') return 'stranded';
   if (role === 'target') return status === 'completed' ? 'arrived' : 'sending';
-  if (status === 'completed' || status === 'postcopy-active' || status === 'postcopy-recover') return 'handed-over';
+  if (status === 'completed' || isPostcopy(status)) return 'handed-over';
   return isUnderWay(status) ? 'sending' : 'not-begun';
 }

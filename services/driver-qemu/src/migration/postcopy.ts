@@ -2,6 +2,7 @@
 import type { MigrationAsk } from '@virtbus/driver-runtime';
 import { VirtError } from '@virtbus/shared';
 import type { QemuGuest } from '../guest';
+import type { MigrationStatus } from '../qmp';
 import { anywhere, ownAddress, parsePlace, qemuUri } from './places';
 import type { MigrationPorts } from './ports';
 import { failureOf, isOver, reach } from './transfer';
@@ -13,6 +14,7 @@ export async function startPostcopy(guest: QemuGuest, signal: AbortSignal): Prom
     const detail = `post-copy can only be started while memory is sent; the migration is '${status ?? 'none'}'`;
     throw new VirtError('OPERATION_INVALID', { detail });
   }
+  guest.expectPause('post-copy');
   await guest.askRaw('migrate-start-postcopy', undefined, signal);
 }
 
@@ -29,9 +31,18 @@ export const awaitRest =
     return { uri: qemuUri({ host, port }) };
   };
 
-/** Source: send the rest. */
+/** How long the target may take to answer a second connection, milliseconds. */
+const reconnectMs = 20_000;
+
+/** Source: send the rest. QEMU tells nobody of a connection that it could not make: it goes on being `postcopy-paused`. */
 export async function resumeSending(guest: QemuGuest, { uri, signal }: MigrationAsk & { uri: string }): Promise<void> {
   await guest.askRaw('migrate', { uri: qemuUri(parsePlace(uri)), resume: true, detach: true }, signal);
-  const on = await reach(guest, (status) => status === 'postcopy-active' || isOver(status), signal);
+  const sent = (status: MigrationStatus | undefined): boolean => status === 'postcopy-active' || isOver(status);
+  const late = AbortSignal.timeout(reconnectMs);
+  const on = await reach(guest, sent, AbortSignal.any([signal, late])).catch((error: unknown) => {
+    if (!late.aborted) throw error;
+    const detail = `the rest of the memory could not be sent to ${uri}: the target did not answer`;
+    throw new VirtError('OPERATION_FAILED', { detail });
+  });
   if (on.status === 'failed' || on.status === 'cancelled') throw failureOf(on);
 }

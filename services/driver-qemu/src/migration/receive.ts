@@ -10,7 +10,8 @@ import { topNodes } from './nodes';
 import { resetMigration, setUpMigration } from './parameters';
 import { anywhere, ownAddress, parsePlace, qemuUri } from './places';
 import type { MigrationPorts } from './ports';
-import { failureOf, isOver, reach } from './transfer';
+import { requireUserfaultfd } from './userfaultfd';
+import { failureOf, isOver, isPostcopy, reach } from './transfer';
 
 export interface Reception {
   boot: BootHost;
@@ -40,6 +41,7 @@ export async function receive(
   const release = (): void => ports.release(port, nbdPort);
   let guest: QemuGuest | undefined;
   try {
+    if (options.postcopy) await requireUserfaultfd(boot.capabilities.emulator, boot.user);
     guest = await bootGuest({ ...spec, paused: true, incoming: true }, boot);
     void guest.ended.then(release);
     await setUpMigration(guest, options, 'target', signal);
@@ -58,7 +60,7 @@ export async function receive(
 
 /** Everything has arrived, or post-copy brings the rest: let it run, unless it is to stay paused. */
 export async function finish(guest: QemuGuest, { options, signal }: MigrationAsk): Promise<void> {
-  const arrived = await reach(guest, (status) => isOver(status) || status === 'postcopy-active', signal);
+  const arrived = await reach(guest, (status) => isOver(status) || isPostcopy(status), signal);
   if (arrived.status === 'failed' || arrived.status === 'cancelled') throw failureOf(arrived);
   await stopServing(guest, signal);
   if (!options.paused) await guest.resume(arrived.status === 'completed' ? 'migrated' : 'post-copy');

@@ -7,12 +7,13 @@ import { localImages, machineId } from '@virtbus/disk-image';
 import type { Disk, Domain } from '@virtbus/domain-xml';
 import type { MigrationAsk } from '@virtbus/driver-runtime';
 import { isVirtError, VirtError, type ErrorCode, type MigrationReason } from '@virtbus/shared';
+import type { MigrationHost } from '../facets/migration';
 import type { QemuGuest } from '../guest';
 import { onTap } from '../networks';
 import { copiedDisks } from './copied-disks';
 import { capabilitiesFor } from './parameters';
+import { requireUserfaultfd } from './userfaultfd';
 import { anywhere, ownAddress, parsePlace } from './places';
-import type { MigrationPorts } from './ports';
 
 type Ask = Omit<MigrationAsk, 'id'>;
 type Where = MigrationReason['where'];
@@ -73,7 +74,7 @@ async function isShared(type: 'file' | 'block', path: string): Promise<boolean> 
 export async function obstaclesFor(
   domain: Domain,
   { options }: Ask,
-  host: { ports: MigrationPorts; address: string | undefined; prepare: (domain: Domain) => void },
+  host: Pick<MigrationHost, 'ports' | 'address' | 'prepare' | 'capabilitiesOf' | 'boot'>,
 ): Promise<MigrationReason[]> {
   const found = new Reasons('target');
   await found.of(() => host.prepare(domain));
@@ -81,6 +82,9 @@ export async function obstaclesFor(
     const asked = options.uri === undefined ? undefined : parsePlace(options.uri);
     const listen = options.listen ?? anywhere(asked?.host ?? ownAddress(host.address));
     if (asked?.port === undefined) host.ports.release(await host.ports.take(listen));
+  });
+  await found.of(async () => {
+    if (options.postcopy) await requireUserfaultfd(host.capabilitiesOf(domain).emulator, host.boot.user);
   });
   for (const { source, type } of domain.devices.interfaces) {
     const bridge = type === 'bridge' ? source?.bridge : undefined;

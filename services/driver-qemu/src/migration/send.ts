@@ -9,12 +9,13 @@
 import type { MigrationAsk } from '@virtbus/driver-runtime';
 import { VirtError, type MigrationProgress } from '@virtbus/shared';
 import type { QemuGuest } from '../guest';
+import type { MigrationInfo, MigrationStatus } from '../qmp';
 import { copiedDisks, copyProgress, endCopies, mirrorDisks } from './copied-disks';
 import { topNodes } from './nodes';
 import { resetMigration, setUpMigration } from './parameters';
 import { parsePlace, qemuUri } from './places';
 import { progressOf } from './progress';
-import { failureOf, isOver, isUnderWay, reach } from './transfer';
+import { failureOf, isOver, isPostcopy, isUnderWay, reach } from './transfer';
 
 export interface Sending extends MigrationAsk {
   uri: string;
@@ -45,8 +46,12 @@ export async function send(guest: QemuGuest, ask: Sending): Promise<void> {
     if (!options.live && guest.state.state === 'running') await guest.suspend('migration', signal);
     guest.expectPause('migration');
     await guest.ask('migrate', { uri: qemuUri(place), detach: true }, signal);
-    const seen = (info: Parameters<typeof progressOf>[0]): void => ask.progress(progressOf(info, began));
-    const atSwitch = await reach(guest, (status) => status === 'pre-switchover' || isOver(status), signal, seen);
+    const seen = (info: MigrationInfo): void => ask.progress(progressOf(info, began));
+    const moving = watchdog(place.host);
+    const atSwitch = await reach(guest, atSwitchover, signal, (info) => {
+      seen(info);
+      moving(info);
+    });
     if (atSwitch.status !== 'pre-switchover') throw failureOf(atSwitch);
     await endCopies(guest, disks, { force: false }, signal);
     ask.handOver();
@@ -60,11 +65,26 @@ export async function send(guest: QemuGuest, ask: Sending): Promise<void> {
   }
 }
 
+const atSwitchover = (status: MigrationStatus | undefined): boolean => status === 'pre-switchover' || isOver(status);
+
+/** A link that loses everything tells nobody: after so long without a byte the transfer is given up, milliseconds. */
+const silentMs = 30_000;
+
+/** Throws when nothing has got through for `silentMs`. */
+function watchdog(target: string): (info: MigrationInfo) => void {
+  let sent = -1;
+  let since = Date.now();
+  return ({ ram }) => {
+    const now = ram?.transferred ?? 0;
+    if (now !== sent) [sent, since] = [now, Date.now()];
+    if (Date.now() - since < silentMs) return;
+    const detail = `nothing has reached ${target} for ${silentMs / 1_000} s; check the network between the two hosts`;
+    throw new VirtError('OPERATION_FAILED', { detail });
+  };
+}
+
 /** From the switch on the transfer is let go to its end, whoever asks to give it up. */
 const noSignal = new AbortController().signal;
-
-const isPostcopy = (status: string | undefined): boolean =>
-  status === 'postcopy-active' || status === 'postcopy-paused' || status === 'postcopy-recover';
 
 async function copiesReady(
   guest: QemuGuest,

@@ -12,6 +12,8 @@ const under: ReadonlySet<MigrationStatus> = new Set([
 ]);
 
 export const isOver = (status: MigrationStatus | undefined): boolean => status !== undefined && over.has(status);
+/** The guest runs on the target, or waits there for the rest of its memory. */
+export const isPostcopy = (status: MigrationStatus | undefined): boolean => status?.startsWith('postcopy-') === true;
 /** Sending, and not yet for good. */
 export const isUnderWay = (status: MigrationStatus | undefined): boolean => status !== undefined && under.has(status);
 

@@ -1,0 +1,43 @@
+/** A connection of TCP that goes through the test, which can cut it as a network would. */
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+
+export class BreakableLink implements AsyncDisposable {
+  private readonly ends = new Set<Socket>();
+
+  private constructor(private readonly server: Server) {}
+
+  /** In front of `tcp:HOST:PORT`. */
+  static async to(uri: string): Promise<BreakableLink> {
+    const [, host, port] = /^tcp:(.*):(\d+)$/.exec(uri) ?? [];
+    const server = createServer();
+    const link = new BreakableLink(server);
+    server.on('connection', (near) => link.join(near, connect({ host: host!, port: Number(port) })));
+    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
+    return link;
+  }
+
+  get uri(): string {
+    return `tcp:127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  /** Whatever goes through it now is lost. */
+  cut(): void {
+    for (const end of this.ends) end.destroy();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.cut();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  private join(near: Socket, far: Socket): void {
+    for (const [end, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      this.ends.add(end);
+      end.on('error', () => undefined).on('close', () => other.destroy());
+      end.pipe(other);
+    }
+  }
+}
