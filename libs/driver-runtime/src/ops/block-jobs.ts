@@ -58,7 +58,10 @@ export const copy = planned(copyBlocks, 'active', {
 /** The next run of a persistent domain would begin from where nobody has copied: that has to be agreed to. */
 function checkTransient({ transientJob }: Request<typeof copyBlocks>, { actor }: Context): void {
   if (!actor.record.persistent || transientJob) return;
-  throw new VirtError('OPERATION_INVALID', { detail: 'domain is not transient' });
+  throw new VirtError('OPERATION_INVALID', {
+    detail:
+      'domain is not transient; the copy would be forgotten with this run: ask for a transient job (--transient-job)',
+  });
 }
 
 export const list = look(listBlockJobs, 'active', async ({ disk }, context) => ({
