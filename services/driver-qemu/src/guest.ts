@@ -40,8 +40,11 @@ export interface SavedQemu extends SavedGuest {
   backup?: SavedBackup | undefined;
   /** Its QEMU knows `backing-mask-protocol`: its images were opened accordingly. */
   masksProtocol?: boolean;
-  /** What a migration has changed in QEMU: parameters as they were, targets of disks that are copied. */
-  migration?: { parameters: Record<string, unknown>; copies?: string[] };
+  /**
+   * What a migration has changed in QEMU: parameters as they were, targets of disks that are copied. On the target: whom
+   * the files belong to that it takes over.
+   */
+  migration?: { parameters: Record<string, unknown>; copies?: string[]; owners?: SavedQemu['owners'] };
 }
 
 const reconnectMs = 1_000;

@@ -88,8 +88,8 @@ export class Parties {
         return this.side(saga, 'source', migrationPerform, { id, options, uri, cookie, recover: deed.recover });
       }
       case 'finish': {
-        const { cookie = nothing } = viewOf(mind.source);
-        return this.side(saga, 'target', migrationFinish, { id, cookie });
+        const { cookie = nothing, revision } = viewOf(mind.source);
+        return this.side(saga, 'target', migrationFinish, { id, cookie, revision });
       }
       case 'confirm': {
         const { cookie = nothing } = viewOf(mind.target);

@@ -30,6 +30,8 @@ export interface MigrationRecord {
   definition?: string | undefined;
   /** Target of an offline migration: the epoch that it was promised. */
   epoch?: number;
+  /** Target: the revision of the domain when it was handed over. */
+  revision?: number | undefined;
   /** Source: the guest ran when it was sent. */
   wasRunning?: boolean;
   /** Target: where the memory is to be sent. */

@@ -87,6 +87,7 @@ export abstract class MigrationSide {
       ...(cookie === undefined ? {} : { cookie: new Uint8Array(Buffer.from(cookie, 'base64')) }),
       ...(phase === 'begun' && { xml, definition }),
       ...(phase === 'prepared' && { uri }),
+      ...(phase === 'performed' && actor && { revision: actor.record.revision }),
       ...(memory === undefined ? {} : { memory }),
       ...(actor ? { guest: actor.state } : {}),
       ...(error ? { error } : {}),

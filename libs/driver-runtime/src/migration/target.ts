@@ -112,7 +112,7 @@ export class MigrationTarget extends MigrationSide {
     return { ...this.view(record), ...(record.uri ? { uri: record.uri } : {}) };
   }
 
-  finish({ id, cookie }: Finish): Promise<MigrationView> {
+  finish({ id, cookie, revision }: Finish): Promise<MigrationView> {
     return this.steps.once(`${id} finish`, async () => {
       const record = this.find(id);
       if (!record) return this.absent();
@@ -120,6 +120,7 @@ export class MigrationTarget extends MigrationSide {
       if (record.phase === 'prepared') {
         record.phase = 'finishing';
         record.cookie = kept(cookie);
+        record.revision = revision;
         this.book.keep(record);
       }
       if (record.phase === 'finishing') await this.arrive(record);
@@ -157,6 +158,7 @@ export class MigrationTarget extends MigrationSide {
   private tell(record: MigrationRecord, actor: Actor): void {
     const cause: Cause = { id: record.id, operation: 'migrate' };
     delete actor.record.incoming;
+    goOn(actor, record);
     if (record.definition !== undefined) {
       const { domain } = parseDomain(record.definition, { mode: 'inactive', unknown: 'warn' });
       actor.setConfig({ ...domain, name: actor.record.name });
@@ -180,6 +182,7 @@ export class MigrationTarget extends MigrationSide {
     const actor =
       known ?? this.host.add({ uuid: record.domain, name: domain.name, epoch: record.epoch ?? 0, persistent: true });
     if (!known) actor.setConfig(this.host.implementation.prepare(domain, {}).domain);
+    goOn(actor, record);
     this.host.settle(actor);
     record.phase = 'finished';
     record.memory = 'whole';
@@ -296,4 +299,9 @@ export class MigrationTarget extends MigrationSide {
     if (record.phase === 'finishing') await this.arrive(record);
     else if (isIncomplete(record)) this.follow(record);
   }
+}
+
+/** Revisions rise on from the source's; one is left there for its end. */
+function goOn(actor: Actor, { revision }: MigrationRecord): void {
+  if (revision !== undefined) actor.record.revision = Math.max(actor.record.revision, revision + 1);
 }

@@ -40,6 +40,7 @@ import { Prepared } from './storage';
 
 const id = MigrationId;
 const epoch = z.number().int().nonnegative();
+const revision = z.number().int().nonnegative();
 const cookie = z.instanceof(Uint8Array).describe('opaque; handed over as it came');
 
 export const MigrationRole = z.enum(['source', 'target']);
@@ -68,6 +69,7 @@ export const MigrationView = z.object({
         'with `recover`. The source is needed until it is `whole`.',
     ),
   guest: DomainState.optional().describe('the guest on this side; absent where there is none'),
+  revision: revision.optional().describe('of `performed`: of the domain; on the target it goes on from there'),
   progress: MigrationProgress.optional(),
   error: z
     .object({ code: z.string(), message: z.string(), details: z.record(z.string(), z.unknown()) })
@@ -141,7 +143,7 @@ export const migrationPerform = driverContract({
 
 export const migrationFinish = driverContract({
   operation: 'migration-finish',
-  request: z.object({ id, cookie }),
+  request: z.object({ id, cookie, revision: revision.optional().describe('of the domain on the source') }),
   response: MigrationView,
   timeoutMs: 60_000,
   doc:

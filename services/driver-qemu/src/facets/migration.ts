@@ -1,11 +1,11 @@
 /** Moving a running guest to another QEMU, and taking one in. */
 import type { Domain, QemuCapabilities } from '@virtbus/domain-xml';
-import type { MigrationFacet, Transferred } from '@virtbus/driver-runtime';
+import type { MigrationAsk, MigrationFacet, Transferred } from '@virtbus/driver-runtime';
 import { VirtError, type MigrationReason, type MigrationRole } from '@virtbus/shared';
 import type { BootHost } from '../boot';
 import type { QemuGuest } from '../guest';
 import { copiedDisks } from '../migration/copied-disks';
-import { aboutGuest, cookieA, cookieB, cookieC, cookieD, read } from '../migration/cookies';
+import { aboutGuest, cookieA, cookieB, cookieC, cookieD, ownersIn, read } from '../migration/cookies';
 import { topNodes } from '../migration/nodes';
 import { capabilitiesFor, resetMigration } from '../migration/parameters';
 import type { MigrationPorts } from '../migration/ports';
@@ -41,12 +41,15 @@ export function migrationFacet(host: MigrationHost): MigrationFacet<QemuGuest> {
       const capabilities = capabilitiesFor(ask.options, 'source', new Set(known.map(({ capability }) => capability)));
       const disks = await withCapacity(guest, ask);
       const { leases } = ask;
-      return { domain: guest.live, cookie: cookieA(aboutGuest(guest), ask, { leases, disks, capabilities }) };
+      const more = { leases, owners: lentOf(guest, ask), disks, capabilities };
+      return { domain: guest.live, cookie: cookieA(aboutGuest(guest), ask, more) };
     },
     receive: async (spec, ask) => {
       const about = { name: ask.sourceName, uuid: spec.uuid };
-      read(ask.cookie, 'prepare', about, ask);
+      const owners = ownersIn(read(ask.cookie, 'prepare', about, ask));
       const { guest, uri, nbdPort } = await receive(reception(spec.domain), spec, ask);
+      guest.saved.migration!.owners = owners;
+      guest.tell({ kind: 'saved' });
       return { guest, uri, cookie: cookieB(about, ask, nbdPort) };
     },
     perform: async (guest, ask) => {
@@ -59,12 +62,13 @@ export function migrationFacet(host: MigrationHost): MigrationFacet<QemuGuest> {
     finish: async (guest, ask) => {
       const about = { name: ask.sourceName, uuid: guest.live.uuid ?? '' };
       read(ask.cookie, 'finish', about, ask);
+      takeFiles(guest, ask);
       await finish(guest, ask);
       return { cookie: cookieD(about, ask) };
     },
     confirm: async (guest, ask) => {
       read(ask.cookie, 'confirm', aboutGuest(guest), ask);
-      keepFiles(guest);
+      keepFiles(guest, ask);
     },
     withdraw: (guest) => withdraw(guest),
     transferred,
@@ -99,10 +103,28 @@ async function withCapacity(guest: QemuGuest, { options, signal }: Begin) {
   return disks.map((disk) => ({ disk, capacity: capacity.get(nodeOf(disk)) ?? 0 }));
 }
 
-/** Their new user has them now: they stay with the user that guests run as. */
-function keepFiles(guest: QemuGuest): void {
-  const paths = new Set(guest.live.devices.disks.flatMap(({ source }) => [source?.file, source?.dev]));
-  guest.saved.owners = guest.saved.owners.filter(({ path }) => !paths.has(path));
+type OfDisks = Pick<MigrationAsk, 'options'>;
+
+/** Files of disks that both hosts reach, as this host has lent them to the user that guests run as. */
+function lentOf(guest: QemuGuest, ask: OfDisks, owners = guest.saved.owners): QemuGuest['saved']['owners'] {
+  const copied = new Set(copiedDisks(guest.live, ask.options));
+  const disks = guest.live.devices.disks.filter((disk) => !copied.has(disk));
+  const paths = new Set(disks.flatMap(({ source }) => [source?.file, source?.dev]));
+  return owners.filter(({ path }) => paths.has(path));
+}
+
+/** The target has them now, and gives them back in its time: they stay with the user that guests run as. */
+function keepFiles(guest: QemuGuest, ask: OfDisks): void {
+  const kept = new Set(lentOf(guest, ask));
+  guest.saved.owners = guest.saved.owners.filter((owner) => !kept.has(owner));
+  guest.tell({ kind: 'saved' });
+}
+
+/** From now on it is this host that gives back what the source was lent. */
+function takeFiles(guest: QemuGuest, ask: OfDisks): void {
+  const taken = lentOf(guest, ask, guest.saved.migration?.owners ?? []);
+  const own = guest.saved.owners.filter(({ path }) => !taken.some((owner) => owner.path === path));
+  guest.saved.owners = [...own, ...taken];
   guest.tell({ kind: 'saved' });
 }
 

@@ -3,11 +3,16 @@ import { hostname } from 'node:os';
 import { readCookie, writeCookie, type CookieReader, type Disk, type MigrationCookie } from '@virtbus/domain-xml';
 import type { MigrationAsk } from '@virtbus/driver-runtime';
 import { VirtError } from '@virtbus/shared';
+import { z } from 'zod';
 import type { QemuGuest } from '../guest';
 import type { MigrationInfo } from '../qmp';
 
 /** Our leases stand where libvirt names a plugin of its lock manager. */
 const lockDriver = 'virtbus';
+
+const id = z.number().int().nonnegative();
+const lockState = z.object({ owners: z.array(z.object({ path: z.string(), uid: id, gid: id })) });
+type Owned = QemuGuest['saved']['owners'][number];
 
 /** Whom a cookie is about: the domain under the name that it has on the source. */
 export interface About {
@@ -23,12 +28,17 @@ function base({ name, uuid }: About, { own }: Pick<MigrationAsk, 'own'>): Migrat
 export function cookieA(
   about: About,
   ask: Pick<MigrationAsk, 'own'>,
-  more: { leases: string; disks: readonly { disk: Disk; capacity: number }[]; capabilities: readonly string[] },
+  more: {
+    leases: string;
+    owners: readonly Owned[];
+    disks: readonly { disk: Disk; capacity: number }[];
+    capabilities: readonly string[];
+  },
 ): Uint8Array {
   return writeCookie({
     ...base(about, ask),
     features: [{ name: 'lockstate' }],
-    lockstate: { driver: lockDriver, leases: more.leases },
+    lockstate: { driver: lockDriver, leases: JSON.stringify({ held: more.leases, owners: more.owners }) },
     ...(more.disks.length > 0 && { nbd: { disks: more.disks.map(described) } }),
     capabilities: { capabilities: more.capabilities.map((name) => ({ name, auto: false })) },
   });
@@ -38,6 +48,15 @@ const described = ({ disk, capacity }: { disk: Disk; capacity: number }) => ({
   target: disk.target.dev ?? '',
   capacity,
 });
+
+/** To whom files return that the guest goes on using on the target; what is no such text names nobody. */
+export function ownersIn({ lockstate }: MigrationCookie): Owned[] {
+  try {
+    return lockState.parse(JSON.parse(lockstate?.leases ?? '')).owners;
+  } catch {
+    return [];
+  }
+}
 
 /** B: where the target takes copied disks. */
 export function cookieB(about: About, ask: Pick<MigrationAsk, 'own'>, nbdPort: number | undefined): Uint8Array {

@@ -26,16 +26,23 @@ const canBeCopied = (disk: Disk): boolean =>
 export const exportName = (disk: Disk): string => `drive-${disk.alias?.name ?? disk.target.dev ?? ''}`;
 const nodeName = (disk: Disk): string => `migration-${disk.target.dev ?? ''}-storage`;
 
-/** Target: offer the images of these disks to be written. */
+/** Target: listen for disks. */
 export async function serveDisks(
   guest: QemuGuest,
-  disks: readonly Disk[],
   at: { host: string; port: number; tls?: string | undefined },
-  nodeOf: (disk: Disk) => string,
   signal: AbortSignal,
 ): Promise<void> {
   const addr = { type: 'inet', data: { host: at.host, port: String(at.port) } };
   await guest.askRaw('nbd-server-start', { addr, ...(at.tls ? { 'tls-creds': at.tls } : {}) }, signal);
+}
+
+/** Target: offer the images of these disks to be written. */
+export async function exportDisks(
+  guest: QemuGuest,
+  disks: readonly Disk[],
+  nodeOf: (disk: Disk) => string,
+  signal: AbortSignal,
+): Promise<void> {
   for (const disk of disks) {
     const node = nodeOf(disk);
     const args = { type: 'nbd', id: `libvirt-nbd-${node}`, 'node-name': node, writable: true, name: exportName(disk) };

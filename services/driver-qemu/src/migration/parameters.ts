@@ -134,7 +134,8 @@ const ours = new Set([
 ]);
 const mayChange = (capability: string): boolean => ours.has(capability);
 
-const tlsId = 'objlibvirt_migrate_tls0';
+/** The certificates of a migration that asks for them: of its memory, and of its disks. */
+export const tlsId = 'objlibvirt_migrate_tls0';
 /** Where certificates are when the option names no folder: libvirt's place. */
 const certificates = '/etc/pki/qemu';
 

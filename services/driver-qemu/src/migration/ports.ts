@@ -30,6 +30,29 @@ export class MigrationPorts {
     throw new VirtError('OPERATION_FAILED', { detail });
   }
 
+  /**
+   * A port that `listen` could listen on: another process may be faster than whoever looked, as a second driver on this
+   * machine is.
+   * @throws OPERATION_FAILED when the whole range is in use; what `listen` throws for any other reason
+   */
+  async occupy(address: string, listen: (port: number) => Promise<unknown>): Promise<number> {
+    const lost: number[] = [];
+    try {
+      for (;;) {
+        const port = await this.take(address);
+        try {
+          await listen(port);
+          return port;
+        } catch (error) {
+          lost.push(port);
+          if (!String(error).includes('Address already in use')) throw error;
+        }
+      }
+    } finally {
+      this.release(...lost);
+    }
+  }
+
   release(...ports: (number | undefined)[]): void {
     for (const port of ports) if (port !== undefined) this.given.delete(port);
   }

@@ -25,9 +25,10 @@ export const awaitRest =
     const asked = options.uri === undefined ? undefined : parsePlace(options.uri);
     const host = asked?.host ?? ownAddress(address);
     const listen = options.listen ?? anywhere(host);
-    const port = await ports.take(listen);
+    const port = await ports.occupy(listen, (free) =>
+      guest.askRaw('migrate-recover', { uri: qemuUri({ host: listen, port: free }) }, signal),
+    );
     void guest.ended.then(() => ports.release(port));
-    await guest.askRaw('migrate-recover', { uri: qemuUri({ host: listen, port }) }, signal);
     return { uri: qemuUri({ host, port }) };
   };
 

@@ -5,9 +5,9 @@
 import type { MigrationAsk, StartSpec } from '@virtbus/driver-runtime';
 import { bootGuest, type BootHost } from '../boot';
 import type { QemuGuest } from '../guest';
-import { copiedDisks, serveDisks, stopServing } from './copied-disks';
+import { copiedDisks, exportDisks, serveDisks, stopServing } from './copied-disks';
 import { topNodes } from './nodes';
-import { resetMigration, setUpMigration } from './parameters';
+import { resetMigration, setUpMigration, tlsId } from './parameters';
 import { anywhere, ownAddress, parsePlace, qemuUri } from './places';
 import type { MigrationPorts } from './ports';
 import { requireUserfaultfd } from './userfaultfd';
@@ -35,27 +35,39 @@ export async function receive(
   const asked = options.uri === undefined ? undefined : parsePlace(options.uri);
   const host = asked?.host ?? ownAddress(address);
   const listen = options.listen ?? anywhere(host);
-  const port = asked?.port ?? (await ports.take(listen));
-  const disks = copiedDisks(spec.domain, options);
-  const nbdPort = disks.length === 0 ? undefined : (options.disksPort ?? (await ports.take(listen)));
-  const release = (): void => ports.release(port, nbdPort);
-  let guest: QemuGuest | undefined;
+  if (options.postcopy) await requireUserfaultfd(boot.capabilities.emulator, boot.user);
+  const guest = await bootGuest({ ...spec, paused: true, incoming: true }, boot);
   try {
-    if (options.postcopy) await requireUserfaultfd(boot.capabilities.emulator, boot.user);
-    guest = await bootGuest({ ...spec, paused: true, incoming: true }, boot);
-    void guest.ended.then(release);
     await setUpMigration(guest, options, 'target', signal);
-    if (nbdPort !== undefined) {
-      const served = copiedDisks(guest.live, options);
-      await serveDisks(guest, served, { host: listen, port: nbdPort }, await topNodes(guest, signal), signal);
-    }
-    await guest.ask('migrate-incoming', { uri: qemuUri({ host: listen, port }) }, signal);
+    const at = { listen, ports, guest };
+    const disks = copiedDisks(guest.live, options);
+    const serve = (nbdPort: number) =>
+      serveDisks(guest, { host: listen, port: nbdPort, tls: options.tls && tlsId }, signal);
+    const nbdPort = disks.length === 0 ? undefined : await occupied(at, options.disksPort, serve);
+    if (disks.length > 0) await exportDisks(guest, disks, await topNodes(guest, signal), signal);
+    const port = await occupied(at, asked?.port, (free) =>
+      guest.ask('migrate-incoming', { uri: qemuUri({ host: listen, port: free }) }, signal),
+    );
+    return { guest, uri: qemuUri({ host, port }), nbdPort };
   } catch (error) {
-    release();
-    await guest?.destroy({ graceful: false, reason: 'failed', detail: 'failed' });
+    await guest.destroy({ graceful: false, reason: 'failed', detail: 'failed' });
     throw error;
   }
-  return { guest, uri: qemuUri({ host, port }), nbdPort };
+}
+
+/** Listen on the port that is asked for, or on one of this host's until the guest is gone. */
+async function occupied(
+  { listen, ports, guest }: { listen: string; ports: MigrationPorts; guest: QemuGuest },
+  asked: number | undefined,
+  begin: (port: number) => Promise<unknown>,
+): Promise<number> {
+  if (asked !== undefined) {
+    await begin(asked);
+    return asked;
+  }
+  const port = await ports.occupy(listen, begin);
+  void guest.ended.then(() => ports.release(port));
+  return port;
 }
 
 /** Everything has arrived, or post-copy brings the rest: let it run, unless it is to stay paused. */

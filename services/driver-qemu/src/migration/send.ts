@@ -12,7 +12,7 @@ import type { QemuGuest } from '../guest';
 import type { MigrationInfo, MigrationStatus } from '../qmp';
 import { copiedDisks, copyProgress, endCopies, mirrorDisks } from './copied-disks';
 import { topNodes } from './nodes';
-import { resetMigration, setUpMigration } from './parameters';
+import { resetMigration, setUpMigration, tlsId } from './parameters';
 import { parsePlace, qemuUri } from './places';
 import { progressOf } from './progress';
 import { failureOf, isOver, isPostcopy, isUnderWay, reach } from './transfer';
@@ -40,7 +40,8 @@ export async function send(guest: QemuGuest, ask: Sending): Promise<void> {
       guest.saved.migration!.copies = disks.map(({ target }) => target.dev ?? '');
       guest.tell({ kind: 'saved' });
       const nodeOf = await topNodes(guest, signal);
-      await mirrorDisks(guest, disks, { host: place.host, port: ask.nbdPort }, options, nodeOf, signal);
+      const to = { host: place.host, port: ask.nbdPort, tls: options.tls && tlsId };
+      await mirrorDisks(guest, disks, to, options, nodeOf, signal);
       await copiesReady(guest, disks, ask, began);
     }
     if (!options.live && guest.state.state === 'running') await guest.suspend('migration', signal);
