@@ -1,0 +1,241 @@
+/** Real guests moved by the migration service between two hosts, and what becomes of them when a party is killed meanwhile. */
+import { randomBytes } from 'node:crypto';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  abortMigration,
+  checkMigration,
+  createDomain,
+  destroyDomain,
+  getDomainXml,
+  migrateDomain,
+  openConsole,
+  setMigrationLimits,
+  showMigration,
+  storageLeases,
+  suspendDomain,
+  undefineDomain,
+  type DomainSummary,
+  type Migration,
+  type RequestInput,
+} from '@virtbus/shared';
+import { call, callDriver, clientStream, newId, type Bus } from '@virtbus/shared/bus';
+import { eventually, Stack } from '@virtbus/testkit';
+import { disk } from './storage-stand';
+
+jest.setTimeout(300_000);
+
+/** How long a step may take on a machine that is busy beyond its means. */
+const patience = { timeoutMs: 60_000 };
+/** Slow enough that a guest of 32 MiB is still being sent when something happens to it, bytes a second. */
+const slow = 50_000;
+
+let stack: Stack;
+let bus: Bus;
+
+beforeAll(async () => {
+  const env = { VIRTBUS_MIGRATION_ADDRESS: '127.0.0.1', VIRTBUS_MIGRATION_PATIENCE_MS: '20000' };
+  stack = await Stack.start({ hosts: ['h1', 'h2'], migrationServices: 1, env });
+  bus = await stack.connect();
+});
+afterAll(() => stack?.[Symbol.asyncDispose]());
+
+type Wish = RequestInput<typeof migrateDomain>;
+
+const begin = async (target: string, wish: Wish): Promise<Migration> =>
+  (await call(bus, migrateDomain, { live: true, ...wish }, { target, timeoutMs: 60_000 })).migration;
+
+const show = async (id: string): Promise<Migration> =>
+  (await call(bus, showMigration, {}, { target: id, timeoutMs: 20_000 })).migration;
+
+/** Its end, once nobody is owed anything. */
+async function ended({ id }: Migration): Promise<Migration> {
+  await eventually(async () => (await show(id)).step, 'done', patience);
+  return show(id);
+}
+
+async function move(target: string, wish: Wish): Promise<void> {
+  const { state, reason, owed } = await ended(await begin(target, wish));
+  expect({ state, reason, owed }).toEqual({ state: 'completed', reason: undefined, owed: [] });
+}
+
+/** Begins one and waits until memory is sent. */
+async function sending(target: string): Promise<Migration> {
+  const begun = await begin(target, { to: 'h2', bandwidth: slow });
+  const now = async (): Promise<string> => {
+    const { state, reason, progress } = await show(begun.id);
+    return progress?.memory ? 'sends' : `${state} ${reason ?? ''}`;
+  };
+  await eventually(now, 'sends', patience);
+  return begun;
+}
+
+const hurry = ({ id }: Migration): Promise<unknown> =>
+  call(bus, setMigrationLimits, { bandwidth: 1_000_000_000 }, { target: id, timeoutMs: 20_000 });
+
+/** Where the domain is, as each host itself says. */
+async function places(uuid: string): Promise<string[]> {
+  const at = async (host: string): Promise<string[]> => {
+    const mine = (await stack.inventory(host)).filter((domain) => domain.uuid === uuid);
+    return mine.map(({ state, reason, epoch }) => `${host} ${state}(${reason}) epoch ${epoch}`);
+  };
+  return [...(await at('h1')), ...(await at('h2'))];
+}
+
+/** Processes of one domain's guest. */
+const processes = (uuid: string): number =>
+  stack.guestPids().filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(uuid)).length;
+
+async function remove({ uuid, persistent }: DomainSummary): Promise<void> {
+  await call(bus, destroyDomain, {}, { target: uuid }).catch(() => undefined);
+  if (persistent) await call(bus, undefineDomain, {}, { target: uuid });
+}
+
+/** What a counting guest has said so far at the place where it is now. */
+async function listen(domain: string): Promise<() => number[]> {
+  let text = '';
+  const session = newId();
+  const decoder = new TextDecoder();
+  const stream = clientStream(bus, session, (bytes) => void (text += decoder.decode(bytes, { stream: true })));
+  const { input } = await call(bus, openConsole, { session, force: true }, { target: domain });
+  stream.connect(input);
+  return () => [...text.matchAll(/count (\d+)\r/g)].map(([, n]) => Number(n));
+}
+
+test('a guest that counts is moved there and back while it runs, and its counter never goes back', async () => {
+  const guest = await stack.run(bus, { name: 'counts', host: 'h1', linux: true, append: 'tiny.counter' });
+  const counted: number[][] = [];
+  for (const to of ['h2', 'h1', undefined]) {
+    const counts = await listen('counts');
+    await eventually(() => counts().length > 1, true, { timeoutMs: 120_000 });
+    if (to) await move('counts', { to });
+    counted.push(counts());
+  }
+  const all = counted.flat();
+  expect(all).toEqual([...all].sort((a, b) => a - b));
+  expect(new Set(all).size).toBe(all.length);
+  expect(await places(guest.uuid)).toEqual([`h1 running(migrated) epoch ${guest.epoch + 2}`]);
+  expect(processes(guest.uuid)).toBe(1);
+  const events = (await stack.events(bus, guest.uuid)).map(({ domain }) => domain);
+  const inOrder = events.sort((a, b) => a.epoch - b.epoch || a.revision - b.revision);
+  const revisions = inOrder.map(({ revision }) => revision);
+  expect(revisions).toEqual([...new Set(revisions)].sort((a, b) => a - b));
+  await remove(guest);
+});
+
+test('a paused guest stays paused, its definition moves with it; a transient one has none there either', async () => {
+  const kept = await stack.run(bus, { name: 'kept', host: 'h1' });
+  await call(bus, suspendDomain, {}, { target: 'kept' });
+  await move('kept', { to: 'h2', live: false, paused: true, name: 'kept2' });
+  expect(await places(kept.uuid)).toEqual([expect.stringMatching(/^h2 paused/)]);
+  const { xml } = await call(bus, getDomainXml, { inactive: true }, { target: 'kept2' });
+  expect(xml).toContain('<name>kept2</name>');
+  await remove(kept);
+
+  const xmlOfTransient = await stack.domainXml({ name: 'passing' });
+  const { domain } = await call(bus, createDomain, { xml: xmlOfTransient, host: 'h1' });
+  await move('passing', { to: 'h2' });
+  expect((await stack.inventory('h2')).find(({ uuid }) => uuid === domain.uuid)).toMatchObject({ persistent: false });
+  await remove(domain);
+});
+
+test('disks are copied or shared; their leases go over to the target, and their files back to their owner', async () => {
+  const [here, there] = [stack.folder.file('here.img'), stack.folder.file('there.img')];
+  const content = randomBytes(1024 * 1024);
+  writeFileSync(here, content);
+  writeFileSync(there, Buffer.alloc(content.length));
+  const { uid } = statSync(there);
+  const guest = await stack.run(bus, { name: 'disks', host: 'h1', devices: disk(here, 'raw') });
+  const { reasons } = await call(bus, checkMigration, { to: 'h2', live: true }, { target: 'disks', timeoutMs: 30_000 });
+  expect(reasons).toEqual([expect.objectContaining({ code: 'MIGRATE_UNSAFE' })]);
+
+  const { xml } = await call(bus, getDomainXml, { secure: true }, { target: 'disks' });
+  const wish = { to: 'h2', storage: 'full' as const, xml: xml!.replace(here, there) };
+  await move('disks', wish);
+  expect(readFileSync(there).equals(content)).toBe(true);
+  const service = await stack.connect('service');
+  const held = async (host: string): Promise<string[]> => {
+    const { holders } = await callDriver(service, { host, driver: 'storage' }, storageLeases, { domain: guest.uuid });
+    return [...new Set(holders.flatMap(({ leases }) => leases.map(({ path }) => path)))];
+  };
+  await eventually(() => held('h1'), [], patience);
+  expect(await held('h2')).toEqual([there]);
+  expect(statSync(here).uid).toBe(uid);
+
+  await move('disks', { to: 'h1', unsafe: true });
+  await eventually(() => held('h2'), [], patience);
+  expect(await held('h1')).toEqual([there]);
+  await remove(guest);
+  expect(statSync(there).uid).toBe(uid);
+});
+
+test('what cannot be is refused by name, before the source is touched', async () => {
+  const guest = await stack.run(bus, { name: 'stays', host: 'h1' });
+  const other = await stack.define(bus, { name: 'taken', host: 'h2' });
+  const refused = (wish: Wish): Promise<string> => begin('stays', wish).then(String, (error: Error) => error.message);
+  expect(await refused({ to: 'h1' })).toContain("lives on host 'h1' already");
+  expect(await refused({ to: 'h9' })).toContain("no host named 'h9'");
+  expect(await refused({ to: 'h2', driver: 'lxc' })).toContain("host 'h2' has no driver 'lxc'");
+  expect(await refused({ to: 'h2', name: 'taken' })).toContain("domain 'taken' already exists");
+  expect(await places(guest.uuid)).toEqual([`h1 running(booted) epoch ${guest.epoch}`]);
+  await remove(guest);
+  await remove(other);
+});
+
+test('one that is given up leaves the guest where it is; a second one at a time is refused', async () => {
+  const guest = await stack.run(bus, { name: 'aborted', host: 'h1' });
+  const first = await sending('aborted');
+  const second = await begin('aborted', { to: 'h2' }).then(ended, (error: Error) => error.message);
+  expect(JSON.stringify(second)).toMatch(/is being migrated|migration-out/);
+  await call(bus, abortMigration, {}, { target: first.id });
+  expect(await ended(first)).toMatchObject({ state: 'cancelled', owed: [] });
+  expect(await places(guest.uuid)).toEqual([expect.stringMatching(/^h1 running/)]);
+  expect(processes(guest.uuid)).toBe(1);
+  await remove(guest);
+});
+
+describe('whoever is killed while memory is sent, the guest runs once', () => {
+  const kill = (pid: number): void => void process.kill(pid, 'SIGKILL');
+  const qemuOf = (uuid: string, host: string): number =>
+    stack.guestPids().find((pid) => {
+      const of = (file: string): string => readFileSync(`/proc/${pid}/${file}`, 'utf8');
+      return of('cmdline').includes(uuid) && of('environ').includes(`/${host}/`);
+    })!;
+  const parties: Record<string, (guest: DomainSummary, migration: Migration) => Promise<string>> = {
+    "the source's driver": async () => {
+      await stack.restartDriver('h1');
+      return 'failed: h1 running';
+    },
+    "the target's driver": async (_guest, migration) => {
+      await stack.restartDriver('h2');
+      await hurry(migration);
+      return 'completed: h2 running';
+    },
+    "the target's QEMU": async ({ uuid }) => {
+      kill(qemuOf(uuid, 'h2'));
+      return 'failed: h1 running';
+    },
+    "the source's QEMU": async ({ uuid }) => {
+      kill(qemuOf(uuid, 'h1'));
+      return 'failed: h1 shutoff';
+    },
+    'the migration service': async (_guest, migration) => {
+      await stack.migrationServices[0]!.stop('SIGKILL');
+      await stack.startMigrationService();
+      await hurry(migration);
+      return 'completed: h2 running';
+    },
+  };
+
+  test.each(Object.keys(parties))('%s', async (party) => {
+    const guest = await stack.run(bus, { name: 'struck', host: 'h1' });
+    const migration = await sending('struck');
+    const expected = await parties[party]!(guest, migration);
+    const { state, reason, owed } = await ended(migration);
+    const [place = '', ...others] = await places(guest.uuid);
+    expect(`${state}: ${place.split('(')[0]}`).toBe(expected);
+    expect([others, owed]).toEqual([[], []]);
+    expect(reason).toEqual(state === 'failed' ? expect.any(String) : undefined);
+    expect(processes(guest.uuid)).toBe(place.includes('running') ? 1 : 0);
+    await remove(guest);
+  });
+});
