@@ -13,6 +13,8 @@ import { startProcess, type TestProcess } from './start-process';
 import { temporaryFolder } from './temporary-folder';
 
 export interface NatsServerOptions {
+  /** Let others than this machine reach it. */
+  everywhere?: boolean;
   /** Default: a free one. */
   port?: number;
   /** Where JetStream keeps its data; default: a temporary folder that goes with the server. */
@@ -119,10 +121,21 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-function configuration(port: number, storeDir: string, { authorization = '', config = '' }: NatsServerOptions): string {
+function configuration(
+  port: number,
+  storeDir: string,
+  { authorization = '', config = '', everywhere = false }: NatsServerOptions,
+): string {
   mkdirSync(storeDir, { recursive: true });
   const jetstream = `jetstream { store_dir: ${JSON.stringify(storeDir)}, max_mem: 256MB, max_file: 2GB }`;
-  return ['server_name: test', `listen: "127.0.0.1:${port}"`, jetstream, authorization, config, ''].join('\n');
+  return [
+    'server_name: test',
+    `listen: "${everywhere ? '0.0.0.0' : '127.0.0.1'}:${port}"`,
+    jetstream,
+    authorization,
+    config,
+    '',
+  ].join('\n');
 }
 
 /** A nats-server speaks first: INFO. Anything else on the port, or nothing, is not it. */

@@ -21,9 +21,10 @@ import { authorization, contextOf, newUser, userName, type UserRole } from '@vir
 import { call, callDriver, clientStream, connectBus, lastSequence, newId, tail, type Bus } from '@virtbus/shared/bus';
 import { endContainers, initOf, supervisorsBelow } from './containers';
 import { eventually } from './eventually';
+import type { HostsInNamespaces } from './hosts-in-namespaces';
 import { freePort, startNatsServer, type NatsServer } from './nats-server';
-import { commandLine, cpuTicks, environment } from './process-table';
-import { startService, type TestProcess } from './start-process';
+import { commandLine, cpuTicks, end, environment } from './process-table';
+import { startService, type ServiceOptions, type TestProcess } from './start-process';
 import { temporaryFolder, type TemporaryFolder } from './temporary-folder';
 import { tinyGuest } from './tiny-guest';
 import { tinyRootfs } from './tiny-rootfs';
@@ -37,6 +38,8 @@ export interface StackOptions {
   domainServices?: number;
   /** Copies of the migration service; default none. */
   migrationServices?: number;
+  /** Where the services of QEMU hosts run; default: beside the test. */
+  namespaces?: HostsInNamespaces;
   /** Added to the environment of every service. */
   env?: Record<string, string>;
 }
@@ -100,10 +103,14 @@ export class Stack implements AsyncDisposable {
     ];
     const users = roles.map(newUser);
     for (const user of users) {
-      const context = contextOf(user, `nats://127.0.0.1:${port}`);
+      const context = contextOf(user, `nats://${options.namespaces?.outside ?? '127.0.0.1'}:${port}`);
       writeFileSync(folder.file(`${userName(user.role)}.json`), JSON.stringify(context), { mode: 0o600 });
     }
-    const nats = await startNatsServer({ port, authorization: authorization(users) });
+    const nats = await startNatsServer({
+      port,
+      authorization: authorization(users),
+      everywhere: options.namespaces !== undefined,
+    });
     const stack = new Stack(folder, nats, options);
     try {
       for (let n = 0; n < (options.domainServices ?? 1); n++) await stack.startDomainService();
@@ -152,17 +159,19 @@ export class Stack implements AsyncDisposable {
   }
 
   async startDriver(host: string): Promise<TestProcess> {
-    const env = this.environment({ VIRTBUS_CONTEXT: this.context(`host-${host}`), VIRTBUS_HOST: host });
     const program = `driver-${this.kindOf(host)}`;
-    const driver = await startService(program, { name: `${program} ${host}`, env, leavesChildren: true });
+    const driver = await startService(program, {
+      ...this.onHost(host),
+      name: `${program} ${host}`,
+      leavesChildren: true,
+    });
     this.drivers.set(host, driver);
     return driver;
   }
 
   /** Start the storage service of a host and wait until it answers. */
   async startStorage(host: string): Promise<TestProcess> {
-    const env = this.environment({ VIRTBUS_CONTEXT: this.context(`host-${host}`), VIRTBUS_HOST: host });
-    const storage = await startService('storage', { name: `storage ${host}`, env });
+    const storage = await startService('storage', { ...this.onHost(host), name: `storage ${host}` });
     this.storages.set(host, storage);
     await storage.waitFor('storage service ready', { timeoutMs: startMs });
     return storage;
@@ -352,6 +361,14 @@ export class Stack implements AsyncDisposable {
     return this.options.lxcHosts?.includes(host) ? 'lxc' : 'qemu';
   }
 
+  private onHost(host: string): Pick<ServiceOptions, 'env' | 'within'> {
+    const { namespaces } = this.options;
+    const env = { VIRTBUS_CONTEXT: this.context(`host-${host}`), VIRTBUS_HOST: host };
+    if (!namespaces) return { env: this.environment(env) };
+    const address = { VIRTBUS_MIGRATION_ADDRESS: namespaces.address(host) };
+    return { env: this.environment({ ...env, ...address }), within: namespaces.within(host) };
+  }
+
   private environment(own: Record<string, string>): Record<string, string | undefined> {
     return {
       VIRTBUS_STATE_DIR: this.folder.file('state'),
@@ -378,13 +395,5 @@ export class Stack implements AsyncDisposable {
     if (!commandLine(pid).includes('qemu-system')) return false;
     // Its home is in the run folder; the command line of a guest without disks and sockets names no path.
     return environment(pid).includes(this.folder.path);
-  }
-}
-
-function end(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // It has just ended by itself.
   }
 }

@@ -159,11 +159,17 @@ export async function startProcess(
 
 export interface ServiceOptions extends ProcessOptions {
   args?: readonly string[];
+  /** A command that runs the service as its argument, in the same process: `nsenter …`. */
+  within?: readonly string[];
 }
 
 /** Starts one of our services as users do, `node services/<name>`, from its built form. */
-export async function startService(name: string, { args = [], ...options }: ServiceOptions = {}): Promise<TestProcess> {
-  return startProcess([process.execPath, `services/${name}`, ...args], { name, ...options, cwd: checkout });
+export async function startService(
+  name: string,
+  { args = [], within = [], ...options }: ServiceOptions = {},
+): Promise<TestProcess> {
+  const [program, ...rest] = [...within, process.execPath, `services/${name}`, ...args];
+  return startProcess([program!, ...rest], { name, ...options, cwd: checkout });
 }
 
 function describeExit({ code, signal }: Exit): string {
