@@ -6,6 +6,9 @@ import { choice, flag, number, repeated, UsageError, value, type OptionValues } 
 
 type Wish = Omit<RequestInput<typeof checkMigration>, 'to'>;
 
+/** QEMU's own number of channels. */
+const defaultConnections = 2;
+
 /** MiB/s as in virsh; with a unit, bytes a second. */
 export function bytesASecond(text: string, name: string): number {
   return parseBytes(/^\d+$/.test(text) ? `${text}MiB` : text, name);
@@ -17,6 +20,8 @@ export const migrateOptions = {
   live: flag('the guest runs on while its memory is sent'),
   offline: flag('move the definition of a domain that does not run'),
   suspend: flag('leave the guest paused on the target'),
+  persistent: flag('as always here: a persistent domain is one on the target too'),
+  undefinesource: flag('as always here: nothing of the domain stays on the source'),
   unsafe: flag('go on where data may be lost'),
   abortOnError: flag('give up when the guest stops on an I/O error'),
   copyStorageAll: flag('copy whole disks'),
@@ -28,6 +33,7 @@ export const migrateOptions = {
   autoConverge: flag('slow the guest down until its memory can be sent'),
   autoConvergeInitial: number('PERCENT', 'by how much at first', 1),
   autoConvergeIncrement: number('PERCENT', 'and by how much more each time', 1),
+  parallel: flag('several connections for memory: two when --parallel-connections does not say'),
   parallelConnections: number('N', 'connections for memory', 1),
   compMethod: choice(['xbzrle', 'zlib', 'zstd'], 'compress memory; zlib and zstd need --parallel-connections'),
   bandwidth: value('MIBPS', 'limit for memory, MiB/s; with a unit, bytes/s'),
@@ -64,7 +70,7 @@ export async function wishOf(given: OptionValues<typeof migrateOptions>): Promis
     disks: disks.length > 0 ? disks : undefined,
     synchronousWrites: given.copyStorageSynchronousWrites,
     autoConverge: converges ? { initial, increment } : undefined,
-    parallel: given.parallelConnections,
+    parallel: given.parallelConnections ?? (given.parallel ? defaultConnections : undefined),
     compression: method && { method },
     bandwidth: rate(given.bandwidth, '--bandwidth'),
     postcopyBandwidth: rate(given.postcopyBandwidth, '--postcopy-bandwidth'),
