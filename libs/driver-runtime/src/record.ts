@@ -1,4 +1,5 @@
 /** What is kept of each domain and of the host itself, as JSON. */
+import type { Disk } from '@virtbus/domain-xml';
 import type { ChainDocument, DomainState, DomainSummary, ErrorBody, TaintType } from '@virtbus/shared';
 import type { SavedGuest } from './driver';
 
@@ -50,6 +51,8 @@ export interface SnapshotCreation {
   metadata: boolean;
   /** It may have been taken: its overlays are whole. */
   begun: boolean;
+  /** Disks of the definition before it came to name the overlays: for when it was not taken. */
+  defined?: Disk[] | undefined;
   quiesce: boolean;
   /** The overlays were there before. */
   reuse: boolean;

@@ -11,7 +11,7 @@ import { definitionWithOverlays, overlaysOf } from '../snapshots/overlays';
 import { redefine } from '../snapshots/redefine';
 import { requestedSnapshot, type CreateRequest } from '../snapshots/request';
 import { summaryOf, takenDisks } from '../snapshots/summary';
-import { abandon, beginDoing, completeCreation } from '../snapshots/unfinished';
+import { abandon, beginDoing, beginTaking, completeCreation } from '../snapshots/unfinished';
 import { guestOf, planned, type Context } from './op';
 
 export const create = planned(
@@ -69,7 +69,7 @@ async function take(context: Context, request: CreateRequest): Promise<Snapshot>
     if (actor.active) await takeLive(context, request, snapshot);
     else await takeOffline(context, request, snapshot);
   } catch (error) {
-    abandon(actor);
+    if (context.host.find(actor.uuid) === actor) abandon(actor);
     throw error;
   }
   if (request.halt && actor.guest) {
@@ -94,12 +94,12 @@ async function takeLive({ host, actor, call, prepared }: Context, request: Creat
       domain: before,
       images: chainsOf(heldBy(prepared)),
       signal: AbortSignal.any([call.signal, abort.signal]),
-      begin: () => beginDoing(actor, { ...creationOf(snapshot, request, true), begun: true }),
-      taken: () =>
-        completeCreation(actor, snapshot, {
-          metadata: !request.noMetadata,
-          definition: (config) => definitionWithOverlays(config, before, snapshot),
-        }),
+      begin: () => beginTaking(actor, snapshot, creationOf(snapshot, request, true)),
+      taken: () => {
+        // A transient domain is no more when its guest ended over it.
+        host.mustHave(actor);
+        completeCreation(actor, snapshot, { metadata: !request.noMetadata, definition: (config) => config });
+      },
       progress: (bytes) => Object.assign(actor.job ?? {}, bytes, { elapsedMs: Date.now() - began }),
     });
   } finally {

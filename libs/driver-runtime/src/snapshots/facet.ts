@@ -22,7 +22,10 @@ export interface LiveTaking extends Taking {
   live: boolean;
   /** The document to restore the memory with. */
   domain: Domain;
-  /** It may happen from now on; the overlays are whole. A crash after this is found out about by `wasTaken`. */
+  /**
+   * It may happen from now on: the overlays are whole, and the definition on disk names them when this returns. A crash after
+   * this is found out about by `wasTaken`.
+   */
   begin(): void;
   /** It has happened: documents follow in the same turn. Called once, with the guest's live document as it is then. */
   taken(): void;
@@ -39,7 +42,7 @@ export interface Merge {
 export interface SnapshotsFacet<G extends Guest = Guest> {
   /** Throws what cannot be kept of this domain. @param active its guest runs */
   check(domain: Domain, snapshot: Snapshot, active: boolean): void;
-  /** Of a guest that runs. Whatever fails, it goes on as before. */
+  /** Of a guest that runs. Whatever fails, it goes on as before; where it ends after `begin` the snapshot counts as taken. */
   take(guest: G, taking: LiveTaking): Promise<void>;
   /** Of a domain that is off: the images, not the documents. */
   takeOffline(domain: Domain, taking: Taking): Promise<void>;

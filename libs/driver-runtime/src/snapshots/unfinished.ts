@@ -12,7 +12,7 @@ import type { DriverHost } from '../host';
 import type { SnapshotCreation, SnapshotDoing } from '../record';
 import type { SnapshotsFacet } from './facet';
 import { snapshotsOf } from './index';
-import { definitionWithOverlays, overlaysOf } from './overlays';
+import { definitionWithOverlays, overlaysOf, withDisks } from './overlays';
 import { finishRevert } from './reverting';
 import { summaryOf } from './summary';
 
@@ -21,8 +21,26 @@ export function beginDoing(actor: Actor, doing: SnapshotDoing): void {
   actor.persist();
 }
 
-/** It came to nothing: what was prepared for it is held no longer. */
+/** A running guest is about to stand on the overlays: the definition is on disk with them before it does. */
+export function beginTaking(actor: Actor, snapshot: Snapshot, doing: SnapshotCreation): void {
+  const overlays = overlaysOf(snapshot);
+  const defined = actor.config?.devices.disks.filter(({ target }) => overlays.has(target.dev ?? '')) ?? [];
+  beginDoing(actor, { ...doing, begun: true, ...(defined.length > 0 && { defined }) });
+  const before = actor.document;
+  if (defined.length > 0) redefineDisks(actor, (config) => definitionWithOverlays(config, before, snapshot));
+}
+
+/** Nothing has happened yet: nobody is told. */
+const redefineDisks = (actor: Actor, definition: (config: Domain) => Domain): void =>
+  actor.hear({ kind: 'images', chains: {}, definition });
+
+/** It came to nothing: the definition is as it was, and what was prepared for it is held no longer. */
 export function abandon(actor: Actor): void {
+  const doing = actor.record.snapshot?.doing;
+  const defined = new Map((doing?.what === 'create' ? doing.defined : [])?.map((disk) => [disk.target.dev, disk]));
+  if (defined.size > 0) {
+    redefineDisks(actor, (config) => withDisks(config, (disk, target) => defined.get(target) ?? disk));
+  }
   letGo(actor);
   if (actor.record.snapshot) delete actor.record.snapshot.doing;
   actor.persist();
@@ -101,11 +119,13 @@ async function recoverCreation<G extends Guest>(
     !online && external
       ? standsOn(before, overlays)
       : !guest && external
-        ? begun
+        ? // The record may be older than the definition when the whole host went down.
+          begun || (actor.config !== undefined && standsOn(actor.config, overlays))
         : await facility.wasTaken(guest, before, unfinished);
   if (!taken) {
     abandon(actor);
     if (!reuse) dropFiles(overlays);
+    if (!guest && online && snapshot.memory?.file !== undefined) rmSync(snapshot.memory.file, { force: true });
     return;
   }
   const definition = (config: Domain): Domain => (online ? definitionWithOverlays(config, before, snapshot) : config);

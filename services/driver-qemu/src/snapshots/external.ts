@@ -2,9 +2,13 @@
  * External snapshots of a running guest: an overlay for each disk, put on top of all disks in one transaction; with the memory
  * in a file where it is asked for.
  *
- *   overlays made ─▶ begin() ─▶ freeze, or pause and write memory ─▶ transaction ─▶ taken() ─▶ thaw, or go on
+ *   overlays made ─▶ freeze, or pause and write memory ─▶ begin() ─▶ transaction ─▶ taken() ─▶ thaw, or go on
+ *
+ * From `begin` on the definition names the overlays, which read as what they are put upon: whoever dies between it and `taken`,
+ * nothing that the guest flushed into them is lost.
  */
 import { rmSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { formatLocation } from '@virtbus/disk-image';
 import {
   chainLayers,
@@ -54,12 +58,12 @@ export async function takeExternal(
       const make = taking.reuse ? undefined : likeTheOld(images, disk, old);
       await addImage(host, guest, { disk, make }, undo, taking.signal);
     }
-    taking.begin();
     await inStillness(guest, taking, saveMemory, undo, async () => {
       const actions = plans.flatMap(({ old, overlay }) => [
         ...overlayBitmaps(images, old, overlay),
         { type: 'blockdev-snapshot', data: { node: old, overlay } },
       ]);
+      taking.begin();
       if (actions.length > 0) await transact(guest, actions, plans);
       undo.length = 0;
       guest.live = live;
@@ -131,9 +135,22 @@ async function transact(guest: QemuGuest, actions: readonly object[], plans: rea
     await guest.askRaw('transaction', { actions });
   } catch (error) {
     const refused = isVirtError(error) && error.cause instanceof QmpError;
-    if (refused || !(await isTaken(guest, plans).catch(() => false))) throw error;
+    if (refused || !(await cameTrue(guest, plans))) throw error;
   }
 }
+
+/** Asked for until it is known. A guest that has ended may have flushed into the overlays: it counts as taken. */
+async function cameTrue(guest: QemuGuest, plans: readonly Plan[]): Promise<boolean> {
+  const ended = guest.ended.then(() => true);
+  for (;;) {
+    const known = await Promise.race([ended, isTaken(guest, plans).catch(() => undefined)]);
+    if (known !== undefined) return known;
+    await Promise.race([ended, sleep(askAgainMs, undefined, { ref: false })]);
+  }
+}
+
+/** Until QEMU is asked once more for what it did not answer, milliseconds. */
+const askAgainMs = 500;
 
 /** Overlays are added with nothing below them; the transaction gives them what they stand on. */
 async function isTaken(guest: QemuGuest, plans: readonly Plan[]): Promise<boolean> {
