@@ -1,6 +1,8 @@
 /** Real guests moved by the migration service between two hosts, and what becomes of them when a party is killed meanwhile. */
 import { randomBytes } from 'node:crypto';
+import { execFile } from 'node:child_process';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   abortMigration,
   checkMigration,
@@ -190,6 +192,30 @@ test('one that is given up leaves the guest where it is; a second one at a time 
   expect(await ended(first)).toMatchObject({ state: 'cancelled', owed: [] });
   expect(await places(guest.uuid)).toEqual([expect.stringMatching(/^h1 running/)]);
   expect(processes(guest.uuid)).toBe(1);
+  await remove(guest);
+});
+
+/** What a command says, on either stream. */
+function virtbus(...words: string[]): Promise<string> {
+  const program = join(__dirname, '../../../cli/dist/main.js');
+  const options = { env: { ...process.env, VIRTBUS_CONTEXT: stack.context('admin') } };
+  return new Promise((resolve) => {
+    execFile(process.execPath, [program, ...words], options, (_error, out, err) => resolve(`${out}${err}`.trim()));
+  });
+}
+
+test("virsh's words: a migration is tried, waited for, listed, watched as a job and given up as one", async () => {
+  const guest = await stack.run(bus, { name: 'typed', host: 'h1' });
+  const wish = ['migrate', 'typed', '--live', '--persistent', '--undefinesource'];
+  expect(await virtbus(...wish, '--to', 'h1', '--dry-run')).toContain("lives on host 'h1' already");
+  expect(await virtbus(...wish, '--to', 'h2', '--dry-run')).toBe("Domain 'typed' can be moved to host 'h2'");
+  expect(await virtbus(...wish, '--to', 'h2')).toContain("Domain 'typed' moved to host 'h2'");
+  expect(await virtbus('migrations', '--all')).toMatch(/typed +h1 -> h2 +completed/);
+  expect(await virtbus(...wish, '--to', 'h1', '--bandwidth', '50KiB', '--detach')).toMatch(/^Migration .* begun$/);
+  await eventually(async () => /Memory left/.test(await virtbus('domjobinfo', 'typed')), true, patience);
+  expect(await virtbus('domjobabort', 'typed')).not.toContain('error');
+  await eventually(async () => /State: +cancelled/.test(await virtbus('migrate-info', 'typed')), true, patience);
+  expect(await places(guest.uuid)).toEqual([expect.stringMatching(/^h2 running/)]);
   await remove(guest);
 });
 
