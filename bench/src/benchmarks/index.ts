@@ -6,6 +6,7 @@ import { events } from './events';
 import { isolation } from './isolation';
 import { list } from './list';
 import { lxc } from './lxc';
+import { migration } from './migration';
 import { start } from './start';
 import { stats } from './stats';
 import { storage } from './storage';
@@ -22,4 +23,5 @@ export const benchmarks: readonly Benchmark[] = [
   storage,
   blockJobs,
   lxc,
+  migration,
 ];
