@@ -124,7 +124,7 @@ export const driverStorage = driverContract({
     definition: disks.describe('of the definition, or of the managed save image that the next start restores'),
     live: disks.describe('of the guest that runs; empty when none does'),
     uses,
-    needs: z.array(ImageNeed).default([]).describe('of the command; none when it was answered before'),
+    needs: z.array(ImageNeed).optional().describe('of the command; none when it was answered before'),
   }),
   timeoutMs: 5_000,
   doc: 'The disks of a domain, and whether its guest runs; for a command that plans its images, those too.',
@@ -144,7 +144,7 @@ export const storagePrepare = driverContract({
   }),
   response: z.object({
     disks: z.array(PreparedDisk),
-    images: z.array(PreparedImage).default([]),
+    images: z.array(PreparedImage).optional().describe('those of the needs'),
     leases: z.array(ImageLease).describe('those that are taken now; none when others are in the way'),
     conflicts: z.array(LeaseConflict),
     released: z.array(z.string()).describe('identities that the domain held before and holds no longer'),

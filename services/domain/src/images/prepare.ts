@@ -69,7 +69,7 @@ export async function withImages<T extends { domain: DomainSummary }>(
     const context = onBehalf(call, { uuid: subject.uuid });
     const look = await callDriver(fleet.bus, subject, driverStorage, asked, context);
     const disks = (typeof wanted === 'function' ? wanted(look) : wanted).filter(hasMedium);
-    if (disks.length === 0 && look.needs.length === 0) return send(undefined);
+    if (disks.length === 0 && !look.needs?.length) return send(undefined);
     // A claim that was revoked stays so: each attempt has one of its own.
     const holder: LeaseHolder = { ...pick(subject), claim: attempt === 1 ? call.id : `${call.id}.${attempt}` };
     const prepared = await prepare(fleet, holder, look, disks, call);
@@ -103,7 +103,7 @@ function hasMedium(xml: string): boolean {
 export async function prepare(
   fleet: Fleet,
   holder: LeaseHolder,
-  { revision, uses, needs }: Pick<Look, 'revision' | 'uses' | 'needs'>,
+  { revision, uses, needs = [] }: Pick<Look, 'revision' | 'uses' | 'needs'>,
   disks: string[],
   call: Call,
   joins = false,
@@ -118,7 +118,7 @@ export async function prepare(
     const taken = found.conflicts.length === 0;
     const conflicts = taken ? await takeForFleet(fleet, holder, found, joins) : found.conflicts;
     if (conflicts.length === 0) {
-      return { epoch, revision, claim, disks: found.disks, images: found.images };
+      return { epoch, revision, claim, disks: found.disks, images: found.images ?? [] };
     }
     // Taken again when nobody is in the way: two that let go for each other both try anew.
     if (taken) await release(fleet, holder, true);
