@@ -23,6 +23,9 @@ import type { SimulatedHost } from './domain-service-host';
 
 type Step = 'begin' | 'prepare' | 'perform' | 'finish' | 'confirm' | 'undo';
 
+/** Without images. */
+const document = "<domain type='qemu'><name>web1</name><memory>1024</memory><os><type>hvm</type></os></domain>";
+
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 const cookie = (of: string): Buffer<ArrayBuffer> => Buffer.from(`${of}\0`);
 
@@ -64,14 +67,14 @@ export class MigratingHost {
     return [
       driverEndpoint(at, migrationCheck, async ({ role }) => ({
         reasons: this.reasons,
-        ...(role === 'source' && { document: '<domain/>' }),
+        ...(role === 'source' && { document }),
       })),
       driverEndpoint(at, migrationLimits, async ({ id }) => this.view(id)),
       driverEndpoint(at, migrationStatus, async ({ id }) => this.view(id)),
       driverEndpoint(at, migrationBegin, ({ id }, { domain }) =>
         this.step('begin', id, ['absent'], () => {
           this.domains.set(id, this.host.domains.get(domain!)!);
-          return { phase: 'begun', cookie: cookie('A'), xml: '<domain/>' };
+          return { phase: 'begun', cookie: cookie('A'), xml: document };
         }),
       ),
       driverEndpoint(at, migrationPrepare, ({ id, cookie: given, epoch, name }, { domain }) =>
