@@ -1,12 +1,11 @@
 /** A backup begins: images are opened, and one transaction makes the checkpoint and begins to copy all disks. (facts: block-jobs §3.5) */
-import { checkpointBitmap, diskNamed, imageCreation, imageNodes } from '@virtbus/domain-xml';
+import { checkpointBitmap, diskNamed } from '@virtbus/domain-xml';
 import { formatBackup } from '@virtbus/domain-xml/backup';
 import type { BackupStart } from '@virtbus/driver-runtime';
-import { lendFiles } from '../block-jobs/files';
 import { nodesOf } from '../block-jobs/graph';
-import { addNodes, nodeNames, nodeSource, type BlockHost } from '../block-jobs/nodes';
+import { nodeNames, type BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
-import { runJob } from '../short-job';
+import { addImage } from '../new-image';
 import { addExport, addressOf, startServer } from './nbd';
 import { planDisks, planJob, type DiskPlan } from './plan';
 import type { BackupJob } from './saved-backup';
@@ -86,24 +85,12 @@ async function openStore(
   host: BlockHost,
   guest: QemuGuest,
   { image, top }: DiskPlan,
-  { details: { store, pull, made }, files }: BackupJob,
+  { details: { store, pull, made } }: BackupJob,
   signal: AbortSignal,
 ): Promise<void> {
-  lendFiles(guest, host.user, files, 'write');
-  guest.tellSaved();
-  const source = nodeSource(host, guest);
-  const { layers, storage, format } = imageNodes(source, store, 0, { backing: pull ? top : null });
-  const isRaw = store.driver?.type === 'raw';
-  const choices = { capacity: image.capacity, ...(isRaw && { physical: image.capacity }) };
-  const creation = imageCreation(source, store, 0, choices);
-  const makes = made || store.type === 'block';
-  const make = async (options: object | undefined): Promise<void> => {
-    if (options) await runJob(guest, 'blockdev-create', { 'job-id': `create-${layers.top}`, options }, signal);
-  };
-  if (made && isRaw) await make(creation.protocol);
-  await addNodes(guest, storage, signal);
-  if (makes) await make(creation.format);
-  await addNodes(guest, format, signal);
+  // A device is there already, but has no image in it.
+  const make = made || store.type === 'block' ? { capacity: image.capacity } : undefined;
+  await addImage(host, guest, { disk: store, make, backing: pull ? top : null }, signal);
 }
 
 /** All of it happens at one moment, or nothing. */

@@ -9,19 +9,17 @@ import {
   definedWithSource,
   diskImages,
   headerFormatAt,
-  imageCreation,
   imageNodes,
+  likenessOf,
   namedLayers,
   withoutMirror,
-  type CreationChoices,
   type Disk,
-  type NodeImage,
 } from '@virtbus/domain-xml';
 import type { BlockJobStart } from '@virtbus/driver-runtime';
 import { VirtError, type BlockJob, type copyBlocks, type Request } from '@virtbus/shared';
 import { filesOfDisk } from '../files';
 import type { QemuGuest } from '../guest';
-import { runJob } from '../short-job';
+import { addImage } from '../new-image';
 import { imageName, nameOf, targetOf } from './chain-names';
 import { diskOf, withDisk } from './conclude';
 import { mirroredDisk, planCopy } from './copy-target';
@@ -68,14 +66,6 @@ export async function copy(
   await guest.blockJobs.begin([job], async () => {
     guest.live = withDisk(guest.live, mirrored);
     guest.tellLive();
-    for (const need of ['write', 'read'] as const) {
-      lendFiles(
-        guest,
-        host.user,
-        mine.filter((file) => file.need === need).map(({ path }) => path),
-        need,
-      );
-    }
     if (reuse) await openTarget(host, guest, after, shallow, signal);
     else await makeTarget(host, guest, after, shallow, signal);
     const args = {
@@ -96,7 +86,7 @@ export async function copy(
   return guest.blockJobs.begun(job, signal);
 }
 
-/** What is there already is opened: a shallow copy's own chain only with the pivot, for others may still write to it. */
+/** What is there already is lent and opened: a shallow copy's own chain only with the pivot, for others may still write to it. */
 async function openTarget(
   host: BlockHost,
   guest: QemuGuest,
@@ -104,6 +94,7 @@ async function openTarget(
   shallow: boolean,
   signal: AbortSignal,
 ): Promise<void> {
+  for (const { path, need } of filesOfDisk(after)) lendFiles(guest, host.user, [path], need);
   if (!shallow) await addNodes(guest, ownChain(host, guest, after, 1), signal);
   const { storage, format } = imageNodes(nodeSource(host, guest), after, 0, shallow ? { backing: null } : {});
   await addNodes(guest, [...storage, ...format], signal);
@@ -130,36 +121,17 @@ async function makeTarget(
   shallow: boolean,
   signal: AbortSignal,
 ): Promise<void> {
-  const source = nodeSource(host, guest);
   const disk = diskOf(guest.live, targetOf(after))!;
   const like = (await bitmapsOf(guest)).get(nodesOf(host, guest, disk)[0]!);
   if (!like) throw new VirtError('INTERNAL_ERROR', { detail: `QEMU has no image of disk '${targetOf(disk)}'` });
-  const isRaw = after.driver?.type === 'raw';
-  const choices: CreationChoices = {
-    ...likeness(like),
-    ...(isRaw && { physical: like.capacity }),
+  const make = {
+    ...likenessOf(like),
     ...(shallow && {
       backing: { string: formatLocation(namedLayers(after)[1]!.location), format: headerFormatAt(after, 1) },
     }),
   };
-  const { protocol, format } = imageCreation(source, after, 0, choices);
-  const nodes = imageNodes(source, after, 0);
-  const make = (options: object) =>
-    runJob(guest, 'blockdev-create', { 'job-id': `create-${nodes.layers.top}`, options }, signal);
-  // A file is there and empty; a raw image is a file of its length.
-  if (protocol && isRaw) await make(protocol);
-  await addNodes(guest, nodes.storage, signal);
-  if (format) await make(format);
-  await addNodes(guest, nodes.format, signal);
+  await addImage(host, guest, { disk: after, make }, signal);
 }
-
-/** A new image in the likeness of another. */
-const likeness = ({ capacity, clusterSize, qcow2v2, extendedL2 }: NodeImage): CreationChoices => ({
-  capacity,
-  clusterSize,
-  ...(qcow2v2 && { compat: '0.10' as const }),
-  extendedL2,
-});
 
 export function copyKind(host: BlockHost): JobKind {
   return {

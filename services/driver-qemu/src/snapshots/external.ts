@@ -56,7 +56,7 @@ export async function takeExternal(
     const plans = plansFor(host, guest, taking);
     for (const { disk, old } of plans) {
       const make = taking.reuse ? undefined : likeTheOld(images, disk, old);
-      await addImage(host, guest, { disk, make }, undo, taking.signal);
+      await addImage(host, guest, { disk, make, backing: null }, taking.signal, undo);
     }
     await inStillness(guest, taking, saveMemory, undo, async () => {
       const actions = plans.flatMap(({ old, overlay }) => [
