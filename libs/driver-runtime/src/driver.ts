@@ -293,7 +293,8 @@ export interface Facets<G extends Guest = Guest> {
     copyNeeds(guest: G, ask: Request<typeof copyBlocks>): Promise<ImageNeed[]>;
     /** @param disk all jobs when left out */
     list(guest: G, disk: string | undefined, signal: AbortSignal): Promise<BlockJob[]>;
-    abort(guest: G, ask: Request<typeof abortBlockJob>, signal: AbortSignal): Promise<void>;
+    /** Given again under its id, also after a restart of ours, it comes to what the job came to. */
+    abort(guest: G, ask: Request<typeof abortBlockJob>, how: Pick<BlockJobStart, 'command' | 'signal'>): Promise<void>;
     /** @param bandwidth bytes per second, 0 for no limit */
     setSpeed(guest: G, disk: string, bandwidth: number, signal: AbortSignal): Promise<void>;
   };

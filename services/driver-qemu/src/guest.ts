@@ -20,7 +20,7 @@ import type { Log } from '@virtbus/shared/log';
 import { join } from 'node:path';
 import { agentPort } from './agent-port';
 import type { SavedBackup } from './backup/saved-backup';
-import { JobEngine, type JobKinds, type SavedJob } from './block-jobs';
+import { JobEngine, type JobEnd, type JobKinds, type SavedJob } from './block-jobs';
 import { monitorFailure } from './monitor-failure';
 import { terminate, type GuestProcess } from './process';
 import type { PtyConsole } from './pty-console';
@@ -36,6 +36,8 @@ export interface SavedQemu extends SavedGuest {
   owners: { path: string; uid: number; gid: number }[];
   /** The jobs on its images, from before QEMU hears of them until their end has been told. */
   blockJobs?: SavedJob[];
+  /** How jobs ended that commands have ended, the last few: what those are answered when they are given again. */
+  endedJobs?: { by: string; end: JobEnd }[];
   /** The backup that runs. */
   backup?: SavedBackup | undefined;
   /** Its QEMU knows `backing-mask-protocol`: its images were opened accordingly. */

@@ -6,7 +6,6 @@ import {
   copyBlocks,
   createSnapshot,
   deleteSnapshot,
-  isVirtError,
   listBlockJobs,
   pullBlocks,
   type BlockJobState,
@@ -66,15 +65,6 @@ const single =
     await until(work);
   };
 
-/** Asked again after a crash, it may have been done: then there is no job, and the images tell whether it was done right. */
-async function end({ client }: Interrupted, pivot: boolean): Promise<void> {
-  try {
-    await client.ask(abortBlockJob, { disk, pivot });
-  } catch (error) {
-    if (!isVirtError(error, 'INVALID_ARG') || !error.message.includes('does not have an active block job')) throw error;
-  }
-}
-
 /** A job that is told to end when it is ready. */
 const double =
   (begin: (work: Interrupted) => Promise<unknown>, pivot: boolean): ChaosJob['run'] =>
@@ -83,7 +73,7 @@ const double =
     await begin(work);
     const ready = await until(work, 'ready');
     work.at('end');
-    if (ready) await end(work, pivot);
+    if (ready) await work.client.ask(abortBlockJob, { disk, pivot });
     await until(work);
   };
 

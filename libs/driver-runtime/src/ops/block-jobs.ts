@@ -69,7 +69,8 @@ export const list = look(listBlockJobs, 'active', async ({ disk }, context) => (
 }));
 
 export const abort = change(abortBlockJob, 'active', async (ask, context) => {
-  await jobsOf(context).abort(guestOf(context.actor), ask, context.call.signal);
+  const { id: command, signal } = context.call;
+  await jobsOf(context).abort(guestOf(context.actor), ask, { command, signal });
   return { domain: context.actor.summary() };
 });
 

@@ -219,6 +219,23 @@ test('a wish that QEMU may not have heard is told again, one that it has heard i
   expect(pivot.did).toContain('job-complete');
 });
 
+test('a pivot given again under its id after a restart is joined, or comes to what the job came to', async () => {
+  const wanted = kept(job('copy', 'pivoting', { told: true, endedBy: 'c' }));
+  const stand = new Stand(wanted);
+  stand.listed.push({ id: 'j', status: 'ready' });
+  await stand.engine.catchUp();
+  const ended = stand.engine.until('j', []);
+  await stand.engine.pivot(stand.engine.ofDisk('vda')!, 'c');
+  expect(stand.did).not.toContain('job-complete');
+  expect(stand.engine.endBy('c')).toBeUndefined();
+  stand.listed[0]!.status = 'concluded';
+  stand.pivoted = true;
+  stand.engine.heard('j', 'concluded');
+  await expect(ended).resolves.toEqual({ kind: 'completed' });
+  expect(stand.engine.endBy('c')).toEqual({ kind: 'completed' });
+  expect(stand.engine.endBy('another')).toBeUndefined();
+});
+
 test('who waits for a job learns of the end of its guest', async () => {
   const stand = new Stand();
   await stand.engine.begin([job('copy', 'new')], () => Promise.resolve());

@@ -117,8 +117,12 @@ export class JobEngine {
     return (this.waiters.get(id) ?? []).length > 0;
   }
 
-  /** Go over to the target of a ready job. Resolves when QEMU has been told. */
-  async pivot(job: SavedJob): Promise<void> {
+  /**
+   * Go over to the target of a ready job. Resolves when QEMU has been told.
+   * @param by id of the command that wants it: given again, also after a restart of ours, it is not refused
+   */
+  async pivot(job: SavedJob, by?: string): Promise<void> {
+    if (isEndedBy(job, by)) return;
     if (!hasTwoPhases(job)) {
       throw new VirtError('OPERATION_INVALID', { detail: `job type '${job.type}' does not support pivot` });
     }
@@ -127,18 +131,27 @@ export class JobEngine {
       throw new VirtError('BLOCK_COPY_ACTIVE', { detail: `block job '${job.disk}' not ready for pivot yet` });
     }
     await this.kinds[job.type]?.beforePivot?.(this.guest, job);
+    job.endedBy = by;
     this.enter(job, 'pivoting');
     showMirror(this.guest, job, 'pivot');
     await this.tell(job, 'job-complete', { id: job.id }, 'ready');
   }
 
-  /** Give a job up. Resolves when QEMU has been told. */
-  async abort(job: SavedJob): Promise<void> {
+  /** Give a job up. Resolves when QEMU has been told. @param by as with `pivot` */
+  async abort(job: SavedJob, by?: string): Promise<void> {
+    if (isEndedBy(job, by)) return;
     this.refuseEnding(job);
     const before = job.state;
+    job.endedBy = by;
     this.enter(job, 'aborting');
     showMirror(this.guest, job, 'abort');
     await this.cancel(job, before);
+  }
+
+  /** How the job ended, and is over, that this command wanted to end; undefined for one that is not known. */
+  endBy(command: string): JobEnd | undefined {
+    if (this.jobs.some(({ endedBy }) => endedBy === command)) return undefined;
+    return this.guest.saved.endedJobs?.find(({ by }) => by === command)?.end;
   }
 
   async list(signal: AbortSignal): Promise<BlockJob[]> {
@@ -273,6 +286,9 @@ export class JobEngine {
 
   private async ended(job: SavedJob, end: JobEnd): Promise<void> {
     job.end = end;
+    const { saved } = this.guest;
+    const by = job.endedBy;
+    if (by !== undefined) saved.endedJobs = [...(saved.endedJobs ?? []), { by, end }].slice(-endsKept);
     this.enter(job, 'concluded');
     await this.settle(job);
   }
@@ -316,6 +332,7 @@ export class JobEngine {
       await this.guest.askRaw(command, args);
     } catch (error) {
       if (isRefusal(error) && this.byId(job.id) && job.state !== 'concluded') {
+        job.endedBy = undefined;
         this.enter(job, before);
         showMirror(this.guest, job, before === 'ready' ? 'yes' : undefined);
       }
@@ -347,6 +364,12 @@ export class JobEngine {
     this.lookAgain();
   }
 }
+
+/** It is being ended by this very command already. */
+const isEndedBy = ({ endedBy }: SavedJob, by: string | undefined): boolean => by !== undefined && endedBy === by;
+
+/** Ends that are remembered for commands that are given again. */
+const endsKept = 16;
 
 /** A guest that did not say what became of its jobs is asked again after this, milliseconds. */
 const lookAgainMs = 2_000;

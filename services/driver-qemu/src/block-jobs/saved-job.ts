@@ -19,6 +19,8 @@ export interface SavedJob<Details = unknown> {
   state: BlockJobState;
   /** QEMU has answered that it will pivot or cancel: it is not told again. */
   told?: boolean | undefined;
+  /** Id of the command that ends it, by pivot or abort. */
+  endedBy?: string | undefined;
   /** Known once it is `concluded`. */
   end?: JobEnd | undefined;
   /** It waits as `pending`, its work done, until we tell QEMU to make it final. */

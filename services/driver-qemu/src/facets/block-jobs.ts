@@ -8,7 +8,7 @@ import { copy } from '../block-jobs/copy';
 import { copyNeeds, planCopy } from '../block-jobs/copy-target';
 import type { BlockHost } from '../block-jobs/nodes';
 import { pull } from '../block-jobs/pull';
-import type { SavedJob } from '../block-jobs/saved-job';
+import type { JobEnd, SavedJob } from '../block-jobs/saved-job';
 import type { QemuGuest } from '../guest';
 
 export function blockJobsFacet(host: BlockHost): NonNullable<Facets<QemuGuest>['blockJobs']> {
@@ -26,24 +26,29 @@ export function blockJobsFacet(host: BlockHost): NonNullable<Facets<QemuGuest>['
       const jobs = await guest.blockJobs.list(signal);
       return jobs.filter((job) => target === undefined || job.disk === target);
     },
-    abort: async (guest, { disk, pivot, wait }, signal) => {
-      const job = jobOf(guest, disk);
+    abort: async (guest, { disk, pivot, wait }, { command, signal }) => {
       const { blockJobs } = guest;
+      const before = blockJobs.endBy(command);
+      if (before) return refuseFailed(disk, pivot, before);
+      const job = jobOf(guest, disk);
       // Listened to first: the end may be told before QEMU has answered.
       const ended = wait ? blockJobs.until(job.id, [], signal) : Promise.resolve(undefined);
       ended.catch(() => undefined);
-      await (pivot ? blockJobs.pivot(job) : blockJobs.abort(job));
-      const end = await ended;
-      if (pivot && end?.kind === 'failed') {
-        const detail = `block job '${job.disk}' failed while pivoting: ${end.error ?? 'unknown reason'}`;
-        throw new VirtError('OPERATION_FAILED', { detail });
-      }
+      await (pivot ? blockJobs.pivot(job, command) : blockJobs.abort(job, command));
+      refuseFailed(job.disk, pivot, await ended);
     },
     setSpeed: async (guest, disk, bandwidth, signal) => {
       const { id } = jobOf(guest, disk);
       await guest.ask('block-job-set-speed', { device: id, speed: bandwidth }, signal);
     },
   };
+}
+
+/** A job that is given up may end as it likes; one that is to pivot has to. */
+function refuseFailed(disk: string, pivot: boolean, end: JobEnd | undefined): void {
+  if (!pivot || end?.kind !== 'failed') return;
+  const detail = `block job '${disk}' failed while pivoting: ${end.error ?? 'unknown reason'}`;
+  throw new VirtError('OPERATION_FAILED', { detail });
 }
 
 function jobOf(guest: QemuGuest, name: string): SavedJob {
