@@ -1,5 +1,8 @@
-/** The driver is killed while it works on snapshots: afterwards each is there wholly or not at all, and the guest runs on. */
-import { existsSync } from 'node:fs';
+/**
+ * The driver is killed while it works on snapshots: afterwards each is there wholly or not at all, and the guest runs on. QEMU is
+ * killed over one: nothing that the guest had flushed is lost.
+ */
+import { existsSync, readFileSync } from 'node:fs';
 import {
   createSnapshot,
   deleteSnapshot,
@@ -10,6 +13,7 @@ import {
 } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
 import { eventually, Stack } from '@virtbus/testkit';
+import { WritingGuest } from '../block-stand/writing-guest';
 import { disk, nodeNames, qemuImg } from './storage-stand';
 
 jest.setTimeout(300_000);
@@ -93,4 +97,32 @@ test('a domain has gone back to a snapshot or not, whenever the driver is killed
   }
   await call(bus, deleteSnapshot, { name: 'base' }, { target: uuid });
   expect(await documentOf(uuid, true)).toContain(`'${path}'`);
+});
+
+test('nothing flushed is lost when QEMU dies over a snapshot before we hear that it was taken', async () => {
+  const guest = await WritingGuest.start(stack, bus, { name: 'windowed' });
+  const overlay = guest.file('vda.window');
+  const xml = `<domainsnapshot><name>window</name><disks>
+    <disk name='vda' snapshot='external'><source file='${overlay}'/></disk>
+    <disk name='vdb' snapshot='external'><source file='${guest.file('vdb.window')}'/></disk></disks></domainsnapshot>`;
+  const taken = call(bus, createSnapshot, { xml, diskOnly: true }, { target: guest.uuid, timeoutMs: 60_000 });
+  taken.catch(() => undefined);
+  const driver = stack.drivers.get('h1')!;
+  const definition = stack.folder.file('state', 'hosts', 'h1', 'qemu', 'domains', guest.uuid, 'config.xml');
+  const isNamed = (): boolean => existsSync(definition) && readFileSync(definition, 'utf8').includes(overlay);
+  await eventually(isNamed, true, { intervalMs: 1, timeoutMs: 30_000 });
+  driver.kill('SIGSTOP');
+  try {
+    await guest.flushesMore(6);
+    process.kill(stack.pidOf(guest.uuid), 'SIGKILL');
+  } finally {
+    driver.kill('SIGCONT');
+  }
+  await taken;
+  await eventually(() => stack.state(bus, guest.uuid), 'shutoff(crashed)');
+  expect(await names(guest.uuid)).toEqual(['window']);
+  const { flushed } = guest;
+  await guest.boot();
+  expect(await guest.losses(flushed)).toEqual([]);
+  await guest.destroy();
 });
