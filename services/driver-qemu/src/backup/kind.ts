@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs';
 import { bitmapAt } from '@virtbus/domain-xml';
 import { bitmapsOf, removalOf } from '../block-jobs/graph';
-import type { JobEnd, SavedJob } from '../block-jobs';
+import type { JobEnd } from '../block-jobs';
 import type { JobKind } from '../block-jobs/kind';
 import { removeNodes, type BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
@@ -24,9 +24,12 @@ export function backupKind(host: BlockHost): JobKind {
       // Of a backup that was never begun its files are storage's to remove, with the command.
       const begun = guest.saved.backup?.begun ?? true;
       if (begun && (end.kind !== 'completed' || pull)) removeStore(job);
+      // Kept before the job is gone: when the last one is, all ends are known.
+      const part = guest.saved.backup?.disks.find(({ disk }) => disk === job.disk);
+      if (part) part.end = end;
       return undefined;
     },
-    afterwards: (guest, job, end) => partEnded(guest, job, end),
+    afterwards: (guest, _job, end) => partEnded(guest, end),
   };
 }
 
@@ -36,12 +39,8 @@ function removeStore({ details: { store, made } }: BackupJob): void {
 }
 
 /** One disk that cannot go on ends the others; with the last one the backup has ended. */
-async function partEnded(guest: QemuGuest, { disk }: SavedJob, end: JobEnd): Promise<void> {
-  const { backup } = guest.saved;
-  const part = backup?.disks.find((one) => one.disk === disk);
-  if (!backup || !part) return;
-  part.end = end;
-  guest.tellSaved();
+async function partEnded(guest: QemuGuest, end: JobEnd): Promise<void> {
+  if (!guest.saved.backup) return;
   if (end.kind !== 'completed') await endOthers(guest);
   tellEnd(guest);
 }
