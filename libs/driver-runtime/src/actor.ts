@@ -24,11 +24,11 @@ import { makeFolder } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 import type { Consoles } from './consoles';
 import { describe } from './document';
-import type { EventNews, Guest, GuestFolders, GuestNews, GuestSink, ImagesNews, SavedGuest } from './driver';
+import type { EventNews, Guest, GuestFolders, GuestNews, GuestSink, SavedGuest } from './driver';
+import { hear } from './hearing';
 import { Jobs } from './jobs';
 import { replay, reused } from './answers';
-import { backupEnded, backupGone } from './backup/running';
-import { forgetLeft, ownDisks, restand } from './images-held';
+import { ownDisks } from './images-held';
 import { answersKept, type Answered, type DomainRecord } from './record';
 import type { Store } from './store';
 
@@ -99,7 +99,8 @@ export class Actor<G extends Guest = Guest> {
     return this.record.updated ?? false;
   }
 
-  private get current(): Cause | undefined {
+  /** The command that is being applied. */
+  get current(): Cause | undefined {
     return this.causes.at(-1);
   }
 
@@ -158,7 +159,8 @@ export class Actor<G extends Guest = Guest> {
     this.record.updated = this.active;
   }
 
-  private keepConfig(domain: Domain): void {
+  /** Of a definition that goes on as its guest does: neither is ahead of the other. */
+  keepConfig(domain: Domain): void {
     const xml = formatDomain(domain, { view: 'inactive', secrets: true });
     this.host.store.saveDocument(this.uuid, 'config', xml, true);
     this.config = domain;
@@ -245,50 +247,7 @@ export class Actor<G extends Guest = Guest> {
   }
 
   hear(news: GuestNews): void {
-    switch (news.kind) {
-      case 'live':
-        if (this.guest) this.setLive(this.guest.live);
-        forgetLeft(this.record, this.live);
-        this.persist();
-        return this.host.changed();
-      case 'saved':
-        return this.persist();
-      case 'images':
-        return this.imagesChanged(news);
-      case 'backup-ended':
-        return backupEnded(this, news);
-      case 'event':
-        if (this.record.incoming !== undefined) return;
-        return this.emit({ ...news, cause: this.causeOf(news) });
-      case 'state': {
-        this.record.state = news.to.state;
-        this.record.reason = news.to.reason;
-        if (!news.event || this.record.incoming !== undefined) return this.persist();
-        return this.emit({ class: 'lifecycle', ...news.event, cause: this.causeOf(news) });
-      }
-      case 'ended':
-        return this.end(news);
-    }
-  }
-
-  private imagesChanged({ chains, definition, event }: ImagesNews): void {
-    if (this.guest) this.setLive(this.guest.live);
-    const config = this.config && definition(this.config);
-    if (config && config !== this.config) this.keepConfig(config);
-    restand(this.record, chains);
-    if (!event) return this.persist();
-    this.emit({ ...event, cause: event.caused ? this.current : null });
-  }
-
-  /** The guest's process is gone. While it was starting the start tells of it; there is no event then. */
-  private end(news: GuestNews & { kind: 'ended' }): void {
-    const cause = this.causeOf(news);
-    this.host.consoles.endOf(this.uuid);
-    backupGone(this);
-    this.shutOff(news.to);
-    if (this.starting || this.record.incoming !== undefined) return;
-    this.emit({ class: 'lifecycle', type: 'stopped', detail: news.detail, data: news.data, cause });
-    if (!this.record.persistent) this.host.gone(this);
+    hear(this, this.host, news);
   }
 
   /** Back to a definition: nothing of the guest remains. */
@@ -318,26 +277,6 @@ export class Actor<G extends Guest = Guest> {
 
   makeRunFolder(): void {
     makeFolder(this.folders.run, 0o700);
-  }
-
-  /** The guest's power news are the effect of the command that asked it to shut down or reboot. */
-  private causeOf(news: GuestNews & { kind: 'event' | 'state' | 'ended' }): NewEvent['cause'] {
-    const { asked } = this.record;
-    if (news.kind === 'event' && news.class === 'balloon') return this.balloonCause(news.data?.actualKiB);
-    if (news.caused && this.current) return this.current;
-    const power =
-      news.kind === 'ended' ||
-      (news.kind === 'state' && news.to.state === 'shutdown') ||
-      (news.kind === 'event' && news.class === 'reboot');
-    if (!asked || !power) return null;
-    if (news.kind === 'event') this.record.asked = undefined;
-    return { id: asked };
-  }
-
-  private balloonCause(actualKiB: unknown): NewEvent['cause'] {
-    const { ballooning } = this;
-    if (ballooning?.kib === actualKiB) this.ballooning = undefined;
-    return ballooning ? { id: ballooning.id } : null;
   }
 
   /** Run a command once: the same id gets its first answer again, also from before a restart. */
