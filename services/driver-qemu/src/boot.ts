@@ -15,7 +15,7 @@ import { commandLineContext } from './command-line';
 import { applyLimits } from './facets/disks';
 import { describeChains, neededFiles } from './files';
 import { installedFirmware } from './firmware';
-import { monitorPath, QemuGuest, type GuestParts, type SavedQemu } from './guest';
+import { monitorPath, QemuGuest, type GuestParts } from './guest';
 import { makeLive } from './live';
 import { makeTaps, removeTaps } from './networks';
 import { prepareNvram } from './nvram';
@@ -23,6 +23,7 @@ import { FIRST_INHERITED_FD, LaunchError, launch, restoreMemory, skipTo, termina
 import { PtyConsole } from './pty-console';
 import { giveBack, lend, type Owned, type RunUser } from './run-user';
 import { readSaveImage } from './save-image';
+import type { SavedQemu } from './saved-guest';
 
 export interface BootHost {
   capabilities: QemuCapabilities;
@@ -61,6 +62,7 @@ export async function bootGuest(spec: BootSpec, host: BootHost): Promise<QemuGue
       ...(image || spec.incoming ? { incoming: 'defer' } : {}),
     });
     live = line.domain;
+    saved.nextIndex = line.nextIndex;
     launched = await launch({
       emulator: host.capabilities.emulator,
       args: line.args,

@@ -6,7 +6,7 @@
  * for not answering.
  */
 import { copyModel, deviceByAlias, removeDevice, type Device, type Domain } from '@virtbus/domain-xml';
-import type { Guest, GuestFolders, GuestNews, GuestSink, ProcessIdentity, SavedGuest } from '@virtbus/driver-runtime';
+import type { Guest, GuestFolders, GuestNews, GuestSink } from '@virtbus/driver-runtime';
 import {
   resumedDetail,
   suspendedDetail,
@@ -19,35 +19,14 @@ import {
 import type { Log } from '@virtbus/shared/log';
 import { join } from 'node:path';
 import { agentPort } from './agent-port';
-import type { SavedBackup } from './backup/saved-backup';
-import { JobEngine, type JobEnd, type JobKinds, type SavedJob } from './block-jobs';
+import { JobEngine, type JobKinds } from './block-jobs';
+import { keepNumbers } from './image-numbers';
 import { monitorFailure } from './monitor-failure';
 import { terminate, type GuestProcess } from './process';
 import type { PtyConsole } from './pty-console';
 import { QmpClient, type CommandArgs, type CommandName, type CommandResult, type QmpEvent } from './qmp';
 import { newsOf } from './qmp-news';
-
-/** What is kept on disk to find the guest again. */
-export interface SavedQemu extends SavedGuest {
-  /** Images whose write threshold was set by number, by that number. */
-  numberedThresholds?: number[];
-  process: ProcessIdentity;
-  /** Files whose owner was changed for the guest, with the owner they had. */
-  owners: { path: string; uid: number; gid: number }[];
-  /** The jobs on its images, from before QEMU hears of them until their end has been told. */
-  blockJobs?: SavedJob[];
-  /** How jobs ended that commands have ended, the last few: what those are answered when they are given again. */
-  endedJobs?: { by: string; end: JobEnd }[];
-  /** The backup that runs. */
-  backup?: SavedBackup | undefined;
-  /** Its QEMU knows `backing-mask-protocol`: its images were opened accordingly. */
-  masksProtocol?: boolean;
-  /**
-   * What a migration has changed in QEMU: parameters as they were, targets of disks that are copied. On the target: whom
-   * the files belong to that it takes over.
-   */
-  migration?: { parameters: Record<string, unknown>; copies?: string[]; owners?: SavedQemu['owners'] };
-}
+import type { SavedQemu } from './saved-guest';
 
 const reconnectMs = 1_000;
 
@@ -76,7 +55,6 @@ interface Ending {
 }
 
 export class QemuGuest implements Guest {
-  live: Domain;
   readonly saved: SavedQemu;
   readonly consoles = new Map<string, PtyConsole>();
   state: DomainState = { state: 'paused', reason: 'starting-up' };
@@ -89,6 +67,7 @@ export class QemuGuest implements Guest {
   readonly blockJobs: JobEngine;
   /** Resolves when the end has been told. */
   readonly ended: Promise<void>;
+  private document: Domain;
   private process: GuestProcess;
   private qmp: QmpClient | undefined;
   private expected: { paused?: ReasonOf<'paused'>; running?: ReasonOf<'running'> } = {};
@@ -98,8 +77,9 @@ export class QemuGuest implements Guest {
   private pauseReason: ReasonOf<'paused'> | undefined;
 
   constructor(private readonly parts: GuestParts) {
-    this.live = parts.live;
     this.saved = parts.saved;
+    this.document = parts.live;
+    keepNumbers(parts.saved, parts.live);
     this.folders = parts.folders;
     this.log = parts.log;
     this.process = parts.process;
@@ -107,6 +87,15 @@ export class QemuGuest implements Guest {
     this.ended = this.process.exited.then(() => this.finish());
     if (parts.qmp) this.use(parts.qmp);
     else void this.reconnect();
+  }
+
+  get live(): Domain {
+    return this.document;
+  }
+
+  set live(document: Domain) {
+    this.document = document;
+    keepNumbers(this.saved, document);
   }
 
   get pid(): number {

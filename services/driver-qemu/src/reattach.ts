@@ -6,11 +6,12 @@ import type { DomainState } from '@virtbus/shared';
 import { agentPort } from './agent-port';
 import { removeLeftBackup } from './backup/kind';
 import { cleanUp } from './boot';
-import { monitorPath, QemuGuest, type GuestParts, type SavedQemu } from './guest';
+import { monitorPath, QemuGuest, type GuestParts } from './guest';
 import { adopt } from './process';
 import { PtyConsole } from './pty-console';
 import { QmpClient, type RunState } from './qmp';
 import { giveBack } from './run-user';
+import type { SavedQemu } from './saved-guest';
 
 /** A monitor that does not answer in this time belongs to a guest that hangs: it is adopted all the same. */
 const patienceMs = 5_000;

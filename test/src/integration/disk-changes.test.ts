@@ -16,6 +16,7 @@ import {
   setDiskThreshold,
   showChain,
   startDomain,
+  updateDevice,
   type Contract,
   type DiskLimits,
   type RequestInput,
@@ -84,6 +85,13 @@ const guestSees = (target: string, bytes: number): Promise<void> =>
 
 const told = async (kind: string): Promise<unknown[]> =>
   (await stack.events(bus, uuid)).filter((event) => `${event.class}.${event.type}` === kind).map(({ data }) => data);
+
+/** The number of a disk's active image. */
+async function numberOf(target: string): Promise<string> {
+  const { xml = '' } = await ask(getDomainXml, {});
+  const found = xml.split('<disk ').find((text) => text.includes(`<target dev='${target}'`));
+  return /<source [^>]*index='(\d+)'/.exec(found ?? '')?.[1] ?? '';
+}
 
 interface Inserted {
   iops: number;
@@ -248,6 +256,23 @@ describe('limits on the traffic of a disk', () => {
   });
 });
 
+test('the number of an image that is gone is given to no other, also after a crash of the driver', async () => {
+  const medium = rawImage(stack.folder.file('medium.img'), 'medium', mib);
+  const full = cdrom.replace('<target', `<source file='${medium}'/><target`);
+  const insert = async (): Promise<number> => {
+    await ask(updateDevice, { xml: full, affect: 'live' });
+    return Number(await numberOf('sda'));
+  };
+  const eject = () => ask(updateDevice, { xml: cdrom, affect: 'live' });
+  const first = await insert();
+  await eject();
+  await stack.restartDriver('h1');
+  const second = await insert();
+  await eject();
+  expect(first).toBeGreaterThan(0);
+  expect(second).toBeGreaterThan(first);
+});
+
 describe('a write threshold', () => {
   const exceeded = () => told('block-threshold.exceeded');
   const writes = (mibOffset: number): Promise<void> =>
@@ -257,13 +282,6 @@ describe('a write threshold', () => {
       `dd if=/dev/zero of=/dev/vdc bs=64k count=1 seek=${mibOffset * 16} conv=notrunc,fsync 2>/dev/null; echo wrote=$?`,
       'wrote=0',
     );
-
-  /** The number of a disk's active image. */
-  const numberOf = async (target: string): Promise<string> => {
-    const { xml = '' } = await ask(getDomainXml, {});
-    const found = xml.split('<disk ').find((text) => text.includes(`<target dev='${target}'`));
-    return /<source [^>]*index='(\d+)'/.exec(found ?? '')?.[1] ?? '';
-  };
 
   test('is told of once, and again when it is set again; by number when it was set so, also after a crash of the driver', async () => {
     const number = await numberOf('vdc');

@@ -17,10 +17,13 @@ function overlayOf({ type = 'file', source, driver }: SnapshotDisk): DiskImage {
   return { type, source: source ?? { hosts: [], seclabels: [] }, format: { ...rest, type: format } };
 }
 
-/** The live document afterwards. The same numbers come out whenever it is asked of the same document. */
-export function withOverlays(live: Domain, snapshot: Disks): Domain {
+/**
+ * The live document afterwards. The same numbers come out whenever it is asked of the same document.
+ * @param floor the lowest number for an overlay
+ */
+export function withOverlays(live: Domain, snapshot: Disks, floor?: number): Domain {
   const overlays = overlaysOf(snapshot);
-  let index = nextIndex(live);
+  let index = nextIndex(live, floor);
   return withDisks(live, (disk, target) => {
     const image = overlays.get(target);
     return image ? withOverlay(disk, { ...image, source: { ...image.source, index: index++ } }) : disk;

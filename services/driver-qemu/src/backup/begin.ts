@@ -3,7 +3,7 @@ import { checkpointBitmap, diskNamed } from '@virtbus/domain-xml';
 import { formatBackup } from '@virtbus/domain-xml/backup';
 import type { BackupStart } from '@virtbus/driver-runtime';
 import { nodesOf } from '../block-jobs/graph';
-import { nodeNames, type BlockHost } from '../block-jobs/nodes';
+import type { BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
 import { addImage } from '../new-image';
 import { addExport, addressOf, startServer } from './nbd';
@@ -13,8 +13,7 @@ import type { BackupJob } from './saved-backup';
 /** Whatever fails, nothing of it stays. */
 export async function begin(host: BlockHost, guest: QemuGuest, start: BackupStart, signal: AbortSignal): Promise<void> {
   const plans = await planDisks(host, guest, start);
-  const taken = numbersOf(await nodeNames(guest));
-  const jobs = plans.map((plan) => planJob(guest, plan, start, start.images, taken));
+  const jobs = plans.map((plan) => planJob(guest, plan, start, start.images));
   const { backup } = start;
   const server = backup.server && addressOf(backup.server);
   guest.saved.backup = {
@@ -75,10 +74,6 @@ export const backupJobs = (guest: QemuGuest): BackupJob[] =>
 
 const storeNode = (host: BlockHost, guest: QemuGuest, { details }: BackupJob): string =>
   nodesOf(host, guest, details.store)[0]!;
-
-/** Numbers of images that QEMU has, so that none gets the name of another. */
-const numbersOf = (names: ReadonlySet<string>): Set<number> =>
-  new Set([...names].flatMap((name) => /^libvirt-(\d+)-/.exec(name)?.[1] ?? []).map(Number));
 
 /** The image that is written to; that of a pull stands on the disk as it is. */
 async function openStore(

@@ -2,8 +2,6 @@
 import {
   backupBitmap,
   diskImages,
-  nextIndex,
-  numberDisk,
   type BitmapAction,
   type Disk,
   type NodeImage,
@@ -17,6 +15,7 @@ import { bitmapsOf, nodesOf } from '../block-jobs/graph';
 import type { BlockHost } from '../block-jobs/nodes';
 import { describeChain } from '../files';
 import type { QemuGuest } from '../guest';
+import { numbered } from '../image-numbers';
 import type { BackupJob } from './saved-backup';
 
 export interface DiskPlan {
@@ -57,28 +56,13 @@ const markedSince = (images: NodeImages, chain: readonly string[], since: string
     .flatMap((node) => images.get(node)?.bitmaps.filter(({ name }) => name === since) ?? [])
     .reduce((sum, { dirtyBytes }) => sum + dirtyBytes, 0);
 
-/** Images of backups stand in no document, so they are numbered far above those that do. */
-const firstIndex = 1_000_000;
-
-/**
- * @param images what was prepared, by need
- * @param taken numbers that images have; that of this one is added
- */
-export function planJob(
-  guest: QemuGuest,
-  plan: DiskPlan,
-  ask: BackupAsk,
-  images: BackupStart['images'],
-  taken: Set<number>,
-): BackupJob {
+/** @param images what was prepared, by need */
+export function planJob(guest: QemuGuest, plan: DiskPlan, ask: BackupAsk, images: BackupStart['images']): BackupJob {
   const { disk, top, asked } = plan;
   const { mode } = ask.backup;
   const need = `${storeOf(mode)}:${asked.name}`;
   const described = describeChain(storeDisk(disk, asked, mode), images.get(need));
-  let index = nextIndex(guest.live, firstIndex);
-  while (taken.has(index)) index++;
-  taken.add(index);
-  const store = numberDisk({ ...described, backingStore: {} }, index).disk;
+  const store = numbered(guest, { ...described, backingStore: {} });
   const mirror = imageName(diskImages(store)[0]!);
   return {
     id: `backup-${targetOf(disk)}-${top}`,

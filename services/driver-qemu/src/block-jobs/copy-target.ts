@@ -1,18 +1,10 @@
 /** Where a copy is to lie: what the command says, what storage has made of it, and the disk as it will be. (facts: block-jobs §3.4) */
-import {
-  diskImages,
-  formatDevice,
-  isChainEnded,
-  nextIndex,
-  numberDisk,
-  parseCopyTarget,
-  withMirror,
-  type Disk,
-} from '@virtbus/domain-xml';
+import { diskImages, formatDevice, isChainEnded, parseCopyTarget, withMirror, type Disk } from '@virtbus/domain-xml';
 import type { BlockJobStart } from '@virtbus/driver-runtime';
 import { VirtError, type copyBlocks, type ImageNeed, type Request } from '@virtbus/shared';
 import { describeChain } from '../files';
 import type { QemuGuest } from '../guest';
+import { numbered } from '../image-numbers';
 import { diskForJob, targetOf } from './chain-names';
 
 interface CopyPlan {
@@ -70,8 +62,8 @@ export function mirroredDisk(
   images: BlockJobStart['images'],
 ): Disk {
   const described = describeChain(copy, images.get(mirrorNeed(targetOf(disk))));
-  const numbered = numberDisk(described, nextIndex(guest.live)).disk;
-  const [image, ...below] = diskImages(numbered);
-  const own = reuse ? { below, ended: isChainEnded(numbered) } : { below: [], ended: !shallow };
+  const target = numbered(guest, described);
+  const [image, ...below] = diskImages(target);
+  const own = reuse ? { below, ended: isChainEnded(target) } : { below: [], ended: !shallow };
   return withMirror(disk, { image: image!, job: 'copy', ...own });
 }

@@ -74,7 +74,7 @@ async function remove(guest: QemuGuest, steps: readonly QmpStep[], stays: (reaso
   }
 }
 
-export async function nodeNames(guest: QemuGuest): Promise<ReadonlySet<string>> {
+async function nodeNames(guest: QemuGuest): Promise<ReadonlySet<string>> {
   const nodes = await guest.ask('query-named-block-nodes', { flat: true });
   return new Set(nodes.flatMap((one) => one['node-name'] ?? []));
 }

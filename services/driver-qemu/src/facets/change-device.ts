@@ -8,6 +8,7 @@ import { VirtError } from '@virtbus/shared';
 import { commandLineContext } from '../command-line';
 import { filesOfDisk } from '../files';
 import type { QemuGuest } from '../guest';
+import { numbered } from '../image-numbers';
 import { lend } from '../run-user';
 import type { DeviceHost } from './devices';
 import { applyLimits } from './disks';
@@ -53,7 +54,7 @@ async function changeMedium(
   }
   const named = { ...asked, alias: old.alias, address: old.address };
   const context = commandLineContext(guest.live, guest.folders, host, host.capabilitiesOf(guest));
-  const { steps, disk } = mediumPlan({ domain: guest.live, context }, old, named);
+  const { steps, disk } = mediumPlan({ domain: guest.live, context }, old, numbered(guest, named));
   await guest.ask('blockdev-open-tray', { id: old.alias!.name, force: true }, signal);
   for (const { command, arguments: args } of steps) await guest.askRaw(command, args, signal);
   await applyLimits(guest, disk, signal);

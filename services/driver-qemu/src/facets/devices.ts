@@ -20,6 +20,7 @@ import { isVirtError, VirtError, type ChainDocument } from '@virtbus/shared';
 import { commandLineContext, type LineHost } from '../command-line';
 import { describeChain, filesOfDisk } from '../files';
 import type { QemuGuest } from '../guest';
+import { numbered } from '../image-numbers';
 import { makeTap, removeTap, tunDevice } from '../networks';
 import { giveBack, lend, type RunUser } from '../run-user';
 import { changeDevice } from './change-device';
@@ -53,6 +54,10 @@ export function devicesFacet(host: DeviceHost): NonNullable<Facets<QemuGuest>['d
 const withImages = (device: Device, chain: ChainDocument | undefined): Device =>
   device.list === 'disks' ? { list: 'disks', value: describeChain(device.value, chain) } : device;
 
+/** Its images get numbers that none has had in this run. */
+const withNumbers = (guest: QemuGuest, device: Device): Device =>
+  device.list === 'disks' ? { list: 'disks', value: numbered(guest, device.value) } : device;
+
 async function attach(host: DeviceHost, guest: QemuGuest, asked: Device, signal: AbortSignal): Promise<Device> {
   const capabilities = host.capabilitiesOf(guest);
   const fresh = { ...asked, value: copyModel(asked.value) } as Device;
@@ -60,7 +65,8 @@ async function attach(host: DeviceHost, guest: QemuGuest, asked: Device, signal:
   const undo: (() => unknown)[] = [];
   try {
     await prepareOnHost(host, guest, device, undo);
-    const plan = plugPlan({ domain, context: commandLineContext(domain, guest.folders, host, capabilities) }, device);
+    const context = commandLineContext(domain, guest.folders, host, capabilities);
+    const plan = plugPlan({ domain, context }, withNumbers(guest, device));
     for (const step of plan.steps) {
       await guest.askRaw(step.command, step.arguments, signal);
       undo.push(() => guest.askRaw(step.undo.command, step.undo.arguments));

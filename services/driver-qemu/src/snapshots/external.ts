@@ -20,12 +20,14 @@ import {
   overlayBitmaps,
   type CreationChoices,
   type Disk,
+  type Domain,
   type NodeImages,
 } from '@virtbus/domain-xml';
 import { overlaysOf, withOverlays, type LiveTaking, type SnapshotsFacet } from '@virtbus/driver-runtime';
 import { isVirtError, VirtError } from '@virtbus/shared';
 import { nodeSource, removeNodes, type BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
+import { keepNumbers } from '../image-numbers';
 import { addImage, creationJob } from '../new-image';
 import { QmpError } from '../qmp';
 import { joinJob } from '../short-job';
@@ -50,8 +52,11 @@ export async function takeExternal(
   saveMemory: SaveMemory,
 ): Promise<void> {
   const undo: Undo = [];
+  // On disk with the first file that is lent.
+  guest.saved.overlaysFrom = guest.saved.nextIndex;
+  const live = onOverlays(guest, taking.snapshot);
+  keepNumbers(guest.saved, live);
   try {
-    const live = withOverlays(guest.live, taking.snapshot);
     const images = nodeImages(await guest.ask('query-named-block-nodes', { flat: true }, taking.signal));
     const plans = plansFor(host, guest, taking);
     for (const { disk, old } of plans) {
@@ -75,11 +80,14 @@ export async function takeExternal(
   }
 }
 
-/** The same whenever it is asked of the same document. */
+/** The live document afterwards; the same whenever it is asked of the same document. */
+const onOverlays = (guest: QemuGuest, snapshot: LiveTaking['snapshot']): Domain =>
+  withOverlays(guest.live, snapshot, guest.saved.overlaysFrom);
+
 function plansFor(host: BlockHost, guest: QemuGuest, { snapshot }: Pick<LiveTaking, 'snapshot'>): Plan[] {
   const overlays = overlaysOf(snapshot);
   const source = nodeSource(host, guest);
-  return withOverlays(guest.live, snapshot).devices.disks.flatMap((disk) => {
+  return onOverlays(guest, snapshot).devices.disks.flatMap((disk) => {
     if (!overlays.has(disk.target.dev ?? '')) return [];
     const [overlay, old] = chainLayers(source, disk);
     return overlay && old ? [{ disk, overlay: overlay.top, old: old.top }] : [];
@@ -170,7 +178,7 @@ export async function wasTakenExternally(
   if (quiesce) await thaw(guest);
   const plans = plansFor(host, guest, { snapshot });
   if (await isTaken(guest, plans)) {
-    guest.live = withOverlays(guest.live, snapshot);
+    guest.live = onOverlays(guest, snapshot);
     return true;
   }
   const source = nodeSource(host, guest);
