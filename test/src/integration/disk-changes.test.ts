@@ -337,7 +337,8 @@ needsTmpfs.test(
     try {
       const xml = disk(rawImage(`${folder}/f.img`, 'full'), 'raw', '', 'vdf');
       await ask(attachDevice, { xml });
-      const write = 'dd if=/dev/zero of=/dev/vdf bs=64k count=32 conv=fsync';
+      // A plugged disk is there a moment later.
+      const write = 'until [ -b /dev/vdf ]; do :; done; dd if=/dev/zero of=/dev/vdf bs=64k count=32 conv=fsync';
       const written = guestSays(bus, uuid, `${write} 2>/dev/null; echo full=$?`, 'full=0');
       await eventually(() => stack.state(bus, uuid), 'paused(ioerror)', { timeoutMs: 30_000 });
       expect(await ask(getDiskErrors, {})).toEqual({ errors: [{ disk: 'vdf', error: 'no-space' }] });
