@@ -56,21 +56,13 @@ async function end<G extends Guest>(host: DriverHost<G>, actor: Actor<G>): Promi
 export function backupEnded(actor: Actor, { outcome, total, processed, error }: BackupNews): void {
   const job = running.get(actor);
   const elapsedMs = job ? Date.now() - job.began : 0;
-  // What the guest wrote meanwhile moves both numbers: what has completed is done.
-  const done = outcome === 'completed' ? total : processed;
-  const told = {
-    type: outcome,
-    total,
-    processed: done,
-    remaining: total - done,
-    ...(error !== undefined && { error }),
-  };
+  const told = { type: outcome, total, processed, remaining: total - processed, ...(error !== undefined && { error }) };
   actor.lastJob = { operation: 'backup', ...job?.info, ...told, elapsedMs };
   dropJob(actor);
   actor.emit({
     class: 'job',
     type: outcome,
-    data: { operation: 'backup', total, processed: done, ...(error !== undefined && { error }) },
+    data: { operation: 'backup', total, processed, ...(error !== undefined && { error }) },
     cause: null,
   });
 }
