@@ -67,8 +67,8 @@ export class MadeFiles {
     try {
       const file = await open(path, 'wx', mode);
       try {
+        // Whoever writes to it flushes it, and its name with it: empty it is worth no wait for the disk.
         const { dev, ino } = await file.stat();
-        await file.sync();
         this.keep(id, { ...note, file: { dev, ino } });
       } finally {
         await file.close();
