@@ -4,7 +4,7 @@
  * Unit tests run two files at a time; those with guests and whole stacks run one after the other, because two cores
  * emulate a single guest just so. Everything that tests write goes below one folder, which is removed at the end; a
  * process that still refers to that folder was left behind by a test, and that is a failure. Logs of failed test files
- * are kept in `.cache/test-logs`. A few failed files are run a second time, and what passes then is told as flaky. The last line is `N passed, N failed, N skipped`.
+ * are kept in `.cache/test-logs`. A few failed files are run a second time, and what passes then is told as flaky; it has failed. The last line is `N passed, N failed, N skipped`.
  */
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
