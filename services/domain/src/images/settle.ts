@@ -44,11 +44,22 @@ const attempts = 5;
 type Look = z.output<typeof driverStorage.response>;
 type Settled = z.output<typeof storageSettle.response>;
 
+/** A domain that is being settled. */
+interface Settling {
+  /** Something has happened to it since. */
+  again: boolean;
+  /** Called when that is so. */
+  wake: () => void;
+}
+
+/** A domain that moves is settled on both hosts. */
+const keyOf = ({ host, driver }: At, uuid: string): string => `${host} ${driver} ${uuid}`;
+
 export class Settler {
-  /** Domains that are being settled; true when they have changed meanwhile. */
-  private readonly busy = new Map<string, boolean>();
-  /** Domains to be told of again: their host did not answer, or a command was in progress. */
-  private readonly waiting = new Map<string, At>();
+  /** Domains that are being settled, by host and domain. */
+  private readonly busy = new Map<string, Settling>();
+  /** Domains to be told of again, by host and domain: their host did not answer, or a command was in progress. */
+  private readonly waiting = new Map<string, { at: At; uuid: string }>();
   private pauseMs = firstPauseMs;
   private timer: NodeJS.Timeout | undefined;
   /** What the fleet was told last that a domain holds. */
@@ -96,38 +107,52 @@ export class Settler {
   }
 
   private async settle(at: At, uuid: string): Promise<void> {
-    if (this.busy.has(uuid)) return void this.busy.set(uuid, true);
-    this.busy.set(uuid, false);
+    const key = keyOf(at, uuid);
+    const under = this.busy.get(key);
+    if (under) {
+      under.again = true;
+      under.wake();
+      return;
+    }
+    const settling: Settling = { again: false, wake: () => undefined };
+    this.busy.set(key, settling);
     try {
       do {
-        this.busy.set(uuid, false);
-        await this.settleOnce(at, uuid);
-      } while (this.busy.get(uuid));
+        settling.again = false;
+        await this.attempt(at, uuid, settling);
+      } while (settling.again);
+    } finally {
+      this.busy.delete(key);
+    }
+  }
+
+  /** What fails is tried later, but at once where something has happened meanwhile: then its host is there. */
+  private async attempt(at: At, uuid: string, settling: Settling): Promise<void> {
+    try {
+      await this.settleOnce(at, uuid, settling);
     } catch (error) {
       this.trouble(error, { domain: uuid });
-      if (isVirtError(error) && notReached.has(error.code)) this.later(at, uuid);
-    } finally {
-      this.busy.delete(uuid);
+      if (!settling.again && isVirtError(error) && notReached.has(error.code)) this.later(at, uuid);
     }
   }
 
   private later(at: At, uuid: string): void {
-    this.waiting.set(uuid, at);
+    this.waiting.set(keyOf(at, uuid), { at, uuid });
     this.timer ??= setTimeout(() => void this.again(), this.pauseMs).unref();
   }
 
   private async again(): Promise<void> {
-    const due = [...this.waiting];
+    const due = [...this.waiting.values()];
     this.waiting.clear();
     this.pauseMs = Math.min(longestPauseMs, 2 * this.pauseMs);
-    await inParallel(due, ([uuid, at]) => this.settle(at, uuid));
+    await inParallel(due, ({ at, uuid }) => this.settle(at, uuid));
     this.timer = undefined;
     if (this.waiting.size === 0) this.pauseMs = firstPauseMs;
     else this.timer = setTimeout(() => void this.again(), this.pauseMs).unref();
   }
 
-  private async settleOnce(at: At, uuid: string): Promise<void> {
-    let look = await this.look(at, uuid);
+  private async settleOnce(at: At, uuid: string, settling: Settling): Promise<void> {
+    let look = await this.look(at, uuid, settling);
     for (let attempt = 1; look.known && attempt <= attempts; attempt++) {
       const { differs } = await this.tell(at, uuid, look, false);
       // A command that is not done holds all that was taken for it: what it goes on to use is told when it is.
@@ -135,14 +160,24 @@ export class Settler {
       // Images of a disk with a job on it may be ahead of the document; the end of the job brings us here again.
       if (differs.length === 0 || (await this.atWork(at, uuid, differs))) return;
       const { revision } = look;
-      look = await this.look(at, uuid);
+      look = await this.look(at, uuid, settling);
       // Nothing has happened since before the images were read: it is true.
       if (look.known && look.revision === revision) return void (await this.tell(at, uuid, look, true));
     }
   }
 
-  private look(at: At, uuid: string): Promise<Look> {
-    return callDriver(this.bus, at, driverStorage, {}, { domain: uuid });
+  /**
+   * Asked anew when something happens before the answer is there: it would be of before, and a driver that was killed over
+   * the question never gives one.
+   */
+  private async look(at: At, uuid: string, settling: Settling): Promise<Look> {
+    for (;;) {
+      const changed = new Promise<undefined>((resolve) => (settling.wake = () => resolve(undefined)));
+      const answer = callDriver(this.bus, at, driverStorage, {}, { domain: uuid });
+      answer.catch(() => undefined);
+      const look = await Promise.race([answer, changed]);
+      if (look) return look;
+    }
   }
 
   /** Storage gets the driver's word, the fleet what comes of it. */
