@@ -34,6 +34,8 @@ export interface StackOptions {
   hosts?: readonly string[];
   /** Names of the LXC hosts, other ones than those; default: none. */
   lxcHosts?: readonly string[];
+  /** Names of hosts whose guests are simulated, other ones than those; default: none. */
+  testHosts?: readonly string[];
   /** Copies of the domain service; default 1. */
   domainServices?: number;
   /** Copies of the migration service; default none. */
@@ -72,7 +74,7 @@ export interface ContainerSpec {
   root?: string;
 }
 
-type DriverKind = 'qemu' | 'lxc';
+type DriverKind = 'qemu' | 'lxc' | 'test';
 
 const startMs = 60_000;
 
@@ -95,7 +97,7 @@ export class Stack implements AsyncDisposable {
     const folder = temporaryFolder();
     const hosts = options.hosts ?? ['h1'];
     const lxcHosts = options.lxcHosts ?? [];
-    const all = [...hosts, ...lxcHosts];
+    const all = [...hosts, ...lxcHosts, ...(options.testHosts ?? [])];
     const port = await freePort();
     const roles: UserRole[] = [
       ...(['admin', 'operator', 'reader', 'service'] as const).map((role) => ({ role })),
@@ -264,6 +266,11 @@ export class Stack implements AsyncDisposable {
     return init;
   }
 
+  /** The file that is the simulated machine of a domain: without it, the guest has ended. */
+  machineOf(host: string, uuid: string): string {
+    return this.folder.file('r', host, 'test-machines', uuid);
+  }
+
   async define(bus: Bus, spec: GuestSpec): Promise<DomainSummary> {
     const { host } = spec;
     return (await call(bus, defineDomain, { xml: await this.domainXml(spec), host })).domain;
@@ -358,6 +365,7 @@ export class Stack implements AsyncDisposable {
   }
 
   private kindOf(host: string): DriverKind {
+    if (this.options.testHosts?.includes(host)) return 'test';
     return this.options.lxcHosts?.includes(host) ? 'lxc' : 'qemu';
   }
 

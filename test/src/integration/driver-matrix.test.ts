@@ -6,7 +6,7 @@ import { driverMatrix, driversOf, matrixPage } from '../driver-matrix';
 needsContainers().test(
   'the driver matrix is what running drivers tell of themselves',
   async () => {
-    const stack = await Stack.start({ hosts: ['q'], lxcHosts: ['c'] });
+    const stack = await Stack.start({ hosts: ['q'], lxcHosts: ['c'], testHosts: ['t'] });
     try {
       expect(readFileSync(matrixPage, 'utf8')).toBe(driverMatrix(await driversOf(stack)));
     } finally {

@@ -1,4 +1,5 @@
 /** What the conformance suite needs of a driver: documents it runs, its guests' processes, and what it cannot do. */
+import { rmSync } from 'node:fs';
 import {
   execInDomain,
   managedSave,
@@ -56,4 +57,20 @@ const lxc: DriverSubject = {
   ],
 };
 
-export const subjects: readonly DriverSubject[] = [qemu, lxc];
+const simulated: DriverSubject = {
+  driver: 'test',
+  needs: requirement('nothing', () => true),
+  start: () => Stack.start({ hosts: [], testHosts: ['h1'] }),
+  document: async (_stack, name, more = '') =>
+    `<domain type='test'><name>${name}</name><memory>65536</memory><os><type>hvm</type></os>${more}</domain>`,
+  keepers: () => [],
+  crash: (stack, uuid) => rmSync(stack.machineOf('h1', uuid)),
+  unsupported: [
+    [setVcpus, { count: 1, affect: 'live' }],
+    [screenshot, {}],
+    [saveDomain, { path: '/nowhere/x' }],
+    [execInDomain, { session: 'a'.repeat(20), errors: 'b'.repeat(20), command: ['true'] }],
+  ],
+};
+
+export const subjects: readonly DriverSubject[] = [qemu, lxc, simulated];
