@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { VirtError } from '@virtbus/shared';
 
 const readyMs = 60_000;
+/** For a service to drain in, milliseconds. */
+const stopMs = 12_000;
 
 export class Child {
   /** Resolves with a reason when the process has ended. */
@@ -65,7 +67,7 @@ export class Child {
   async stop(): Promise<void> {
     if (this.over || this.process.pid === undefined) return;
     this.process.kill('SIGTERM');
-    const killer = setTimeout(() => this.process.kill('SIGKILL'), 5_000);
+    const killer = setTimeout(() => this.process.kill('SIGKILL'), stopMs);
     await this.ended;
     clearTimeout(killer);
   }
@@ -78,7 +80,17 @@ export class Child {
   }
 
   private failure(what: string, text: string): VirtError {
-    const last = text.trim().split('\n').at(-1) ?? '';
+    const last = reasonIn(text.trim().split('\n').at(-1) ?? '');
     return new VirtError('OPERATION_FAILED', { detail: `${what}${last ? `: ${last}` : ''} (log: ${this.log})` });
+  }
+}
+
+/** A log line of ours tells its reason in a field; one of another program is taken as it is. */
+function reasonIn(line: string): string {
+  try {
+    const { reason, msg } = JSON.parse(line) as { reason?: string; msg?: string };
+    return reason ?? msg ?? line;
+  } catch {
+    return line;
   }
 }

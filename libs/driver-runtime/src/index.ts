@@ -6,6 +6,6 @@ export type * from './migration/facet';
 export * from './process';
 export { overlaysOf, withDisks, withOverlays } from './snapshots/overlays';
 export type { LiveTaking, Merge, SnapshotsFacet, Taking } from './snapshots/facet';
-export { driverMain } from './main';
+export { runDriver } from './runtime';
 export { driverSettings } from './settings';
 export { tuningOf } from './tuning';

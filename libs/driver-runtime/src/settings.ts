@@ -1,10 +1,10 @@
 /** Settings that every driver service has. */
 import { join } from 'node:path';
-import { busSettings, hostSetting, pairs, setting, stateDirSetting } from '@virtbus/shared/config';
+import { hostSetting, pairs, serviceSettings, setting, stateDirSetting } from '@virtbus/shared/config';
 import { z } from 'zod';
 
 export const driverSettings = {
-  ...busSettings,
+  ...serviceSettings,
   stateDir: stateDirSetting,
   runDir: setting('VIRTBUS_RUN_DIR', z.string().default(defaultRunDir), 'folder for sockets; keep it short'),
   host: hostSetting,

@@ -1,7 +1,8 @@
 /** One copy of the domain service on a connection: everything made and joined, started in order, drained at the end. */
 import { startDomain, type Inventory } from '@virtbus/shared';
-import { serve, type Bus, type Endpoint, type JetStreamOptions } from '@virtbus/shared/bus';
+import { serve } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
+import type { RunningService, ServiceContext } from '@virtbus/shared/service';
 import { EventFollower } from './events';
 import { hostAsker, type Fleet } from './fleet';
 import { FleetWatch } from './fleet-watch';
@@ -20,26 +21,25 @@ import { Rebuild } from './rebuild';
 import { Claims } from './registry/claims';
 import { Reconciler } from './registry/reconciler';
 import { Registry } from './registry/registry';
+import type { domainSettings } from './settings';
 
-export interface DomainService {
-  /** Finish what was begun; take no more. */
-  stop(): Promise<void>;
-}
-
-/** How long the calls that are being answered may take after a stop was asked for, milliseconds. */
-const drainMs = 10_000;
 /** Between attempts to reach JetStream at the start, milliseconds. */
 const retryMs = 3_000;
 
-export async function startDomainService(
-  bus: Bus,
-  version: string,
-  jetStream: JetStreamOptions,
-  log: Log,
-): Promise<DomainService> {
+export async function startDomainService({
+  values,
+  version,
+  log,
+  connect,
+}: ServiceContext<typeof domainSettings>): Promise<RunningService> {
+  const bus = await connect();
   const hosts = new Hosts();
   const projection = new Projection();
-  const registry = new Registry(bus, jetStream);
+  const registry = new Registry(bus, {
+    replicas: values.jetstreamReplicas,
+    eventsMaxAgeMs: values.eventsMaxAgeDays * 86_400_000,
+    eventsMaxBytes: values.eventsMaxMib * 1_048_576,
+  });
   const knowledge = new Knowledge(bus, projection, registry, log);
   const askHost = hostAsker(bus);
   const claims = new Claims(registry, projection, askHost);
@@ -66,11 +66,10 @@ export async function startDomainService(
     await keeper.begin();
     await rebuild.first();
   }, log);
-  const underWay = new UnderWay();
   const service = await serve(
     bus,
     { name: 'virtbus-domain', version, description: 'domains of the fleet and where they live', queue: 'domain' },
-    [...endpoints.values(), ...handoverEndpoints(fleet)].map((endpoint) => underWay.counting(endpoint)),
+    [...endpoints.values(), ...handoverEndpoints(fleet)],
     log,
   );
   const queue = new Queue(fleet, endpoints);
@@ -81,8 +80,7 @@ export async function startDomainService(
       keeper.stop();
       events.stop();
       awaited.stop();
-      const drained = Promise.all([service.stop(), queue.stop()]).then(() => underWay.none());
-      await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, drainMs).unref())]);
+      await Promise.all([service.stop(), queue.stop()]);
     },
   };
 }
@@ -96,35 +94,5 @@ async function untilReachable(attempt: () => Promise<void>, log: Log): Promise<v
       log.warn({ reason }, 'JetStream cannot be reached (is the NATS server run with it?); trying again');
       await new Promise((resolve) => setTimeout(resolve, retryMs));
     }
-  }
-}
-
-/** The calls that are being answered. */
-class UnderWay {
-  private count = 0;
-  private waiting: (() => void)[] = [];
-
-  counting(endpoint: Endpoint): Endpoint {
-    return {
-      ...endpoint,
-      handler: async (request, call) => {
-        this.count++;
-        try {
-          return await endpoint.handler(request, call);
-        } finally {
-          // After the answer has been written: it is, in the turn that follows.
-          setImmediate(() => this.done());
-        }
-      },
-    };
-  }
-
-  none(): Promise<void> {
-    return this.count === 0 ? Promise.resolve() : new Promise((resolve) => this.waiting.push(resolve));
-  }
-
-  private done(): void {
-    if (--this.count > 0) return;
-    for (const resolve of this.waiting.splice(0)) resolve();
   }
 }

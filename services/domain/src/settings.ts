@@ -1,11 +1,11 @@
 /** The settings of this service, beside those that every service has. */
-import { busSettings, setting } from '@virtbus/shared/config';
+import { serviceSettings, setting } from '@virtbus/shared/config';
 import { z } from 'zod';
 
 const count = z.coerce.number().int().positive();
 
 export const domainSettings = {
-  ...busSettings,
+  ...serviceSettings,
   jetstreamReplicas: setting(
     'VIRTBUS_JETSTREAM_REPLICAS',
     count.max(5).default(1),

@@ -1,9 +1,16 @@
 /** `node services/driver-lxc`: the LXC driver of one host. */
 import { join } from 'node:path';
-import { driverMain } from '@virtbus/driver-runtime';
+import { runDriver } from '@virtbus/driver-runtime';
+import { runService } from '@virtbus/shared/service';
 import { LxcDriver } from './driver';
 import { settings } from './settings';
 
-driverMain('driver-lxc', settings, join(__dirname, '..', 'package.json'), (values, { state, log }) =>
-  LxcDriver.open({ folder: join(state, 'lxc', 'driver'), subIds: values.subIds, log }),
-);
+runService({
+  name: 'driver-lxc',
+  settings,
+  packageFile: join(__dirname, '..', 'package.json'),
+  start: (service) =>
+    runDriver(service, (state) =>
+      LxcDriver.open({ folder: join(state, 'lxc', 'driver'), subIds: service.values.subIds, log: service.log }),
+    ),
+});

@@ -1,27 +1,24 @@
 /** One copy of the migration service on a connection. */
-import { serve, type Bus } from '@virtbus/shared/bus';
-import type { Log } from '@virtbus/shared/log';
+import { serve } from '@virtbus/shared/bus';
+import type { RunningService, ServiceContext } from '@virtbus/shared/service';
 import { endpointsOf } from './handlers';
 import { SagaJournal } from './journal';
 import { Parties } from './parties';
 import { Sagas } from './sagas';
-
-export interface MigrationService {
-  /** Take no more; what is being done goes on at another copy, or at the next start. */
-  stop(): Promise<void>;
-}
+import type { migrationSettings } from './settings';
 
 /** Between attempts to reach JetStream at the start, milliseconds. */
 const retryMs = 3_000;
 
-export async function startMigrationService(
-  bus: Bus,
-  version: string,
-  { replicas, patienceMs }: { replicas: number; patienceMs: number },
-  log: Log,
-): Promise<MigrationService> {
+export async function startMigrationService({
+  values,
+  version,
+  log,
+  connect,
+}: ServiceContext<typeof migrationSettings>): Promise<RunningService> {
+  const bus = await connect();
   const parties = new Parties(bus);
-  const sagas = new Sagas(bus, new SagaJournal(bus, replicas), parties, patienceMs, log);
+  const sagas = new Sagas(bus, new SagaJournal(bus, values.jetstreamReplicas), parties, values.patienceMs, log);
   for (;;) {
     try {
       await sagas.begin();
@@ -40,9 +37,10 @@ export async function startMigrationService(
   );
   log.info({ migrations: sagas.all().length }, 'migration service ready');
   return {
+    // What is being done goes on at another copy, or at the next start: callers that wait for its end are not waited for.
     stop: async () => {
       sagas.stop();
-      await service.stop();
+      void service.stop();
     },
   };
 }

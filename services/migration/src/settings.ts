@@ -1,9 +1,9 @@
 /** The settings of this service, beside those that every service has. */
-import { busSettings, setting } from '@virtbus/shared/config';
+import { serviceSettings, setting } from '@virtbus/shared/config';
 import { z } from 'zod';
 
 export const migrationSettings = {
-  ...busSettings,
+  ...serviceSettings,
   jetstreamReplicas: setting(
     'VIRTBUS_JETSTREAM_REPLICAS',
     z.coerce.number().int().positive().max(5).default(1),

@@ -1,9 +1,9 @@
 /** Settings of the storage service. */
-import { busSettings, hostSetting, setting, stateDirSetting } from '@virtbus/shared/config';
+import { hostSetting, serviceSettings, setting, stateDirSetting } from '@virtbus/shared/config';
 import { z } from 'zod';
 
 export const storageSettings = {
-  ...busSettings,
+  ...serviceSettings,
   stateDir: stateDirSetting,
   host: hostSetting,
   imagePolicy: setting(

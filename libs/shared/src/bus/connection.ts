@@ -60,6 +60,8 @@ export interface Bus {
   jsm(): Promise<JetStreamManager>;
   /** Called after each reconnect. */
   onReconnect(listener: () => void): void;
+  /** Is a server there at this moment? */
+  connected(): boolean;
   /** True soon after a reconnect: others who lost the same server may still be on their way back. */
   settling(): boolean;
   close(): Promise<void>;
@@ -91,8 +93,9 @@ export async function connectBus(options: BusOptions, log?: Log): Promise<Bus> {
     throw connectError(url, cause);
   }
   let reconnectedAt = -Infinity;
+  let connected = true;
   const listeners = new Set<() => void>([() => (reconnectedAt = performance.now())]);
-  void watchStatus(nc, listeners, log);
+  void watchStatus(nc, listeners, (now) => (connected = now), log);
   const inbox = inboxPrefix ?? '_INBOX';
   const owner = options.owner;
   const bodies = new Bodies(nc, (token) => (owner ? bodySubject(owner, token) : `${inbox}.${token}`));
@@ -102,6 +105,7 @@ export async function connectBus(options: BusOptions, log?: Log): Promise<Bus> {
     bodies,
     jsm: () => nc.jetstreamManager({ checkAPI: false, timeout: 5_000 }),
     onReconnect: (listener) => void listeners.add(listener),
+    connected: () => connected && !nc.isClosed(),
     settling: () => performance.now() - reconnectedAt < settlingMs,
     close: async () => {
       if (nc.isClosed()) return;
@@ -182,11 +186,19 @@ function connectError(url: string, cause: unknown): VirtError {
   );
 }
 
-async function watchStatus(nc: NatsConnection, listeners: Set<() => void>, log?: Log): Promise<void> {
+async function watchStatus(
+  nc: NatsConnection,
+  listeners: Set<() => void>,
+  connected: (now: boolean) => void,
+  log?: Log,
+): Promise<void> {
   for await (const status of nc.status()) {
-    if (status.type === Events.Disconnect) log?.warn({ server: status.data }, 'disconnected from NATS');
-    else if (status.type === Events.Error) log?.error({ error: status.data }, 'NATS reports an error');
+    if (status.type === Events.Disconnect) {
+      connected(false);
+      log?.warn({ server: status.data }, 'disconnected from NATS');
+    } else if (status.type === Events.Error) log?.error({ error: status.data }, 'NATS reports an error');
     else if (status.type === Events.Reconnect) {
+      connected(true);
       log?.info({ server: status.data }, 'reconnected to NATS');
       for (const listener of listeners) listener();
     }

@@ -4,7 +4,7 @@
  * Around each handler: the body is fetched and parsed, the deadline is kept even when the handler hangs, every failure
  * becomes an error answer, and what is not in the error table is logged whole.
  */
-import { headers, type Service, type ServiceMsg } from 'nats';
+import { headers, type ServiceMsg } from 'nats';
 import { decodeToken } from '../model';
 import { VirtError } from '../errors';
 import type { Log } from '../log';
@@ -56,8 +56,14 @@ export interface ServiceOptions {
   metadata?: Record<string, string>;
 }
 
+export interface Served {
+  /** Take no more calls. Resolves when those that were taken are answered; how long that may take is the caller's to say. */
+  stop(): Promise<void>;
+}
+
 /** Resolves when the bus knows every endpoint. */
-export async function serve(bus: Bus, options: ServiceOptions, endpoints: Endpoint[], log: Log): Promise<Service> {
+export async function serve(bus: Bus, options: ServiceOptions, endpoints: Endpoint[], log: Log): Promise<Served> {
+  const underWay = new Set<Promise<void>>();
   const service = await bus.nc.services.add(options);
   for (const endpoint of endpoints) {
     service.addEndpoint(endpoint.name, {
@@ -71,15 +77,23 @@ export async function serve(bus: Bus, options: ServiceOptions, endpoints: Endpoi
           log.warn({ subject: message.subject }, 'call without an inbox refused');
         else {
           // Only the connection can fail here: the answer cannot be sent.
-          answer(bus, endpoint, message, log).catch((err: unknown) =>
-            log.warn({ err, endpoint: endpoint.name }, 'an answer could not be sent'),
-          );
+          const answered = answer(bus, endpoint, message, log)
+            .catch((err: unknown) => log.warn({ err, endpoint: endpoint.name }, 'an answer could not be sent'))
+            .finally(() => underWay.delete(answered));
+          underWay.add(answered);
         }
       },
     });
   }
   await bus.nc.flush();
-  return service;
+  return {
+    stop: async () => {
+      const drained = service.stop().catch(() => undefined);
+      // Without a server nothing comes any more, and the word that we left would be waited for.
+      if (bus.connected()) await drained;
+      await Promise.all(underWay);
+    },
+  };
 }
 
 async function answer(bus: Bus, endpoint: Endpoint, message: ServiceMsg, log: Log): Promise<void> {

@@ -63,7 +63,17 @@ export interface Sources {
 
 /** One file may configure all services of a machine: these keys belong to some of them. */
 const otherServicesKeys = new Set([
-  ...['natsUrl', 'context', 'natsUser', 'natsPassword', 'natsToken', 'natsCreds', 'natsInboxPrefix', 'logLevel'],
+  ...[
+    'natsUrl',
+    'context',
+    'natsUser',
+    'natsPassword',
+    'natsToken',
+    'natsCreds',
+    'natsInboxPrefix',
+    'logLevel',
+    'drainMs',
+  ],
   ...['stateDir', 'runDir', 'host', 'labels', 'natsPort'],
   ...['emulators', 'qemuUser', 'sandbox', 'imagePolicy', 'subIds'],
   ...['jetstreamReplicas', 'eventsMaxAgeDays', 'eventsMaxMib'],

@@ -29,6 +29,16 @@ export const busSettings = {
   ),
 };
 
+/** What every service is told beside that. */
+export const serviceSettings = {
+  ...busSettings,
+  drainMs: setting(
+    'VIRTBUS_DRAIN_MS',
+    z.coerce.number().int().nonnegative().default(10_000),
+    'how long what is running may take after a signal to end, milliseconds',
+  ),
+};
+
 export const stateDirSetting = setting(
   'VIRTBUS_STATE_DIR',
   z.string().default(() => defaultStateDir()),
