@@ -15,6 +15,7 @@ import { commandLineContext } from './command-line';
 import { applyLimits } from './facets/disks';
 import { describeChains, neededFiles } from './files';
 import { installedFirmware } from './firmware';
+import type { GuestCgroup } from './guest-cgroup';
 import { monitorPath, QemuGuest, type GuestParts } from './guest';
 import { makeLive } from './live';
 import { makeTaps, removeTaps } from './networks';
@@ -29,6 +30,8 @@ export interface BootHost {
   capabilities: QemuCapabilities;
   user: RunUser | undefined;
   sandbox: boolean;
+  /** Guests run there; beside us when left out. */
+  cgroup: GuestCgroup | undefined;
   departed: GuestParts['departed'];
   jobKinds: GuestParts['jobKinds'];
   /** Give a guest that waits the memory that a snapshot keeps within its disks. */
@@ -75,6 +78,7 @@ export async function bootGuest(spec: BootSpec, host: BootHost): Promise<QemuGue
       signal,
       onSpawned: (identity) => {
         saved.process = identity;
+        host.cgroup?.admit(identity.pid);
         spec.onSpawned(saved, live);
       },
     });

@@ -53,6 +53,7 @@ import { stats } from './facets/stats';
 import { vcpus } from './facets/vcpus';
 import { installedFirmware } from './firmware';
 import type { QemuGuest } from './guest';
+import type { GuestCgroup } from './guest-cgroup';
 import { MigrationPorts, type PortRange } from './migration/ports';
 import { reattachGuest } from './reattach';
 import type { RunUser } from './run-user';
@@ -69,6 +70,7 @@ export interface QemuDriverOptions {
   emulators?: readonly string[] | undefined;
   user: RunUser | undefined;
   sandbox: boolean;
+  cgroup: GuestCgroup | undefined;
   migration: { address: string | undefined; ports: PortRange; sharedFolders: readonly string[] };
   log: Log;
 }
@@ -88,9 +90,9 @@ export class QemuDriver implements Driver<QemuGuest> {
     private readonly options: QemuDriverOptions,
   ) {
     this.deviceHost = { ...options, capabilitiesOf: (guest) => this.capabilitiesFor(guest.live) };
-    const { user, sandbox } = options;
+    const { user, sandbox, cgroup } = options;
     this.bootHost = {
-      ...{ user, sandbox, departed: this.departed, jobKinds: jobKinds(this.deviceHost) },
+      ...{ user, sandbox, cgroup, departed: this.departed, jobKinds: jobKinds(this.deviceHost) },
       load: (guest, snapshot, signal) => loadInternal(this.deviceHost, guest, snapshot, signal),
     };
     this.facets = {

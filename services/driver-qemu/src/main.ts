@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { runDriver } from '@virtbus/driver-runtime';
 import { runService } from '@virtbus/shared/service';
 import { QemuDriver } from './driver';
+import { GuestCgroup } from './guest-cgroup';
 import { findRunUser } from './run-user';
 import { settings } from './settings';
 
@@ -20,6 +21,7 @@ runService({
         emulators: values.emulators,
         user: findRunUser(values.qemuUser, log),
         sandbox: values.sandbox,
+        cgroup: values.cgroup === undefined ? undefined : GuestCgroup.open(values.cgroup),
         migration: {
           address: values.migrationAddress,
           ports: values.migrationPorts,

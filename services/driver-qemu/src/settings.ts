@@ -39,5 +39,10 @@ export const settings = {
     list.optional(),
     'folders that lie at the same path on every host, comma separated, beside what network file systems tell',
   ),
+  cgroup: setting(
+    'VIRTBUS_QEMU_CGROUP',
+    z.string().min(1).optional(),
+    'cgroup that guests run in, below the root of each hierarchy; that of this service when left out',
+  ),
   sandbox: setting('VIRTBUS_QEMU_SANDBOX', bool.default(true), "QEMU's seccomp sandbox"),
 };

@@ -75,7 +75,7 @@ const otherServicesKeys = new Set([
     'drainMs',
   ],
   ...['stateDir', 'runDir', 'host', 'labels', 'natsPort'],
-  ...['emulators', 'qemuUser', 'sandbox', 'imagePolicy', 'subIds'],
+  ...['emulators', 'qemuUser', 'sandbox', 'cgroup', 'imagePolicy', 'subIds'],
   ...['jetstreamReplicas', 'eventsMaxAgeDays', 'eventsMaxMib'],
 ]);
 
