@@ -71,7 +71,7 @@ export interface QemuDriverOptions {
   user: RunUser | undefined;
   sandbox: boolean;
   cgroup: GuestCgroup | undefined;
-  migration: { address: string | undefined; ports: PortRange; sharedFolders: readonly string[] };
+  migration: { address: string | undefined; ports: PortRange; sharedFolders: readonly string[]; silenceMs: number };
   log: Log;
 }
 

@@ -25,6 +25,7 @@ runService({
         migration: {
           address: values.migrationAddress,
           ports: values.migrationPorts,
+          silenceMs: values.migrationSilenceMs,
           sharedFolders: values.sharedFolders ?? [],
         },
         log,

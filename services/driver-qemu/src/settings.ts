@@ -34,6 +34,11 @@ export const settings = {
     portRange.default({ first: 49_152, last: 49_215 }),
     'ports for guests that come here, as FIRST-LAST',
   ),
+  migrationSilenceMs: setting(
+    'VIRTBUS_MIGRATION_SILENCE_MS',
+    z.coerce.number().int().positive().default(30_000),
+    'how long a transfer between hosts may stand still before it is given up, milliseconds',
+  ),
   sharedFolders: setting(
     'VIRTBUS_SHARED_FOLDERS',
     list.optional(),

@@ -34,6 +34,8 @@ export interface MigrationRecord {
   revision?: number | undefined;
   /** Source: the guest ran when it was sent. */
   wasRunning?: boolean;
+  /** Source, `undone`: the transfer has yet to be taken back, and the guest to be let run. */
+  takingBack?: boolean | undefined;
   /** Target: where the memory is to be sent. */
   uri?: string;
   memory?: 'whole' | 'arriving' | 'stranded' | 'awaiting';
@@ -46,7 +48,8 @@ const final: ReadonlySet<MigrationPhase> = new Set(['confirmed', 'undone', 'fini
 /** `finished`, and the rest of its memory is still to come. */
 export const isIncomplete = ({ phase, memory = 'whole' }: MigrationRecord): boolean =>
   phase === 'finished' && memory !== 'whole';
-const isFinal = (record: MigrationRecord): boolean => final.has(record.phase) && !isIncomplete(record);
+const isFinal = (record: MigrationRecord): boolean =>
+  final.has(record.phase) && !isIncomplete(record) && record.takingBack !== true;
 
 export class MigrationBook {
   private readonly records = new Map<string, MigrationRecord>();

@@ -55,21 +55,26 @@ export interface MigrationFacet<G extends Guest> {
     ask: MigrationAsk & { cookie: Uint8Array },
   ): Promise<{ guest: G; uri: string; cookie: Uint8Array }>;
   /**
-   * Source: send the guest. Resolves with cookie C when it stands still here for good, or post-copy has begun. Rejects when it
-   * was not handed over; the guest runs then as before.
-   * @param ask.handOver called, and returned from, before the hypervisor may hand the guest over; throws when it was undone
+   * Source: send the guest. Resolves when all of it is sent, or post-copy has begun. Rejects when it was not handed over, and
+   * is withdrawn then; or when the last of it did not get through, which the target finds out, too.
+   * @param ask.handOver called with cookie C, and returned from, before the hypervisor may hand the guest over; throws when
+   *   it was undone. The target is told at once: it waits while the last of the memory is sent.
    */
   perform(
     guest: G,
     ask: MigrationAsk & {
       uri: string;
       cookie: Uint8Array;
-      handOver: () => void;
+      handOver: (cookie: Uint8Array) => void;
       progress: (now: MigrationProgress) => void;
     },
-  ): Promise<{ cookie: Uint8Array }>;
-  /** Target: wait until everything has arrived, or post-copy runs, and let the guest run unless it is to stay paused; cookie D. */
-  finish(guest: G, ask: MigrationAsk & { cookie: Uint8Array }): Promise<{ cookie: Uint8Array }>;
+  ): Promise<void>;
+  /**
+   * Target: wait until everything has arrived, or post-copy runs, and let the guest run unless it is to stay paused; cookie D.
+   * Rejects also when it has waited too long.
+   * @param ask.letRun called before the guest may run: until then nothing has been done with it here
+   */
+  finish(guest: G, ask: MigrationAsk & { cookie: Uint8Array; letRun: () => void }): Promise<{ cookie: Uint8Array }>;
   /** Source: what is to be done before the guest here is ended: clients of its screens have moved. */
   confirm(guest: G, ask: MigrationAsk & { cookie: Uint8Array }): Promise<void>;
   /** Source: stop the transfer and take back what was set for it. The caller lets the guest run if it did before. */

@@ -27,6 +27,9 @@ type Perform = z.output<typeof migrationPerform.request>;
 type Confirm = z.output<typeof migrationConfirm.request>;
 type Undo = z.output<typeof migrationUndo.request>;
 
+/** Until a hypervisor that hangs is asked again, milliseconds. */
+const againMs = 1_000;
+
 export class MigrationSource extends MigrationSide {
   /** Transfers that run, to be given up. */
   private readonly sending = new Map<string, AbortController>();
@@ -81,7 +84,7 @@ export class MigrationSource extends MigrationSide {
       record.phase = 'performing';
       record.wasRunning = actor.record.state === 'running';
       this.book.keep(record);
-      await actor.as(causeOf(record), () => this.send(record, actor, ask));
+      await this.handedOver(record, actor, ask);
       return this.view(record);
     });
   }
@@ -93,7 +96,22 @@ export class MigrationSource extends MigrationSide {
     return this.view(record);
   }
 
-  private async send(record: MigrationRecord, actor: Actor, { options, uri, cookie }: Perform): Promise<void> {
+  /**
+   * Until it is `performed` or `undone`. The last of the memory is still on its way then: the target waits for it, and writes
+   * down that it does, in the time that the guest stands still anyway.
+   */
+  private handedOver(record: MigrationRecord, actor: Actor, ask: Perform): Promise<void> {
+    return new Promise((performed, failed) => {
+      actor.as(causeOf(record), () => this.send(record, actor, ask, performed)).then(performed, failed);
+    });
+  }
+
+  private async send(
+    record: MigrationRecord,
+    actor: Actor,
+    { options, uri, cookie }: Perform,
+    performed: () => void,
+  ): Promise<void> {
     const stop = new AbortController();
     const began = Date.now();
     const job: JobInfo = { type: 'unbounded', operation: 'migration-out', commandId: record.id, elapsedMs: 0 };
@@ -102,29 +120,31 @@ export class MigrationSource extends MigrationSide {
     this.sending.set(record.id, stop);
     const guest = guestOf(actor);
     try {
-      const sent = await this.facet.perform(guest, {
+      await this.facet.perform(guest, {
         ...this.ask({ ...record, options }, stop.signal),
         uri,
         cookie,
-        handOver: () => {
+        handOver: (last) => {
           stop.signal.throwIfAborted();
-          record.phase = 'performed';
-          this.book.keep(record);
+          this.performed(record, kept(last));
           actor.abortJob = undefined;
+          performed();
         },
         progress: (now) => {
           this.progress.set(record.id, now);
           Object.assign(job, now.memory ?? now.disks, { elapsedMs: Date.now() - began });
         },
       });
-      this.performed(record, kept(sent.cookie));
       actor.lastJob = { ...job, type: 'completed', elapsedMs: Date.now() - began };
     } catch (thrown) {
       actor.lastJob = { ...job, type: stop.signal.aborted ? 'cancelled' : 'failed', elapsedMs: Date.now() - began };
-      // It was handed over: what the target makes of it decides.
-      if ((record.phase as string) === 'performed') throw thrown;
-      await this.letRun(record, actor);
-      this.undone(record, thrown);
+      if (isHandedOver(record)) {
+        // What the target makes of it decides.
+        actor.log.info({ err: thrown }, 'the last of a guest was not seen to get through');
+        return;
+      }
+      record.error = VirtError.from(thrown).toBody();
+      await this.goBack(record);
     } finally {
       this.sending.delete(record.id);
       this.progress.delete(record.id);
@@ -185,24 +205,41 @@ export class MigrationSource extends MigrationSide {
       actor.record.epoch = epoch;
       actor.persist();
     }
+    await this.goBack(record);
+  }
+
+  private async goBack(record: MigrationRecord): Promise<void> {
     // On disk first: what is let run must not be taken for what is performed.
     record.phase = 'undone';
+    record.takingBack = true;
     this.book.keep(record);
-    if (actor?.guest) {
-      const { guest } = actor;
-      await actor.as(causeOf(record), async () => {
-        await this.facet.withdraw(guest, this.ask(record, new AbortController().signal));
-        await this.letRun(record, actor);
-      });
+    await this.goOnHere(record);
+  }
+
+  /** As if it had never begun. A guest whose hypervisor hangs is left to a later attempt, for as long as it is there. */
+  private async goOnHere(record: MigrationRecord): Promise<void> {
+    const actor = this.actorOf(record);
+    const guest = actor?.guest;
+    if (actor && guest) {
+      try {
+        await actor.as(causeOf(record), async () => {
+          await this.facet.withdraw(guest, this.ask(record, new AbortController().signal));
+          await this.letRun(record, actor);
+        });
+      } catch (err) {
+        actor.log.warn({ err }, 'cannot take a transfer back yet; trying again');
+        setTimeout(() => void this.goOnHere(record), againMs).unref();
+        return;
+      }
     }
+    delete record.takingBack;
+    this.book.keep(record);
     this.letGo(record);
   }
 
   private async letRun(record: MigrationRecord, actor: Actor): Promise<void> {
     if (!record.wasRunning || !actor.guest || actor.record.state === 'running') return;
-    await actor.guest.resume('migration-canceled').catch((err: unknown) => {
-      actor.log.error({ err }, 'cannot resume a guest whose migration came to nothing; resume it by hand');
-    });
+    await actor.guest.resume('migration-canceled');
   }
 
   status(id: string): MigrationView {
@@ -243,15 +280,16 @@ export class MigrationSource extends MigrationSide {
   /** After our restart: what was being sent was not handed over, so the guest belongs here. */
   async resume(record: MigrationRecord): Promise<void> {
     const actor = this.actorOf(record);
-    if (!actor) return this.undone(record);
-    this.held.set(record.id, await actor.jobs.async('migration-out', 'migrate'));
-    if (record.phase !== 'performing') return;
-    if (actor.guest) {
-      await this.facet.withdraw(actor.guest, this.ask(record, new AbortController().signal));
-      await this.letRun(record, actor);
+    if (!actor) {
+      delete record.takingBack;
+      return this.undone(record);
     }
+    this.held.set(record.id, await actor.jobs.async('migration-out', 'migrate'));
+    if (record.phase === 'undone') return this.goOnHere(record);
+    if (record.phase !== 'performing') return;
     const detail = 'the driver of the source was started again while the guest was sent';
-    this.undone(record, new VirtError('OPERATION_ABORTED', { detail }));
+    record.error = new VirtError('OPERATION_ABORTED', { detail }).toBody();
+    await this.goBack(record);
   }
 }
 
@@ -262,4 +300,5 @@ function given(xml: string, live: string): string {
   return xml;
 }
 
+const isHandedOver = ({ phase }: MigrationRecord): boolean => phase !== 'performing';
 const causeOf = ({ id }: MigrationRecord): Cause => ({ id, operation: 'migrate' });

@@ -135,16 +135,17 @@ export class MigrationTarget extends MigrationSide {
     if (!actor?.guest) return this.ranAndEnded(record, actor);
     const cookie = new Uint8Array(Buffer.from(record.cookie ?? '', 'base64'));
     const { guest } = actor;
+    let mayRun = false;
     try {
       const ask = this.ask(record, new AbortController().signal);
-      const done = await this.facet.finish(guest, { ...ask, cookie });
+      const done = await this.facet.finish(guest, { ...ask, cookie, letRun: () => (mayRun = true) });
       record.cookie = kept(done.cookie);
     } catch (error) {
-      if (actor.record.state === 'running' || !actor.guest) {
+      if (actor.record.state === 'running' || (mayRun && !actor.guest)) {
         // It has run, if only for a moment: it is here that it ended.
         return this.ranAndEnded(record, actor);
       }
-      await guest.destroy({ graceful: false, reason: 'failed', detail: 'failed' });
+      await actor.guest?.destroy({ graceful: false, reason: 'failed', detail: 'failed' });
       this.host.discard(actor);
       return this.undone(record, error);
     }

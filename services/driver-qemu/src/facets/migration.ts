@@ -14,6 +14,7 @@ import { finish, receive } from '../migration/receive';
 import { blockersOf, obstaclesFor } from '../migration/refusals';
 import { send, withdraw } from '../migration/send';
 import { isPostcopy, isUnderWay } from '../migration/transfer';
+import type { MigrationInfo } from '../qmp';
 
 export interface MigrationHost {
   ports: MigrationPorts;
@@ -21,6 +22,8 @@ export interface MigrationHost {
   address: string | undefined;
   /** Folders that lie at the same path on every host. */
   sharedFolders: readonly string[];
+  /** How long a transfer may stand still, milliseconds. */
+  silenceMs: number;
   prepare(domain: Domain): void;
   capabilitiesOf(domain: Domain): QemuCapabilities;
   boot: Omit<BootHost, 'capabilities'>;
@@ -56,14 +59,14 @@ export function migrationFacet(host: MigrationHost): MigrationFacet<QemuGuest> {
       const about = aboutGuest(guest);
       const nbdPort = read(ask.cookie, 'perform', about, ask).nbd?.port;
       const began = Date.now();
-      await send(guest, { ...ask, nbdPort });
-      return { cookie: cookieC(about, ask, await guest.ask('query-migrate'), began) };
+      const handOver = (atSwitch: MigrationInfo): void => ask.handOver(cookieC(about, ask, atSwitch, began));
+      await send(guest, { ...ask, nbdPort, handOver, silenceMs: host.silenceMs });
     },
     finish: async (guest, ask) => {
       const about = { name: ask.sourceName, uuid: guest.live.uuid ?? '' };
       read(ask.cookie, 'finish', about, ask);
       takeFiles(guest, ask);
-      await finish(guest, ask);
+      await finish(guest, ask, host.silenceMs);
       return { cookie: cookieD(about, ask) };
     },
     confirm: async (guest, ask) => {

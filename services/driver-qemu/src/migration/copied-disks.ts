@@ -126,6 +126,7 @@ export async function endCopies(
     }
     for (let job = running && (await find()); job; job = await find()) {
       if (job.status !== 'concluded') {
+        signal?.throwIfAborted();
         await new Promise((resolve) => setTimeout(resolve, 10));
         continue;
       }

@@ -11,6 +11,7 @@ import { resetMigration, setUpMigration, tlsId } from './parameters';
 import { anywhere, ownAddress, parsePlace, qemuUri } from './places';
 import type { MigrationPorts } from './ports';
 import { requireUserfaultfd } from './userfaultfd';
+import { inTime } from './silence';
 import { failureOf, isOver, isPostcopy, reach } from './transfer';
 
 export interface Reception {
@@ -71,10 +72,18 @@ async function occupied(
 }
 
 /** Everything has arrived, or post-copy brings the rest: let it run, unless it is to stay paused. */
-export async function finish(guest: QemuGuest, { options, signal }: MigrationAsk): Promise<void> {
-  const arrived = await reach(guest, (status) => isOver(status) || isPostcopy(status), signal);
+export async function finish(
+  guest: QemuGuest,
+  { options, signal, peer, letRun }: MigrationAsk & { letRun: () => void },
+  silenceMs: number,
+): Promise<void> {
+  const late = `the last of the memory has not arrived from host '${peer.host}'`;
+  const arrived = await inTime(silenceMs + (options.downtimeMs ?? 0), late, signal, (time) =>
+    reach(guest, (status) => isOver(status) || isPostcopy(status), time),
+  );
   if (arrived.status === 'failed' || arrived.status === 'cancelled') throw failureOf(arrived);
-  await stopServing(guest, signal);
+  if (copiedDisks(guest.live, options).length > 0) await stopServing(guest, signal);
+  letRun();
   if (!options.paused) await guest.resume(arrived.status === 'completed' ? 'migrated' : 'post-copy');
   if (arrived.status === 'completed') await resetMigration(guest, signal);
 }

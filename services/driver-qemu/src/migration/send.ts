@@ -15,22 +15,24 @@ import { topNodes } from './nodes';
 import { resetMigration, setUpMigration, tlsId } from './parameters';
 import { parsePlace, qemuUri } from './places';
 import { progressOf } from './progress';
+import { inTime, watchdog } from './silence';
 import { failureOf, isOver, isPostcopy, isUnderWay, reach } from './transfer';
 
 export interface Sending extends MigrationAsk {
   uri: string;
   /** Where the target takes copied disks. */
   nbdPort?: number | undefined;
-  handOver: () => void;
+  handOver: (atSwitch: MigrationInfo) => void;
   progress: (now: MigrationProgress) => void;
+  /** How long nothing may get through, milliseconds. */
+  silenceMs: number;
 }
 
 export async function send(guest: QemuGuest, ask: Sending): Promise<void> {
-  const { options, signal } = ask;
+  const { options, signal, silenceMs } = ask;
   const began = Date.now();
   const disks = copiedDisks(guest.live, options);
   const place = parsePlace(ask.uri);
-  let handedOver = false;
   try {
     await setUpMigration(guest, options, 'source', signal);
     if (disks.length > 0) {
@@ -48,41 +50,25 @@ export async function send(guest: QemuGuest, ask: Sending): Promise<void> {
     guest.expectPause('migration');
     await guest.ask('migrate', { uri: qemuUri(place), detach: true }, signal);
     const seen = (info: MigrationInfo): void => ask.progress(progressOf(info, began));
-    const moving = watchdog(place.host);
+    const moving = watchdog(place.host, silenceMs);
     const atSwitch = await reach(guest, atSwitchover, signal, (info) => {
       seen(info);
-      moving(info);
+      moving(info.ram?.transferred ?? 0);
     });
     if (atSwitch.status !== 'pre-switchover') throw failureOf(atSwitch);
-    await endCopies(guest, disks, { force: false }, signal);
-    ask.handOver();
-    handedOver = true;
+    await inTime(silenceMs, 'the copies of disks could not be ended', signal, (time) =>
+      endCopies(guest, disks, { force: false }, time),
+    );
+    ask.handOver(atSwitch);
     await guest.ask('migrate-continue', { state: 'pre-switchover' });
     const end = await reach(guest, (status) => isOver(status) || isPostcopy(status), noSignal, seen);
     if (end.status === 'failed' || end.status === 'cancelled') throw failureOf(end);
   } catch (error) {
-    if (!handedOver) await withdraw(guest);
     throw signal.aborted ? (signal.reason as Error) : error;
   }
 }
 
 const atSwitchover = (status: MigrationStatus | undefined): boolean => status === 'pre-switchover' || isOver(status);
-
-/** A link that loses everything tells nobody: after so long without a byte the transfer is given up, milliseconds. */
-const silentMs = 30_000;
-
-/** Throws when nothing has got through for `silentMs`. */
-function watchdog(target: string): (info: MigrationInfo) => void {
-  let sent = -1;
-  let since = Date.now();
-  return ({ ram }) => {
-    const now = ram?.transferred ?? 0;
-    if (now !== sent) [sent, since] = [now, Date.now()];
-    if (Date.now() - since < silentMs) return;
-    const detail = `nothing has reached ${target} for ${silentMs / 1_000} s; check the network between the two hosts`;
-    throw new VirtError('OPERATION_FAILED', { detail });
-  };
-}
 
 /** From the switch on the transfer is let go to its end, whoever asks to give it up. */
 const noSignal = new AbortController().signal;
@@ -90,14 +76,16 @@ const noSignal = new AbortController().signal;
 async function copiesReady(
   guest: QemuGuest,
   disks: ReturnType<typeof copiedDisks>,
-  { signal, progress }: Sending,
+  { uri, signal, progress, silenceMs }: Sending,
   began: number,
 ): Promise<void> {
+  const moving = watchdog(parsePlace(uri).host, silenceMs);
   for (;;) {
     signal.throwIfAborted();
     const { ready, ...done } = await copyProgress(guest, disks, signal);
     progress({ elapsedMs: Date.now() - began, disks: done });
     if (ready) return;
+    moving(done.processed);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }

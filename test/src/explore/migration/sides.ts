@@ -88,11 +88,10 @@ export function apply(sides: Sides, deed: Deed): boolean {
   }
 }
 
+/** From now on nothing is taken back; it waits for what is still on its way. */
 function finish({ target }: Sides): boolean {
-  if (target.phase !== 'prepared') return target.phase !== 'finishing';
-  if (target.stream === 'arrived') target.phase = 'finishing';
-  else if (target.stream === 'broken') target.phase = 'undone';
-  return target.phase === 'undone';
+  if (target.phase === 'prepared') target.phase = 'finishing';
+  return target.phase !== 'finishing';
 }
 
 function undoTarget(target: Target): void {
@@ -129,11 +128,16 @@ export function* events(sides: Sides): Iterable<{ label: string; fault: boolean;
     yield become('the last of it is lost', true, (n) => (n.target.stream = 'broken'));
   }
   if (target.phase === 'finishing') {
-    yield become('the target runs', false, (n) => {
-      n.target.phase = 'finished';
-      if (postcopy) n.target.memory = 'arriving';
+    if (target.stream === 'arrived')
+      yield become('the target runs', false, (n) => {
+        n.target.phase = 'finished';
+        if (postcopy) n.target.memory = 'arriving';
+      });
+    const lost = target.stream === 'broken';
+    yield become('the target does not let it run', !lost, (n) => {
+      n.target.phase = 'undone';
+      n.target.stream = 'broken';
     });
-    yield become('the hypervisor of the target refuses to run it', true, (n) => (n.target.phase = 'undone'));
   }
   if (target.memory === 'arriving') {
     yield become('the memory is whole', false, (n) => (n.target.memory = 'whole'));
