@@ -52,10 +52,12 @@ function cells(row: Row): string[] {
     peer ? shown(peer, unit) : 'not here',
     ratio === undefined ? '–' : `${ratio.toFixed(2)} ×`,
     goal?.text ?? '',
-    goal && peer ? (goal.met(ours.value, peer.value) ? 'met' : 'NOT MET') : '',
+    judged(goal?.met(ours.value, peer?.value)),
     String(ours.runs),
   ];
 }
+
+const judged = (met: boolean | undefined): string => (met === undefined ? '' : met ? 'met' : 'NOT MET');
 
 function shown({ value, min, max }: Figure, unit: string): string {
   return `${brief(value)} ${unit} (${brief(min)}–${brief(max)})`;

@@ -1,5 +1,6 @@
 import { type Benchmark } from '../bench';
 import { blockJobs } from './block-jobs';
+import { bus } from './bus';
 import { destroy } from './destroy';
 import { domainXml } from './domain-xml';
 import { events } from './events';
@@ -24,4 +25,5 @@ export const benchmarks: readonly Benchmark[] = [
   blockJobs,
   lxc,
   migration,
+  bus,
 ];

@@ -181,7 +181,7 @@ async function open(bus: Bus, filter: string, since: Since, once: boolean): Prom
   }
   const consumer = await bus.js.consumers.get(streams.events, options);
   if (once && (await consumer.info()).num_pending === 0) return 'nothing';
-  return consumer.consume({ max_messages: 500, idle_heartbeat: 5_000 });
+  return consumer.consume({ max_messages: 2_000, idle_heartbeat: 5_000 });
 }
 
 /** A consumer whose stream was deleted waits for ever: end it, so that the loop above can look again. */
