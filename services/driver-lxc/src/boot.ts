@@ -18,7 +18,7 @@ import { makeLive } from './live';
 import type { Machine } from './machine';
 import { placeOf, type Place } from './place';
 import { checkStart } from './start-checks';
-import { onGrowth, readStartLog, startHeading, textFrom, type StartLog } from './start-log';
+import { onGrowth, startHeading, StartLogReader, textFrom, type StartLog } from './start-log';
 import { launchSupervisor, type Supervisor } from './supervisor';
 
 export interface ContainerHost {
@@ -31,6 +31,7 @@ export interface ContainerHost {
 export async function bootContainer(spec: StartSpec, host: ContainerHost): Promise<LxcGuest> {
   const { folders, signal, log } = spec;
   const { cgroups, subIds, capabilities } = host.machine;
+  void cgroups.expectMoves();
   const place = placeOf(folders);
   const live = makeLive(spec.domain, spec.id, place, subIds);
   checkStart(live);
@@ -42,6 +43,7 @@ export async function bootContainer(spec: StartSpec, host: ContainerHost): Promi
     plugged: [],
   };
   let supervisor: Supervisor | undefined;
+  let story: StartLogReader | undefined;
   try {
     makeFolder(place.run, 0o700);
     rmSync(place.consoleLog, { force: true });
@@ -49,6 +51,7 @@ export async function bootContainer(spec: StartSpec, host: ContainerHost): Promi
     writeFileSync(place.config, configurationOf(live, { ...host, place, blocks }), { mode: 0o600 });
     using file = GuestLog.open(place.log, startHeading());
     saved.logFrom = file.start;
+    story = new StartLogReader(place.log, file.start);
     signal.throwIfAborted();
     supervisor = await launchSupervisor({
       program: capabilities.emulator,
@@ -60,7 +63,7 @@ export async function bootContainer(spec: StartSpec, host: ContainerHost): Promi
         spec.onSpawned(saved, live);
       },
     });
-    const { inits, errors } = await booted(place, saved.logFrom, supervisor, signal);
+    const { inits, errors } = await booted(place.log, story, supervisor, signal);
     if (inits.length === 0) throw new VirtError('OPERATION_FAILED', { detail: whyNot(live, place, errors) });
     saved.boots = inits.length;
     const cgroup = cgroups.container(place.cgroup.payload);
@@ -69,6 +72,7 @@ export async function bootContainer(spec: StartSpec, host: ContainerHost): Promi
       live,
       place,
       saved,
+      story,
       supervisor,
       cgroup,
       sink: spec.sink,
@@ -77,7 +81,7 @@ export async function bootContainer(spec: StartSpec, host: ContainerHost): Promi
       rebooted: (guest) => plugAgain(guest, host.machine),
     });
   } catch (thrown) {
-    if (supervisor) await endHalfBorn(supervisor, place, saved, host.machine);
+    if (supervisor && story) await endHalfBorn(supervisor, place, story, host.machine);
     await takeAway(place, saved, host.machine, log);
     signal.throwIfAborted();
     throw isVirtError(thrown)
@@ -97,7 +101,12 @@ function lxcStartArgs({ lxcPath, name, config, log }: Place, live: Domain): stri
 }
 
 /** Resolves when init runs, or when the supervisor has given up. */
-async function booted(place: Place, from: number, supervisor: Supervisor, signal: AbortSignal): Promise<StartLog> {
+async function booted(
+  log: string,
+  story: StartLogReader,
+  supervisor: Supervisor,
+  signal: AbortSignal,
+): Promise<StartLog> {
   return new Promise<StartLog>((resolve, reject) => {
     const done = (settle: () => void): void => {
       watch[Symbol.dispose]();
@@ -105,13 +114,13 @@ async function booted(place: Place, from: number, supervisor: Supervisor, signal
       settle();
     };
     const look = (): void => {
-      const found = readStartLog(place.log, from);
+      const found = story.read();
       if (found.inits.length > 0) done(() => resolve(found));
     };
     const aborted = (): void => done(() => reject(signal.reason as Error));
-    const watch = onGrowth(place.log, look);
+    const watch = onGrowth(log, look);
     signal.addEventListener('abort', aborted, { once: true });
-    void supervisor.exited.then(() => done(() => resolve(readStartLog(place.log, from))));
+    void supervisor.exited.then(() => done(() => resolve(story.read())));
     if (signal.aborted) aborted();
     else look();
   });
@@ -138,10 +147,10 @@ function whyNot({ name, os }: Domain, { consoleLog, log }: Place, errors: readon
 async function endHalfBorn(
   supervisor: Supervisor,
   place: Place,
-  saved: SavedContainer,
+  story: StartLogReader,
   { cgroups }: Machine,
 ): Promise<void> {
-  const [pid] = readStartLog(place.log, saved.logFrom).inits;
+  const [pid] = story.read().inits;
   kill(supervisor.identity, pid === undefined ? 'SIGTERM' : 'SIGKILL');
   const cgroup = cgroups.container(place.cgroup.payload);
   const late = setTimeout(() => kill(supervisor.identity, 'SIGKILL'), 500);

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { cgroupPaths, HostCgroups } from './cgroups';
 
 const mount = (path: string, type: string, options: string): string =>
@@ -47,4 +48,12 @@ test('a hierarchy that cannot be written names the place', () => {
     '3:memory:/\n1:freezer:/\n',
   );
   expect(readOnly.unusable()).toMatch(/^cannot make a cgroup below \/proc\/memory/);
+});
+
+test('to expect moves moves nobody, here or where cgroups cannot be written', async () => {
+  const before = readFileSync('/proc/self/cgroup', 'utf8');
+  await HostCgroups.read().expectMoves();
+  await hybrid.expectMoves();
+  await HostCgroups.read('', '0::/\n').expectMoves();
+  expect(readFileSync('/proc/self/cgroup', 'utf8')).toBe(before);
 });

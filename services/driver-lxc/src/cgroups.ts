@@ -9,6 +9,7 @@
  * Sources: cgroups(7), cgroup-v2 and cgroup-v1 documents of the kernel, proc(5) on mountinfo.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { CgroupController, LxcCgroups } from '@virtbus/domain-xml';
 
@@ -27,6 +28,8 @@ const unifiedName: Partial<Record<CgroupController, string>> = {
 };
 
 interface Hierarchy {
+  /** As /proc/PID/cgroup tells of it; empty for the unified one. */
+  name: string;
   version: 1 | 2;
   mount: string;
   /** Below the mount: the cgroup of process 1. */
@@ -42,10 +45,7 @@ export class HostCgroups {
     ofInit = readFileSync('/proc/1/cgroup', 'utf8'),
   ) {
     const bases = new Map(
-      ofInit.split('\n').flatMap((line) => {
-        const [, names, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
-        return names === undefined ? [] : [[names, path!.replace(/\/init\.scope$/, '') || '/'] as const];
-      }),
+      [...pathsIn(ofInit)].map(([names, path]) => [names, path.replace(/\/init\.scope$/, '') || '/'] as const),
     );
     const hierarchies = mountinfo.split('\n').flatMap((line): Hierarchy[] => {
       const [before, after] = line.split(' - ');
@@ -55,11 +55,11 @@ export class HostCgroups {
       if (type === 'cgroup2') {
         const base = bases.get('') ?? '/';
         const listed = readOrEmpty(join(mount, base, 'cgroup.controllers')).trim();
-        return [{ version: 2, mount, base, controllers: listed === '' ? [] : listed.split(' ') }];
+        return [{ name: '', version: 2, mount, base, controllers: listed === '' ? [] : listed.split(' ') }];
       }
       const names = [...bases.keys()].find((one) => options?.split(',').includes(one.split(',')[0]!));
       if (names === undefined || names === '') return [];
-      return [{ version: 1, mount, base: bases.get(names)!, controllers: names.split(',') }];
+      return [{ name: names, version: 1, mount, base: bases.get(names)!, controllers: names.split(',') }];
     });
     return new HostCgroups(hierarchies);
   }
@@ -116,6 +116,26 @@ export class HostCgroups {
     const folders = this.hierarchies.map(({ mount, base }) => join(mount, base, path));
     for (const folder of folders) removeTree(folder);
     return !folders.some((folder) => existsSync(folder));
+  }
+
+  /**
+   * Have the kernel get ready for processes that will be moved into other cgroups in a moment, and move none.
+   *
+   * A move locks out forks everywhere, which begins with a grace period of RCU, some 10 ms; another move within the next
+   * milliseconds finds it passed (Linux, kernel/cgroup/cgroup.c: cgroup_threadgroup_rwsem). liblxc moves its supervisor
+   * before anything else, so that wait is begun while there is other work to do: this process is moved to where it is.
+   * Resolves when it has passed. Never rejects: without it a start takes longer, that is all.
+   */
+  async expectMoves(): Promise<void> {
+    const hierarchy = this.hierarchies.find(({ version }) => version === 2) ?? this.hierarchies[0];
+    if (!hierarchy) return;
+    const { name, mount } = hierarchy;
+    try {
+      const own = pathsIn(readFileSync('/proc/self/cgroup', 'utf8')).get(name) ?? '/';
+      await writeFile(join(mount, own, 'cgroup.procs'), '0', { flag: 'r+' });
+    } catch {
+      // A cgroup namespace may hide where we are.
+    }
   }
 
   private of(controller: CgroupController): Hierarchy | undefined {
@@ -194,6 +214,16 @@ function removeTree(folder: string): void {
   } catch {
     // It has processes: whoever ends them removes it.
   }
+}
+
+/** /proc/PID/cgroup: the path in each hierarchy, by the names of its controllers. */
+function pathsIn(text: string): Map<string, string> {
+  return new Map(
+    text.split('\n').flatMap((line) => {
+      const [, names, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+      return names === undefined ? [] : [[names, path!] as const];
+    }),
+  );
 }
 
 function readOrEmpty(path: string): string {

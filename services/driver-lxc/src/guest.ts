@@ -30,7 +30,7 @@ import { Consoles } from './console';
 import { freeze, isFrozen, thaw } from './freezer';
 import type { Place } from './place';
 import { endingOf } from './ending';
-import { onGrowth, readStartLog } from './start-log';
+import { onGrowth, type StartLogReader } from './start-log';
 import type { Supervisor } from './supervisor';
 
 /** What is kept on disk to find the container again; changed in place, and kept with the next event. */
@@ -50,6 +50,8 @@ export interface GuestParts {
   live: Domain;
   place: Place;
   saved: SavedContainer;
+  /** Of this start. */
+  story: StartLogReader;
   supervisor: Supervisor;
   cgroup: ContainerCgroup;
   sink: GuestSink;
@@ -187,7 +189,7 @@ export class LxcGuest implements Guest {
   /** Something was written to the log: a process that became init after the first is a reboot. */
   readLog(): void {
     if (this.detached) return;
-    const { inits } = readStartLog(this.place.log, this.saved.logFrom);
+    const { inits } = this.parts.story.read();
     if (inits.length <= this.saved.boots) return;
     const reboots = inits.length - this.saved.boots;
     this.saved.boots = inits.length;
@@ -197,7 +199,7 @@ export class LxcGuest implements Guest {
     this.parts.rebooted(this).catch((err: unknown) => this.log.warn({ err }, 'devices cannot be plugged again'));
   }
 
-  private findInit(pid = readStartLog(this.place.log, this.saved.logFrom).inits.at(-1)): void {
+  private findInit(pid = this.parts.story.read().inits.at(-1)): void {
     this.init = pid === undefined ? undefined : identify(pid);
   }
 
@@ -217,7 +219,7 @@ export class LxcGuest implements Guest {
     clearInterval(this.memoryWatch);
     this.watch[Symbol.dispose]();
     this.consoles.close();
-    const { end } = readStartLog(this.place.log, this.saved.logFrom);
+    const { end } = this.parts.story.read();
     await this.parts
       .cleanUp(this)
       .catch((err: unknown) => this.log.error({ err }, 'cannot clean up after the container'));

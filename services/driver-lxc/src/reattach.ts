@@ -8,7 +8,7 @@ import { isFrozen } from './freezer';
 import { LxcGuest, type SavedContainer } from './guest';
 import type { Machine } from './machine';
 import { placeOf, type Place } from './place';
-import { lastStartIn, readStartLog } from './start-log';
+import { lastStartIn, readStartLog, StartLogReader } from './start-log';
 import { adoptSupervisor } from './supervisor';
 
 export async function reattachContainer(spec: ReattachSpec, machine: Machine): Promise<Reattached<LxcGuest>> {
@@ -20,11 +20,13 @@ export async function reattachContainer(spec: ReattachSpec, machine: Machine): P
     await takeAway(place, { loops: saved?.loops ?? [] }, machine, log);
     return { kind: 'gone', ...endingOf(end, false), ...(end ? { data: { ...end } } : {}) };
   }
+  const story = new StartLogReader(place.log, saved.logFrom);
   const cgroup = machine.cgroups.container(place.cgroup.payload);
   const guest = new LxcGuest({
     live: spec.domain,
     place,
     saved,
+    story,
     supervisor: adoptSupervisor(saved.supervisor, place.run),
     cgroup,
     sink: spec.sink,
@@ -32,17 +34,16 @@ export async function reattachContainer(spec: ReattachSpec, machine: Machine): P
     cleanUp: cleanUpOn(machine),
     rebooted: (rebooted) => plugAgain(rebooted, machine),
   });
-  guest.state = stateOf(spec.state, isFrozen(cgroup), saved.boots > 0 || bootedMeanwhile(guest));
+  guest.state = stateOf(spec.state, isFrozen(cgroup), saved.boots > 0 || bootedMeanwhile(saved, story));
   // Once the runtime knows the guest: reboots that nobody has told of.
   queueMicrotask(() => guest.readLog());
   return { kind: 'alive', guest, state: guest.state };
 }
 
 /** The first boot is not told as a reboot, but by the start that we died in. */
-function bootedMeanwhile(guest: LxcGuest): boolean {
-  const { inits } = readStartLog(guest.place.log, guest.saved.logFrom);
-  if (inits.length === 0) return false;
-  guest.saved.boots = 1;
+function bootedMeanwhile(saved: SavedContainer, story: StartLogReader): boolean {
+  if (story.read().inits.length === 0) return false;
+  saved.boots = 1;
   return true;
 }
 

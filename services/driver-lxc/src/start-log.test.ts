@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { lastStartIn, parseStartLog, readStartLog, startHeading } from './start-log';
+import { lastStartIn, parseStartLog, readStartLog, startHeading, StartLogReader } from './start-log';
 
 const entry = (level: string, place: string, text: string): string =>
   `lxc-start c1 20261121075458.242 ${level.padEnd(8)} ${place} - ../src/lxc/${place}.c:fn:1 - ${text}`;
@@ -43,6 +43,25 @@ test('what a container prints or is called cannot pass for liblxc', () => {
 test('errors come in order, the cause first', () => {
   const cause = 'No such file or directory - Failed to exec "/bin/nothere"';
   expect(parseStartLog(log(cause)).errors).toEqual([cause]);
+});
+
+test('a log that grows is told as far as it has whole lines, each line once', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'start-log-'));
+  try {
+    const path = join(folder, 'log');
+    const reader = new StartLogReader(path, 0);
+    expect(reader.read().inits).toEqual([]);
+    const [half, other] = [log(boot(1)).slice(0, 70), log(boot(1)).slice(70)];
+    writeFileSync(path, half);
+    expect(reader.read().inits).toEqual([]);
+    appendFileSync(path, other);
+    expect(reader.read().inits).toEqual([1]);
+    appendFileSync(path, log(exited(1), boot(2)));
+    expect(reader.read()).toMatchObject({ inits: [1, 2], end: undefined });
+    expect(reader.read().inits).toEqual([1, 2]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('a log is read from the start that is meant, and an absent one is empty', () => {

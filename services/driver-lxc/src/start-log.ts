@@ -21,31 +21,60 @@ const exited = /^Container init process (\d+) exited$/;
 const failed = /^Child <(\d+)> ended on error \((\d+)\)$/;
 const killed = /^Child <(\d+)> ended on signal .*\((\d+)\)$/;
 
+/** Errors that are kept: the cause comes first. */
+const errorsKept = 8;
+
+interface Story {
+  inits: number[];
+  end: StartLog['end'];
+  errors: string[];
+}
+
 /** @param text what liblxc has written since this start */
 export function parseStartLog(text: string): StartLog {
-  const inits: number[] = [];
-  const errors: string[] = [];
-  let end: StartLog['end'];
-  for (const each of text.split('\n')) {
-    const { level, text: words } = line.exec(each)?.groups ?? {};
-    if (words === undefined) continue;
-    if (level === 'ERROR') errors.push(words);
-    const last = inits.at(-1);
-    const [, pid, number] = started.exec(words) ?? exited.exec(words) ?? failed.exec(words) ?? killed.exec(words) ?? [];
-    if (pid === undefined) continue;
-    if (started.test(words)) {
-      inits.push(Number(pid));
-      end = undefined;
-    } else if (Number(pid) !== last) continue;
-    else if (exited.test(words)) end ??= { exitStatus: 0 };
-    else end = failed.test(words) ? { exitStatus: Number(number) } : { signal: Number(number) };
+  const story: Story = { inits: [], end: undefined, errors: [] };
+  for (const each of text.split('\n')) take(story, each);
+  return story;
+}
+
+function take(story: Story, text: string): void {
+  const { level, text: words } = line.exec(text)?.groups ?? {};
+  if (words === undefined) return;
+  if (level === 'ERROR' && story.errors.length < errorsKept) story.errors.push(words);
+  const last = story.inits.at(-1);
+  const [, pid, number] = started.exec(words) ?? exited.exec(words) ?? failed.exec(words) ?? killed.exec(words) ?? [];
+  if (pid === undefined) return;
+  if (started.test(words)) {
+    story.inits.push(Number(pid));
+    story.end = undefined;
+  } else if (Number(pid) !== last) return;
+  else if (exited.test(words)) story.end ??= { exitStatus: 0 };
+  else story.end = failed.test(words) ? { exitStatus: Number(number) } : { signal: Number(number) };
+}
+
+/** The log of one start while it grows: each line is read once, however often it is looked at. */
+export class StartLogReader {
+  private readonly story: Story = { inits: [], end: undefined, errors: [] };
+
+  /** @param at where this start's own part begins, bytes */
+  constructor(
+    private readonly path: string,
+    private at: number,
+  ) {}
+
+  /** All that has been told until now; nothing when the file is gone. */
+  read(): StartLog {
+    const bytes = bytesFrom(this.path, this.at);
+    const whole = bytes.lastIndexOf('\n') + 1;
+    this.at += whole;
+    for (const each of bytes.toString('utf8', 0, whole).split('\n')) take(this.story, each);
+    return this.story;
   }
-  return { inits, end, errors };
 }
 
 /** The log from a place on; empty when the file is gone. */
 export function readStartLog(path: string, from: number): StartLog {
-  return parseStartLog(textFrom(path, from));
+  return new StartLogReader(path, from).read();
 }
 
 /** The first line of each start, which is ours. */
@@ -60,27 +89,41 @@ export function lastStartIn(path: string): number {
 
 /** The text of a file from a place on, `most` bytes of its end at most; empty when there is none. */
 export function textFrom(path: string, from: number, most = Number.POSITIVE_INFINITY): string {
+  return bytesFrom(path, from, most).toString('utf8');
+}
+
+function bytesFrom(path: string, from: number, most = Number.POSITIVE_INFINITY): Buffer {
   let fd: number;
   try {
     fd = openSync(path, 'r');
   } catch {
-    return '';
+    return Buffer.alloc(0);
   }
   try {
     const { size } = fstatSync(fd);
     const start = Math.max(from, size - most, 0);
     const bytes = Buffer.alloc(Math.max(0, size - start));
     const read = readSync(fd, bytes, 0, bytes.length, start);
-    return bytes.toString('utf8', 0, read);
+    return bytes.subarray(0, read);
   } finally {
     closeSync(fd);
   }
 }
 
-/** Calls back whenever a file has grown. */
+/** Calls back when a file has grown: once for what was written in one go. */
 export function onGrowth(path: string, changed: () => void): Disposable {
-  const watcher: FSWatcher = watch(path, { persistent: false }, changed);
+  let pending: NodeJS.Immediate | undefined;
+  const look = (): void => {
+    pending = undefined;
+    changed();
+  };
+  const watcher: FSWatcher = watch(path, { persistent: false }, () => (pending ??= setImmediate(look)));
   // A file that is taken away tells no more; its reader looks at the process then.
   watcher.on('error', () => watcher.close());
-  return { [Symbol.dispose]: () => watcher.close() };
+  return {
+    [Symbol.dispose]: () => {
+      clearImmediate(pending);
+      watcher.close();
+    },
+  };
 }
