@@ -22,6 +22,7 @@ import {
 import { newId } from '@virtbus/shared/bus';
 import { makeFolder } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
+import { meter, metrics } from '@virtbus/shared/metrics';
 import type { Consoles } from './consoles';
 import { describe } from './document';
 import type { EventNews, Guest, GuestFolders, GuestNews, GuestSink, SavedGuest } from './driver';
@@ -209,6 +210,8 @@ export class Actor<G extends Guest = Guest> {
       ...(event.data ? { data: event.data } : {}),
     };
     this.host.journal(told);
+    meter.count(metrics.domainEvents, { class: event.class, type: event.type });
+    if (event.class === 'block-job' && event.type !== 'ready') meter.count(metrics.blockJobs, { outcome: event.type });
     this.persist();
     this.host.changed();
     this.log.info(

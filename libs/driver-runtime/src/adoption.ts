@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { resumedDetail, suspendedDetail, VirtError, type DomainState, type ReasonOf } from '@virtbus/shared';
+import { meter, metrics } from '@virtbus/shared/metrics';
 import type { Actor } from './actor';
 import { findBackup } from './backup/running';
 import { finishMaking } from './checkpoints/making';
@@ -42,6 +43,7 @@ async function adoptOne<G extends Guest>(host: DriverHost<G>, actor: Actor<G>): 
       sink: actor.listener(),
       log: actor.log,
     });
+    meter.count(metrics.adopted, { outcome: found.kind });
     if (found.kind === 'gone') {
       await recover(host, actor, undefined);
       ended(host, actor, before, found);

@@ -13,6 +13,7 @@ import type { Driver, Guest } from './driver';
 import { endpoints } from './endpoints';
 import { Heartbeat } from './heartbeat';
 import { DriverHost } from './host';
+import { measure } from './measure';
 import { Migrations } from './migration';
 import { type driverSettings } from './settings';
 import { Store } from './store';
@@ -22,7 +23,7 @@ const lastWordsMs = 2_000;
 
 /** @param make gets the host's state folder, which all drivers of the host share */
 export async function runDriver<G extends Guest>(
-  { values, version, log, connect }: ServiceContext<typeof driverSettings>,
+  { values, version, log, connect, readiness }: ServiceContext<typeof driverSettings>,
   make: (state: string) => Promise<Driver<G>>,
 ): Promise<RunningService> {
   const state = join(values.stateDir, 'hosts', values.host);
@@ -31,6 +32,7 @@ export async function runDriver<G extends Guest>(
   const store = new Store(join(state, driver.name), join(values.runDir, values.host, driver.name));
   const host = new DriverHost<G>(values.host, driver, store, log.child({ driver: driver.name }));
   await adopt(host, host.load());
+  measure(host);
   const migrations = new Migrations(host);
   await migrations.takeUp();
   await autostart(host);
@@ -52,6 +54,7 @@ export async function runDriver<G extends Guest>(
     host.log,
   );
   publisher.start();
+  readiness.needs('jetstream', () => publisher.failing);
   heartbeat.start(bus);
   host.log.info({ domains: host.all().length }, 'driver ready');
   return {

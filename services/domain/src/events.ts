@@ -4,6 +4,7 @@
  */
 import { lastSequence, tail, type Bus } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
+import { meter, metrics } from '@virtbus/shared/metrics';
 import type { Settler } from './images/settle';
 import type { Knowledge } from './knowledge';
 import type { Projection } from './projection';
@@ -52,6 +53,7 @@ export class EventFollower {
         };
         for await (const { event, sequence } of tail(this.bus, { since: { sequence: next }, signal, onReset })) {
           if (signal.aborted) return;
+          meter.count(metrics.eventsReceived, { class: event.class });
           this.knowledge.happened(event.domain);
           this.settler.happened(event);
           this.projection.asOf = sequence;

@@ -10,6 +10,8 @@ import type { Registry } from './registry/registry';
 const everyMs = 3_000;
 
 export class Keeper {
+  /** Why JetStream did not answer when it was last looked at; undefined when it did. */
+  trouble: string | undefined = 'it has not answered yet';
   private birth: string | undefined;
   private timer: NodeJS.Timeout | undefined;
   private looking: Promise<void> | undefined;
@@ -25,6 +27,7 @@ export class Keeper {
   async begin(): Promise<void> {
     await this.registry.ensure();
     this.birth = await jetStreamBirth(this.bus);
+    this.trouble = undefined;
     if (this.timer) return;
     this.bus.onReconnect(() => void this.look());
     this.timer = setInterval(() => void this.look(), everyMs);
@@ -37,7 +40,11 @@ export class Keeper {
 
   private look(): Promise<void> {
     this.looking ??= this.check()
-      .catch((err: unknown) => this.log.debug({ err }, 'JetStream does not answer'))
+      .then(() => (this.trouble = undefined))
+      .catch((err: unknown) => {
+        this.trouble = err instanceof Error ? err.message : String(err);
+        this.log.debug({ err }, 'JetStream does not answer');
+      })
       .finally(() => (this.looking = undefined));
     return this.looking;
   }

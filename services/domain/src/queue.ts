@@ -7,6 +7,7 @@
  */
 import { contracts, decodeToken, outcomeSubject, VirtError, type CommandOutcome, type Contract } from '@virtbus/shared';
 import { consumeQueue, decode, Encoded, encode, type Endpoint, type Queued } from '@virtbus/shared/bus';
+import { meter, metrics } from '@virtbus/shared/metrics';
 import { applyCommand } from './command';
 import type { Fleet } from './fleet';
 
@@ -57,6 +58,8 @@ export class Queue {
     const log = this.fleet.log.child({ call: id, queued: message.subject, attempt: message.attempt });
     try {
       const outcome = await this.apply(message);
+      const code = outcome === 'later' ? 'LATER' : (outcome.error?.code ?? 'OK');
+      meter.count(metrics.queued, { operation: read(message.subject)?.contract.name ?? 'unknown', code });
       if (outcome === 'later') return message.again(pause(message.attempt));
       const subject = outcomeSubject(id, outcome.error ? 'failed' : 'completed');
       await this.fleet.bus.js.publish(subject, encode(outcome, 'json'), { msgID: `${id}.outcome` });

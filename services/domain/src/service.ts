@@ -14,6 +14,7 @@ import { FleetLeases } from './images/fleet-leases';
 import { Settler } from './images/settle';
 import { Keeper } from './keeper';
 import { Knowledge } from './knowledge';
+import { measure } from './measure';
 import { Placement } from './placement';
 import { Projection } from './projection';
 import { Queue } from './queue';
@@ -31,6 +32,7 @@ export async function startDomainService({
   version,
   log,
   connect,
+  readiness,
 }: ServiceContext<typeof domainSettings>): Promise<RunningService> {
   const bus = await connect();
   const hosts = new Hosts();
@@ -59,6 +61,9 @@ export async function startDomainService({
   const events = new EventFollower(bus, projection, knowledge, settler, log);
   const rebuild = new Rebuild(fleet, watch, reconciler, events, settler);
   const keeper = new Keeper(bus, registry, () => rebuild.again(), log);
+
+  readiness.needs('jetstream', () => keeper.trouble);
+  measure(fleet);
 
   knowledge.listen();
   watch.listen();

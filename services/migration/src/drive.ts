@@ -7,6 +7,7 @@
 import { migrationPostcopy, migrationSuspend, type MigrationProgress, type MigrationView } from '@virtbus/shared';
 import { Conflict } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
+import { meter, metrics } from '@virtbus/shared/metrics';
 import {
   before,
   decide,
@@ -157,6 +158,7 @@ export class Drive {
 
   private async write(ledger: Saga['ledger']): Promise<void> {
     if (ledger !== this.saga.ledger) {
+      const { settled } = this.saga.ledger;
       const ended = ledger.settled !== undefined ? { ended: this.saga.ended ?? Date.now() } : {};
       this.writing = true;
       try {
@@ -165,6 +167,7 @@ export class Drive {
         this.writing = false;
       }
       this.waitingSince = undefined;
+      if (ledger.settled !== settled) meter.count(metrics.migrationsEnded, { outcome: ledger.settled ?? 'reopened' });
       this.options.onWritten(this.entry);
       this.options.log.info({ migration: this.saga.id, step: ledger.step, settled: ledger.settled }, 'migration');
     }

@@ -31,6 +31,8 @@ export class Sagas {
   private readonly drives = new Map<string, Drive>();
   private readonly known = new Map<string, SagaEntry>();
   private readonly waiting = new Map<string, (() => void)[]>();
+  /** Why the journal could not be read when it was last looked at; undefined when it could. */
+  trouble: string | undefined = 'the journal has not been read yet';
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
 
@@ -46,10 +48,11 @@ export class Sagas {
   async begin(): Promise<void> {
     this.bus.nc.subscribe(this.address(this.copy), { callback: (_error, message) => message.respond() });
     await this.sweep();
-    this.timer = setInterval(
-      () => void this.sweep().catch((err: unknown) => this.log.debug({ err }, 'no sweep')),
-      sweepMs,
-    );
+    const failed = (err: unknown): void => {
+      this.trouble = err instanceof Error ? err.message : String(err);
+      this.log.debug({ err }, 'no sweep');
+    };
+    this.timer = setInterval(() => void this.sweep().catch(failed), sweepMs);
     this.timer.unref();
     void this.follow();
   }
@@ -197,6 +200,7 @@ export class Sagas {
         if (taken) this.drive(taken);
       }
     }
+    this.trouble = undefined;
   }
 
   /** Silence is no sign of death: only that nobody listens is. */

@@ -1,5 +1,6 @@
 /** One copy of the migration service on a connection. */
 import { serve } from '@virtbus/shared/bus';
+import { meter, metrics, tally } from '@virtbus/shared/metrics';
 import type { RunningService, ServiceContext } from '@virtbus/shared/service';
 import { endpointsOf } from './handlers';
 import { SagaJournal } from './journal';
@@ -15,10 +16,14 @@ export async function startMigrationService({
   version,
   log,
   connect,
+  readiness,
 }: ServiceContext<typeof migrationSettings>): Promise<RunningService> {
   const bus = await connect();
   const parties = new Parties(bus);
   const sagas = new Sagas(bus, new SagaJournal(bus, values.jetstreamReplicas), parties, values.patienceMs, log);
+  readiness.needs('jetstream', () => sagas.trouble);
+  const underWay = () => sagas.all().filter(({ ledger }) => !ledger.settled);
+  meter.gauge(metrics.migrations, () => tally(underWay(), ({ ledger }) => ({ step: ledger.step })));
   for (;;) {
     try {
       await sagas.begin();

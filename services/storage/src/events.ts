@@ -43,9 +43,10 @@ export class StorageEvents {
   }
 
   /** Publish what the journal holds, and what will come. */
-  publish(bus: Bus): void {
+  publish(bus: Bus): Pick<EventPublisher, 'failing'> {
     this.publisher = new EventPublisher(bus, this.journal, this.log);
     this.publisher.start();
+    return this.publisher;
   }
 
   async close(): Promise<void> {

@@ -21,6 +21,7 @@ export async function startStorageService({
   version,
   log,
   connect,
+  readiness,
 }: ServiceContext<typeof storageSettings>): Promise<RunningService> {
   const folder = join(values.stateDir, 'hosts', values.host, 'storage');
   const lock = await lockFolder(folder);
@@ -49,7 +50,8 @@ export async function startStorageService({
     parts.flatMap(({ endpoints }) => endpoints),
     log,
   );
-  events.publish(bus);
+  const publisher = events.publish(bus);
+  readiness.needs('jetstream', () => publisher.failing);
   log.info('storage service ready');
   return {
     stop: async () => {

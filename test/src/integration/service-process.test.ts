@@ -6,6 +6,7 @@ import {
   freePort,
   startNatsServer,
   startProcess,
+  temporaryFolder,
   type NatsServer,
   type TestProcess,
 } from '@virtbus/testkit';
@@ -40,6 +41,16 @@ runService({
     return { stop: () => served.stop() };
   },
 });`;
+
+const httpListen = { VIRTBUS_HTTP_LISTEN: '127.0.0.1:0' };
+
+/** A page of the service's HTTP endpoint. */
+async function page(small: TestProcess, path: string): Promise<{ status: number; text: string }> {
+  const line = await small.waitFor('health, readiness and metrics', { timeoutMs: 30_000 });
+  const { url } = JSON.parse(line) as { url: string };
+  const response = await fetch(`${url}${path}`);
+  return { status: response.status, text: await response.text() };
+}
 
 const start = (env: Record<string, string>): Promise<TestProcess> =>
   startProcess([process.execPath, '-e', program], { name: 'small', env });
@@ -91,6 +102,52 @@ describe('a service', () => {
     small.kill('SIGTERM');
     expect((await small.exited).code).toBe(1);
     void slow;
+  });
+});
+
+describe('the HTTP endpoint of a service', () => {
+  test('tells when it is ready, why not, and what it has done', async () => {
+    const port = await freePort();
+    await using small = await start({ ...httpListen, VIRTBUS_NATS_URL: `nats://127.0.0.1:${port}` });
+    const ready = async (): Promise<unknown> => {
+      const { status, text } = await page(small, '/readyz');
+      return [status, (JSON.parse(text) as { reasons: string[] }).reasons];
+    };
+    expect(await page(small, '/healthz')).toMatchObject({ status: 200 });
+    expect(await ready()).toEqual([503, ['start: not finished', 'nats: no server is connected']]);
+    {
+      await using nats = await startNatsServer({ port });
+      await eventually(ready, [200, []], { timeoutMs: 30_000 });
+      const bus = await connectBus({ url: nats.url, name: 'test' });
+      await bus.nc.request('small.fast', '{}', { timeout: 30_000 });
+      await bus.close();
+      const told = (await page(small, '/metrics')).text;
+      expect(told).toContain('virtbus_calls_total{operation="fast",code="OK",service="small"} 1\n');
+      expect(told).toContain('virtbus_call_duration_seconds_count{service="small",operation="fast"} 1\n');
+      expect(told).toContain('virtbus_nats_connected{service="small"} 1\n');
+    }
+    await eventually(ready, [503, ['nats: no server is connected']], { timeoutMs: 30_000 });
+    expect((await page(small, '/nothing')).status).toBe(404);
+  });
+
+  test('listens on a socket of its name, also where an earlier one was left', async () => {
+    using folder = temporaryFolder();
+    const listen = {
+      VIRTBUS_HTTP_LISTEN: `unix:${folder.file('{service}.sock')}`,
+      VIRTBUS_NATS_URL: 'nats://127.0.0.1:1',
+    };
+    for (let n = 0; n < 2; n++) {
+      await using small = await start(listen);
+      const line = await small.waitFor('health, readiness and metrics', { timeoutMs: 30_000 });
+      expect(line).toContain(`unix:${folder.file('small.sock')}`);
+      await small.stop('SIGKILL');
+    }
+  });
+
+  test('that cannot be had is fatal', async () => {
+    await using small = await start({ VIRTBUS_HTTP_LISTEN: '192.0.2.1:9464' });
+    expect((await small.exited).code).toBe(1);
+    expect(small.log.text).toContain('VIRTBUS_HTTP_LISTEN: cannot listen on 192.0.2.1:9464');
   });
 });
 

@@ -1,5 +1,6 @@
 /** All pages below `docs/reference/` that are made from code. */
 import { errorsPage, eventsPage, operationsPage } from './operations';
+import { metricsPage } from './metrics';
 import { rolesPage } from './roles';
 import { asyncApi, schemas } from './schemas';
 
@@ -11,6 +12,7 @@ export function referencePages(): Map<string, string> {
     ['operations.md', operationsPage()],
     ['errors.md', errorsPage()],
     ['events.md', eventsPage()],
+    ['metrics.md', metricsPage()],
     ['roles.md', rolesPage()],
     ['asyncapi.json', json(asyncApi('1.0.0'))],
   ]);

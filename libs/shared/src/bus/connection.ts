@@ -17,6 +17,7 @@ import { fromSeed } from 'nkeys.js';
 import { z } from 'zod';
 import { VirtError } from '../errors';
 import type { Log } from '../log';
+import { meter, metrics } from '../metrics';
 import { bodySubject } from '../contracts/subjects';
 import { Bodies } from './bodies';
 
@@ -199,6 +200,7 @@ async function watchStatus(
     } else if (status.type === Events.Error) log?.error({ error: status.data }, 'NATS reports an error');
     else if (status.type === Events.Reconnect) {
       connected(true);
+      meter.count(metrics.reconnects, {});
       log?.info({ server: status.data }, 'reconnected to NATS');
       for (const listener of listeners) listener();
     }

@@ -8,6 +8,7 @@
 import { headers } from 'nats';
 import { eventFilter, eventSubject, storageEventFilter, storageEventSubject, streams } from '../contracts/subjects';
 import type { Log } from '../log';
+import { meter, metrics } from '../metrics';
 import { encode } from './codec';
 import type { Bus } from './connection';
 import type { Journal, JournaledEvent, JournalEntry } from './journal';
@@ -56,6 +57,7 @@ export class EventPublisher {
   private running: Promise<void> | undefined;
   /** Stored revisions must be looked at before publishing: set after a start and after each failure. */
   private doubtful = true;
+  private trouble: string | undefined;
   private readonly stored = new Map<string, Version>();
 
   constructor(
@@ -64,7 +66,13 @@ export class EventPublisher {
     private readonly log: Log,
   ) {}
 
+  /** Why the stream takes no events now; undefined when nothing is known to be wrong. */
+  get failing(): string | undefined {
+    return this.trouble && `${this.journal.pending.length} events wait for the stream: ${this.trouble}`;
+  }
+
   start(): void {
+    meter.gauge(metrics.journal, () => this.journal.pending.length);
     this.bus.onReconnect(() => this.kick());
     this.running ??= this.run();
   }
@@ -90,9 +98,12 @@ export class EventPublisher {
       }
       try {
         await this.publish(batch);
+        this.trouble = undefined;
       } catch (err) {
         this.doubtful = true;
         this.stored.clear();
+        this.trouble = err instanceof Error ? err.message : String(err);
+        meter.count(metrics.publishFailures, {});
         this.log.debug({ err, waiting: this.journal.pending.length }, 'events wait for the bus');
         await this.sleep(retryMs);
       }
@@ -127,6 +138,7 @@ export class EventPublisher {
   private async once(event: JournaledEvent, address: Address): Promise<void> {
     if (this.doubtful && (await this.isStored(address))) return;
     await this.send(event, address);
+    meter.count(metrics.eventsPublished, { class: 'domain' in event ? event.class : event.entity });
   }
 
   private send(event: JournaledEvent, { key, subject, type, epoch, revision }: Address): Promise<unknown> {

@@ -6,8 +6,9 @@
  */
 import { headers, type ServiceMsg } from 'nats';
 import { decodeToken } from '../model';
-import { VirtError } from '../errors';
+import { VirtError, type ErrorCode } from '../errors';
 import type { Log } from '../log';
+import { meter, metrics } from '../metrics';
 import { decode, encode, formatOf, type Format } from './codec';
 import { newId, type Bus } from './connection';
 import { header, readContext, type CallContext } from './headers';
@@ -64,6 +65,7 @@ export interface Served {
 /** Resolves when the bus knows every endpoint. */
 export async function serve(bus: Bus, options: ServiceOptions, endpoints: Endpoint[], log: Log): Promise<Served> {
   const underWay = new Set<Promise<void>>();
+  meter.gauge(metrics.callsUnderWay, () => underWay.size);
   const service = await bus.nc.services.add(options);
   for (const endpoint of endpoints) {
     service.addEndpoint(endpoint.name, {
@@ -99,7 +101,9 @@ export async function serve(bus: Bus, options: ServiceOptions, endpoints: Endpoi
 async function answer(bus: Bus, endpoint: Endpoint, message: ServiceMsg, log: Log): Promise<void> {
   const context = readContext(message.headers, endpoint.timeoutMs);
   const id = context.id ?? newId();
-  const due = performance.now() + context.timeoutMs;
+  const began = performance.now();
+  const due = began + context.timeoutMs;
+  let code: ErrorCode | 'OK' = 'OK';
   const callLog = log.child({
     call: id,
     operation: endpoint.name,
@@ -124,9 +128,14 @@ async function answer(bus: Bus, endpoint: Endpoint, message: ServiceMsg, log: Lo
     body = result instanceof Encoded ? result.body : encode(result, format);
     message.respond(bus.bodies.outgoing(body, h), { headers: h });
   } catch (thrown) {
-    respondError(bus, message, VirtError.from(thrown), format, callLog, h);
+    const error = VirtError.from(thrown);
+    code = error.code;
+    respondError(bus, message, error, format, callLog, h);
   } finally {
     clearTimeout(timer);
+    const operation = endpoint.name;
+    meter.count(metrics.calls, { operation, code });
+    meter.time(metrics.callSeconds, { operation }, (performance.now() - began) / 1_000);
   }
 
   async function run(): Promise<unknown> {

@@ -73,6 +73,7 @@ const otherServicesKeys = new Set([
     'natsInboxPrefix',
     'logLevel',
     'drainMs',
+    'httpListen',
   ],
   ...['stateDir', 'runDir', 'host', 'labels', 'natsPort'],
   ...['emulators', 'qemuUser', 'sandbox', 'cgroup', 'imagePolicy', 'subIds'],

@@ -32,6 +32,14 @@ export const busSettings = {
 /** What every service is told beside that. */
 export const serviceSettings = {
   ...busSettings,
+  httpListen: setting(
+    'VIRTBUS_HTTP_LISTEN',
+    z
+      .string()
+      .regex(/^(unix:\/.+|(\[[^\]]+\]|[^:/]+):\d{1,5})$/, 'must be HOST:PORT or unix:/PATH')
+      .optional(),
+    'where /healthz, /readyz and /metrics are answered: HOST:PORT or unix:/PATH; nowhere when left out',
+  ),
   drainMs: setting(
     'VIRTBUS_DRAIN_MS',
     z.coerce.number().int().nonnegative().default(10_000),

@@ -1,1 +1,2 @@
+export { Readiness, type ReadinessReport } from './readiness';
 export * from './run';

@@ -9,6 +9,9 @@ import { isVirtError } from '../errors';
 import { connectBus, type Bus } from '../bus';
 import { busOptions, loadConfig, type serviceSettings, type Values } from '../config';
 import { createLog, type Log } from '../log';
+import { meter, metrics } from '../metrics';
+import { serveHttp } from './http';
+import { Readiness } from './readiness';
 
 /** What a service has, at least, to be told; one that serves one host is told which. */
 export type ServiceSettings = typeof serviceSettings;
@@ -28,6 +31,8 @@ export interface ServiceContext<S extends ServiceSettings> {
   log: Log;
   /** The bus, as soon as it is there; called once. What a host does without a bus comes before. */
   connect: () => Promise<Bus>;
+  /** What this service needs to be ready, beside its start and its connection. */
+  readiness: Readiness;
 }
 
 export interface RunningService {
@@ -56,6 +61,7 @@ class ServiceProcess<S extends ServiceSettings> {
   private bus: Bus | undefined;
   private running: RunningService | undefined;
   private stopping = false;
+  private readonly readiness = new Readiness();
 
   constructor(private readonly program: ServiceProgram<S>) {
     this.values = loadConfig(program.settings);
@@ -68,11 +74,27 @@ class ServiceProcess<S extends ServiceSettings> {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.asked(signal));
     try {
       const { version } = JSON.parse(readFileSync(program.packageFile, 'utf8')) as { version: string };
-      this.running = await program.start({ values, version, log, connect: () => this.connect() });
+      await this.observe(version);
+      const { readiness } = this;
+      this.running = await program.start({ values, version, log, connect: () => this.connect(), readiness });
     } catch (error) {
       // One that was told to leave before it was ready fails for that alone.
       if (!this.stopping) fatal(log, program.name, error);
     }
+  }
+
+  /** Health, readiness and metrics, where they are asked for; nothing is counted elsewhere. */
+  private async observe(version: string): Promise<void> {
+    const { values, host, readiness } = this;
+    if (values.httpListen === undefined) return;
+    readiness.needs('start', () => (this.running ? undefined : 'not finished'));
+    readiness.needs('stop', () => (this.stopping ? 'was asked for' : undefined));
+    readiness.needs('nats', () => (this.bus?.connected() ? undefined : 'no server is connected'));
+    meter.gauge(metrics.info, () => [{ labels: { version }, value: 1 }]);
+    meter.gauge(metrics.connected, () => (this.bus?.connected() ? 1 : 0));
+    const service = this.program.name;
+    const url = await serveHttp(values.httpListen, { service, host, readiness });
+    this.log.info({ url }, 'health, readiness and metrics');
   }
 
   /** A server that is away is waited for; refused credentials are not. */

@@ -1,5 +1,6 @@
 /** Chains and leases, put together for the service. */
 import { join } from 'node:path';
+import { meter, metrics, tally } from '@virtbus/shared/metrics';
 import type { ImageUse, Part, StorageHost, VolumeDirectory } from '../host';
 import { LeaseBook } from '../leases/book';
 import { ChainBook } from './book';
@@ -27,6 +28,8 @@ export function chainsPart(host: StorageHost, volumes: VolumeDirectory): ChainsP
   const settlement = new Settlement(host, resolver, { chains, leases }, leftovers, volumes);
   const needs = new Needs(resolver, use, made, volumes);
   const preparation = new Preparation(host, { resolver, chains, leases, needs, leftovers, settlement });
+  const held = () => leases.all().flatMap((holder) => holder.leases);
+  meter.gauge(metrics.leases, () => tally(held(), ({ mode }) => ({ mode })));
   return {
     use,
     begin: () => leftovers.sweep(),

@@ -1,0 +1,2 @@
+export * from './declarations';
+export { meter, tally, type Sample } from './meter';
