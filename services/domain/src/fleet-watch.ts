@@ -55,17 +55,22 @@ export class FleetWatch {
   }
 
   private async fetch(at: At, looked: Looked, timeoutMs: number): Promise<boolean> {
+    const arrived = this.reconciler.expect();
     try {
       const inventory = await callDriver(this.bus, at, driverInventory, {}, { timeoutMs });
       this.hosts.hear(inventory.status);
       Object.assign(looked, { at: performance.now(), inventory: inventory.status.inventory, disagreeing: 0 });
-      await this.reconciler.take(inventory);
+      const taken = this.reconciler.take(inventory);
+      arrived();
+      await taken;
       this.onInventory(inventory);
       return true;
     } catch (thrown) {
       const { code, message } = VirtError.from(thrown);
       this.log.debug({ ...pick(at), code, reason: message }, 'no inventory');
       return false;
+    } finally {
+      arrived();
     }
   }
 

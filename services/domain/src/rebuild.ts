@@ -36,7 +36,7 @@ export class Rebuild {
   async again(): Promise<void> {
     this.events.beginAgain();
     await this.askHosts();
-    const { domains } = await this.reconciler.read();
+    const domains = await this.reconciler.domains();
     const lost = this.fleet.projection.domains.filter(({ uuid }) => !domains.has(uuid));
     await this.reconciler.restore(lost.map(entryOf));
     await this.settler.restore([...new Set(this.fleet.hosts.list().map(({ host }) => host))]);
@@ -52,7 +52,7 @@ export class Rebuild {
 
   private async fillIn(): Promise<void> {
     const { projection } = this.fleet;
-    const { domains } = await this.reconciler.read();
+    const domains = await this.reconciler.domains();
     const unknown = [...domains.values()]
       .map(({ value }) => value)
       .filter(({ uuid, epoch, pending }) => {

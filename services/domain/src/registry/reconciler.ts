@@ -13,14 +13,19 @@ import type { DomainEntry } from './entries';
 import { reconcile, type Action, type Registered, type Trouble } from './reconcile';
 import { yielding, type Registry } from './registry';
 
-/** How long inventories are gathered before they are compared, milliseconds. */
+/** How long inventories are gathered before they are compared, milliseconds: a moment, or until those that were asked for are here. */
 const gatherMs = 50;
+const gatherAtMostMs = 500;
 /** Writes under way at a time. */
 const width = 32;
 
 export class Reconciler {
   private gathered: Inventory[] = [];
   private pass: Promise<void> | undefined;
+  private comparing: Promise<void> = Promise.resolve();
+  /** Inventories that have been asked for and are not here yet. */
+  private expected = 0;
+  private allHere: (() => void) | undefined;
 
   constructor(
     private readonly registry: Registry,
@@ -30,24 +35,26 @@ export class Reconciler {
     private readonly log: Log,
   ) {}
 
+  /** An inventory is asked for: those that arrive before it wait for it. Call what is returned when it was taken, or will not come. */
+  expect(): () => void {
+    this.expected++;
+    let here = false;
+    return () => {
+      if (here) return;
+      here = true;
+      if (--this.expected === 0) this.allHere?.();
+    };
+  }
+
   /** Resolves when the inventory has been compared and what follows has been done. */
   async take(inventory: Inventory): Promise<void> {
     this.gathered.push(inventory);
-    this.pass ??= new Promise((resolve) => setTimeout(resolve, gatherMs)).then(() => {
-      const inventories = this.gathered;
-      this.gathered = [];
-      this.pass = undefined;
-      return this.compare(inventories);
-    });
-    return this.pass;
+    return (this.pass ??= this.gather());
   }
 
-  /** The registry as it is now. */
-  async read(): Promise<Registered> {
-    return this.registry.on(async ({ domains, names }) => {
-      const [placed, claimed] = await Promise.all([domains.entries(), names.entries()]);
-      return { domains: byKey(placed), names: byKey(claimed) };
-    });
+  /** The domains of the registry as they are now, by uuid. */
+  async domains(): Promise<Registered['domains']> {
+    return byKey(await this.registry.on(({ domains }) => domains.entries()));
   }
 
   /** Write what is known of domains whose hosts are away into a registry that was lost. */
@@ -57,6 +64,35 @@ export class Reconciler {
       { kind: 'claim-name', name: entry.name, uuid: entry.uuid },
     ]);
     await inParallel(actions, (action) => this.act(action));
+  }
+
+  private async gather(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, gatherMs));
+    await Promise.all([this.comparing, this.awaited()]);
+    const inventories = this.gathered;
+    this.gathered = [];
+    this.pass = undefined;
+    const compared = this.compare(inventories);
+    this.comparing = compared.catch(() => undefined);
+    return compared;
+  }
+
+  private awaited(): Promise<void> {
+    if (this.expected === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, gatherAtMostMs);
+      this.allHere = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  private async read(): Promise<Registered> {
+    return this.registry.on(async ({ domains, names }) => {
+      const [placed, claimed] = await Promise.all([domains.entries(), names.entries()]);
+      return { domains: byKey(placed), names: byKey(claimed) };
+    });
   }
 
   private async compare(inventories: Inventory[]): Promise<void> {
