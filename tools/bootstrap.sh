@@ -39,6 +39,7 @@ nats-server nats-server
 qemu-system-x86_64 qemu-system-x86
 qemu-img qemu-utils
 ip iproute2
+nft nftables
 openssl openssl
 lxc-start lxc
 busybox busybox-static

@@ -151,11 +151,35 @@ export class Stack implements AsyncDisposable {
     return this.startCopy('migration', this.migrationServices);
   }
 
+  /** Kill a copy as a crash would, and start another in its place. */
+  restartDomainService(copy: number, meanwhile?: () => Promise<void>): Promise<void> {
+    return this.restartCopy('domain', this.domainServices, copy, meanwhile);
+  }
+
+  restartMigrationService(copy: number, meanwhile?: () => Promise<void>): Promise<void> {
+    return this.restartCopy('migration', this.migrationServices, copy, meanwhile);
+  }
+
+  private async restartCopy(
+    program: 'domain' | 'migration',
+    copies: TestProcess[],
+    copy: number,
+    meanwhile: () => Promise<void> = async () => undefined,
+  ): Promise<void> {
+    await copies[copy]!.stop('SIGKILL');
+    await meanwhile();
+    copies[copy] = await this.startOne(program);
+  }
+
   private async startCopy(program: 'domain' | 'migration', copies: TestProcess[]): Promise<TestProcess> {
-    const service = await startService(program, {
-      env: this.environment({ VIRTBUS_CONTEXT: this.context('service') }),
-    });
+    const service = await this.startOne(program);
     copies.push(service);
+    return service;
+  }
+
+  private async startOne(program: 'domain' | 'migration'): Promise<TestProcess> {
+    const env = this.environment({ VIRTBUS_CONTEXT: this.context('service') });
+    const service = await startService(program, { env });
     await service.waitFor(`${program} service ready`, { timeoutMs: startMs });
     return service;
   }
@@ -307,9 +331,19 @@ export class Stack implements AsyncDisposable {
     return (await this.inventoryOf(host)).domains;
   }
 
+  /** What our own services may ask, on one connection. */
+  async serviceBus(): Promise<Bus> {
+    return (this.service ??= await this.connect('service'));
+  }
+
   private async inventoryOf(host: string): Promise<Inventory> {
-    this.service ??= await this.connect('service');
-    return callDriver(this.service, { host, driver: this.kindOf(host) }, driverInventory, {});
+    return callDriver(await this.serviceBus(), { host, driver: this.kindOf(host) }, driverInventory, {});
+  }
+
+  /** Pids of the QEMU processes of a domain on one host. */
+  pidsOn(host: string, uuid: string): number[] {
+    const here = `${this.folder.file('r')}/${host}/`;
+    return this.guestPids().filter((pid) => commandLine(pid).includes(uuid) && environment(pid).includes(here));
   }
 
   /** Pids of the QEMU processes that belong to this stack. */

@@ -69,8 +69,8 @@ async function faultsOfRunning(guest: WritingGuest, chains: Chains, expected: Ex
   return faults;
 }
 
-export async function chainsOf({ bus, uuid }: WritingGuest): Promise<Chains> {
-  const { chains } = await call(bus, showChain, { domain: uuid }, { target: 'h1' });
+export async function chainsOf({ bus, uuid, host }: WritingGuest): Promise<Chains> {
+  const { chains } = await call(bus, showChain, { domain: uuid }, { target: host });
   return new Map(chains.flatMap(({ target, chain }) => (target && chain ? [[target, chain] as const] : [])));
 }
 
@@ -105,16 +105,16 @@ function sourcesOf(xml: string, disk: string): string[] {
   return [...element.split('</disk>')[0]!.matchAll(/<source (?:file|dev)='([^']*)'/g)].map(([, path]) => path!);
 }
 
-async function headers({ bus, uuid }: WritingGuest): Promise<string[]> {
-  const { disks: found } = await call(bus, verifyChain, { domain: uuid }, { target: 'h1' });
+async function headers({ bus, uuid, host }: WritingGuest): Promise<string[]> {
+  const { disks: found } = await call(bus, verifyChain, { domain: uuid }, { target: host });
   return found.flatMap(({ target, differences }) =>
     differences.map(({ layer, what }) => `header of ${target}, layer ${layer}: ${what}`),
   );
 }
 
-async function leases({ stack, uuid }: WritingGuest, chains: Chains): Promise<string[]> {
-  const service = await stack.connect('service');
-  const { holders } = await callDriver(service, { host: 'h1', driver: 'storage' }, storageLeases, { domain: uuid });
+async function leases({ stack, uuid, host }: WritingGuest, chains: Chains): Promise<string[]> {
+  const service = await stack.serviceBus();
+  const { holders } = await callDriver(service, { host, driver: 'storage' }, storageLeases, { domain: uuid });
   const held = holders.flatMap((holder) => holder.leases.map(({ target, mode, path }) => `${target} ${mode} ${path}`));
   const wanted = [...chains].flatMap(([target, chain]) =>
     pathsOf(chain).map((path, index) => `${target} ${index === 0 ? 'exclusive' : 'shared'} ${path}`),

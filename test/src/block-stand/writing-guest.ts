@@ -21,12 +21,17 @@ export interface WritingGuestOptions {
   more?: Partial<Record<string, string>>;
   /** For its images; made when it is not there. */
   folder?: string;
+  /** Where it begins to live; chosen when left out. */
+  host?: string;
 }
 
 /** A guest under a busy machine's emulation. */
 const patienceMs = 120_000;
 
 export class WritingGuest {
+  /** The host that it lives on. */
+  host = 'h1';
+
   private constructor(
     readonly stack: Stack,
     readonly bus: Bus,
@@ -40,7 +45,7 @@ export class WritingGuest {
 
   /** Makes its images, defines it, boots it and lets it write. */
   static async start(stack: Stack, bus: Bus, options: WritingGuestOptions): Promise<WritingGuest> {
-    const { name, folder = stack.folder.file(`images-${name}`) } = options;
+    const { name, host, folder = stack.folder.file(`images-${name}`) } = options;
     mkdirSync(folder, { recursive: true, mode: 0o755 });
     const layers = new Map(disks.map((disk) => [disk, buildLayers(folder, disk, disk)]));
     const log = stack.folder.file(`${name}.said`);
@@ -52,8 +57,10 @@ export class WritingGuest {
       ...disks.map((disk) => fileDisk(layers.get(disk)!.files[0]!, 'qcow2', options.more?.[disk], disk)),
       options.devices ?? '',
     ];
-    const { uuid } = await stack.define(bus, { name, linux: true, devices: devices.join('') });
-    const guest = new WritingGuest(stack, bus, uuid, name, folder, layers, log);
+    const spec = { name, linux: true, devices: devices.join(''), ...(host !== undefined && { host }) };
+    const domain = await stack.define(bus, spec);
+    const guest = new WritingGuest(stack, bus, domain.uuid, name, folder, layers, log);
+    guest.host = domain.host;
     await guest.boot();
     return guest;
   }
@@ -145,7 +152,8 @@ export class WritingGuest {
     return Math.max(0, ...numbers) + 1;
   }
 
-  private async type(command: string): Promise<void> {
+  /** Type a command into its shell. */
+  async type(command: string): Promise<void> {
     await guestSays(this.bus, this.uuid, command, command.split(' ').slice(0, 2).join(' '));
   }
 

@@ -1,76 +1,25 @@
-/**
- * `npm run chaos -- block-jobs [--rounds N] [--seed S] [--from INDEX]`
- *
- * Kills services and guests in the middle of work on disks, round by round, and looks afterwards whether all is sound. The
- * logs of a round that went wrong are kept in `.cache/chaos/`, and its command is printed. Exit code 1 when one did. Ctrl-C ends
- * the run after the round that is played.
- */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+/** `npm run chaos -- RUN [OPTIONS]`: services and guests are killed in the middle of their work, or guests are moved many times. */
 import { parseArgs } from 'node:util';
-import { checkout, Stack } from '@virtbus/testkit';
-import { planOf, planText } from './plan';
-import { logsOf, Rounds, type RoundResult } from './round';
+import { blockJobs } from './block-jobs';
+import { migration } from './migration';
+import { moves } from './moves';
 
-const usage = 'usage: npm run chaos -- block-jobs [--rounds N] [--seed S] [--from INDEX]';
+const usage = `usage: npm run chaos -- block-jobs [--rounds N] [--seed S] [--from INDEX]
+       npm run chaos -- migration [--rounds N] [--seed S] [--from INDEX]
+       npm run chaos -- moves [--kind NAME] [--moves N] [--hosts 2|3]`;
 
-function numberOf(name: string, text: string | undefined, usual: number): number {
-  const number = text === undefined ? usual : Number(text);
-  if (Number.isInteger(number) && number >= 0) return number;
-  throw new Error(`--${name} must be a whole number, not '${text}'`);
-}
+const runs = { 'block-jobs': blockJobs, migration, moves };
 
 async function main(argv: readonly string[]): Promise<number> {
   const option = { type: 'string' } as const;
   const { values, positionals } = parseArgs({
     args: [...argv],
     allowPositionals: true,
-    options: { rounds: option, seed: option, from: option },
+    options: { rounds: option, seed: option, from: option, kind: option, moves: option, hosts: option },
   });
-  if (positionals.join() !== 'block-jobs') throw new Error(usage);
-  const seed = numberOf('seed', values.seed, Math.floor(Math.random() * 2 ** 31));
-  const rounds = numberOf('rounds', values.rounds, 50);
-  const from = numberOf('from', values.from, 0);
-  console.log(`block-jobs: ${rounds} rounds, --seed ${seed}`);
-  const outcomes = new Map<string, number>();
-  let [played, failed] = [0, 0];
-  let stack: Stack | undefined;
-  let guests: Rounds | undefined;
-  let stopped = false;
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => (stopped = true));
-  try {
-    for (let index = from; index < from + rounds && !stopped; index++) {
-      stack ??= await Stack.start();
-      guests ??= new Rounds(stack, await stack.connect());
-      const result = await guests.play(planOf(seed, index));
-      const kind = result.faults.length > 0 ? 'FAULT' : result.outcome.split(':')[0]!;
-      played += 1;
-      outcomes.set(kind, (outcomes.get(kind) ?? 0) + 1);
-      console.log(`${planText(result.plan)}: ${result.outcome}`);
-      if (result.faults.length === 0) continue;
-      failed += 1;
-      tell(stack, seed, result);
-      await stack[Symbol.asyncDispose]();
-      [stack, guests] = [undefined, undefined];
-    }
-    const last = (await guests?.finish()) ?? [];
-    if (last.length > 0) failed += 1;
-    for (const fault of last) console.log(`after the last round: ${fault}`);
-  } finally {
-    await stack?.[Symbol.asyncDispose]();
-  }
-  for (const [kind, count] of outcomes) console.log(`${String(count).padStart(6)}  ${kind}`);
-  console.log(`${played - failed} passed, ${failed} failed`);
-  return failed === 0 ? 0 : 1;
-}
-
-function tell(stack: Stack, seed: number, { plan, faults }: RoundResult): void {
-  const folder = join(checkout, '.cache', 'chaos', `${seed}-${plan.index}`);
-  mkdirSync(folder, { recursive: true });
-  for (const [name, text] of Object.entries(logsOf(stack))) writeFileSync(join(folder, name), text);
-  for (const fault of faults) console.log(`    ${fault}`);
-  console.log(`    logs: ${relative(process.cwd(), folder)}`);
-  console.log(`    again: npm run chaos -- block-jobs --seed ${seed} --from ${plan.index} --rounds 1`);
+  const run = Object.entries(runs).find(([name]) => positionals.join() === name)?.[1];
+  if (!run) throw new Error(usage);
+  return run(values);
 }
 
 main(process.argv.slice(2)).then(

@@ -18,9 +18,8 @@ export class PatientClient {
     private readonly target: string,
   ) {}
 
-  /** The final answer. Throws the `VirtError` that is one, or the last that was none when patience is over. */
-  async ask<C extends Contract>(contract: C, request: RequestInput<C>): Promise<Response<C>> {
-    const id = newId();
+  /** The final answer to the command of this id. Throws the `VirtError` that is one, or the last that was none when patience is over. */
+  async ask<C extends Contract>(contract: C, request: RequestInput<C>, id = newId()): Promise<Response<C>> {
     const until = Date.now() + patienceMs;
     for (;;) {
       try {

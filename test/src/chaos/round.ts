@@ -2,7 +2,7 @@
  * Rounds of one guest: it writes while a job works on its disk, somebody is killed, and afterwards all must be sound: the job
  * finished, went on, or failed with a reason, documents and headers agree, and nothing that was flushed is lost.
  */
-import { readFileSync, readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { deleteSnapshot, isVirtError, listSnapshots } from '@virtbus/shared';
@@ -150,19 +150,4 @@ function reasonOf(error: unknown): string {
   if (isVirtError(error)) return `${error.code}: ${error.message}`;
   const cause = error instanceof Error && error.cause !== undefined ? ` (${reasonOf(error.cause)})` : '';
   return `${String(error)}${cause}`;
-}
-
-/** What the services of a stack have said, by name: for whoever looks into a failure. */
-export function logsOf(stack: Stack): Record<string, string> {
-  const all = [...stack.drivers, ...stack.storages].map(([, process], index) => [
-    index === 0 ? 'driver' : 'storage',
-    process.log.text,
-  ]);
-  const guests = stack.folder.file('state');
-  const own = readdirSync(guests, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.log'));
-  return Object.fromEntries([
-    ...all,
-    ['domain', stack.domainServices.map(({ log }) => log.text).join('\n')],
-    ...own.map((name) => [basename(name), readFileSync(`${guests}/${name}`, 'utf8')]),
-  ]) as Record<string, string>;
 }

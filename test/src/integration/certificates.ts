@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** @param address that the server proves to have */
-export function makeCertificates(folder: string, address: string): string {
+/** @param addresses that the server proves to have */
+export function makeCertificates(folder: string, ...addresses: string[]): string {
   mkdirSync(folder, { mode: 0o755 });
   const at = (name: string): string => join(folder, name);
   const openssl = (...args: string[]): void => void execFileSync('openssl', args, { stdio: 'ignore', timeout: 30_000 });
@@ -18,7 +18,7 @@ export function makeCertificates(folder: string, address: string): string {
     const out = ['-extfile', at('extensions'), '-days', '2', '-out', at(`${name}-cert.pem`)];
     openssl('x509', '-req', '-in', at('request'), ...by, ...out);
   };
-  issue('server', `subjectAltName=IP:${address}`);
+  issue('server', `subjectAltName=${addresses.map((address) => `IP:${address}`).join()}`);
   issue('client', 'basicConstraints=CA:FALSE');
   for (const name of readdirSync(folder)) chmodSync(at(name), 0o644); // of the user that guests run as, too
   return folder;
