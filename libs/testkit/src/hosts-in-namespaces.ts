@@ -108,8 +108,8 @@ export class HostsInNamespaces implements Disposable {
       [other, one],
     ] as const) {
       const chain = `type filter hook input priority 0;`;
-      const rule = `ip saddr ${this.address(peer)} numgen random mod 100 < ${percent} drop`;
-      this.ask(host, 'nft', `table ip ${lossTable} { chain input { ${chain} ${rule} } }`);
+      const rule = `ip saddr ${this.address(peer)} numgen random mod 100 < ${percent} drop;`;
+      this.ask(host, 'nft', `table ip ${lossTable} { chain input { ${chain} ${rule} }; }`);
     }
   }
 

@@ -129,7 +129,4 @@ function outcomeOf(migration: Migration | Error): string {
 
 const notEvenLooked = (error: unknown): string[] => [`could not be looked at: ${reasonOf(error)}`];
 
-const reasonOf = (error: unknown): string =>
-  isVirtError(error)
-    ? `${error.code}: ${error.message}`
-    : String(error instanceof Error ? (error.stack ?? error) : error);
+const reasonOf = (error: unknown): string => (isVirtError(error) ? `${error.code}: ${error.message}` : String(error));
