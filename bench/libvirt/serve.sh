@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs libvirtd for the benchmark: `serve.sh FOLDER`, as root in mount, pid and net namespaces of its own
-# (unshare --mount --pid --fork --mount-proc --kill-child --net). It sees FOLDER's subfolders where it expects its
+# Runs libvirtd for the benchmark: `serve.sh FOLDER`, as root in mount, pid, uts and net namespaces of its own
+# (unshare --mount --pid --fork --mount-proc --kill-child --uts --net). It sees FOLDER's subfolders where it expects its
 # configuration and state, so that a libvirtd of the machine is neither used nor touched.
 #
 # Two things would make libvirt slower than it is, and are kept away:
@@ -22,6 +22,8 @@ if [ -e /dev/kvm ]; then mount --bind "$folder/unreadable" /dev/kvm; fi
 # Where cgroup versions 1 and 2 are both mounted, its containers fail to start; what they need is on version 1.
 if [ -d /sys/fs/cgroup/memory ] && [ -d /sys/fs/cgroup/unified ]; then umount /sys/fs/cgroup/unified; fi
 ip link set lo up
+# A host is told from another by its name, too.
+basename "$folder" >/proc/sys/kernel/hostname
 
 virtlogd --pid-file "$folder/virtlogd.pid" &
 libvirtd --pid-file "$folder/libvirtd.pid" &

@@ -50,7 +50,8 @@ export class Bench {
     return this.ifPresent(Libvirt.startContainers(this.folder, this.cleanUp));
   }
 
-  private ifPresent<T>(starting: Promise<T>): Promise<T | undefined> {
+  /** What a libvirtd is needed for; undefined where none can be had. */
+  ifPresent<T>(starting: Promise<T>): Promise<T | undefined> {
     return starting.catch((error: unknown) => {
       if (!(error instanceof LibvirtAbsent)) throw error;
       this.libvirtAbsent = error.message;

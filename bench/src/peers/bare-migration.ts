@@ -1,5 +1,4 @@
 /** A guest that goes from QEMU to QEMU with nobody in between: the floor of a migration. */
-import { closeSync, openSync, writeSync } from 'node:fs';
 import { eventually, freePort, startProcess, type TestProcess } from '@virtbus/testkit';
 import { type CleanUp } from '../cleanup';
 import { type MoveTiming, watchMove } from '../measure/move';
@@ -34,16 +33,8 @@ export class BareMigration {
     return new BareMigration(twinAt, monitorPath, cleanUp, guest, 1);
   }
 
-  /** Types a line on its first serial port. */
-  async type(line: string): Promise<void> {
-    const devices = (await this.guest.qmp.execute('query-chardev')) as { label: string; filename: string }[];
-    const pty = devices.find(({ filename }) => filename.startsWith('pty:'))?.filename.slice('pty:'.length);
-    if (pty === undefined) throw new Error('the bare guest has no terminal');
-    const terminal = openSync(pty, 'r+');
-    await new Promise((noticed) => setTimeout(noticed, 2_000)); // QEMU looks once a second who has opened it
-    writeSync(terminal, `${line}\n`);
-    await new Promise((taken) => setTimeout(taken, 500));
-    closeSync(terminal);
+  get monitor(): QmpMonitor {
+    return this.guest.qmp;
   }
 
   /** Launches a target that runs the guest by itself once it is there, sends it, and ends the source. */

@@ -5,6 +5,7 @@
  * time. What else it would wrongly suffer from is told in `libvirt/serve.sh`.
  */
 import { spawnSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import {
   appendFileSync,
   chmodSync,
@@ -59,14 +60,23 @@ function mustBeHere(driver: LibvirtDriver): void {
   );
 }
 
-/** Starts it and returns the URI that clients reach it by. */
-export async function startLibvirtd(folder: string, cleanUp: CleanUp, driver: LibvirtDriver): Promise<string> {
+/**
+ * Starts it and returns the URI that clients reach it by.
+ * @param besides pid of another one, whose network it shares
+ */
+export async function startLibvirtd(
+  folder: string,
+  cleanUp: CleanUp,
+  driver: LibvirtDriver,
+  { besides }: { besides?: number } = {},
+): Promise<{ uri: string; pid: number }> {
   mustBeHere(driver);
   prepare(folder);
   for (const place of ownPlaces) makeMountPoint(place, cleanUp);
-  const namespaces = ['--mount', '--pid', '--fork', '--mount-proc', '--kill-child', '--net'];
+  const namespaces = ['unshare', '--mount', '--pid', '--fork', '--mount-proc', '--kill-child', '--uts'] as const;
+  const command = besides === undefined ? ([...namespaces, '--net'] as const) : inNetworkOf(besides, namespaces);
   const serve = join(checkout, 'bench/libvirt/serve.sh');
-  const daemon = await startProcess(['unshare', ...namespaces, serve, folder], {
+  const daemon = await startProcess([...command, serve, folder], {
     name: 'libvirtd',
     leavesChildren: true,
   });
@@ -80,14 +90,18 @@ export async function startLibvirtd(folder: string, cleanUp: CleanUp, driver: Li
     return existsSync(socket);
   };
   await eventually(up, true, { timeoutMs: 15_000 });
-  return `${driver}:///system?socket=${socket}`;
+  return { uri: `${driver}:///system?socket=${socket}`, pid: daemon.pid };
 }
+
+const inNetworkOf = (pid: number, command: readonly string[]) =>
+  ['nsenter', '--target', String(pid), '--net', ...command] as const;
 
 function prepare(folder: string): void {
   mkdirSync(folder, { mode: 0o711 });
   for (const name of ['etc', 'run', 'lib', 'cache', 'log']) mkdirSync(join(folder, name), { mode: 0o755 });
-  writeFileSync(join(folder, 'etc/libvirtd.conf'), 'auth_unix_rw = "none"\nauth_unix_ro = "none"\n');
-  const less = ['cgroup_controllers = []', 'namespaces = []', 'security_driver = "none"'];
+  const open = ['auth_unix_rw = "none"', 'auth_unix_ro = "none"', `host_uuid = "${randomUUID()}"`];
+  writeFileSync(join(folder, 'etc/libvirtd.conf'), `${open.join('\n')}\n`);
+  const less = ['cgroup_controllers = []', 'namespaces = []', 'security_driver = "none"', 'remember_owner = 0'];
   writeFileSync(join(folder, 'etc/qemu.conf'), `${less.join('\n')}\n`);
   writeFileSync(join(folder, 'unreadable'), '', { mode: 0o000 });
   for (const name of ['passwd', 'group']) {

@@ -39,16 +39,29 @@ export class Libvirt {
 
   /** @throws LibvirtAbsent where it cannot be had */
   static async start(folder: TemporaryFolder, cleanUp: CleanUp): Promise<Libvirt> {
-    const uri = await startLibvirtd(folder.file('libvirt'), cleanUp, 'qemu');
+    const { uri } = await startLibvirtd(folder.file('libvirt'), cleanUp, 'qemu');
     const monitored = MonitoredEmulator.make(folder.file('theirs'), findProgram('qemu-system-x86_64') ?? '');
     const libvirt = await Libvirt.connect(uri, monitored, cleanUp);
     await libvirt.warmUp();
     return libvirt;
   }
 
+  /** Two of them that reach each other by network, and a client of the first; clients may speak to the second, too. */
+  static async startPair(
+    folder: TemporaryFolder,
+    cleanUp: CleanUp,
+  ): Promise<{ libvirt: Libvirt; hosts: readonly [string, string] }> {
+    const one = await startLibvirtd(folder.file('libvirt-1'), cleanUp, 'qemu');
+    const other = await startLibvirtd(folder.file('libvirt-2'), cleanUp, 'qemu', { besides: one.pid });
+    const monitored = MonitoredEmulator.make(folder.file('theirs-moved'), findProgram('qemu-system-x86_64') ?? '');
+    const libvirt = await Libvirt.connect(one.uri, monitored, cleanUp);
+    await libvirt.warmUp();
+    return { libvirt, hosts: [one.uri, other.uri] };
+  }
+
   /** Its driver for containers, in a daemon of its own. @throws LibvirtAbsent where it cannot be had */
   static async startContainers(folder: TemporaryFolder, cleanUp: CleanUp): Promise<LibvirtContainers> {
-    const uri = await startLibvirtd(folder.file('libvirt-lxc'), cleanUp, 'lxc');
+    const { uri } = await startLibvirtd(folder.file('libvirt-lxc'), cleanUp, 'lxc');
     return Libvirt.connect(uri, undefined, cleanUp);
   }
 
@@ -114,6 +127,11 @@ export class Libvirt {
   /** An external snapshot of disks, of which no description is kept. */
   snapshot(name: string, xml: string): Promise<{ reply: number }> {
     return this.ask({ do: 'snapshot', name, xml });
+  }
+
+  /** To the libvirtd at this URI, live, with its definition; nothing is left where it was. */
+  migrate(name: string, to: string): Promise<{ reply: number }> {
+    return this.ask({ do: 'migrate', name, to });
   }
 
   /** Merges a disk's active image into the one below and goes over to that. */
