@@ -18,6 +18,7 @@ export async function untilMoved(
   verbose: boolean,
 ): Promise<Migration> {
   let interrupted = false;
+  let said: string | undefined;
   const interrupt = (): void => {
     if (interrupted) process.exit(130);
     interrupted = true;
@@ -27,7 +28,9 @@ export async function untilMoved(
   try {
     let migration = begun;
     while (migration.state === 'running') {
-      if (out.watched || verbose) out.status(migrationLine(migration));
+      if (out.watched) out.status(migrationLine(migration));
+      else if (verbose && migration.step !== said) out.note(migrationLine(migration));
+      said = migration.step;
       await new Promise((resolve) => setTimeout(resolve, everyMs));
       ({ migration } = await session.call('showMigration', {}, begun.id));
     }

@@ -31,10 +31,13 @@ export async function run(words: readonly string[], streams: Streams, version: s
   }
 }
 
+/** Commands that may be given in two words. */
+const families: ReadonlySet<string> = new Set(['chain', 'host']);
+
 /** `help start` is `start --help`, `chain show` is `chain-show`; nothing at all asks for help too. */
 function spelledOut(words: readonly string[]): string[] {
   if (words.length === 0) return ['--help'];
-  if (words[0] === 'chain' && words[1]) return [`chain-${words[1]}`, ...words.slice(2)];
+  if (families.has(words[0]!) && words[1]) return [`${words[0]}-${words[1]}`, ...words.slice(2)];
   return words[0] === 'help' ? [...words.slice(1, 2), '--help'] : [...words];
 }
 

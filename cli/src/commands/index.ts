@@ -19,6 +19,7 @@ import { blkdeviotune } from './disk-limits';
 import { blockresize, domblkerror, domblkinfo, domblkthreshold } from './disk-sizes';
 import { attachDisk, changeMedia, detachDisk, domblklist } from './disks';
 import { events, outcome } from './events';
+import { hostDrain, hostUndrain } from './drain';
 import { domxmlExplain } from './explain';
 import { agent, exec, monitor, screenshot, sendKey } from './guest';
 import { setmaxmem, setmem, setvcpus, vcpucount, vcpuinfo } from './hardware';
@@ -93,6 +94,6 @@ export const commands: readonly CommandSpec[] = [
   ...[snapshotRevert, snapshotDelete, snapshotEdit],
   ...[backupBegin, backupDumpxml, checkpointCreate, checkpointCreateAs, checkpointList, checkpointDumpxml],
   ...[checkpointInfo, checkpointParent, checkpointDelete],
-  ...[hosts, hostInfo, domhost, capabilities, domcapabilities, cpuCompare, cpuBaseline],
+  ...[hosts, hostInfo, hostDrain, hostUndrain, domhost, capabilities, domcapabilities, cpuCompare, cpuBaseline],
   ...[help, completion, version],
 ];

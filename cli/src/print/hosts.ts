@@ -7,8 +7,8 @@ import { fields, safe, table } from './table';
 type Host = Response<typeof listHosts>['hosts'][number];
 
 const size = (kib: number): string => formatBytes(kib * 1_024);
-const state = ({ online }: Host, paint?: Paint): string => {
-  const word = online ? 'online' : 'offline';
+const state = ({ online, cordoned }: Host, paint?: Paint): string => {
+  const word = `${online ? 'online' : 'offline'}${cordoned ? ', cordoned' : ''}`;
   return paint ? paint(online ? 'green' : 'red', word) : word;
 };
 

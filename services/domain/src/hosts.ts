@@ -12,6 +12,8 @@ export interface At {
   driver: string;
 }
 
+export type Listed = HostStatus & { online: boolean; cordoned: boolean };
+
 /** What a heartbeat tells beyond its figures. */
 export type Heard = 'new' | 'returned' | 'restarted' | 'steady';
 
@@ -25,6 +27,7 @@ export const hostKey = ({ host, driver }: At): string => `${host}.${driver}`;
 
 export class Hosts {
   private readonly rows = new Map<string, Row>();
+  private readonly closed = new Set<string>();
 
   constructor(private readonly now: () => number = () => performance.now()) {}
 
@@ -49,9 +52,20 @@ export class Hosts {
     if (!this.rows.has(key)) this.rows.set(key, { status, heardAt: -Infinity });
   }
 
-  list(): (HostStatus & { online: boolean })[] {
+  /** Nothing new is to be placed there, or domains may be again. */
+  cordon(host: string, cordoned: boolean): void {
+    if (cordoned) this.closed.add(host);
+    else this.closed.delete(host);
+  }
+
+  /** Names of hosts on which nothing new is placed. */
+  cordoned(): string[] {
+    return [...this.closed];
+  }
+
+  list(): Listed[] {
     return [...this.rows.values()]
-      .map((row) => ({ ...row.status, online: this.isFresh(row) }))
+      .map((row) => ({ ...row.status, online: this.isFresh(row), cordoned: this.closed.has(row.status.host) }))
       .sort((a, b) => (hostKey(a) < hostKey(b) ? -1 : 1));
   }
 
@@ -67,7 +81,7 @@ export class Hosts {
   }
 
   /** Drivers of one host, those online first. Throws `HOST_NOT_FOUND`. */
-  driversOf(host: string): (HostStatus & { online: boolean })[] {
+  driversOf(host: string): Listed[] {
     const found = this.list().filter((status) => status.host === host);
     if (found.length === 0) throw new VirtError('HOST_NOT_FOUND', { host });
     return found.sort((a, b) => Number(b.online) - Number(a.online));

@@ -1,10 +1,9 @@
-import type { HostStatus } from '@virtbus/shared';
+import type { Listed } from './hosts';
 import { Placement, type Wanted } from './placement';
 
-type Candidate = HostStatus & { online: boolean };
 const gib = 1_048_576;
 
-const host = (name: string, change: Partial<Candidate> = {}): Candidate =>
+const host = (name: string, change: Partial<Listed> = {}): Listed =>
   ({
     host: name,
     driver: 'qemu',
@@ -13,8 +12,9 @@ const host = (name: string, change: Partial<Candidate> = {}): Candidate =>
     labels: {},
     freeMemoryKiB: 8 * gib,
     online: true,
+    cordoned: false,
     ...change,
-  }) as Candidate;
+  }) as Listed;
 const wanted = (change: Partial<Wanted> = {}): Wanted => ({
   virtType: 'kvm',
   arch: 'x86_64',
@@ -78,4 +78,12 @@ test('a host that was asked for and is away or unknown is named', () => {
     "nobody answers for driver-qemu on host 'a'",
   );
   expect(() => new Placement().choose(wanted({ host: 'z' }), hosts)).toThrow("no host named 'z'");
+});
+
+test('a host that is being emptied gets nothing, also when it is asked for by name', () => {
+  const hosts = [host('a', { cordoned: true }), host('b', { freeMemoryKiB: 2 * gib })];
+  expect(new Placement().choose(wanted(), hosts)).toEqual({ host: 'b', driver: 'qemu' });
+  expect(() => new Placement().choose(wanted({ host: 'a' }), hosts)).toThrow(
+    'a (qemu) takes no new domains until it is undrained (virtbus host undrain a)',
+  );
 });

@@ -5,7 +5,7 @@
  * definitions spreads.
  */
 import { VirtError, type HostStatus } from '@virtbus/shared';
-import { hostKey, type At } from './hosts';
+import { hostKey, type At, type Listed } from './hosts';
 
 export interface Wanted {
   /** Domain type: kvm, qemu, lxc, … */
@@ -16,8 +16,6 @@ export interface Wanted {
   labels: Readonly<Record<string, string>>;
 }
 
-type Candidate = HostStatus & { online: boolean };
-
 /** How long a placement counts against its host, milliseconds: until heartbeats include it. */
 const reservedMs = 6_000;
 
@@ -27,7 +25,7 @@ export class Placement {
   constructor(private readonly now: () => number = () => performance.now()) {}
 
   /** Throws `HOST_NOT_FOUND`, `HOST_OFFLINE`, or `NO_SUITABLE_HOST` with the reason of each host. */
-  choose(wanted: Wanted, hosts: readonly Candidate[]): At {
+  choose(wanted: Wanted, hosts: readonly Listed[]): At {
     const asked = wanted.host === undefined ? hosts : hosts.filter(({ host }) => host === wanted.host);
     if (wanted.host !== undefined && asked.length === 0) throw new VirtError('HOST_NOT_FOUND', { host: wanted.host });
     if (wanted.host !== undefined && !asked.some(({ online }) => online)) {
@@ -41,8 +39,9 @@ export class Placement {
     return { host: best.host, driver: best.driver };
   }
 
-  private objection(wanted: Wanted, host: Candidate): string | undefined {
+  private objection(wanted: Wanted, host: Listed): string | undefined {
     if (!host.online) return 'is offline';
+    if (host.cordoned) return `takes no new domains until it is undrained (virtbus host undrain ${host.host})`;
     if (!host.virtTypes.includes(wanted.virtType)) {
       return `cannot run domains of type '${wanted.virtType}' (it runs ${host.virtTypes.join(', ')})`;
     }

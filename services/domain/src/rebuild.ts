@@ -5,6 +5,7 @@
  * the last known state; without one there is only the registry's word that they exist.
  */
 import { lastEvent } from '@virtbus/shared/bus';
+import type { Cordons } from './cordons';
 import type { EventFollower } from './events';
 import type { Fleet } from './fleet';
 import type { FleetWatch } from './fleet-watch';
@@ -23,11 +24,13 @@ export class Rebuild {
     private readonly reconciler: Reconciler,
     private readonly events: EventFollower,
     private readonly settler: Settler,
+    private readonly cordons: Cordons,
   ) {}
 
   /** The log is followed from now; what was before is asked of the hosts after that, so nothing falls between. */
   async first(): Promise<void> {
     await this.events.begin();
+    await this.cordons.read();
     await this.askHosts();
     await this.fillIn();
   }
@@ -35,6 +38,7 @@ export class Rebuild {
   /** Write the registry anew, from the hosts and from what this copy knows of those that are away. */
   async again(): Promise<void> {
     this.events.beginAgain();
+    await this.cordons.restore();
     await this.askHosts();
     const domains = await this.reconciler.domains();
     const lost = this.fleet.projection.domains.filter(({ uuid }) => !domains.has(uuid));

@@ -3,10 +3,12 @@ import { startDomain, type Inventory } from '@virtbus/shared';
 import { serve } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
 import type { RunningService, ServiceContext } from '@virtbus/shared/service';
+import { Cordons } from './cordons';
 import { EventFollower } from './events';
 import { hostAsker, type Fleet } from './fleet';
 import { FleetWatch } from './fleet-watch';
 import { endpointsOf } from './handlers';
+import { cordonEndpoints } from './handlers/cordon';
 import { handoverEndpoints } from './handover';
 import { Hosts } from './hosts';
 import { Awaited } from './images/awaited';
@@ -59,7 +61,8 @@ export async function startDomainService({
   };
   const watch = new FleetWatch(bus, hosts, projection, registry, reconciler, onInventory, log);
   const events = new EventFollower(bus, projection, knowledge, settler, log);
-  const rebuild = new Rebuild(fleet, watch, reconciler, events, settler);
+  const cordons = new Cordons(registry, hosts, log);
+  const rebuild = new Rebuild(fleet, watch, reconciler, events, settler, cordons);
   const keeper = new Keeper(bus, registry, () => rebuild.again(), log);
 
   readiness.needs('jetstream', () => keeper.trouble);
@@ -74,15 +77,17 @@ export async function startDomainService({
   const service = await serve(
     bus,
     { name: 'virtbus-domain', version, description: 'domains of the fleet and where they live', queue: 'domain' },
-    [...endpoints.values(), ...handoverEndpoints(fleet)],
+    [...endpoints.values(), ...handoverEndpoints(fleet), ...cordonEndpoints(fleet, cordons)],
     log,
   );
+  void cordons.follow();
   const queue = new Queue(fleet, endpoints);
   queue.start();
   log.info({ domains: projection.domains.length, hosts: hosts.list().length }, 'domain service ready');
   return {
     stop: async () => {
       keeper.stop();
+      cordons.stop();
       events.stop();
       awaited.stop();
       await Promise.all([service.stop(), queue.stop()]);

@@ -75,8 +75,10 @@ async function migrate(
   async function begin(): Promise<Saga> {
     const { domain, source, target, reasons } = await preflight(bus, call.target!, { to, driver, options });
     if (reasons.length > 0) throw refusal(reasons);
-    const { uuid, name, epoch } = domain;
-    const given = { id, domain: uuid, name, epoch, source, target, options, ledger: newLedger };
-    return sagas.start({ ...given, ...(timeout && { timeout }) });
+    const { uuid, name, epoch, state } = domain;
+    // One that stands still now is not set going by moving it.
+    const asItIs = state === 'paused' ? { ...options, paused: true, postcopy: false } : options;
+    const given = { id, domain: uuid, name, epoch, source, target, options: asItIs, ledger: newLedger };
+    return sagas.start({ ...given, cause: call.id, ...(timeout && { timeout }) });
   }
 }

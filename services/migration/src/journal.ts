@@ -10,11 +10,11 @@ import {
   MigrationId,
   MigrationOptions,
   Uuid,
-  VirtError,
 } from '@virtbus/shared';
-import { Conflict, ensureJetStream, isMissing, Table, type Bus, type Entry } from '@virtbus/shared/bus';
+import type { Bus, Entry } from '@virtbus/shared/bus';
 import { Ledger } from '@virtbus/migration-saga';
 import { z } from 'zod';
+import { Bucket } from './bucket';
 
 const ms = z.number().describe('milliseconds since 1970');
 
@@ -28,6 +28,8 @@ export const Saga = z.object({
   source: MigrationEnd,
   target: MigrationEnd,
   options: MigrationOptions,
+  /** The command that it came of. */
+  cause: z.string().optional(),
   timeout: z.object({ afterMs: z.number(), action: z.enum(['suspend', 'postcopy', 'abort']) }).optional(),
   ledger: Ledger,
   /** The copy of the service that drives it. */
@@ -39,74 +41,10 @@ export type Saga = z.infer<typeof Saga>;
 
 export type SagaEntry = Entry<Saga>;
 
-export class SagaJournal {
-  private opening: Promise<Table<Saga>> | undefined;
-
-  constructor(
-    private readonly bus: Bus,
-    private readonly replicas: number,
-  ) {}
-
-  get(id: string): Promise<SagaEntry | undefined> {
-    return this.on((table) => table.get(id));
+export class SagaJournal extends Bucket<Saga> {
+  constructor(bus: Bus, replicas: number) {
+    super(bus, buckets.migrations, Saga, ({ id }) => id, replicas);
   }
-
-  all(): Promise<SagaEntry[]> {
-    return this.on((table) => table.entries());
-  }
-
-  /** Throws `Conflict` when it is there. */
-  async create(saga: Saga): Promise<SagaEntry> {
-    const revision = await this.on((table) => table.create(saga.id, saga));
-    return { key: saga.id, value: saga, revision };
-  }
-
-  /** Throws `Conflict` when another has written since. */
-  async write({ key, revision }: SagaEntry, saga: Saga): Promise<SagaEntry> {
-    return { key, value: saga, revision: await this.on((table) => table.update(key, saga, revision)) };
-  }
-
-  /** Every change from now on, after all that is there. Ends when the connection closes or the bucket goes. */
-  watch(): ReturnType<Table<Saga>['watch']> {
-    return this.on((table) => table.watch());
-  }
-
-  async drop({ key, revision }: SagaEntry): Promise<void> {
-    await this.on((table) => table.delete(key, revision));
-  }
-
-  /** Throws `Conflict`, or `RPC` when JetStream cannot be reached. A bucket that is missing is made on the way. */
-  private async on<R>(work: (table: Table<Saga>) => Promise<R>): Promise<R> {
-    try {
-      return await work(await this.table());
-    } catch (error) {
-      if (error instanceof Conflict) throw error;
-      this.opening = undefined;
-      if (!isMissing(error) && (error as { code?: string }).code !== '503') throw unreachable(error);
-    }
-    try {
-      await ensureJetStream(this.bus, { replicas: this.replicas });
-      return await work(await this.table());
-    } catch (error) {
-      if (error instanceof Conflict) throw error;
-      this.opening = undefined;
-      throw unreachable(error);
-    }
-  }
-
-  private table(): Promise<Table<Saga>> {
-    this.opening ??= Table.open(this.bus, buckets.migrations, Saga);
-    return this.opening;
-  }
-}
-
-function unreachable(cause: unknown): VirtError {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return new VirtError(
-    'RPC',
-    { detail: `the journal of migrations in JetStream cannot be reached: ${why}` },
-    { cause },
-  );
 }
 
 /** What users are told of it. */

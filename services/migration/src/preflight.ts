@@ -48,6 +48,12 @@ export async function preflight(bus: Bus, target: string, { to, driver, options 
   return { domain, source, target: end, reasons };
 }
 
+/** A reason as somebody reads it who has not said where to. */
+export function inWords({ where, code, message }: MigrationReason, host: string): string {
+  const remedy = code === 'UNSUPPORTED_BY_DRIVER' ? '; shut it down here and define it on another host' : '';
+  return `${where === 'source' ? '' : `to ${host}: `}${message}${remedy}`;
+}
+
 /** One error that names all reasons, with the code of the first. */
 export function refusal(reasons: readonly MigrationReason[]): VirtError {
   const message = reasons

@@ -1,21 +1,13 @@
-/**
- * All migrations: those that this copy drives, and those of the others, of which it takes over what a copy left that is no
- * more. That a copy is gone is known for certain: nobody listens where it would.
- */
-import {
-  MigrationId,
-  serviceSubject,
-  VirtError,
-  type Migration,
-  type MigrationOptions,
-  type MigrationView,
-} from '@virtbus/shared';
-import { Conflict, newId, type Bus } from '@virtbus/shared/bus';
+/** All migrations: those that this copy drives, and those of the others, of which it takes over what a copy left that is no more. */
+import { MigrationId, VirtError, type Migration, type MigrationOptions, type MigrationView } from '@virtbus/shared';
+import { Conflict, type Bus } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
 import { firstMind, giveUp, type Mind } from '@virtbus/migration-saga';
+import type { Copies } from './copies';
 import { Drive } from './drive';
 import { told, type Saga, type SagaEntry, type SagaJournal } from './journal';
 import type { Parties } from './parties';
+import type { Story } from './story';
 
 /** Between two looks for what others have left, milliseconds. */
 const sweepMs = 3_000;
@@ -26,8 +18,6 @@ const keptMs = 86_400_000;
 const afterwards: ReadonlySet<Migration['step']> = new Set<Migration['step']>(['handover', 'recover', 'confirm']);
 
 export class Sagas {
-  /** This copy. */
-  private readonly copy = newId();
   private readonly drives = new Map<string, Drive>();
   private readonly known = new Map<string, SagaEntry>();
   private readonly waiting = new Map<string, (() => void)[]>();
@@ -40,13 +30,14 @@ export class Sagas {
     private readonly bus: Bus,
     private readonly journal: SagaJournal,
     private readonly parties: Parties,
+    private readonly copies: Copies,
+    private readonly story: Story,
     private readonly patienceMs: number,
     private readonly log: Log,
   ) {}
 
   /** Know what there is, and go on with what nobody drives. */
   async begin(): Promise<void> {
-    this.bus.nc.subscribe(this.address(this.copy), { callback: (_error, message) => message.respond() });
     await this.sweep();
     const failed = (err: unknown): void => {
       this.trouble = err instanceof Error ? err.message : String(err);
@@ -88,7 +79,7 @@ export class Sagas {
   /** Write it down and drive it. The same id again is the same migration. */
   async start(saga: Omit<Saga, 'copy' | 'started'>): Promise<Saga> {
     try {
-      const entry = await this.journal.create({ ...saga, copy: this.copy, started: Date.now() });
+      const entry = await this.journal.create({ ...saga, copy: this.copies.own, started: Date.now() });
       this.drive(entry, firstMind<MigrationView>({ phase: 'absent' }));
       return entry.value;
     } catch (error) {
@@ -146,10 +137,14 @@ export class Sagas {
     const { id } = entry.value;
     this.note(entry);
     if (this.stopped || this.drives.has(id)) return;
+    this.story.migration(entry);
     const options = {
-      copy: this.copy,
+      copy: this.copies.own,
       patienceMs: this.patienceMs,
-      onWritten: (written: SagaEntry) => this.note(written),
+      onWritten: (written: SagaEntry) => {
+        this.note(written);
+        this.story.migration(written);
+      },
       log: this.log,
     };
     const drive = new Drive(entry, this.journal, this.parties, options, first);
@@ -193,28 +188,14 @@ export class Sagas {
       this.note(entry);
       if (ledger.closed) {
         if ((ended ?? 0) + keptMs < Date.now()) await this.journal.drop(entry).catch(yielding);
-      } else if (copy === this.copy) this.drive(entry);
-      else if (!(await this.isThere(copy))) {
+      } else if (copy === this.copies.own) this.drive(entry);
+      else if (!(await this.copies.isThere(copy))) {
         this.log.info({ migration: id, copy }, 'going on with the migration of a copy that is gone');
-        const taken = await this.journal.write(entry, { ...entry.value, copy: this.copy }).catch(yielding);
+        const taken = await this.journal.write(entry, { ...entry.value, copy: this.copies.own }).catch(yielding);
         if (taken) this.drive(taken);
       }
     }
     this.trouble = undefined;
-  }
-
-  /** Silence is no sign of death: only that nobody listens is. */
-  private async isThere(copy: string): Promise<boolean> {
-    try {
-      await this.bus.nc.request(this.address(copy), undefined, { timeout: 2_000 });
-      return true;
-    } catch (error) {
-      return (error as { code?: string }).code !== '503';
-    }
-  }
-
-  private address(copy: string): string {
-    return serviceSubject('migration', `copy-${copy}`);
   }
 }
 

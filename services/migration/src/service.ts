@@ -2,11 +2,16 @@
 import { serve } from '@virtbus/shared/bus';
 import { meter, metrics, tally } from '@virtbus/shared/metrics';
 import type { RunningService, ServiceContext } from '@virtbus/shared/service';
+import { Copies } from './copies';
+import { Drains } from './drain/drains';
+import { drainEndpoints } from './drain/handlers';
+import { DrainJournal } from './drain/record';
 import { endpointsOf } from './handlers';
 import { SagaJournal } from './journal';
 import { Parties } from './parties';
 import { Sagas } from './sagas';
 import type { migrationSettings } from './settings';
+import { Story } from './story';
 
 /** Between attempts to reach JetStream at the start, milliseconds. */
 const retryMs = 3_000;
@@ -20,13 +25,20 @@ export async function startMigrationService({
 }: ServiceContext<typeof migrationSettings>): Promise<RunningService> {
   const bus = await connect();
   const parties = new Parties(bus);
-  const sagas = new Sagas(bus, new SagaJournal(bus, values.jetstreamReplicas), parties, values.patienceMs, log);
+  const copies = new Copies(bus);
+  const story = new Story(bus, log);
+  const { jetstreamReplicas: replicas, patienceMs } = values;
+  const sagas = new Sagas(bus, new SagaJournal(bus, replicas), parties, copies, story, patienceMs, log);
+  const journal = new DrainJournal(bus, replicas);
+  const drains = new Drains({ bus, journal, sagas, copies, story, patienceMs, log });
+  copies.listen();
   readiness.needs('jetstream', () => sagas.trouble);
   const underWay = () => sagas.all().filter(({ ledger }) => !ledger.settled);
   meter.gauge(metrics.migrations, () => tally(underWay(), ({ ledger }) => ({ step: ledger.step })));
   for (;;) {
     try {
       await sagas.begin();
+      await drains.begin();
       break;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
@@ -37,14 +49,16 @@ export async function startMigrationService({
   const service = await serve(
     bus,
     { name: 'virtbus-migration', version, description: 'moves domains between hosts', queue: 'migration' },
-    endpointsOf(bus, sagas, parties),
+    [...endpointsOf(bus, sagas, parties), ...drainEndpoints(drains)],
     log,
   );
   log.info({ migrations: sagas.all().length }, 'migration service ready');
   return {
     // What is being done goes on at another copy, or at the next start: callers that wait for its end are not waited for.
     stop: async () => {
+      drains.stop();
       sagas.stop();
+      story.stop();
       void service.stop();
     },
   };

@@ -3,9 +3,11 @@ import {
   CommandOutcome,
   contracts,
   DomainEvent,
+  DrainEvent,
   endpointSubject,
   errorsOf,
   HostStatus,
+  MigrationEvent,
   root,
   StorageEvent,
 } from '@virtbus/shared';
@@ -25,6 +27,8 @@ export function schemas(): Map<string, unknown> {
   all.set('domain-document.json', domainJsonSchema());
   all.set('event.json', schemaOf(DomainEvent, 'output'));
   all.set('storage-event.json', schemaOf(StorageEvent, 'output'));
+  all.set('migration-event.json', schemaOf(MigrationEvent, 'output'));
+  all.set('drain-event.json', schemaOf(DrainEvent, 'output'));
   all.set('outcome.json', schemaOf(CommandOutcome, 'output'));
   all.set('host-status.json', schemaOf(HostStatus, 'output'));
   all.set('error.json', {
@@ -79,6 +83,18 @@ export function asyncApi(version: string): unknown {
       `${root}.event.{entity}.{name}.{type}.{host}`,
       'storage-event',
       'Something happened to a pool or a chain of images of a host; replayable.',
+    ],
+    [
+      'migration-event',
+      `${root}.event.migration.{domain}.{type}.{source}`,
+      'migration-event',
+      'A phase of a migration has begun, or the migration has ended; replayable.',
+    ],
+    [
+      'drain-event',
+      `${root}.event.drain.{id}.{type}.{host}`,
+      'drain-event',
+      'A host is being emptied: its beginning, each guest, its end; replayable.',
     ],
     ['outcome', `${root}.event.command.{id}.{ended}`, 'outcome', 'How a queued command ended.'],
     ['host-status', `${root}.stat.host.{host}`, 'host-status', 'The heartbeat of a driver; never stored.'],

@@ -41,8 +41,10 @@ export class MigrationTarget extends MigrationSide {
         ...{ id: ask.id, role: 'target', domain: uuid, phase: 'prepared', peer: ask.peer, options: ask.options },
         ...{ sourceName, definition: ask.definition, changed: 0 },
       };
-      if (ask.options.offline) Object.assign(record, { xml: ask.xml, uri: '', cookie: '', epoch: ask.epoch });
-      else await this.receive(record, domain, ask, call);
+      if (ask.options.offline) {
+        Object.assign(record, { xml: ask.xml, uri: '', cookie: '', epoch: ask.epoch });
+        this.book.keep(record);
+      } else await this.receive(record, domain, ask, call);
       return this.view(record);
     });
   }

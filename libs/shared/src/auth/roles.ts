@@ -79,6 +79,8 @@ export function permissionsOf(user: UserRole): Permissions {
             `${root}.host.>`,
             `${root}.service.>`,
             `${root}.event.command.>`,
+            `${root}.event.migration.>`,
+            `${root}.event.drain.>`,
             syncSubject,
             `${root}.body.>`,
             '$JS.>',

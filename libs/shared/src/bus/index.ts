@@ -8,7 +8,17 @@ export { header, writeContext, type CallContext } from './headers';
 export * from './jetstream';
 export * from './journal';
 export * from './kv';
+export * from './moves';
 export * from './publisher';
 export * from './serve';
-export { lastEvent, lastSequence, tail, tailStorage, type Logged, type Since, type TailOptions } from './tail';
+export {
+  lastEvent,
+  lastSequence,
+  tail,
+  tailMoves,
+  tailStorage,
+  type Logged,
+  type Since,
+  type TailOptions,
+} from './tail';
 export * from './work-queue';

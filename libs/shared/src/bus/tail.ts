@@ -7,7 +7,7 @@
 import { ConsumerEvents, DeliverPolicy, ErrorCode, type ConsumerMessages, type OrderedConsumerOptions } from 'nats';
 import { eventFilter, root, streams } from '../contracts/subjects';
 import { isVirtError, VirtError } from '../errors';
-import type { DomainEvent, StorageEvent } from '../model';
+import type { DomainEvent, MoveEvent, StorageEvent } from '../model';
 import { decode } from './codec';
 import type { Bus } from './connection';
 import { isMissing } from './jetstream';
@@ -57,6 +57,11 @@ export function tailStorage(bus: Bus, options: TailOptions & { filter: string })
     const event = decode(data) as StorageEvent;
     return isVouchedFor(subject, event.host) ? event : undefined;
   });
+}
+
+/** Events of migrations or drains; `filter` is one that `moveEventFilter` gives. */
+export function tailMoves(bus: Bus, options: TailOptions & { filter: string }): AsyncGenerator<Logged<MoveEvent>> {
+  return follow(bus, options, (_subject, data) => decode(data) as MoveEvent);
 }
 
 async function* follow<E>(

@@ -10,7 +10,14 @@ export const listHosts = contract({
   on: 'all',
   servedBy: 'domain-service',
   request: z.object({}),
-  response: z.object({ hosts: z.array(HostStatus.extend({ online: z.boolean() })) }),
+  response: z.object({
+    hosts: z.array(
+      HostStatus.extend({
+        online: z.boolean(),
+        cordoned: z.boolean().default(false).describe('no new domain is placed there'),
+      }),
+    ),
+  }),
   errors: [],
   doc: 'Hosts with their drivers, memory, load and number of domains. One row a driver.',
   example: {},

@@ -7,6 +7,7 @@ import * as devices from './domain-devices';
 import * as disks from './domain-disks';
 import * as queries from './domain-queries';
 import * as tuning from './domain-tuning';
+import * as drains from './drain';
 import * as hosts from './host';
 import * as migrations from './migration';
 import * as pools from './pool';
@@ -27,6 +28,7 @@ export * from './domain-queries';
 export * from './domain-tuning';
 export * from './driver';
 export * from './driver-contract';
+export * from './drain';
 export * from './host';
 export * from './migration';
 export * from './migration-host';
@@ -51,6 +53,7 @@ export const contracts: readonly Contract[] = [
   disks,
   tuning,
   hosts,
+  drains,
   chains,
   migrations,
   native,

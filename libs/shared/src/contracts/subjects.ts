@@ -3,6 +3,7 @@
  * Ids are single tokens; a domain's name is encoded (`encodeToken`).
  */
 import { encodeToken } from '../model/ids';
+import type { MoveEvent } from '../model/move-event';
 import type { Contract } from './contract';
 
 export const root = 'virtbus.v1';
@@ -65,6 +66,18 @@ export function storageEventFilter(f: { entity: string; name?: string; type?: st
   return `${root}.event.${f.entity}.${name}.${f.type ?? '*'}.${f.host ?? '*'}`;
 }
 
+/** Where the migration service tells of a migration (of its domain, from its source) or of a drain (of its id, from its host). */
+export function moveEventSubject(e: MoveEvent): string {
+  const [of, host] = e.entity === 'migration' ? [e.domain, e.source.host] : [e.drain, e.host];
+  return `${root}.event.${e.entity}.${encodeToken(of)}.${e.type}.${host}`;
+}
+
+/** A filter over events of migrations or drains; what is left out matches all. `of` is a domain's uuid, or a drain's id. */
+export function moveEventFilter(f: { entity: MoveEvent['entity']; of?: string; type?: string; host?: string }): string {
+  const of = f.of === undefined ? '*' : encodeToken(f.of);
+  return `${root}.event.${f.entity}.${of}.${f.type ?? '*'}.${f.host ?? '*'}`;
+}
+
 /** Where the outcome of a queued command is told. */
 export function outcomeSubject(commandId: string, ended: 'completed' | 'failed'): string {
   return `${root}.event.command.${encodeToken(commandId)}.${ended}`;
@@ -98,4 +111,5 @@ export const buckets = {
   hosts: 'virtbus_hosts',
   leases: 'virtbus_leases',
   migrations: 'virtbus_migrations',
+  drains: 'virtbus_drains',
 } as const;

@@ -38,6 +38,10 @@ export const NameEntry = z.object({
 });
 export type NameEntry = z.infer<typeof NameEntry>;
 
+/** Key: the host. Nothing new is placed there. */
+export const Cordon = z.object({ cordoned: z.literal(true), since: z.number().describe('milliseconds since 1970') });
+export type Cordon = z.infer<typeof Cordon>;
+
 /** Key: the image's identity as a token, then `x`, or `s` and the domain's uuid for those who share it. */
 export const FleetLease = z.object({
   identity: z.string(),

@@ -16,12 +16,14 @@ import {
   type JetStreamOptions,
 } from '@virtbus/shared/bus';
 import { hostKey } from '../hosts';
-import { DomainEntry, entryOf, FleetLease, NameEntry, renewed } from './entries';
+import { Cordon, DomainEntry, entryOf, FleetLease, NameEntry, renewed } from './entries';
 
 export interface Tables {
   domains: Table<DomainEntry>;
   names: Table<NameEntry>;
   hosts: Table<HostStatus>;
+  /** In the same bucket: a key names a host there, where those of drivers have a dot. */
+  cordons: Table<Cordon>;
   leases: Table<FleetLease>;
 }
 
@@ -130,13 +132,14 @@ export class Registry {
   }
 
   private async open(): Promise<Tables> {
-    const [domains, names, hosts, leases] = await Promise.all([
+    const [domains, names, hosts, cordons, leases] = await Promise.all([
       Table.open(this.bus, buckets.domains, DomainEntry),
       Table.open(this.bus, buckets.names, NameEntry),
       Table.open(this.bus, buckets.hosts, HostStatus),
+      Table.open(this.bus, buckets.hosts, Cordon),
       Table.open(this.bus, buckets.leases, FleetLease),
     ]);
-    return { domains, names, hosts, leases };
+    return { domains, names, hosts, cordons, leases };
   }
 }
 

@@ -1,0 +1,241 @@
+/**
+ * Empties one host: look at who is there, follow those that move, send off the next as long as the limits allow, until nobody is
+ * left who could go. Each turn begins with what is seen, so a copy that takes over goes on like the one before.
+ */
+import { driverInventory, VirtError, type DomainSummary, type DrainEvent } from '@virtbus/shared';
+import { callDriver, Conflict, newId, type Bus } from '@virtbus/shared/bus';
+import type { Log } from '@virtbus/shared/log';
+import { newLedger } from '@virtbus/migration-saga';
+import type { Sagas } from '../sagas';
+import type { Story } from '../story';
+import { follow, type Seen } from './guests';
+import { countsOf, guestTold, type DrainEntry, type DrainJournal, type DrainRecord, type Guest } from './record';
+import { whereTo, type Way } from './where-to';
+
+/** Between two turns, milliseconds. */
+const everyMs = 500;
+
+export interface EmptyingParts {
+  bus: Bus;
+  sagas: Sagas;
+  journal: DrainJournal;
+  story: Story;
+  /** This copy of the service. */
+  copy: string;
+  /** Drivers of the host, as far as the fleet knows. */
+  driversOf: (host: string) => Promise<string[]>;
+  /** How long the host may be away before those that wait are given up, milliseconds. */
+  patienceMs: number;
+  log: Log;
+}
+
+export class Emptying {
+  private wake: (() => void) | undefined;
+  private stopped = false;
+  /** Since when the host has not answered, on the clock of `performance.now()`. */
+  private silentSince: number | undefined;
+
+  constructor(
+    private entry: DrainEntry,
+    private readonly parts: EmptyingParts,
+  ) {}
+
+  get record(): DrainRecord {
+    return this.entry.value;
+  }
+
+  /** Another has written, or there is reason to look now. */
+  look(): void {
+    this.wake?.();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.look();
+  }
+
+  /** Resolves when it has ended, or is another's. */
+  async run(): Promise<void> {
+    while (!this.stopped) {
+      try {
+        if (!(await this.read())) return;
+        if (this.record.state !== 'running') return;
+        await this.turn();
+        if (this.record.state !== 'running') return;
+      } catch (err) {
+        if (!(err instanceof Conflict)) this.parts.log.warn({ err, host: this.record.host }, 'a drain waits');
+      }
+      await this.pause();
+    }
+  }
+
+  /** What was lost is written again: nothing of a drain that runs is ever dropped. */
+  private async read(): Promise<boolean> {
+    const { journal, copy } = this.parts;
+    this.entry = (await journal.get(this.record.host)) ?? (await journal.create(this.record));
+    return this.record.copy === copy;
+  }
+
+  private async turn(): Promise<void> {
+    const seen = await this.see();
+    const guests = follow(this.record.guests, seen);
+    await this.write({ ...this.record, guests });
+    if (this.record.stopping) return this.giveUp();
+    for (;;) {
+      const guest = this.record.guests.find(({ state }) => state === 'waiting');
+      if (!guest) break;
+      const domain = seen.here?.find(({ uuid }) => uuid === guest.uuid);
+      if (!domain) {
+        if (!(await this.lost(guest))) break;
+        continue;
+      }
+      if (!(await this.send(guest, domain))) break;
+    }
+    const { waiting, moving } = countsOf(this.record.guests);
+    // Of a host that is silent for a moment nobody knows who is there.
+    if (waiting + moving > 0 || this.arriving() || (seen.silent.size > 0 && !this.impatient)) return;
+    await this.end();
+  }
+
+  private async see(): Promise<Seen> {
+    const { bus, sagas, driversOf } = this.parts;
+    const { host, guests, started } = this.record;
+    const silent = new Set<string>();
+    const here: DomainSummary[] = [];
+    const drivers = new Set([...(await driversOf(host)), ...guests.map(({ driver }) => driver)]);
+    for (const driver of drivers) {
+      try {
+        here.push(...(await callDriver(bus, { host, driver }, driverInventory, {})).domains);
+      } catch {
+        silent.add(driver);
+      }
+    }
+    this.silentSince = silent.size === 0 ? undefined : (this.silentSince ?? performance.now());
+    const known = new Map(sagas.all().map((saga) => [saga.id, saga]));
+    for (const { migration } of guests.filter(({ state }) => state === 'moving')) {
+      const saga = migration === undefined ? undefined : await sagas.find(migration).catch(absent);
+      if (saga) known.set(saga.id, saga);
+    }
+    return {
+      ...{ here, silent },
+      migration: (id) => known.get(id),
+      takenBy: (uuid) =>
+        [...known.values()].find(({ domain, source, ledger, ended }) => {
+          const since = (ended ?? 0) >= started;
+          return domain === uuid && source.host === host && ledger.settled === 'completed' && since;
+        }),
+    };
+  }
+
+  private get impatient(): boolean {
+    return this.silentSince !== undefined && performance.now() - this.silentSince > this.parts.patienceMs;
+  }
+
+  /** The host does not answer for it. True when it is given up. */
+  private async lost(guest: Guest): Promise<boolean> {
+    if (!this.impatient) return false;
+    const { host } = this.record;
+    const { message } = new VirtError('HOST_OFFLINE', { host, service: `driver-${guest.driver}` });
+    await this.change(guest, { state: 'stays', reasons: [...guest.reasons, message] });
+    return true;
+  }
+
+  /** False when there is no room for another one now. */
+  private async send(guest: Guest, domain: DomainSummary): Promise<boolean> {
+    const way = await this.choose(guest, domain);
+    if (way === 'later') return false;
+    if ('stays' in way) {
+      const reasons = [...guest.reasons, ...way.stays];
+      const nowhere = 'there is no other host that it could go to';
+      await this.change(guest, { state: 'stays', reasons: reasons.length > 0 ? reasons : [nowhere] });
+      return true;
+    }
+    const { id: drain, begun, cause } = this.record;
+    const migration = `${drain.slice(0, 100)}_${begun + 1}`;
+    const { to, options } = way;
+    const { uuid, name, epoch } = to.domain;
+    const going: Partial<Guest> = { state: 'moving', target: to.target.host, migration, epoch };
+    await this.change(guest, going, { begun: begun + 1 });
+    const { source, target } = to;
+    await this.parts.sagas.start({
+      ...{ id: migration, domain: uuid, name, epoch, source, target, options, ledger: newLedger, cause },
+    });
+    return true;
+  }
+
+  private async choose(guest: Guest, domain: DomainSummary): Promise<Way> {
+    const { bus, sagas } = this.parts;
+    const { host, limits, options, to } = this.record;
+    const under = sagas.all().filter(({ ledger }) => !ledger.settled);
+    const of = (one: string): number =>
+      under.filter(({ source, target }) => source.host === one || target.host === one).length;
+    if (of(host) >= limits.perHost) return 'later';
+    const peers = new Set(under.flatMap(({ source, target }) => [source.host, target.host]));
+    const link = (peer: string): number =>
+      under.filter((one) => [one.source.host, one.target.host].sort().join() === [host, peer].sort().join()).length;
+    const busy = [...peers].filter(
+      (peer) => peer !== host && (of(peer) >= limits.perHost || link(peer) >= limits.perLink),
+    );
+    return whereTo(bus, domain, options, { among: to, except: [host, ...guest.failedOn], busy });
+  }
+
+  /** Whether somebody is on the way to this host: it is moved on once it is here. */
+  private arriving(): boolean {
+    const { host } = this.record;
+    return this.parts.sagas.all().some(({ target, ledger }) => target.host === host && !ledger.settled);
+  }
+
+  private async giveUp(): Promise<void> {
+    const moving = this.record.guests.filter(({ state }) => state === 'moving');
+    // One that runs on its target already is let go on.
+    for (const { migration } of moving) {
+      const saga = await this.parts.sagas.find(migration!).catch(absent);
+      if (saga && !saga.ledger.givenUp) await this.parts.sagas.giveUp(saga.id, false).catch(absent);
+    }
+    if (moving.length === 0) await this.write({ ...this.record, state: 'aborted', ended: Date.now() });
+  }
+
+  private async end(): Promise<void> {
+    const state = countsOf(this.record.guests).stays > 0 ? 'incomplete' : 'drained';
+    await this.write({ ...this.record, state, ended: Date.now() });
+  }
+
+  private change(guest: Guest, change: Partial<Guest>, more: Partial<DrainRecord> = {}): Promise<void> {
+    const guests = this.record.guests.map((one) => (one.uuid === guest.uuid ? { ...one, ...change } : one));
+    return this.write({ ...this.record, ...more, guests });
+  }
+
+  private async write(record: DrainRecord): Promise<void> {
+    const before = this.record;
+    if (JSON.stringify(before) === JSON.stringify(record)) return;
+    this.entry = await this.parts.journal.write(this.entry, record);
+    for (const event of eventsBetween(before, record)) this.parts.story.tell(event);
+  }
+
+  private async pause(): Promise<void> {
+    if (this.stopped) return;
+    await new Promise<void>((resolve) => {
+      this.wake = resolve;
+      setTimeout(resolve, everyMs).unref();
+    });
+    this.wake = undefined;
+  }
+}
+
+const absent = (): undefined => undefined;
+
+/** What is told of a change: each guest whose state is another now, and the end. */
+export function eventsBetween(before: DrainRecord | undefined, after: DrainRecord): DrainEvent[] {
+  const { id, host, state, cause } = after;
+  const base = {
+    ...({ entity: 'drain', time: new Date().toISOString(), commandId: cause, drain: id, host, state } as const),
+    counts: countsOf(after.guests),
+  };
+  const was = new Map(before?.guests.map((guest) => [guest.uuid, guest.state]));
+  const changed = after.guests.filter((guest) => guest.state !== 'waiting' && was.get(guest.uuid) !== guest.state);
+  return [
+    ...(before ? [] : [{ ...base, id: `${id}.begun`, type: 'begun' }]),
+    ...changed.map((guest) => ({ ...base, id: newId(), type: `guest-${guest.state}`, guest: guestTold(guest) })),
+    ...(before?.state === 'running' && state !== 'running' ? [{ ...base, id: `${id}.ended`, type: 'ended' }] : []),
+  ];
+}
