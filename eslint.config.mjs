@@ -14,7 +14,7 @@ const boundaries = Object.entries(importRules.packages).map(([folder, may]) => (
       {
         patterns: [
           {
-            regex: `^@virtbus/(?!(${may.allowed.join('|') || '-'})(/(bus|log|config|auth|files|metrics|service|storage|snapshot|checkpoint|backup))?$)`,
+            regex: `^@virtbus/(?!(${may.allowed.join('|') || '-'})(/(bus|log|config|auth|files|metrics|service|tracing|storage|snapshot|checkpoint|backup))?$)`,
             message: `${folder} may import only: ${may.allowed.join(', ') || 'nothing of ours'} (tools/import-rules.json)`,
           },
           { group: ['@virtbus/*/src/*', '@virtbus/*/dist/*'], message: 'Import a package by its exported name.' },

@@ -15,6 +15,7 @@ const moduleNameMapper = {
   '^@virtbus/shared/auth$': '<rootDir>/libs/shared/src/auth/index.ts',
   '^@virtbus/shared/files$': '<rootDir>/libs/shared/src/files/index.ts',
   '^@virtbus/shared/metrics$': '<rootDir>/libs/shared/src/metrics/index.ts',
+  '^@virtbus/shared/tracing$': '<rootDir>/libs/shared/src/tracing/index.ts',
   '^@virtbus/shared/service$': '<rootDir>/libs/shared/src/service/index.ts',
   '^@virtbus/shared/config$': '<rootDir>/libs/shared/src/config/index.ts',
   '^@virtbus/domain-xml/(storage|snapshot|checkpoint|backup)$': '<rootDir>/libs/domain-xml/src/$1/index.ts',

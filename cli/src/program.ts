@@ -4,6 +4,7 @@ import { commands } from './commands';
 import { exitCodes } from './failure';
 import type { Output } from './output';
 import { Session } from './session';
+import { traced } from './trace';
 import {
   groups,
   parseNumber,
@@ -84,7 +85,7 @@ export function buildProgram(version: string, makeOutput: MakeOutput): Command {
   program.addHelpText('after', () => `\n${exitCodeText()}\n\n'virtbus help <command>' shows a command with examples.`);
   for (const group of Object.keys(groups) as Group[]) {
     program.commandsGroup(`${groups[group]}:`);
-    for (const spec of commands.filter((each) => each.group === group)) addCommand(program, spec, makeOutput);
+    for (const spec of commands.filter((each) => each.group === group)) addCommand(program, spec, makeOutput, version);
   }
   return program;
 }
@@ -94,7 +95,7 @@ export function exitCodeText(): string {
   return `Exit codes:\n${lines.join('\n')}`;
 }
 
-function addCommand(program: Command, spec: CommandSpec, makeOutput: MakeOutput): void {
+function addCommand(program: Command, spec: CommandSpec, makeOutput: MakeOutput, version: string): void {
   const c = program.command(spec.name, { hidden: spec.hidden ?? false }).summary(spec.summary);
   c.allowExcessArguments()
     .description(spec.about ? `${spec.summary}\n\n${spec.about}` : spec.summary)
@@ -117,7 +118,9 @@ function addCommand(program: Command, spec: CommandSpec, makeOutput: MakeOutput)
     const session = new Session(globals, all, out);
     const args = readArguments(spec, c.args, all, options);
     try {
-      await spec.run({ args, options: withFlags(options, all), globals, session, out });
+      await traced(spec.name, version, () =>
+        spec.run({ args, options: withFlags(options, all), globals, session, out }),
+      );
     } finally {
       await session.close();
     }

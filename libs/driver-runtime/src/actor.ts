@@ -215,7 +215,7 @@ export class Actor<G extends Guest = Guest> {
     this.persist();
     this.host.changed();
     this.log.info(
-      { event: `${event.class}.${event.type}`, detail: event.detail, revision: record.revision, command: cause?.id },
+      { event: `${event.class}.${event.type}`, detail: event.detail, revision: record.revision, commandId: cause?.id },
       'event',
     );
   }

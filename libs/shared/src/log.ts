@@ -1,5 +1,6 @@
 /** The one place that knows pino: facts as fields, constant messages, secrets never. */
 import { pino, type DestinationStream, type Logger } from 'pino';
+import { currentScope, traceIdOf } from './tracing/scope';
 
 export type Log = Logger;
 
@@ -21,6 +22,7 @@ export function createLog({ service, level = 'info', host, to }: LogOptions): Lo
       level,
       base: { service, ...(host ? { host } : {}), pid: process.pid },
       timestamp: pino.stdTimeFunctions.isoTime,
+      mixin: causeOfLine,
       formatters: { level: (label) => ({ level: label }) },
       redact: {
         paths: ['', '*.', '*.*.'].flatMap((above) => secrets.map((key) => `${above}${key}`)),
@@ -29,6 +31,17 @@ export function createLog({ service, level = 'info', host, to }: LogOptions): Lo
     },
     to ?? pino.destination({ fd: 2, sync: true }),
   );
+}
+
+/** Which command a line is logged for: docs/how-to/observe.md tells the fields. What the line itself says comes first. */
+function causeOfLine(): Record<string, string> {
+  const { commandId, operation, traceparent } = currentScope() ?? {};
+  const traceId = traceIdOf(traceparent);
+  return {
+    ...(commandId === undefined ? {} : { commandId }),
+    ...(operation === undefined ? {} : { operation }),
+    ...(traceId === undefined ? {} : { traceId }),
+  };
 }
 
 /** For code that can be used without a log. */

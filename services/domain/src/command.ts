@@ -19,7 +19,7 @@ export async function applyCommand(endpoint: Endpoint, given: Given, log: Log): 
     target,
     deadline: performance.now() + context.timeoutMs,
     signal: deadline.signal,
-    log: log.child({ call: context.id, operation: contract.name }),
+    log: target === undefined ? log : log.child({ domain: target }),
     format: formatOf(body),
     body,
   };

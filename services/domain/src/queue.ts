@@ -8,6 +8,7 @@
 import { contracts, decodeToken, outcomeSubject, VirtError, type CommandOutcome, type Contract } from '@virtbus/shared';
 import { consumeQueue, decode, Encoded, encode, type Endpoint, type Queued } from '@virtbus/shared/bus';
 import { meter, metrics } from '@virtbus/shared/metrics';
+import { inScope, span } from '@virtbus/shared/tracing';
 import { applyCommand } from './command';
 import type { Fleet } from './fleet';
 
@@ -54,12 +55,25 @@ export class Queue {
 
   private async work(message: Queued): Promise<void> {
     if (this.stopping.signal.aborted) return message.again(0);
+    const { id, traceparent: parent } = message.context;
+    const found = read(message.subject);
+    const operation = found?.contract.name ?? 'unknown';
+    const attributes = { 'virtbus.command_id': id, 'virtbus.attempt': message.attempt };
+    return inScope({ commandId: id, operation, traceparent: parent }, () =>
+      span(operation, { kind: 'consumer', parent, attributes }, (traceparent) =>
+        this.finish({ ...message, context: { ...message.context, traceparent } }, operation),
+      ),
+    );
+  }
+
+  private async finish(message: Queued, operation: string): Promise<void> {
     const { id } = message.context;
-    const log = this.fleet.log.child({ call: id, queued: message.subject, attempt: message.attempt });
+    const domain = read(message.subject)?.target;
+    const log = this.fleet.log.child({ ...(domain && { domain }), queued: message.subject, attempt: message.attempt });
     try {
       const outcome = await this.apply(message);
       const code = outcome === 'later' ? 'LATER' : (outcome.error?.code ?? 'OK');
-      meter.count(metrics.queued, { operation: read(message.subject)?.contract.name ?? 'unknown', code });
+      meter.count(metrics.queued, { operation, code });
       if (outcome === 'later') return message.again(pause(message.attempt));
       const subject = outcomeSubject(id, outcome.error ? 'failed' : 'completed');
       await this.fleet.bus.js.publish(subject, encode(outcome, 'json'), { msgID: `${id}.outcome` });
@@ -90,11 +104,10 @@ export class Queue {
     } catch (thrown) {
       const error = VirtError.from(thrown);
       if (error.retry === 'later') {
-        this.fleet.log.debug({ call: context.id, code: error.code, reason: error.message }, 'queued command waits');
+        this.fleet.log.debug({ code: error.code, reason: error.message }, 'queued command waits');
         return 'later';
       }
-      if (error.code === 'INTERNAL_ERROR')
-        this.fleet.log.error({ call: context.id, err: error }, 'queued command failed');
+      if (error.code === 'INTERNAL_ERROR') this.fleet.log.error({ err: error }, 'queued command failed');
       return { ...told, time: new Date().toISOString(), error: error.toBody() };
     }
   }

@@ -38,7 +38,7 @@ export class StorageEvents {
       revision: this.revision,
       ...(data ? { data } : {}),
     });
-    this.log.info({ event: `${what.entity}.${what.type}`, of: what.name, command: cause?.id }, 'event');
+    this.log.info({ event: `${what.entity}.${what.type}`, of: what.name, commandId: cause?.id }, 'event');
     this.publisher?.kick();
   }
 

@@ -13,6 +13,7 @@ import {
 } from '../contracts';
 import { isVirtError, VirtError } from '../errors';
 import { decode, encode, type Format } from './codec';
+import { span } from '../tracing';
 import { newId, type Bus } from './connection';
 import { header, writeContext, type CallContext } from './headers';
 
@@ -105,15 +106,21 @@ export async function enqueue<C extends Contract>(
     const detail = `${body.length} bytes; a queued command can have ${bus.bodies.limit}`;
     throw new VirtError('MESSAGE_TOO_LARGE', { detail });
   }
-  const h = writeContext({ timeoutMs: options.timeoutMs ?? c.timeoutMs, id, traceparent: options.traceparent });
+  const timeoutMs = options.timeoutMs ?? c.timeoutMs;
+  const subject = queueSubject(c, options.target);
+  const attributes = { 'virtbus.command_id': id, 'messaging.destination.name': subject };
   try {
-    const ack = await bus.js.publish(queueSubject(c, options.target), body, {
-      headers: h,
-      msgID: id,
-    });
-    return { commandId: id, duplicate: ack.duplicate };
+    return await span(
+      `queue ${c.entity} ${c.operation}`,
+      { kind: 'producer', parent: options.traceparent, attributes },
+      async (traceparent) => {
+        const headers = writeContext({ timeoutMs, id, traceparent });
+        const ack = await bus.js.publish(subject, body, { headers, msgID: id });
+        return { commandId: id, duplicate: ack.duplicate };
+      },
+    );
   } catch (cause) {
-    throw transportError(cause, options.timeoutMs ?? c.timeoutMs, () => {
+    throw transportError(cause, timeoutMs, () => {
       return new VirtError('SERVICE_OFFLINE', { service: 'queue' });
     });
   }
@@ -135,6 +142,25 @@ const returnMs = 100;
  * @param absent the error when nobody listens on the subject
  */
 export async function exchange(
+  bus: Bus,
+  subject: string,
+  body: Uint8Array,
+  context: CallContext,
+  absent: () => VirtError,
+): Promise<Answer> {
+  const attributes = { 'virtbus.command_id': context.id, 'messaging.destination.name': subject };
+  return span(spanName(subject), { kind: 'client', parent: context.traceparent, attributes }, (traceparent) =>
+    request(bus, subject, body, { ...context, traceparent }, absent),
+  );
+}
+
+/** `cmd domain start`: the same for all domains and hosts. */
+function spanName(subject: string): string {
+  const [, , kind = '', entity = '', ...rest] = subject.split('.');
+  return kind === 'host' ? `host ${rest.join(' ')}` : `${kind} ${entity} ${rest.at(-1) ?? ''}`;
+}
+
+async function request(
   bus: Bus,
   subject: string,
   body: Uint8Array,

@@ -11,6 +11,7 @@ import type { Log } from '../log';
 import { meter, metrics } from '../metrics';
 import { decode, encode, formatOf, type Format } from './codec';
 import { newId, type Bus } from './connection';
+import { inScope, span } from '../tracing';
 import { header, readContext, type CallContext } from './headers';
 
 export interface Call extends CallContext {
@@ -102,51 +103,63 @@ async function answer(bus: Bus, endpoint: Endpoint, message: ServiceMsg, log: Lo
   const context = readContext(message.headers, endpoint.timeoutMs);
   const id = context.id ?? newId();
   const began = performance.now();
-  const due = began + context.timeoutMs;
-  let code: ErrorCode | 'OK' = 'OK';
-  const callLog = log.child({
-    call: id,
-    operation: endpoint.name,
-    ...(context.domain ? { domain: context.domain } : {}),
-  });
-  const deadline = new AbortController();
-  let format: Format = formatOf(message.data);
+  const operation = endpoint.name;
+  const [entity, target] = subjectOf(endpoint, message);
+  const domain = context.domain ?? (entity === 'domain' ? target : undefined);
+  const attributes = { 'virtbus.command_id': id, 'virtbus.domain': domain, 'rpc.method': operation };
+  const scope = { commandId: id, operation, traceparent: context.traceparent };
   const h = headers();
   h.set(header.id, id);
-  let timer: NodeJS.Timeout | undefined;
-  let body: Uint8Array;
-  try {
+  let code: ErrorCode | 'OK' = 'OK';
+  let format: Format = formatOf(message.data);
+  const callLog = domain === undefined ? log : log.child({ domain });
+  await inScope(scope, async () => {
+    try {
+      const body = await span(operation, { kind: 'server', parent: context.traceparent, attributes }, work);
+      message.respond(bus.bodies.outgoing(body, h), { headers: h });
+    } catch (thrown) {
+      const error = VirtError.from(thrown);
+      code = error.code;
+      respondError(bus, message, error, format, callLog, h);
+    }
+  });
+  meter.count(metrics.calls, { operation, code });
+  meter.time(metrics.callSeconds, { operation }, (performance.now() - began) / 1_000);
+
+  async function work(traceparent: string | undefined): Promise<Uint8Array> {
+    const deadline = new AbortController();
+    let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
-        const detail = `${endpoint.name} was not done within ${context.timeoutMs} ms`;
+        const detail = `${operation} was not done within ${context.timeoutMs} ms`;
         const error = new VirtError('OPERATION_TIMEOUT', { detail });
         deadline.abort(error);
         reject(error);
       }, context.timeoutMs);
     });
-    const result = await Promise.race([run(), late]);
-    body = result instanceof Encoded ? result.body : encode(result, format);
-    message.respond(bus.bodies.outgoing(body, h), { headers: h });
-  } catch (thrown) {
-    const error = VirtError.from(thrown);
-    code = error.code;
-    respondError(bus, message, error, format, callLog, h);
-  } finally {
-    clearTimeout(timer);
-    const operation = endpoint.name;
-    meter.count(metrics.calls, { operation, code });
-    meter.time(metrics.callSeconds, { operation }, (performance.now() - began) / 1_000);
+    try {
+      const { signal } = deadline;
+      const result = await Promise.race([run({ ...context, traceparent }, signal), late]);
+      return result instanceof Encoded ? result.body : encode(result, format);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
-  async function run(): Promise<unknown> {
+  async function run(given: CallContext, signal: AbortSignal): Promise<unknown> {
     const whole = await bus.bodies.incoming(message.data, message.headers, context.timeoutMs);
     format = formatOf(whole);
-    const token = endpoint.targetToken === undefined ? undefined : message.subject.split('.')[endpoint.targetToken];
-    const target = token === undefined ? undefined : decodeToken(token);
-    const { signal } = deadline;
-    const call: Call = { ...context, id, target, deadline: due, signal, log: callLog, format, body: whole };
+    const named = target === undefined ? undefined : decodeToken(target);
+    const deadline = began + context.timeoutMs;
+    const call: Call = { ...given, id, target: named, deadline, signal, log: callLog, format, body: whole };
     return endpoint.handler(() => decode(whole), call);
   }
+}
+
+/** What a call is about: the kind of thing, and the token that names it. */
+function subjectOf({ targetToken }: Endpoint, { subject }: ServiceMsg): [string | undefined, string | undefined] {
+  const tokens = subject.split('.');
+  return [tokens[3], targetToken === undefined ? undefined : tokens[targetToken]];
 }
 
 /** Longest text in an error's header, characters: the whole is in the body. */

@@ -10,6 +10,7 @@ import { connectBus, type Bus } from '../bus';
 import { busOptions, loadConfig, type serviceSettings, type Values } from '../config';
 import { createLog, type Log } from '../log';
 import { meter, metrics } from '../metrics';
+import { flushTraces, traceIfConfigured } from '../tracing';
 import { serveHttp } from './http';
 import { Readiness } from './readiness';
 
@@ -74,6 +75,7 @@ class ServiceProcess<S extends ServiceSettings> {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.asked(signal));
     try {
       const { version } = JSON.parse(readFileSync(program.packageFile, 'utf8')) as { version: string };
+      traceIfConfigured({ service: program.name, version, host: this.host });
       await this.observe(version);
       const { readiness } = this;
       this.running = await program.start({ values, version, log, connect: () => this.connect(), readiness });
@@ -140,6 +142,7 @@ class ServiceProcess<S extends ServiceSettings> {
     const late = new Promise<'late'>((resolve) => setTimeout(() => resolve('late'), this.values.drainMs).unref());
     const ended = await Promise.race([this.running?.stop(), late]);
     if (ended === 'late') this.log.warn('not everything was finished in time');
+    await flushTraces();
     await this.bus?.close();
   }
 }

@@ -11,6 +11,7 @@
  */
 import { EventEmitter } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { step } from '@virtbus/shared/tracing';
 import { QmpDecoder, encode, type QmpMessage } from './codec';
 import { type CommandArgs, type CommandName, type CommandResult } from './commands';
 import { MonitorBroken, MonitorClosed, MonitorTimeout, QmpError } from './errors';
@@ -146,13 +147,16 @@ export class QmpClient extends EventEmitter<QmpClientEvents> {
       );
     }
     const id = ++this.lastId;
-    return this.waitFor(command, options.timeoutMs ?? DEFAULT_TIMEOUT_MS, options.signal, (waiting) => {
+    const send = (waiting: Waiting): (() => void) => {
       this.waiting.set(id, waiting);
       this.socket.write(encode({ execute: command, ...(args && { arguments: args }), id }));
       return () => {
         if (this.waiting.delete(id)) this.abandoned.add(id);
       };
-    });
+    };
+    return step(`qmp ${command}`, () =>
+      this.waitFor(command, options.timeoutMs ?? DEFAULT_TIMEOUT_MS, options.signal, send),
+    );
   }
 
   /**

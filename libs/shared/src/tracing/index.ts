@@ -1,0 +1,2 @@
+export * from './scope';
+export { continueTrace, flushTraces, span, step, traceIfConfigured } from './tracer';

@@ -1,0 +1,111 @@
+/** What an operator sees of a command: its trace over all services, its log lines, and its place among the metrics. */
+import { join } from 'node:path';
+import { startDomain } from '@virtbus/shared';
+import { call, type Bus } from '@virtbus/shared/bus';
+import { metrics, type Metric } from '@virtbus/shared/metrics';
+import { checkout, eventually, Stack, startProcess } from '@virtbus/testkit';
+import { SpanCollector, type CollectedSpan } from './span-collector';
+
+jest.setTimeout(180_000);
+
+let collector: SpanCollector;
+let stack: Stack;
+let bus: Bus;
+const patience = { timeoutMs: 60_000 };
+
+beforeAll(async () => {
+  collector = await SpanCollector.start();
+  stack = await Stack.start({
+    env: {
+      VIRTBUS_HTTP_LISTEN: '127.0.0.1:0',
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+      OTEL_BSP_SCHEDULE_DELAY: '200',
+    },
+  });
+  bus = await stack.connect('operator');
+});
+afterAll(async () => {
+  await stack?.[Symbol.asyncDispose]();
+  collector?.[Symbol.dispose]();
+});
+
+async function virtbus(words: string[], env: Record<string, string> = {}): Promise<string> {
+  await using cli = await startProcess([process.execPath, join(checkout, 'cli/dist/main.js'), ...words], {
+    env: { VIRTBUS_CONTEXT: stack.context('operator'), OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, ...env },
+  });
+  const { code } = await cli.exited;
+  if (code !== 0) throw new Error(cli.log.text);
+  return cli.log.text;
+}
+
+const spanOf = (service: string, name: string, traceId?: string): CollectedSpan | undefined =>
+  collector.spans.find((s) => s.service === service && s.name === name && (!traceId || s.traceId === traceId));
+
+/** The way from a span up to the command line, once all of it has arrived. */
+async function wayUp(service: string, name: string, traceId: string, top: string): Promise<string[]> {
+  const way = (): string[] => {
+    const span = spanOf(service, name, traceId);
+    return span ? collector.above(span) : [];
+  };
+  await eventually(() => way().at(-1), top, patience);
+  return way();
+}
+
+test('a command is one trace from the command line to the QMP command, through the domain service and the driver', async () => {
+  await stack.define(bus, { name: 'traced' });
+  const trace = 'a'.repeat(32);
+  await virtbus(['start', 'traced'], { TRACEPARENT: `00-${trace}-${'b'.repeat(16)}-01` });
+  expect(await wayUp('virtbus-driver-qemu', 'qmp cont', trace, 'virtbus-cli: virtbus start')).toEqual([
+    'virtbus-driver-qemu: start',
+    'virtbus-domain: host qemu start',
+    'virtbus-domain: domain-start',
+    'virtbus-cli: cmd domain start',
+    'virtbus-cli: virtbus start',
+  ]);
+  expect(spanOf('virtbus-cli', 'virtbus start', trace)?.parentSpanId).toBe('b'.repeat(16));
+});
+
+test('a queued command goes on with the trace of whoever queued it', async () => {
+  await virtbus(['suspend', 'traced', '--queue']);
+  await eventually(() => spanOf('virtbus-cli', 'virtbus suspend') !== undefined, true, patience);
+  const { traceId } = spanOf('virtbus-cli', 'virtbus suspend')!;
+  expect(await wayUp('virtbus-driver-qemu', 'qmp stop', traceId, 'virtbus-cli: virtbus suspend')).toEqual([
+    'virtbus-driver-qemu: suspend',
+    'virtbus-domain: host qemu suspend',
+    'virtbus-domain: domain.suspend',
+    'virtbus-cli: queue domain suspend',
+    'virtbus-cli: virtbus suspend',
+  ]);
+});
+
+test('every line that a command causes tells its id, its domain, its host and its trace', async () => {
+  const { uuid } = await stack.define(bus, { name: 'logged' });
+  const traceId = 'c'.repeat(32);
+  const traceparent = `00-${traceId}-${'d'.repeat(16)}-01`;
+  await call(bus, startDomain, {}, { target: uuid, id: 'start-logged', traceparent });
+  const lines = stack.drivers
+    .get('h1')!
+    .log.text.split('\n')
+    .flatMap((line) => (line.startsWith('{') ? [parse(line)] : []));
+  const its = lines.filter((line) => line.commandId === 'start-logged');
+  expect(its.map(({ event }) => event)).toContain('lifecycle.started');
+  for (const line of its) expect(line).toMatchObject({ service: 'driver-qemu', host: 'h1', domain: uuid, traceId });
+  const started = lines.filter(({ event, domain }) => domain === uuid && String(event).startsWith('lifecycle.started'));
+  expect(started.map(({ commandId }) => commandId)).toEqual(['start-logged']);
+});
+
+test('metrics are those declared, with labels that stay few', async () => {
+  const declared = new Map(Object.values<Metric>(metrics).map((metric) => [metric.name, metric]));
+  for (const service of [stack.domainServices[0]!, stack.drivers.get('h1')!, stack.storages.get('h1')!]) {
+    const { url } = parse(await service.waitFor('health, readiness and metrics')) as { url: string };
+    const text = await (await fetch(`${url}/metrics`)).text();
+    for (const [, name, labels = ''] of text.matchAll(/^(virtbus_\w+?)(?:_bucket|_sum|_count)?\{(.*)\} /gm)) {
+      const known = ['service', 'host', 'le', ...(declared.get(name!)?.labels ?? [`undeclared ${name}`])];
+      for (const [, label] of labels.matchAll(/(\w+)="/g)) expect(known).toContain(label);
+    }
+    expect(text).not.toMatch(/[0-9a-f]{8}-[0-9a-f]{4}-/);
+    expect(text).toMatch(/^virtbus_calls_total\{.*code="OK".*\} [1-9]/m);
+  }
+});
+
+const parse = (line: string): Record<string, unknown> => JSON.parse(line) as Record<string, unknown>;
