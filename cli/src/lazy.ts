@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import type * as Xml from '@virtbus/domain-xml';
 import type * as StorageXml from '@virtbus/domain-xml/storage';
 import type * as Shared from '@virtbus/shared';
+import type * as Auth from '@virtbus/shared/auth';
 import type * as BusModule from '@virtbus/shared/bus';
 import type * as Config from '@virtbus/shared/config';
 import type * as Tracing from '@virtbus/shared/tracing';
@@ -14,6 +15,7 @@ import type * as Tracing from '@virtbus/shared/tracing';
 const load = createRequire(__filename);
 
 export const shared = (): typeof Shared => load('@virtbus/shared') as typeof Shared;
+export const auth = (): typeof Auth => load('@virtbus/shared/auth') as typeof Auth;
 export const busModule = (): typeof BusModule => load('@virtbus/shared/bus') as typeof BusModule;
 export const tracing = (): typeof Tracing => load('@virtbus/shared/tracing') as typeof Tracing;
 export const config = (): typeof Config => load('@virtbus/shared/config') as typeof Config;

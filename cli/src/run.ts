@@ -32,7 +32,7 @@ export async function run(words: readonly string[], streams: Streams, version: s
 }
 
 /** Commands that may be given in two words. */
-const families: ReadonlySet<string> = new Set(['chain', 'host']);
+const families: ReadonlySet<string> = new Set(['chain', 'host', 'auth']);
 
 /** `help start` is `start --help`, `chain show` is `chain-show`; nothing at all asks for help too. */
 function spelledOut(words: readonly string[]): string[] {

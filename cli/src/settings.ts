@@ -28,6 +28,12 @@ export function connection(
   });
 }
 
+/** Where `virtbus auth` keeps an authority unless told otherwise: where `npm start` has made one. */
+export function credentialsFolder(env: NodeJS.ProcessEnv = process.env): string {
+  const { loadConfig, stateDirSetting } = config();
+  return join(loadConfig({ stateDir: stateDirSetting }, { env, argv: [] }).stateDir, 'credentials');
+}
+
 function readable(path: string): boolean {
   try {
     accessSync(path, constants.R_OK);

@@ -125,6 +125,7 @@ export const groups = {
   snapshot: 'Snapshots',
   backup: 'Checkpoints and backups',
   host: 'Hosts and fleet',
+  auth: 'Credentials of the bus',
   tool: 'virtbus itself',
 } as const;
 export type Group = keyof typeof groups;

@@ -16,3 +16,16 @@ export function parseSince(text: string, now: Date = new Date()): Since {
     `--since: '${text}' is neither all, new, a sequence, an age (10m, 2h, 1d) nor a time (RFC 3339)`,
   );
 }
+
+/** How far ahead: `12h`, `90d`, `52w`, or the time itself (RFC 3339); it must not be past. */
+export function parseExpiry(text: string, now: Date = new Date()): Date {
+  const [, count, unit = ''] = /^(\d{1,6})([smhdw])$/.exec(text) ?? [];
+  const time = count
+    ? new Date(now.getTime() + Number(count) * seconds[unit]! * 1_000)
+    : new Date(/^\d{4}-\d\d-\d\d/.test(text) ? text : Number.NaN);
+  if (Number.isNaN(time.getTime())) {
+    throw new UsageError(`--expires: '${text}' is neither a time from now (12h, 90d, 52w) nor a time (RFC 3339)`);
+  }
+  if (time <= now) throw new UsageError(`--expires: '${text}' is past`);
+  return time;
+}

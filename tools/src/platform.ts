@@ -1,14 +1,14 @@
 /**
  * The platform on one machine, as processes: what `npm start` and `npm run demo` bring up.
  *
- * State lies below the state folder: `nats/` (JetStream and the server's configuration), `credentials/` (one context
- * file a role, mode 0600), `hosts/` (the drivers').
+ * State lies below the state folder: `nats/` (JetStream), `credentials/` (the authority of this bus, the server's
+ * configuration and one context file a user, as `virtbus auth` makes them), `hosts/` (the drivers').
  */
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { VirtError } from '@virtbus/shared';
-import { contextOf, newUser, serverConfig, userName, userOf, type User, type UserRole } from '@virtbus/shared/auth';
+import { AuthorityFolder, type NewUser } from '@virtbus/shared/auth';
 import { connectBus } from '@virtbus/shared/bus';
 import { busOptions, busSettings, hostSetting, loadConfig, setting, stateDirSetting } from '@virtbus/shared/config';
 import { z } from 'zod';
@@ -56,10 +56,10 @@ export async function startPlatform({ env, report }: PlatformOptions): Promise<P
   try {
     const own = values.natsUrl === undefined;
     const url = own ? `nats://127.0.0.1:${values.natsPort}` : values.natsUrl!;
-    const credentials = own ? prepareCredentials(stateDir, host, url) : undefined;
+    const credentials = own ? await prepareCredentials(stateDir, host, values.natsPort) : undefined;
     if (credentials) {
       await portMustBeFree(values.natsPort);
-      const server = startNats(stateDir, values.natsPort, credentials, env);
+      const server = Child.start('nats-server', ['-c', credentials.serverConfig], env, stateDir, 'nats-server');
       children.push(server);
       await server.ready('Server is ready');
     }
@@ -154,42 +154,27 @@ function welcome(stateDir: string): string {
 }
 
 interface Credentials {
-  users: User[];
+  serverConfig: string;
   file(name: string): string;
 }
 
-/** One user a role; seeds of an earlier start are kept, so that credentials that were handed out stay good. */
-function prepareCredentials(stateDir: string, host: string, url: string): Credentials {
-  const folder = join(stateDir, 'credentials');
-  makeFolder(folder, 0o700);
-  const roles: UserRole[] = [
-    { role: 'admin' },
-    { role: 'operator' },
-    { role: 'reader' },
-    { role: 'service' },
-    { role: 'host', host },
+/** The authority of this machine's bus, made at the first start; credentials that were handed out stay good. */
+async function prepareCredentials(stateDir: string, host: string, port: number): Promise<Credentials> {
+  const path = join(stateDir, 'credentials');
+  const storeDir = join(stateDir, 'nats');
+  makeFolder(storeDir, 0o700);
+  const servers = [{ name: 'virtbus', host: '127.0.0.1', port, clusterPort: port }];
+  if (!AuthorityFolder.isIn(path)) await AuthorityFolder.create(path, { servers, tls: 'none', storeDir });
+  const users: NewUser[] = [
+    ...(['admin', 'operator', 'reader', 'service'] as const).map((role) => ({ name: role, role })),
+    { name: `host-${host}`, role: 'host', host },
   ];
-  const file = (name: string): string => join(folder, `${name}.json`);
-  const users = roles.map((role) => {
-    const path = file(userName(role));
-    const user = existsSync(path) ? userOf(role, seedIn(path)) : newUser(role);
-    writeFileSync(path, `${JSON.stringify(contextOf(user, url), null, 2)}\n`, { mode: 0o600 });
-    chmodSync(path, 0o600);
-    return user;
+  return AuthorityFolder.change(path, async (folder) => {
+    folder.deployment.servers = servers;
+    for (const user of users) await folder.ensure(user);
+    folder.moveContexts();
+    return { serverConfig: folder.serverConfig('virtbus'), file: (name) => folder.contextFile(name) };
   });
-  return { users, file };
-}
-
-function seedIn(path: string): string {
-  return (JSON.parse(readFileSync(path, 'utf8')) as { nkey: string }).nkey;
-}
-
-function startNats(stateDir: string, port: number, { users }: Credentials, env: NodeJS.ProcessEnv): Child {
-  const folder = join(stateDir, 'nats');
-  makeFolder(folder, 0o700);
-  const config = join(folder, 'nats-server.conf');
-  writeFileSync(config, serverConfig({ port, storeDir: folder, users }), { mode: 0o600 });
-  return Child.start('nats-server', ['-c', config], env, stateDir, 'nats-server');
 }
 
 function makeFolder(path: string, mode: number): void {

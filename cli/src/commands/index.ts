@@ -1,5 +1,7 @@
 /** Every command, in the order in which help and the reference page show them within their groups. */
 import type { CommandSpec } from '../spec';
+import { authInit } from './auth-init';
+import { authAdd, authList, authRenew, authRevoke, authRotate } from './auth-users';
 import { blockcommit, blockcopy, blockjob, blockpull } from './block-jobs';
 import { backupBegin, backupDumpxml } from './backup';
 import { chainAudit, chainRepair, chainShow, chainUsers, chainVerify } from './chains';
@@ -95,5 +97,6 @@ export const commands: readonly CommandSpec[] = [
   ...[backupBegin, backupDumpxml, checkpointCreate, checkpointCreateAs, checkpointList, checkpointDumpxml],
   ...[checkpointInfo, checkpointParent, checkpointDelete],
   ...[hosts, hostInfo, hostDrain, hostUndrain, domhost, capabilities, domcapabilities, cpuCompare, cpuBaseline],
+  ...[authInit, authAdd, authList, authRotate, authRevoke, authRenew],
   ...[help, completion, version],
 ];

@@ -3,7 +3,7 @@
  * service and a QEMU driver, LXC hosts; each a real process with its state in a temporary folder. Guests and containers that are left when
  * the test ends are ended with it, by pid.
  */
-import { copyFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readdirSync } from 'node:fs';
 import { basename } from 'node:path';
 import {
   defineDomain,
@@ -17,8 +17,8 @@ import {
   type DomainSummary,
   type Inventory,
 } from '@virtbus/shared';
-import { authorization, contextOf, newUser, userName, type UserRole } from '@virtbus/shared/auth';
 import { call, callDriver, clientStream, connectBus, lastSequence, newId, tail, type Bus } from '@virtbus/shared/bus';
+import { BusUsers } from './bus-users';
 import { endContainers, initOf, supervisorsBelow } from './containers';
 import { eventually } from './eventually';
 import type { HostsInNamespaces } from './hosts-in-namespaces';
@@ -99,18 +99,11 @@ export class Stack implements AsyncDisposable {
     const lxcHosts = options.lxcHosts ?? [];
     const all = [...hosts, ...lxcHosts, ...(options.testHosts ?? [])];
     const port = await freePort();
-    const roles: UserRole[] = [
-      ...(['admin', 'operator', 'reader', 'service'] as const).map((role) => ({ role })),
-      ...all.map((host) => ({ role: 'host', host }) as const),
-    ];
-    const users = roles.map(newUser);
-    for (const user of users) {
-      const context = contextOf(user, `nats://${options.namespaces?.outside ?? '127.0.0.1'}:${port}`);
-      writeFileSync(folder.file(`${userName(user.role)}.json`), JSON.stringify(context), { mode: 0o600 });
-    }
+    const users = await BusUsers.create(folder, all);
+    users.write(`nats://${options.namespaces?.outside ?? '127.0.0.1'}:${port}`);
     const nats = await startNatsServer({
       port,
-      authorization: authorization(users),
+      authorization: await users.serverTrust(),
       everywhere: options.namespaces !== undefined,
     });
     const stack = new Stack(folder, nats, options);

@@ -1,18 +1,7 @@
 /** A real nats-server with our roles, connections of each role, and domains and events to send over them. */
-import { writeFileSync } from 'node:fs';
 import type { DomainEvent, DomainSummary } from '@virtbus/shared';
 import { connectBus, ensureJetStream, newId, type Bus } from '@virtbus/shared/bus';
-import { authorization, contextOf, newUser, userName, type UserRole } from '@virtbus/shared/auth';
-import { startNatsServer, temporaryFolder, type NatsServer, type TemporaryFolder } from '@virtbus/testkit';
-
-const roles: UserRole[] = [
-  { role: 'admin' },
-  { role: 'operator' },
-  { role: 'reader' },
-  { role: 'service' },
-  { role: 'host', host: 'h1' },
-  { role: 'host', host: 'h2' },
-];
+import { BusUsers, startNatsServer, temporaryFolder, type NatsServer, type TemporaryFolder } from '@virtbus/testkit';
 
 export type Name = 'admin' | 'operator' | 'reader' | 'service' | 'host-h1' | 'host-h2';
 
@@ -22,18 +11,16 @@ export class BusStand implements AsyncDisposable {
   private constructor(
     readonly server: NatsServer,
     readonly folder: TemporaryFolder,
+    readonly users: BusUsers,
   ) {}
 
   /** @param config further lines for the server: `max_payload: 64KB` */
   static async start(config = ''): Promise<BusStand> {
     const folder = temporaryFolder();
-    const users = roles.map(newUser);
-    const server = await startNatsServer({ authorization: authorization(users), config });
-    for (const user of users) {
-      const context = JSON.stringify(contextOf(user, server.url));
-      writeFileSync(folder.file(`${userName(user.role)}.json`), context, { mode: 0o600 });
-    }
-    const stand = new BusStand(server, folder);
+    const users = await BusUsers.create(folder, ['h1', 'h2']);
+    const server = await startNatsServer({ authorization: await users.serverTrust(), config });
+    users.write(server.url);
+    const stand = new BusStand(server, folder, users);
     await stand.makeStreams();
     return stand;
   }

@@ -2,12 +2,10 @@
  * A small fleet for tests of the domain service: a real nats-server with our roles, real copies of the service as
  * processes, and hosts that only keep a table of domains. A simulated host journals and publishes like a real one.
  */
-import { writeFileSync } from 'node:fs';
 import { connectBus, type Bus } from '@virtbus/shared/bus';
-import { authorization, contextOf, newUser, userName, type User } from '@virtbus/shared/auth';
 import {
+  BusUsers,
   eventually,
-  freePort,
   startNatsServer,
   startService,
   temporaryFolder,
@@ -27,6 +25,7 @@ export class Stack implements AsyncDisposable {
   private constructor(
     readonly server: NatsServer,
     private readonly folder: { file(...parts: string[]): string; [Symbol.dispose](): void },
+    readonly users: BusUsers,
     bus: Bus,
   ) {
     this.bus = bus;
@@ -34,16 +33,11 @@ export class Stack implements AsyncDisposable {
 
   static async start({ copies = 1, hosts = ['h1'] }: { copies?: number; hosts?: string[] } = {}): Promise<Stack> {
     const folder = temporaryFolder();
-    const users = [
-      newUser({ role: 'admin' }),
-      newUser({ role: 'service' }),
-      ...hostNames.map((host) => newUser({ role: 'host', host })),
-    ];
-    const port = await freePort();
-    const server = await startNatsServer({ port, authorization: authorization(users) });
-    for (const user of users) writeContext(folder.file(`${userName(user.role)}.json`), user, server.url);
+    const users = await BusUsers.create(folder, hostNames);
+    const server = await startNatsServer({ authorization: await users.serverTrust() });
+    users.write(server.url);
     const bus = await connectBus({ name: 'test', context: folder.file('admin.json') });
-    const stack = new Stack(server, folder, bus);
+    const stack = new Stack(server, folder, users, bus);
     try {
       for (const name of hosts) await stack.addHost(name);
       await Promise.all(Array.from({ length: copies }, () => stack.addCopy()));
@@ -82,10 +76,6 @@ export class Stack implements AsyncDisposable {
     await this.server[Symbol.asyncDispose]();
     this.folder[Symbol.dispose]();
   }
-}
-
-export function writeContext(path: string, user: User, url: string): void {
-  writeFileSync(path, JSON.stringify(contextOf(user, url)), { mode: 0o600 });
 }
 
 /** Wait for something to be true of the fleet, and give it. */

@@ -16,8 +16,8 @@ import {
   type CommandOutcome,
 } from '@virtbus/shared';
 import { call, decode, enqueue, newId } from '@virtbus/shared/bus';
-import { newUser } from '@virtbus/shared/auth';
-import { soon, Stack, writeContext } from './domain-service-stack';
+import { Authority } from '@virtbus/shared/auth';
+import { soon, Stack } from './domain-service-stack';
 
 const xml = (name: string, rest = ''): string =>
   `<domain type='qemu'><name>${name}</name>${rest}<memory unit='MiB'>128</memory><vcpu>1</vcpu>` +
@@ -79,14 +79,15 @@ test('a copy without a bus waits for it', async () => {
 
 test('a copy whose credentials are refused says so in one line and exits with 1', async () => {
   stack = await Stack.start({ copies: 0, hosts: [] });
-  writeContext(stack.context('stranger'), newUser({ role: 'service' }), stack.server.url);
+  const stranger = await Authority.create().add({ name: 'stranger', role: 'service' });
+  stack.users.writeOne(stranger, stack.server.url);
   const copy = await stack.addCopy({ user: 'stranger', wait: false });
   expect((await copy.exited).code).toBe(1);
   const lines = copy.log.text.trim().split('\n');
   expect(lines).toHaveLength(1);
   expect(JSON.parse(lines[0]!)).toMatchObject({
     level: 'fatal',
-    reason: expect.stringContaining('refuses these credentials') as string,
+    reason: expect.stringContaining('refuses the credentials') as string,
   });
 }, 60_000);
 

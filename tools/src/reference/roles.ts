@@ -1,15 +1,12 @@
 /** Which subjects each role may use, from the same table that the server's configuration is made of. */
-import { permissionsOf, type UserRole } from '@virtbus/shared/auth';
+import { permissionsOf, type RoleName } from '@virtbus/shared/auth';
 
-const roles: [UserRole, string][] = [
-  [{ role: 'reader' }, 'asks queries, reads the event log; changes nothing'],
-  [{ role: 'operator' }, 'a reader who also gives commands'],
-  [{ role: 'admin' }, 'everything a person may do, raw monitor commands and stream administration included'],
-  [{ role: 'service' }, 'the domain service and its like'],
-  [
-    { role: 'host', host: 'HOST' },
-    'a driver or the storage service of a host: speaks and listens as its own host and no other',
-  ],
+const roles: [RoleName, string][] = [
+  ['reader', 'asks queries, reads the event log; changes nothing'],
+  ['operator', 'a reader who also gives commands'],
+  ['admin', 'everything a person may do, raw monitor commands and stream administration included'],
+  ['service', 'the domain service and its like'],
+  ['host', 'a driver or the storage service of a host: speaks and listens as its own host and no other'],
 ];
 
 export function rolesPage(): string {
@@ -20,9 +17,9 @@ export function rolesPage(): string {
     'Made from the permission table by `npm run docs`. The NATS server enforces it.',
     '',
     ...roles.flatMap(([role, what]) => {
-      const { publish, subscribe, responses } = permissionsOf(role);
+      const { publish, subscribe, responses } = permissionsOf(role, { name: 'NAME', host: 'HOST' });
       return [
-        `## ${role.role}`,
+        `## ${role}`,
         '',
         `${what[0]!.toUpperCase()}${what.slice(1)}.`,
         '',

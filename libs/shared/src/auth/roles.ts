@@ -1,25 +1,26 @@
 /**
  * What each role may publish and hear, derived from the contracts. The NATS server enforces it: the bus is the border.
  *
- * Nobody hears another's inbox: each user has a prefix of its own. Whoever may read events can create a consumer on
+ * Nobody hears another's inbox: each user has a prefix of its own, its name. Whoever may read events can create a consumer on
  * their stream and have the server deliver it anywhere; services therefore refuse a command that has no inbox to
  * answer to (`bus/serve.ts`), which a consumer's delivery never has.
  */
 import { contracts, endpointSubject, getDomain, listHosts, root, streams, syncSubject } from '../contracts';
 import { storageEventTypes } from '../model';
 
-export type UserRole =
-  { role: 'admin' } | { role: 'operator' } | { role: 'reader' } | { role: 'service' } | { role: 'host'; host: string };
+export const roleNames = ['admin', 'operator', 'reader', 'service', 'host'] as const;
+export type RoleName = (typeof roleNames)[number];
 
 export interface Permissions {
   publish: { allow: string[]; deny?: string[] };
   subscribe: { allow: string[] };
-  /** May answer what it was asked, and nothing else: messages, and for how long. */
-  responses?: { max: number; expires: string };
+  /** May answer what it was asked, and nothing else: how many messages, and for how long (milliseconds). */
+  responses?: { max: number; ttlMs: number };
 }
 
-export function inboxPrefix(user: UserRole): string {
-  return `_INBOX.${user.role}${user.role === 'host' ? `-${user.host}` : ''}`;
+/** Where a user is answered; its name is one token. */
+export function inboxPrefix(name: string): string {
+  return `_INBOX.${name}`;
 }
 
 /** Reading the event log: create, pull from and drop consumers of that one stream. */
@@ -37,9 +38,13 @@ const readEvents = [
 ];
 const discover = ['$SRV.PING', '$SRV.INFO', '$SRV.STATS', '$SRV.*.>'];
 
-export function permissionsOf(user: UserRole): Permissions {
-  const inbox = `${inboxPrefix(user)}.>`;
-  switch (user.role) {
+/**
+ * @param name the user's
+ * @param host the one that a user of role `host` speaks for; other roles have none
+ */
+export function permissionsOf(role: RoleName, { name, host }: { name: string; host: string }): Permissions {
+  const inbox = `${inboxPrefix(name)}.>`;
+  switch (role) {
     case 'reader':
       return {
         publish: { allow: [`${root}.query.>`, `${root}.body.>`, ...discover, ...readEvents] },
@@ -95,10 +100,10 @@ export function permissionsOf(user: UserRole): Permissions {
       return {
         publish: {
           allow: [
-            `${root}.event.domain.*.*.*.${user.host}`,
-            ...Object.keys(storageEventTypes).map((entity) => `${root}.event.${entity}.*.*.${user.host}`),
-            `${root}.stat.host.${user.host}`,
-            `${root}.stream.${user.host}.*.out`,
+            `${root}.event.domain.*.*.*.${host}`,
+            ...Object.keys(storageEventTypes).map((entity) => `${root}.event.${entity}.*.*.${host}`),
+            `${root}.stat.host.${host}`,
+            `${root}.stream.${host}.*.out`,
             `${root}.body.>`,
             `$JS.API.STREAM.MSG.GET.${streams.events}`,
           ],
@@ -106,14 +111,14 @@ export function permissionsOf(user: UserRole): Permissions {
         subscribe: {
           allow: [
             inbox,
-            `${root}.host.${user.host}.>`,
-            ...servedByStorage(user.host),
-            `${root}.stream.${user.host}.*.in`,
-            `${root}.body.${user.host}.*`,
+            `${root}.host.${host}.>`,
+            ...servedByStorage(host),
+            `${root}.stream.${host}.*.in`,
+            `${root}.body.${host}.*`,
             '$SRV.>',
           ],
         },
-        responses: { max: 1_000, expires: '20m' },
+        responses: { max: 1_000, ttlMs: 20 * 60_000 },
       };
   }
 }

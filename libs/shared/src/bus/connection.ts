@@ -1,37 +1,22 @@
 /**
  * The connection to NATS: credentials, reconnecting for ever, and what happens to it as plain log lines.
  */
-import { readFileSync, statSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import {
   connect,
-  credsAuthenticator,
   Events,
-  nkeyAuthenticator,
   type ConnectionOptions,
   type JetStreamClient,
   type JetStreamManager,
   type NatsConnection,
 } from 'nats';
-import { fromSeed } from 'nkeys.js';
-import { z } from 'zod';
-import { VirtError } from '../errors';
+import type { VirtError } from '../errors';
 import type { Log } from '../log';
 import { meter, metrics } from '../metrics';
 import { bodySubject } from '../contracts/subjects';
 import { Bodies } from './bodies';
-
-/**
- * A file with what one user needs to connect, readable by its owner alone. `npm start` writes one a role; for a NATS of
- * your own, set the variables of `BusOptions` instead.
- */
-export const ContextFile = z.object({
-  url: z.string(),
-  role: z.string(),
-  nkey: z.string().describe('seed of the nkey'),
-  inboxPrefix: z.string(),
-});
-export type ContextFile = z.infer<typeof ContextFile>;
+import { connectError, isRefusal } from './connect-error';
+import { accessOf } from './credentials';
 
 export interface BusOptions {
   /** One or more servers, comma separated. */
@@ -44,12 +29,14 @@ export interface BusOptions {
   /** A NATS `.creds` file (JWT and seed). */
   creds?: string | undefined;
   inboxPrefix?: string | undefined;
+  /** Files in PEM form: who vouches for the servers, and what we show to servers that ask for a certificate. */
+  ca?: string | undefined;
+  cert?: string | undefined;
+  key?: string | undefined;
   /** Shown in the server's list of connections. */
   name: string;
   /** Who owns large answers: a host's name, or `service`. Clients leave it out. */
   owner?: string | undefined;
-  /** Keep trying when no server answers at first, rather than fail. */
-  waitOnFirstConnect?: boolean | undefined;
 }
 
 /** One connection, and what is built on it. */
@@ -61,6 +48,8 @@ export interface Bus {
   jsm(): Promise<JetStreamManager>;
   /** Called after each reconnect. */
   onReconnect(listener: () => void): void;
+  /** Why the servers do not let us in any more: `AUTH_FAILED`. */
+  refused(): VirtError | undefined;
   /** Is a server there at this moment? */
   connected(): boolean;
   /** True soon after a reconnect: others who lost the same server may still be on their way back. */
@@ -71,32 +60,49 @@ export interface Bus {
 /** Time in which everyone who lost a server is expected back, milliseconds; each tries again twice a second. */
 const settlingMs = 5_000;
 
+/** Between two tries of a service whose credentials are refused, milliseconds. */
+const refusedMs = 2_000;
+
+/**
+ * A client whose credentials cease to be good loses its connection for ever. A service (`owner`) stays as it would with
+ * the bus gone, and tries again with what its context file then holds: guests are none of its credentials' business.
+ */
 export async function connectBus(options: BusOptions, log?: Log): Promise<Bus> {
-  const context = options.context ? readContextFile(options.context) : undefined;
-  const url = options.url ?? context?.url ?? 'nats://127.0.0.1:4222';
-  const inboxPrefix = options.inboxPrefix ?? context?.inboxPrefix;
+  const access = accessOf(options, log);
+  const { url, inboxPrefix } = access;
+  const isService = options.owner !== undefined;
+  let refused: VirtError | undefined;
   const settings: ConnectionOptions = {
     servers: url.split(',').map((server) => server.trim()),
     name: options.name,
     maxReconnectAttempts: -1,
-    reconnectTimeWait: 250,
-    reconnectJitter: 250,
+    reconnectDelayHandler: () => (refused ? refusedMs : 250 + Math.random() * 250),
+    ignoreAuthErrorAbort: isService,
     pingInterval: 10_000,
-    waitOnFirstConnect: options.waitOnFirstConnect ?? false,
     timeout: 5_000,
     ...(inboxPrefix ? { inboxPrefix } : {}),
-    ...authentication(options, context),
+    ...access.settings,
   };
   let nc: NatsConnection;
   try {
     nc = await connect(settings);
   } catch (cause) {
-    throw connectError(url, cause);
+    throw connectError(access, cause);
   }
   let reconnectedAt = -Infinity;
   let connected = true;
-  const listeners = new Set<() => void>([() => (reconnectedAt = performance.now())]);
-  void watchStatus(nc, listeners, (now) => (connected = now), log);
+  const reconnected = new Set<() => void>([() => (reconnectedAt = performance.now()), () => (refused = undefined)]);
+  const watchers: Watchers = {
+    reconnected,
+    connected: (now) => (connected = now),
+    failed: (error) => {
+      if (!isRefusal(error)) return;
+      if (!refused) log?.error({ reason: access.whyRefused() }, 'credentials are refused; trying again');
+      refused = connectError(access, error);
+    },
+  };
+  void watchStatus(nc, watchers, log);
+  void nc.closed().then((error) => (refused = isRefusal(error) ? connectError(access, error) : undefined));
   const inbox = inboxPrefix ?? '_INBOX';
   const owner = options.owner;
   const bodies = new Bodies(nc, (token) => (owner ? bodySubject(owner, token) : `${inbox}.${token}`));
@@ -105,7 +111,8 @@ export async function connectBus(options: BusOptions, log?: Log): Promise<Bus> {
     js: nc.jetstream({ timeout: 5_000 }),
     bodies,
     jsm: () => nc.jetstreamManager({ checkAPI: false, timeout: 5_000 }),
-    onReconnect: (listener) => void listeners.add(listener),
+    onReconnect: (listener) => void reconnected.add(listener),
+    refused: () => refused,
     connected: () => connected && !nc.isClosed(),
     settling: () => performance.now() - reconnectedAt < settlingMs,
     close: async () => {
@@ -122,87 +129,25 @@ export function newId(): string {
   return randomBytes(16).toString('hex');
 }
 
-function authentication(options: BusOptions, context: ContextFile | undefined): Partial<ConnectionOptions> {
-  if (options.creds) return { authenticator: credsAuthenticator(readSecret(options.creds)) };
-  if (options.user) return { user: options.user, ...(options.password ? { pass: options.password } : {}) };
-  if (options.token) return { token: options.token };
-  if (context) return { authenticator: nkeyAuthenticator(seedOf(context, options.context)) };
-  return {};
+interface Watchers {
+  reconnected: Set<() => void>;
+  connected(now: boolean): void;
+  failed(error: { code: unknown }): void;
 }
 
-function seedOf({ nkey }: ContextFile, path: string | undefined): Uint8Array {
-  const seed = new TextEncoder().encode(nkey);
-  try {
-    fromSeed(seed);
-    return seed;
-  } catch (cause) {
-    throw new VirtError('AUTH_FAILED', { detail: `${path}: nkey: is no seed of an nkey` }, { cause });
-  }
-}
-
-function readSecret(path: string): Uint8Array {
-  try {
-    return readFileSync(path);
-  } catch (cause) {
-    throw unreadable(path, cause);
-  }
-}
-
-function readContextFile(path: string): ContextFile {
-  let parsed: unknown;
-  try {
-    if (statSync(path).mode & 0o077) {
-      throw new VirtError('AUTH_FAILED', {
-        detail: `credentials in ${path} can be read by others; run 'chmod 600 ${path}'`,
-      });
-    }
-    parsed = JSON.parse(readFileSync(path, 'utf8'));
-  } catch (cause) {
-    if (cause instanceof VirtError) throw cause;
-    if (cause instanceof SyntaxError) throw new VirtError('AUTH_FAILED', { detail: `${path} is not JSON` }, { cause });
-    throw unreadable(path, cause);
-  }
-  const context = ContextFile.safeParse(parsed);
-  if (context.success) return context.data;
-  const issue = context.error.issues[0];
-  throw new VirtError('AUTH_FAILED', { detail: `${path}: ${issue?.path.join('.')}: ${issue?.message}` });
-}
-
-function unreadable(path: string, cause: unknown): VirtError {
-  const code = (cause as NodeJS.ErrnoException).code;
-  const why = code === 'ENOENT' ? 'does not exist' : code === 'EACCES' ? 'may not be read by you' : String(cause);
-  return new VirtError('AUTH_FAILED', { detail: `the credentials file ${path} ${why}` }, { cause });
-}
-
-function connectError(url: string, cause: unknown): VirtError {
-  const code = (cause as { code?: string }).code ?? '';
-  if (code === 'AUTHORIZATION_VIOLATION' || code === 'AUTHENTICATION_EXPIRED' || code === 'BAD_AUTHENTICATION') {
-    return new VirtError('AUTH_FAILED', { detail: `the NATS server at ${url} refuses these credentials` }, { cause });
-  }
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return new VirtError(
-    'RPC',
-    { detail: `no NATS server at ${url} (${why}); start one with 'npm start', or set VIRTBUS_NATS_URL` },
-    { cause },
-  );
-}
-
-async function watchStatus(
-  nc: NatsConnection,
-  listeners: Set<() => void>,
-  connected: (now: boolean) => void,
-  log?: Log,
-): Promise<void> {
+async function watchStatus(nc: NatsConnection, watchers: Watchers, log?: Log): Promise<void> {
   for await (const status of nc.status()) {
     if (status.type === Events.Disconnect) {
-      connected(false);
+      watchers.connected(false);
       log?.warn({ server: status.data }, 'disconnected from NATS');
-    } else if (status.type === Events.Error) log?.error({ error: status.data }, 'NATS reports an error');
-    else if (status.type === Events.Reconnect) {
-      connected(true);
+    } else if (status.type === Events.Error) {
+      log?.error({ error: status.data }, 'NATS reports an error');
+      watchers.failed({ code: status.data });
+    } else if (status.type === Events.Reconnect) {
+      watchers.connected(true);
       meter.count(metrics.reconnects, {});
       log?.info({ server: status.data }, 'reconnected to NATS');
-      for (const listener of listeners) listener();
+      for (const listener of watchers.reconnected) listener();
     }
   }
 }

@@ -3,6 +3,7 @@ export * from './byte-stream';
 export * from './call';
 export * from './codec';
 export * from './connection';
+export type { ContextFile } from './context-file';
 export * from './endpoints';
 export { header, writeContext, type CallContext } from './headers';
 export * from './jetstream';

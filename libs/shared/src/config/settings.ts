@@ -16,12 +16,15 @@ const optional = z.string().optional();
 
 export const busSettings = {
   natsUrl: setting('VIRTBUS_NATS_URL', optional, 'server(s) of the bus, comma separated'),
-  context: setting('VIRTBUS_CONTEXT', optional, 'file with credentials as npm start writes them'),
+  context: setting('VIRTBUS_CONTEXT', optional, 'file with credentials, as virtbus auth writes them'),
   natsUser: setting('VIRTBUS_NATS_USER', optional, 'user'),
   natsPassword: setting('VIRTBUS_NATS_PASSWORD', optional, 'password'),
   natsToken: setting('VIRTBUS_NATS_TOKEN', optional, 'token'),
   natsCreds: setting('VIRTBUS_NATS_CREDS', optional, 'NATS credentials file'),
   natsInboxPrefix: setting('VIRTBUS_NATS_INBOX_PREFIX', optional, 'prefix of the inboxes this user may use'),
+  natsCa: setting('VIRTBUS_NATS_CA', optional, 'PEM file of the authority that vouches for the servers'),
+  natsCert: setting('VIRTBUS_NATS_CERT', optional, 'PEM file of our certificate, for servers that ask for one'),
+  natsKey: setting('VIRTBUS_NATS_KEY', optional, 'PEM file of its private key'),
   logLevel: setting(
     'VIRTBUS_LOG_LEVEL',
     z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
@@ -73,5 +76,8 @@ export function busOptions(values: Values<typeof busSettings>, name: string, own
     token: values.natsToken,
     creds: values.natsCreds,
     inboxPrefix: values.natsInboxPrefix,
+    ca: values.natsCa,
+    cert: values.natsCert,
+    key: values.natsKey,
   };
 }
