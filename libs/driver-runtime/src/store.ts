@@ -12,12 +12,14 @@ import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { domainStates } from '@virtbus/shared';
 import { dropReplaced, makeFolder, readReplaced, replaceFile } from '@virtbus/shared/files';
-import type { DomainRecord, HostRecord, Tombstone } from './record';
+import type { Answered, DomainRecord, HostRecord, Tombstone } from './record';
 
 /** How long the answers of a domain that has gone are kept, milliseconds. */
 const tombstoneMs = 86_400_000;
 
 export class Store {
+  private readonly answers = new WeakMap<Answered, string>();
+
   constructor(
     readonly folder: string,
     readonly runFolder: string,
@@ -68,7 +70,17 @@ export class Store {
   }
 
   saveRecord(record: DomainRecord): void {
-    replaceFile(join(this.folderOf(record.uuid), 'record.json'), JSON.stringify(record), false);
+    replaceFile(join(this.folderOf(record.uuid), 'record.json'), this.recordText(record), false);
+  }
+
+  /** Written many times a command: answers, most of it and never changed, are made into text once. */
+  private recordText({ answered, ...rest }: DomainRecord): string {
+    const texts = answered.map((answer) => {
+      const known = this.answers.get(answer) ?? JSON.stringify(answer);
+      this.answers.set(answer, known);
+      return known;
+    });
+    return `${JSON.stringify(rest).slice(0, -1)},"answered":[${texts.join(',')}]}`;
   }
 
   /** @param durable wait for the disk: a definition survives a power cut, a running guest does not. */

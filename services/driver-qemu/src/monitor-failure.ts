@@ -26,3 +26,6 @@ export function monitorFailure(error: unknown, command: string, domain: string):
   }
   return VirtError.from(error);
 }
+
+/** QEMU said no: the command had no effect. */
+export const isRefusal = (error: unknown): boolean => isVirtError(error) && error.cause instanceof QmpError;

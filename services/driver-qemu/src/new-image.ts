@@ -1,11 +1,15 @@
 /**
  * A new image in a running guest: QEMU gets its nodes and makes its storage and format where they are to be made. Its file is
  * there already and empty, and is lent to the guest's user; a raw image is a file of its length.
+ *
+ * QEMU does what it is told in order, so what needs no answer is told without waiting for one: a step that stands on one that
+ * failed fails too.
  */
 import { imageCreation, imageNodes, type CreationChoices, type Disk, type PlugStep } from '@virtbus/domain-xml';
 import { lendFiles, returnFiles } from './block-jobs/files';
 import { nodeSource, type BlockHost } from './block-jobs/nodes';
 import type { QemuGuest } from './guest';
+import { isRefusal } from './monitor-failure';
 import { runJob } from './short-job';
 import type { Undo } from './undo';
 
@@ -15,41 +19,67 @@ export const creationJob = (node: string): string => `create-${node}`;
 export interface NewImage {
   /** The disk as it will be: numbered, with the new image on top. */
   disk: Disk;
-  /** Undefined: the image is there, with its format. */
-  make: CreationChoices | undefined;
+  /** Undefined: the image is there, with its format. It may still be asked of QEMU. */
+  make: CreationChoices | undefined | Promise<CreationChoices | undefined>;
   /** The node below it; null for none. As the disk's chain has it when left out. */
   backing?: string | null;
 }
 
 /**
- * The image is open when this resolves.
+ * The image is whole when this resolves.
  * @param undo gets what takes each step back; left out where a job that is written down takes the image away
+ * @returns opens it: QEMU has been told when it returns, and has done it when that resolves
  */
-export async function addImage(
+export async function makeImage(
   host: BlockHost,
   guest: QemuGuest,
   { disk, make, backing }: NewImage,
   signal: AbortSignal,
   undo: Undo = [],
-): Promise<void> {
+): Promise<() => Promise<void>> {
   const path = disk.source?.file ?? disk.source?.dev;
   undo.push(() => returnFiles(guest));
   lendFiles(guest, host.user, path === undefined ? [] : [path], 'write');
   const source = nodeSource(host, guest);
   const { storage, format, layers } = imageNodes(source, disk, 0, backing === undefined ? {} : { backing });
-  const add = async (steps: readonly PlugStep[]): Promise<void> => {
-    for (const step of steps) {
-      await guest.askRaw(step.command, step.arguments, signal);
-      undo.push(() => guest.askRaw(step.undo.command, step.undo.arguments));
-    }
-  };
   const create = async (options: object | undefined): Promise<void> => {
     if (options) await runJob(guest, 'blockdev-create', { 'job-id': creationJob(layers.top), options }, signal);
   };
-  const isRaw = disk.driver?.type === 'raw';
-  const creation = make && imageCreation(source, disk, 0, isRaw ? { ...make, physical: make.capacity } : make);
-  if (isRaw) await create(creation?.protocol);
-  await add(storage);
-  await create(creation?.format);
-  await add(format);
+  const creationOf = (choices: CreationChoices | undefined) => choices && imageCreation(source, disk, 0, choices);
+  if (disk.driver?.type === 'raw') {
+    const choices = await make;
+    const creation = creationOf(choices && { ...choices, physical: choices.capacity });
+    await create(creation?.protocol);
+    await all([add(guest, storage, signal, undo), create(creation?.format)]);
+  } else {
+    const added = add(guest, storage, signal, undo);
+    await all([added, Promise.resolve(make).then((choices) => create(creationOf(choices)?.format))]);
+  }
+  return () => add(guest, format, signal, undo);
+}
+
+/** The image is open when this resolves. */
+export async function addImage(...[host, guest, image, signal, undo]: Parameters<typeof makeImage>): Promise<void> {
+  const open = await makeImage(host, guest, image, signal, undo);
+  await open();
+}
+
+/** All told at once. What QEMU has not refused may have been done, whatever became of its answer. */
+async function add(guest: QemuGuest, steps: readonly PlugStep[], signal: AbortSignal, undo: Undo): Promise<void> {
+  const told = steps.map(async ({ command, arguments: args, undo: back }) => {
+    const takeBack = (): unknown => guest.askRaw(back.command, back.arguments);
+    try {
+      await guest.askRaw(command, args, signal);
+      undo.push(takeBack);
+    } catch (error) {
+      if (!isRefusal(error)) undo.push(takeBack);
+      throw error;
+    }
+  });
+  await all(told);
+}
+
+/** Each is waited for, so that nothing is under way when one has failed; then the first failure is told. */
+async function all(work: readonly Promise<unknown>[]): Promise<void> {
+  for (const done of await Promise.allSettled(work)) if (done.status === 'rejected') throw done.reason;
 }

@@ -4,7 +4,7 @@ import { formatSnapshot, type Snapshot } from '@virtbus/domain-xml/snapshot';
 import { createSnapshot, VirtError, type ImageNeed } from '@virtbus/shared';
 import type { Actor } from '../actor';
 import { facet } from '../driver';
-import { chainsOf, heldBy, hold } from '../images';
+import { chainsOf, heldBy } from '../images';
 import type { SnapshotCreation } from '../record';
 import { currentOf, snapshotsOf } from '../snapshots';
 import { definitionWithOverlays, overlaysOf } from '../snapshots/overlays';
@@ -63,8 +63,7 @@ async function take(context: Context, request: CreateRequest): Promise<Snapshot>
     if (disks[`overlay:${target}`]) continue;
     throw new VirtError('RESOURCE_BUSY', { detail: `the overlay of disk '${target}' is not prepared` });
   }
-  beginDoing(actor, creationOf(snapshot, request, actor.active));
-  hold(actor, disks);
+  beginDoing(actor, creationOf(snapshot, request, actor.active), disks);
   try {
     if (actor.active) await takeLive(context, request, snapshot);
     else await takeOffline(context, request, snapshot);

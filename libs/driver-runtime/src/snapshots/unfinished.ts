@@ -9,14 +9,16 @@ import { createSnapshot } from '@virtbus/shared';
 import type { Actor } from '../actor';
 import { facet, type Guest } from '../driver';
 import type { DriverHost } from '../host';
-import type { SnapshotCreation, SnapshotDoing } from '../record';
+import type { HeldDisks, SnapshotCreation, SnapshotDoing } from '../record';
 import type { SnapshotsFacet } from './facet';
 import { snapshotsOf } from './index';
 import { definitionWithOverlays, overlaysOf, withDisks } from './overlays';
 import { finishRevert } from './reverting';
 import { summaryOf } from './summary';
 
-export function beginDoing(actor: Actor, doing: SnapshotDoing): void {
+/** @param disks what the operation holds from now on, beside what is held already */
+export function beginDoing(actor: Actor, doing: SnapshotDoing, disks: HeldDisks = {}): void {
+  if (Object.keys(disks).length > 0) actor.record.disks = { ...actor.record.disks, ...disks };
   actor.record.snapshot = { ...actor.record.snapshot, doing };
   actor.persist();
 }

@@ -34,6 +34,7 @@ export const ImageLease = z.object({
   mode: LeaseMode,
   target: z.string().describe('the disk that stands on it, or the name of the need that it was taken for'),
   fleet: z.boolean().describe('other hosts can reach the image too'),
+  made: z.boolean().optional().describe('its file was made for this command: nobody else knows of it yet'),
 });
 export type ImageLease = z.infer<typeof ImageLease>;
 

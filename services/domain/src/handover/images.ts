@@ -33,7 +33,7 @@ export class HandoverImages {
     if (disks.length === 0) return {};
     await this.handover.opens({ id, domain });
     const holder = { domain, name, ...to, epoch, claim: id };
-    return { prepared: await prepare(this.fleet, holder, nothingYet, disks, call, true) };
+    return { prepared: await prepare(this.fleet, holder, nothingYet, disks, call, { joins: true }) };
   }
 
   /** The domain lives on the target: the fleet knows that it has its images there. */

@@ -72,9 +72,10 @@ export async function withImages<T extends { domain: DomainSummary }>(
     if (disks.length === 0 && !look.needs?.length) return send(undefined);
     // A claim that was revoked stays so: each attempt has one of its own.
     const holder: LeaseHolder = { ...pick(subject), claim: attempt === 1 ? call.id : `${call.id}.${attempt}` };
-    const prepared = await prepare(fleet, holder, look, disks, call);
+    const beside = new Beside();
+    const prepared = await prepare(fleet, holder, look, disks, call, { beside });
     try {
-      const answer = await send(prepared);
+      const answer = await send(prepared).finally(() => beside.done());
       // What was planned is the driver's now: it tells of it in its own time.
       if (command) return answer;
       // The first answer of a command that was done before: nothing was opened now.
@@ -95,18 +96,21 @@ function hasMedium(xml: string): boolean {
   return device.list === 'disks' && !isEmptyDrive(device.value);
 }
 
-/**
- * Find out what disks stand on and take their leases; who holds one without using it gives way. Throws
- * `IMAGE_IN_USE`.
- * @param joins the domain is on its way from another host, and keeps what it has there
- */
+interface Preparing {
+  /** The domain is on its way from another host, and keeps what it has there. */
+  joins?: boolean;
+  /** What need not be waited for before the command is sent goes here. */
+  beside?: Beside;
+}
+
+/** Find out what disks stand on and take their leases; who holds one without using it gives way. Throws `IMAGE_IN_USE`. */
 export async function prepare(
   fleet: Fleet,
   holder: LeaseHolder,
   { revision, uses, needs = [] }: Pick<Look, 'revision' | 'uses' | 'needs'>,
   disks: string[],
   call: Call,
-  joins = false,
+  how: Preparing = {},
 ): Promise<Prepared> {
   const { domain: uuid, host, driver, name, epoch, claim } = holder;
   const request = { driver, name, epoch, revision, uses, claim, disks, needs };
@@ -116,7 +120,7 @@ export async function prepare(
     const found = await callDriver(fleet.bus, { host, driver: 'storage' }, storagePrepare, request, context);
     await fleet.leases.drop(holder, found.released);
     const taken = found.conflicts.length === 0;
-    const conflicts = taken ? await takeForFleet(fleet, holder, found, joins) : found.conflicts;
+    const conflicts = taken ? await takeForFleet(fleet, holder, found, how) : found.conflicts;
     if (conflicts.length === 0) {
       return { epoch, revision, claim, disks: found.disks, images: found.images ?? [] };
     }
@@ -134,15 +138,39 @@ async function takeForFleet(
   fleet: Fleet,
   holder: LeaseHolder,
   { leases }: z.output<typeof storagePrepare.response>,
-  joins: boolean,
+  { joins = false, beside }: Preparing,
 ): Promise<LeaseConflict[]> {
+  // A file that was made just now, and that no other host can reach, nobody else can want: its host's own book has it.
+  const unknown = beside ? leases.filter(({ made, fleet: reachable }) => made && !reachable) : [];
+  if (unknown.length > 0) beside?.add(fleet.leases.take(holder, unknown, joins), fleet);
   try {
-    return await fleet.leases.take(holder, leases, joins);
+    return await fleet.leases.take(
+      holder,
+      leases.filter((lease) => !unknown.includes(lease)),
+      joins,
+    );
   } catch (error) {
     // Nobody else can reach an image of this machine's: its own book is enough.
     if (isVirtError(error, 'RPC') && !leases.some(({ fleet: reachable }) => reachable)) return [];
     await release(fleet, holder, true);
     throw error;
+  }
+}
+
+/** Leases that are written for the fleet while the command is being done. What fails is written when the domain settles. */
+class Beside {
+  private work: Promise<unknown> = Promise.resolve();
+
+  add(taking: Promise<LeaseConflict[]>, { log }: Fleet): void {
+    const told = taking.then(
+      (met) => met.length > 0 && log.warn({ met }, 'an image that has just been made is held by somebody'),
+      (error: unknown) => log.debug({ reason: VirtError.from(error).message }, 'the fleet hears of a new image later'),
+    );
+    this.work = Promise.all([this.work, told]);
+  }
+
+  async done(): Promise<void> {
+    await this.work;
   }
 }
 

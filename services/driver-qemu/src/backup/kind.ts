@@ -1,10 +1,10 @@
 /** The end of a disk's part in a backup, and of the backup with the last of them. */
 import { rmSync } from 'node:fs';
 import { bitmapAt } from '@virtbus/domain-xml';
-import { bitmapsOf, removalOf } from '../block-jobs/graph';
+import { removalOf } from '../block-jobs/graph';
 import type { JobEnd } from '../block-jobs';
 import type { JobKind } from '../block-jobs/kind';
-import { removeNodes, type BlockHost } from '../block-jobs/nodes';
+import { imagesIn, removeNodes, type BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
 import { backupJobs } from './begin';
 import { stopServer } from './nbd';
@@ -19,7 +19,7 @@ export function backupKind(host: BlockHost): JobKind {
       const { store, pull, bitmap } = job.details;
       if (pull) await stopServer(guest);
       await removeNodes(guest, removalOf(host, guest, store, 0, 1));
-      if (bitmap && bitmapAt(await bitmapsOf(guest), bitmap.node, bitmap.name))
+      if (bitmap && bitmapAt(await imagesIn(guest), bitmap.node, bitmap.name))
         await guest.askRaw('block-dirty-bitmap-remove', bitmap);
       // Of a backup that was never begun its files are storage's to remove, with the command.
       const begun = guest.saved.backup?.begun ?? true;

@@ -1,8 +1,7 @@
 /** A pull is read over NBD: QEMU's server, and an export for each disk. (facts: block-jobs §3.5) */
-import { isVirtError } from '@virtbus/shared';
 import type { BackupServer } from '@virtbus/domain-xml/backup';
 import type { QemuGuest } from '../guest';
-import { QmpError } from '../qmp';
+import { isRefusal } from '../monitor-failure';
 import type { NbdAddress } from './saved-backup';
 
 export function addressOf({ transport, name = 'localhost', port, socket = '' }: BackupServer): NbdAddress {
@@ -45,6 +44,6 @@ async function ignoreRefusal(asked: Promise<unknown>): Promise<void> {
   try {
     await asked;
   } catch (error) {
-    if (!isVirtError(error) || !(error.cause instanceof QmpError)) throw error;
+    if (!isRefusal(error)) throw error;
   }
 }

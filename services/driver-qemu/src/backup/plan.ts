@@ -7,11 +7,12 @@ import {
   type NodeImage,
   type NodeImages,
 } from '@virtbus/domain-xml';
+import { imagesIn } from '../block-jobs/nodes';
 import { storeOf, type BackupDisk } from '@virtbus/domain-xml/backup';
 import { storeDisk, type BackupAsk, type BackupStart } from '@virtbus/driver-runtime';
 import { VirtError } from '@virtbus/shared';
 import { diskForJob, imageName, nameOf, targetOf } from '../block-jobs/chain-names';
-import { bitmapsOf, nodesOf } from '../block-jobs/graph';
+import { nodesOf } from '../block-jobs/graph';
 import type { BlockHost } from '../block-jobs/nodes';
 import { describeChain } from '../files';
 import type { QemuGuest } from '../guest';
@@ -33,7 +34,7 @@ export interface DiskPlan {
 
 /** Throws what keeps a disk from being backed up now. */
 export async function planDisks(host: BlockHost, guest: QemuGuest, { backup }: BackupAsk): Promise<DiskPlan[]> {
-  const images = await bitmapsOf(guest);
+  const images = await imagesIn(guest);
   return backup.disks.filter((asked) => asked.backup).map((asked) => planDisk(host, guest, images, asked));
 }
 

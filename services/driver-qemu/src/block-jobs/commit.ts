@@ -20,9 +20,9 @@ import type { QemuGuest } from '../guest';
 import { backingString, depthOf, depthOfIndex, diskForJob, imageName, indexAt, nameOf, targetOf } from './chain-names';
 import { diskOf, withDisk } from './conclude';
 import { deleteFiles, lendFiles, onlyRead } from './files';
-import { anyBitmap, bitmapsOf, carryBitmaps, nodesOf, removalOf, reopenData } from './graph';
+import { anyBitmap, carryBitmaps, nodesOf, removalOf, reopenData } from './graph';
 import type { Changes, JobKind } from './kind';
-import { areFree, deviceNode, maskProtocol, removeNodes, type BlockHost } from './nodes';
+import { areFree, deviceNode, imagesIn, maskProtocol, removeNodes, type BlockHost } from './nodes';
 import type { SavedJob } from './saved-job';
 
 interface CommitDetails {
@@ -79,7 +79,9 @@ export async function commit(
   const plan = await planCommit(guest, ask);
   const { disk, top, base } = plan;
   const nodes = nodesOf(host, guest, disk);
-  const device = await deviceNode(guest, disk, signal);
+  // QEMU answers while the job is written down.
+  const device = deviceNode(guest, disk, signal);
+  device.catch(() => undefined);
   const images = diskImages(disk);
   const job: SavedJob<CommitDetails> = {
     id: `commit-${targetOf(disk)}-${nodes[top]}`,
@@ -108,7 +110,7 @@ export async function commit(
     for (const depth of written) await reopenData(host, guest, disk, depth, false);
     const args = {
       'job-id': job.id,
-      device,
+      device: await device,
       'top-node': nodes[top],
       'base-node': nodes[base],
       ...(plan.backing !== undefined && { 'backing-file': plan.backing }),
@@ -152,8 +154,9 @@ export function commitKind(host: BlockHost): JobKind {
       const done = end.kind === 'completed';
       if (base < 0) return undefined;
       if (done && top >= 0) {
-        await carryBitmaps(guest, commitBitmaps(await bitmapsOf(guest), nodesOf(host, guest, disk), top, base));
-        await removeNodes(guest, removalOf(host, guest, disk, top, base));
+        const there = await imagesIn(guest);
+        await carryBitmaps(guest, commitBitmaps(there, nodesOf(host, guest, disk), top, base));
+        await removeNodes(guest, removalOf(host, guest, disk, top, base), there);
       }
       await stopWriting(host, guest, disk, top < 0 ? [base] : writtenBy({ top, base }));
       if (!done) return undefined;
@@ -204,9 +207,9 @@ async function pivoted(
   base: number,
 ): Promise<Changes> {
   const nodes = nodesOf(host, guest, disk);
-  const images = await bitmapsOf(guest);
+  const images = await imagesIn(guest);
   if (bitmapAt(images, nodes[base]!, activeWrites)) await carryBitmaps(guest, commitBitmaps(images, nodes, 0, base));
-  await removeNodes(guest, removalOf(host, guest, disk, 0, base));
+  await removeNodes(guest, removalOf(host, guest, disk, 0, base), images);
   deleteFiles(job.details.delete, guest.log);
   return onBase(job);
 }
@@ -225,7 +228,7 @@ function onBase(job: SavedJob<CommitDetails>): Changes {
 
 async function givenUp(host: BlockHost, guest: QemuGuest, disk: Disk, base: number): Promise<Changes> {
   const node = nodesOf(host, guest, disk)[base]!;
-  if (bitmapAt(await bitmapsOf(guest), node, activeWrites)) await carryBitmaps(guest, endActiveWrites(node));
+  if (bitmapAt(await imagesIn(guest), node, activeWrites)) await carryBitmaps(guest, endActiveWrites(node));
   await stopWriting(host, guest, disk, [base]);
   return { live: withoutMirror };
 }
@@ -235,7 +238,7 @@ async function markWrites(host: BlockHost, guest: QemuGuest, job: SavedJob<Commi
   const disk = diskOf(guest.live, job.disk);
   const node = disk && nodesOf(host, guest, disk)[depthsIn(disk, job).base];
   if (node === undefined) return;
-  const images = await bitmapsOf(guest);
+  const images = await imagesIn(guest);
   if (!anyBitmap(images) || bitmapAt(images, node, activeWrites)) return;
   await guest.askRaw('transaction', { actions: beginActiveWrites(node) });
 }

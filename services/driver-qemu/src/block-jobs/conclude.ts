@@ -6,21 +6,28 @@ import { returnFiles } from './files';
 import type { Changes, JobKind } from './kind';
 import type { JobEnd, SavedJob } from './saved-job';
 
-/** Show in the live document how far a job with a mirror is. */
-export function showMirror(
-  guest: QemuGuest,
-  { disk: target }: SavedJob,
-  ready: 'yes' | 'abort' | 'pivot' | undefined,
-): void {
-  const disk = diskOf(guest.live, target);
-  if (!disk?.mirror) return;
-  guest.live = withDisk(guest.live, withMirrorReady(disk, ready));
+type MirrorState = 'yes' | 'abort' | 'pivot' | undefined;
+
+/** Show in the live document how far a job with a mirror is. It is on disk, and so is the job, when this returns. */
+export function showMirror(guest: QemuGuest, job: SavedJob, ready: MirrorState): void {
+  markMirror(guest, job, ready);
   guest.tellLive();
 }
 
+/** The job as it is now, the live document and the event, in one turn. */
 export function tellReady(guest: QemuGuest, job: SavedJob): void {
-  showMirror(guest, job, 'yes');
-  guest.tell({ kind: 'event', class: 'block-job', type: 'ready', data: eventData(job) });
+  markMirror(guest, job, 'yes');
+  guest.tell({
+    kind: 'images',
+    chains: {},
+    definition: (config) => config,
+    event: { class: 'block-job', type: 'ready', data: eventData(job), caused: false },
+  });
+}
+
+function markMirror(guest: QemuGuest, { disk: target }: SavedJob, ready: MirrorState): void {
+  const disk = diskOf(guest.live, target);
+  if (disk?.mirror) guest.live = withDisk(guest.live, withMirrorReady(disk, ready));
 }
 
 /** The definition names what the guest is about to stand on; how it was is kept with the job. */

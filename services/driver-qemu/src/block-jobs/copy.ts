@@ -24,9 +24,9 @@ import { imageName, nameOf, targetOf } from './chain-names';
 import { diskOf, withDisk } from './conclude';
 import { mirroredDisk, planCopy } from './copy-target';
 import { lendFiles } from './files';
-import { anyBitmap, bitmapsOf, carryBitmaps, nodesOf, removalOf } from './graph';
+import { anyBitmap, carryBitmaps, nodesOf, removalOf } from './graph';
 import type { Changes, JobKind } from './kind';
-import { addNodes, areFree, deviceNode, nodeSource, removeNodes, type BlockHost } from './nodes';
+import { addNodes, areFree, deviceNode, imagesIn, nodeSource, removeNodes, type BlockHost } from './nodes';
 import type { SavedJob } from './saved-job';
 
 interface CopyDetails {
@@ -122,7 +122,7 @@ async function makeTarget(
   signal: AbortSignal,
 ): Promise<void> {
   const disk = diskOf(guest.live, targetOf(after))!;
-  const like = (await bitmapsOf(guest)).get(nodesOf(host, guest, disk)[0]!);
+  const like = (await imagesIn(guest)).get(nodesOf(host, guest, disk)[0]!);
   if (!like) throw new VirtError('INTERNAL_ERROR', { detail: `QEMU has no image of disk '${targetOf(disk)}'` });
   const make = {
     ...likenessOf(like),
@@ -154,10 +154,10 @@ export function copyKind(host: BlockHost): JobKind {
       }
       const nodes = nodesOf(host, guest, disk);
       const mirror = nodesOf(host, guest, after)[0]!;
-      const bitmaps = await bitmapsOf(guest);
+      const bitmaps = await imagesIn(guest);
       if (bitmapAt(bitmaps, mirror, activeWrites))
         await carryBitmaps(guest, copyBitmaps(bitmaps, nodes, mirror, shallow));
-      await removeNodes(guest, removalOf(host, guest, disk, 0, onOld ? 1 : nodes.length));
+      await removeNodes(guest, removalOf(host, guest, disk, 0, onOld ? 1 : nodes.length), bitmaps);
       return pivotedTo();
     },
   };
@@ -178,7 +178,7 @@ async function beforePivot(host: BlockHost, guest: QemuGuest, job: SavedJob<Copy
     throw new VirtError('OPERATION_UNSUPPORTED', { detail });
   }
   const [mirror, below] = nodesOf(host, guest, after);
-  const bitmaps = await bitmapsOf(guest);
+  const bitmaps = await imagesIn(guest);
   if (bitmapAt(bitmaps, mirror!, activeWrites)) return;
   const { shallow, reuse } = job.details;
   const attach = shallow && reuse && below !== undefined;

@@ -35,7 +35,7 @@ class Stand {
       ask: (command: string, args?: object) => this.ask(command, args),
       askRaw: (command: string, args?: object) => this.ask(command, args),
       tellSaved: () => this.did.push(`saved ${this.states()}`),
-      tellLive: () => undefined,
+      tellLive: () => this.did.push(`saved ${this.states()}`),
       tell: (news: { kind: string; type?: string; event?: { type: string } }) =>
         this.did.push(`told ${news.event?.type ?? news.type ?? ''}`),
     } as unknown as QemuGuest;
@@ -77,7 +77,6 @@ test('a job is on disk before QEMU hears of it, and so is the wish to pivot', as
     'saved new',
     'blockdev-mirror',
     'saved running',
-    'saved ready',
     'told ready',
     'saved pivoting',
     'job-complete',
@@ -111,6 +110,17 @@ test('a job that is ready, and over, before its command is answered is followed 
   expect(stand.engine.jobs).toEqual([]);
   expect(stand.did.filter((did) => did === 'told completed')).toHaveLength(1);
   expect(stand.did.indexOf('saved concluded')).toBeLessThan(stand.did.indexOf('job-dismiss'));
+});
+
+test('who comes to wait for a job that is over is told how it ended', async () => {
+  const stand = new Stand();
+  await stand.engine.begin([job('pull', 'new')], () => Promise.resolve());
+  stand.listed.push({ id: 'j', status: 'concluded' });
+  const ended = stand.engine.until('j', []);
+  stand.engine.heard('j', 'concluded');
+  await ended;
+  expect(stand.engine.jobs).toEqual([]);
+  await expect(stand.engine.until('j', ['ready', 'concluded'])).resolves.toEqual({ kind: 'completed' });
 });
 
 test('a job that QEMU refuses leaves nothing; one whose answer is lost stays when QEMU has it', async () => {

@@ -7,7 +7,7 @@
  */
 import { VirtError, type BlockJob, type BlockJobState, type BlockJobType } from '@virtbus/shared';
 import type { QemuGuest } from '../guest';
-import { QmpError } from '../qmp';
+import { isRefusal } from '../monitor-failure';
 import { conclude, defineTarget, diskOf, showMirror, tellReady, withDisk } from './conclude';
 import { returnFiles } from './files';
 import type { JobKind } from './kind';
@@ -31,6 +31,8 @@ export class JobEngine {
   /** QEMU is being told of them. */
   private readonly beginning = new Set<string>();
   private readonly concluding = new Map<string, Promise<void>>();
+  /** How jobs of ours ended, for those who come to wait for them after that. */
+  private readonly ends = new Map<string, JobEnd>();
   /** What QEMU says is acted on. */
   private caughtUp: boolean;
   private looking: Promise<BlockJob[]> | undefined;
@@ -75,7 +77,10 @@ export class JobEngine {
     for (const { disk } of jobs) this.refuseBusy(disk);
     this.guest.saved.blockJobs = [...this.jobs, ...jobs];
     this.guest.tellSaved();
-    for (const { id } of jobs) this.beginning.add(id);
+    for (const { id } of jobs) {
+      this.beginning.add(id);
+      this.ends.delete(id);
+    }
     try {
       await send();
     } catch (error) {
@@ -103,6 +108,8 @@ export class JobEngine {
   until(id: string, states: readonly BlockJobState[], signal?: AbortSignal): Promise<JobEnd | undefined> {
     const job = this.byId(id);
     if (job && states.includes(job.state)) return Promise.resolve(undefined);
+    const end = job ? undefined : this.ends.get(id);
+    if (end) return Promise.resolve(end);
     return new Promise((resolve, reject) => {
       const stop = (): void => reject(signal?.reason as Error);
       const waiter: Waiter = { for: states, resolve, reject };
@@ -132,8 +139,7 @@ export class JobEngine {
     }
     await this.kinds[job.type]?.beforePivot?.(this.guest, job);
     job.endedBy = by;
-    this.enter(job, 'pivoting');
-    showMirror(this.guest, job, 'pivot');
+    this.enter(job, 'pivoting', () => showMirror(this.guest, job, 'pivot'));
     await this.tell(job, 'job-complete', { id: job.id }, 'ready');
   }
 
@@ -143,8 +149,7 @@ export class JobEngine {
     this.refuseEnding(job);
     const before = job.state;
     job.endedBy = by;
-    this.enter(job, 'aborting');
-    showMirror(this.guest, job, 'abort');
+    this.enter(job, 'aborting', () => showMirror(this.guest, job, 'abort'));
     await this.cancel(job, before);
   }
 
@@ -252,8 +257,7 @@ export class JobEngine {
   private async take(job: SavedJob, step: Step): Promise<void> {
     if (step === 'concluded') return this.conclude(job);
     if (step === 'pending') return this.finalize(job);
-    this.enter(job, step);
-    if (step === 'ready') tellReady(this.guest, job);
+    this.enter(job, step, step === 'ready' ? () => tellReady(this.guest, job) : undefined);
   }
 
   /**
@@ -298,19 +302,23 @@ export class JobEngine {
     const { end } = job;
     const kind = this.kinds[job.type];
     if (!end || !kind) return;
-    await this.guest.ask('job-dismiss', { id: job.id }).catch((err: unknown) => {
+    // What follows is told QEMU without waiting for this: it does one after the other.
+    const dismissed = this.guest.ask('job-dismiss', { id: job.id }).catch((err: unknown) => {
       this.guest.log.debug({ err, job: job.id }, 'job was dismissed before');
     });
     await conclude(this.guest, job, end, kind);
+    await dismissed;
     await kind.afterwards?.(this.guest, job, end);
+    this.ends.set(job.id, end);
     const waiters = this.waiters.get(job.id) ?? [];
     this.waiters.delete(job.id);
     for (const { resolve } of waiters) resolve(end);
   }
 
-  private enter(job: SavedJob, state: BlockJobState): void {
+  /** @param write puts it on disk, with what is told along with it */
+  private enter(job: SavedJob, state: BlockJobState, write = (): void => this.guest.tellSaved()): void {
     job.state = state;
-    this.guest.tellSaved();
+    write();
     const waiting = this.waiters.get(job.id) ?? [];
     this.waiters.set(
       job.id,
@@ -333,8 +341,7 @@ export class JobEngine {
     } catch (error) {
       if (isRefusal(error) && this.byId(job.id) && job.state !== 'concluded') {
         job.endedBy = undefined;
-        this.enter(job, before);
-        showMirror(this.guest, job, before === 'ready' ? 'yes' : undefined);
+        this.enter(job, before, () => showMirror(this.guest, job, before === 'ready' ? 'yes' : undefined));
       }
       throw error;
     }
@@ -376,6 +383,3 @@ const lookAgainMs = 2_000;
 
 /** A guest that hangs keeps nobody waiting longer, milliseconds. */
 const patienceMs = 5_000;
-
-/** QEMU said no: the command had no effect. */
-const isRefusal = (error: unknown): boolean => error instanceof VirtError && error.cause instanceof QmpError;

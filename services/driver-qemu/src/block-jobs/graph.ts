@@ -3,7 +3,6 @@ import {
   chainLayers,
   imageNodes,
   imageRemoval,
-  nodeImages,
   type BitmapAction,
   type Disk,
   type NodeImages,
@@ -44,9 +43,6 @@ const isDataNode = (node: Record<string, unknown>, own: string): boolean => {
   const name = node['node-name'];
   return typeof name === 'string' && !name.startsWith(own.replace(/-storage$/, '-')) && 'read-only' in node;
 };
-
-export const bitmapsOf = async (guest: QemuGuest): Promise<NodeImages> =>
-  nodeImages(await guest.ask('query-named-block-nodes', { flat: true }));
 
 /** Whether any image of the guest has a bitmap: where none has, none has to be carried along. */
 export const anyBitmap = (images: NodeImages): boolean =>

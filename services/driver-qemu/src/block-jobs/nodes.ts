@@ -1,9 +1,17 @@
 /** The block nodes of a running guest's disks: what they are made from, which one its device uses, adding and taking away. */
-import type { Disk, Guest as NodeSource, PlugStep, QemuCapabilities, QmpStep } from '@virtbus/domain-xml';
-import { isVirtError, VirtError } from '@virtbus/shared';
+import {
+  nodeImages,
+  type Disk,
+  type Guest as NodeSource,
+  type NodeImages,
+  type PlugStep,
+  type QemuCapabilities,
+  type QmpStep,
+} from '@virtbus/domain-xml';
+import { VirtError } from '@virtbus/shared';
 import { commandLineContext, type LineHost } from '../command-line';
 import type { QemuGuest } from '../guest';
-import { QmpError } from '../qmp';
+import { isRefusal } from '../monitor-failure';
 import type { RunUser } from '../run-user';
 
 /** This host's side of what jobs do. */
@@ -41,16 +49,19 @@ export async function deviceNode(guest: QemuGuest, disk: Disk, signal?: AbortSig
 
 /** Add what is not there yet, in order. What was added stays when a step fails: it is its job that takes it away. */
 export async function addNodes(guest: QemuGuest, steps: readonly PlugStep[], signal?: AbortSignal): Promise<void> {
-  const there = await nodeNames(guest);
+  const there = await imagesIn(guest);
   for (const { command, arguments: args } of steps) {
     if (command === 'blockdev-add' && there.has(args['node-name'] as string)) continue;
     await guest.askRaw(command, args, signal);
   }
 }
 
-/** Take nodes away, top first. One that is not there any more, or that something else uses, is passed over. */
-export async function removeNodes(guest: QemuGuest, steps: readonly QmpStep[]): Promise<void> {
-  await remove(guest, steps, (reason) => guest.log.warn({ reason }, 'a block node stays'));
+/**
+ * Take nodes away, top first. One that is not there any more, or that something else uses, is passed over.
+ * @param there the nodes that there are, where they have just been asked for
+ */
+export async function removeNodes(guest: QemuGuest, steps: readonly QmpStep[], there?: NodeImages): Promise<void> {
+  await remove(guest, steps, (reason) => guest.log.warn({ reason }, 'a block node stays'), there);
 }
 
 /** Whether QEMU has let go of these nodes or lets go of them now: a node that something stands on stays. */
@@ -60,21 +71,26 @@ export async function areFree(guest: QemuGuest, steps: readonly QmpStep[]): Prom
   return free;
 }
 
-async function remove(guest: QemuGuest, steps: readonly QmpStep[], stays: (reason: string) => unknown): Promise<void> {
+/** All told at once: QEMU takes them away in order. */
+async function remove(
+  guest: QemuGuest,
+  steps: readonly QmpStep[],
+  stays: (reason: string) => unknown,
+  known?: NodeImages,
+): Promise<void> {
   if (steps.length === 0) return;
-  const there = await nodeNames(guest);
-  for (const { command, arguments: args } of steps) {
-    if (command === 'blockdev-del' && !there.has(args['node-name'] as string)) continue;
-    try {
-      await guest.askRaw(command, args);
-    } catch (err) {
-      if (!isVirtError(err) || !(err.cause instanceof QmpError)) throw err;
-      stays(err.message);
-    }
+  const there = known ?? (await imagesIn(guest));
+  const due = steps.filter(
+    ({ command, arguments: args }) => command !== 'blockdev-del' || there.has(args['node-name'] as string),
+  );
+  const told = await Promise.allSettled(due.map(({ command, arguments: args }) => guest.askRaw(command, args)));
+  for (const answer of told) {
+    if (answer.status === 'fulfilled') continue;
+    if (!isRefusal(answer.reason)) throw answer.reason;
+    stays((answer.reason as VirtError).message);
   }
 }
 
-async function nodeNames(guest: QemuGuest): Promise<ReadonlySet<string>> {
-  const nodes = await guest.ask('query-named-block-nodes', { flat: true });
-  return new Set(nodes.flatMap((one) => one['node-name'] ?? []));
-}
+/** All nodes of the guest by name, with what is known of their images. */
+export const imagesIn = async (guest: QemuGuest, signal?: AbortSignal): Promise<NodeImages> =>
+  nodeImages(await guest.ask('query-named-block-nodes', { flat: true }, signal));

@@ -5,9 +5,9 @@ import { VirtError, type BlockJob, type pullBlocks, type Request } from '@virtbu
 import type { QemuGuest } from '../guest';
 import { backingString, depthOf, depthOfIndex, diskForJob, indexAt, nameOf, targetOf } from './chain-names';
 import { diskOf } from './conclude';
-import { bitmapsOf, carryBitmaps, nodesOf, removalOf } from './graph';
+import { carryBitmaps, nodesOf, removalOf } from './graph';
 import type { JobKind } from './kind';
-import { areFree, maskProtocol, removeNodes, type BlockHost } from './nodes';
+import { areFree, imagesIn, maskProtocol, removeNodes, type BlockHost } from './nodes';
 import type { SavedJob } from './saved-job';
 
 interface PullDetails {
@@ -83,8 +83,9 @@ export function pullKind(host: BlockHost): JobKind {
       const { disk, base } = whereabouts(guest, job);
       if (end.kind !== 'completed' || !disk) return undefined;
       const nodes = nodesOf(host, guest, disk);
-      await carryBitmaps(guest, pullBitmaps(await bitmapsOf(guest), nodes, base < nodes.length ? base : undefined));
-      await removeNodes(guest, removalOf(host, guest, disk, 1, base));
+      const there = await imagesIn(guest);
+      await carryBitmaps(guest, pullBitmaps(there, nodes, base < nodes.length ? base : undefined));
+      await removeNodes(guest, removalOf(host, guest, disk, 1, base), there);
       const { base: index } = job.details as PullDetails;
       const depth = (one: Disk): number | undefined => (index === undefined ? undefined : depthOfIndex(one, index));
       return {

@@ -12,8 +12,8 @@ import {
 import type { Checkpoint } from '@virtbus/domain-xml/checkpoint';
 import type { Facets } from '@virtbus/driver-runtime';
 import { VirtError } from '@virtbus/shared';
-import { bitmapsOf, nodesOf } from '../block-jobs/graph';
-import { nodeSource, type BlockHost } from '../block-jobs/nodes';
+import { nodesOf } from '../block-jobs/graph';
+import { imagesIn, nodeSource, type BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
 import { freeze, thaw } from '../snapshots/freeze';
 
@@ -40,7 +40,7 @@ export function checkpointsFacet(host: BlockHost): NonNullable<Facets<QemuGuest>
       }
     },
     validate: async (guest, checkpoint) => {
-      const images = await bitmapsOf(guest);
+      const images = await imagesIn(guest);
       for (const target of marked(checkpoint)) {
         const disk = attached(guest, target);
         if (!disk || !isBitmapValid(images, nodesOf(host, guest, disk), checkpoint.name))
@@ -85,10 +85,10 @@ async function writtenSince(
   const chain = nodesOf(host, guest, disk);
   const [node = ''] = chain;
   const count = { node, name: `libvirt-tmp-size-${target}` };
-  const actions = backupBitmap(await bitmapsOf(guest), chain, { since, ...count, disk: target });
+  const actions = backupBitmap(await imagesIn(guest), chain, { since, ...count, disk: target });
   await guest.askRaw('transaction', { actions }, signal);
   try {
-    return bitmapAt(await bitmapsOf(guest), node, count.name)?.dirtyBytes ?? 0;
+    return bitmapAt(await imagesIn(guest), node, count.name)?.dirtyBytes ?? 0;
   } finally {
     await guest.askRaw('block-dirty-bitmap-remove', count);
   }
@@ -103,7 +103,7 @@ async function removeBitmap(
   signal: AbortSignal,
 ): Promise<void> {
   const chain = nodesOf(host, guest, disk);
-  const { reopen, actions } = deleteBitmap(await bitmapsOf(guest), chain, name);
+  const { reopen, actions } = deleteBitmap(await imagesIn(guest), chain, name);
   if (actions.length === 0) return;
   const open = async (node: string, readOnly: boolean): Promise<void> => {
     const { command, arguments: args } = imageReopen(nodeSource(host, guest), disk, chain.indexOf(node), readOnly);

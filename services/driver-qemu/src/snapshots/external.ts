@@ -16,7 +16,6 @@ import {
   headerFormatAt,
   imageRemoval,
   likenessOf,
-  nodeImages,
   overlayBitmaps,
   type CreationChoices,
   type Disk,
@@ -24,12 +23,12 @@ import {
   type NodeImages,
 } from '@virtbus/domain-xml';
 import { overlaysOf, withOverlays, type LiveTaking, type SnapshotsFacet } from '@virtbus/driver-runtime';
-import { isVirtError, VirtError } from '@virtbus/shared';
-import { nodeSource, removeNodes, type BlockHost } from '../block-jobs/nodes';
+import { VirtError } from '@virtbus/shared';
+import { imagesIn, nodeSource, removeNodes, type BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
 import { keepNumbers } from '../image-numbers';
-import { addImage, creationJob } from '../new-image';
-import { QmpError } from '../qmp';
+import { isRefusal } from '../monitor-failure';
+import { creationJob, makeImage } from '../new-image';
 import { joinJob } from '../short-job';
 import { takeBack, type Undo } from '../undo';
 import { freeze, thaw } from './freeze';
@@ -52,32 +51,63 @@ export async function takeExternal(
   saveMemory: SaveMemory,
 ): Promise<void> {
   const undo: Undo = [];
+  let opened: Promise<unknown> | undefined;
   // On disk with the first file that is lent.
   guest.saved.overlaysFrom = guest.saved.nextIndex;
   const live = onOverlays(guest, taking.snapshot);
   keepNumbers(guest.saved, live);
   try {
-    const images = nodeImages(await guest.ask('query-named-block-nodes', { flat: true }, taking.signal));
+    const asked = imagesIn(guest, taking.signal);
+    asked.catch(() => undefined);
     const plans = plansFor(host, guest, taking);
-    for (const { disk, old } of plans) {
-      const make = taking.reuse ? undefined : likeTheOld(images, disk, old);
-      await addImage(host, guest, { disk, make, backing: null }, taking.signal, undo);
-    }
+    const open = await makeOverlays(host, guest, taking, plans, asked, undo);
+    const images = await asked;
+    const opening = Promise.all(open.map((tell) => tell()));
+    opening.catch(() => undefined);
+    opened = opening;
     await inStillness(guest, taking, saveMemory, undo, async () => {
       const actions = plans.flatMap(({ old, overlay }) => [
         ...overlayBitmaps(images, old, overlay),
         { type: 'blockdev-snapshot', data: { node: old, overlay } },
       ]);
+      taking.signal.throwIfAborted();
+      // QEMU opens the overlays while the definition is written.
       taking.begin();
-      if (actions.length > 0) await transact(guest, actions, plans);
+      if (actions.length > 0) await transact(guest, actions, plans, opening);
       undo.length = 0;
       guest.live = live;
       taking.taken();
     });
   } catch (error) {
+    await opened?.catch(() => undefined);
     await takeBack(undo, guest.log);
     throw error;
   }
+}
+
+/**
+ * An empty image for each disk, all side by side; in what is reused there is one already.
+ * @param images of the guest, as QEMU has been asked for them
+ * @returns what opens each
+ */
+async function makeOverlays(
+  host: BlockHost,
+  guest: QemuGuest,
+  { reuse, signal }: LiveTaking,
+  plans: readonly Plan[],
+  images: Promise<NodeImages>,
+  undo: Undo,
+): Promise<(() => Promise<void>)[]> {
+  const made = await Promise.allSettled(
+    plans.map(({ disk, old }) => {
+      const make = reuse ? undefined : images.then((all) => likeTheOld(all, disk, old));
+      return makeImage(host, guest, { disk, make, backing: null }, signal, undo);
+    }),
+  );
+  return made.map((one) => {
+    if (one.status === 'rejected') throw one.reason;
+    return one.value;
+  });
 }
 
 /** The live document afterwards; the same whenever it is asked of the same document. */
@@ -137,13 +167,22 @@ async function goOn(guest: QemuGuest): Promise<void> {
   }
 }
 
-/** All disks or none. An answer that is lost is looked for in what QEMU has. */
-async function transact(guest: QemuGuest, actions: readonly object[], plans: readonly Plan[]): Promise<void> {
+/**
+ * All disks or none. An answer that is lost is looked for in what QEMU has.
+ * @param opened resolves when the overlays are open; an overlay that is not fails the transaction as well
+ */
+async function transact(
+  guest: QemuGuest,
+  actions: readonly object[],
+  plans: readonly Plan[],
+  opened: Promise<unknown>,
+): Promise<void> {
   try {
     await guest.askRaw('transaction', { actions });
   } catch (error) {
-    const refused = isVirtError(error) && error.cause instanceof QmpError;
-    if (refused || !(await cameTrue(guest, plans))) throw error;
+    // What kept an overlay from being opened is the reason.
+    if (isRefusal(error)) await opened;
+    if (isRefusal(error) || !(await cameTrue(guest, plans))) throw error;
   }
 }
 

@@ -63,13 +63,14 @@ export class MadeFiles {
     if (before && (await isSame(before))) return;
     const id = `${randomBytes(8).toString('hex')}.json`;
     const note: Note = { version: 1, domain, claim, path };
-    this.keep(id, note);
+    this.keep(id, note, true);
     try {
       const file = await open(path, 'wx', mode);
       try {
         // Whoever writes to it flushes it, and its name with it: empty it is worth no wait for the disk.
         const { dev, ino } = await file.stat();
-        this.keep(id, { ...note, file: { dev, ino } });
+        // A power cut that takes this leaves a note that still knows an empty file by its name.
+        this.keep(id, { ...note, file: { dev, ino } }, false);
       } finally {
         await file.close();
       }
@@ -104,8 +105,8 @@ export class MadeFiles {
     }
   }
 
-  private keep(id: string, note: Note): void {
-    replaceFile(join(this.folder, id), JSON.stringify(note), true);
+  private keep(id: string, note: Note, durable: boolean): void {
+    replaceFile(join(this.folder, id), JSON.stringify(note), durable);
     this.notes.set(id, note);
   }
 

@@ -13,7 +13,12 @@ import type { ResolvedDisk, Resolver } from './resolve';
 import type { Use } from './use';
 
 /** An image for a need. */
-export type ResolvedNeed = ResolvedDisk & { need: ImageNeed; chain: NonNullable<ResolvedDisk['chain']> };
+export type ResolvedNeed = ResolvedDisk & {
+  need: ImageNeed;
+  chain: NonNullable<ResolvedDisk['chain']>;
+  /** Its file has been made for it. */
+  made?: boolean;
+};
 
 export class Needs {
   constructor(
@@ -68,7 +73,8 @@ export class Needs {
     }
     const { layers } = await this.resolver.chain({ location: place, ended: true });
     const { identity, physical } = layers[0]!;
-    return resolved({ ...(identity && { identity }), ...(physical !== undefined && { physical }) });
+    const found = resolved({ ...(identity && { identity }), ...(physical !== undefined && { physical }) });
+    return { ...found, made: place.type === 'file' };
   }
 
   private async placeOf(disk: Disk, need: ImageNeed): Promise<Location> {

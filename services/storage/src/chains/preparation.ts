@@ -85,7 +85,9 @@ export class Preparation {
     const images = needed.map(({ need, chain }): PreparedImage => ({ name: need.name, target: need.target, chain }));
     if (conflicts.length > 0) return { disks: prepared, images, leases: [], conflicts, released };
     if (prepared.length > 0) chains.prepared({ domain, name, epoch, revision }, prepared);
-    return { disks: prepared, images, leases, conflicts, released };
+    const made = new Set(needed.flatMap((one) => (one.made ? [one.target] : [])));
+    const told = leases.map((lease) => (made.has(lease.target) ? { ...lease, made: true } : lease));
+    return { disks: prepared, images, leases: told, conflicts, released };
   }
 
   private async release(
