@@ -37,7 +37,7 @@ module.exports = {
     project('unit', [
       '{libs,services}/*/src/**/*.test.ts',
       '{cli,tools,bench}/src/**/*.test.ts',
-      'test/src/fuzz/*.test.ts',
+      'test/src/{fuzz,compatibility}/*.test.ts',
     ]),
     project('integration', ['test/src/integration/**/*.test.ts']),
     project('conformance', ['test/src/conformance/**/*.test.ts']),
