@@ -75,6 +75,7 @@ export class QemuGuest implements Guest {
   private detached = false;
   private readonly unplugging = new Map<string, () => void>();
   private pauseReason: ReasonOf<'paused'> | undefined;
+  private onPause: (() => void) | undefined;
 
   constructor(private readonly parts: GuestParts) {
     this.saved = parts.saved;
@@ -196,9 +197,13 @@ export class QemuGuest implements Guest {
     else if (status !== 'running' && this.state.state === 'running') this.becomePaused();
   }
 
-  /** The next pause is for this reason: an event that comes before STOP says so. */
-  expectPause(reason: ReasonOf<'paused'>): void {
+  /**
+   * The next pause that nobody asks for is for this reason: an event that comes before STOP says so.
+   * @param paused called once it has been told, unless another reason came first
+   */
+  expectPause(reason: ReasonOf<'paused'>, paused?: () => void): void {
     this.pauseReason = reason;
+    this.onPause = paused;
   }
 
   /** QEMU is about to let it run by itself, for this reason. */
@@ -223,14 +228,17 @@ export class QemuGuest implements Guest {
     if (this.state.state !== 'running') return;
     const expected = this.expected.paused;
     const reason = expected ?? this.pauseReason ?? 'unknown';
+    const paused = expected === undefined ? this.onPause : undefined;
     this.expected = {};
     this.pauseReason = undefined;
+    this.onPause = undefined;
     this.tell({
       kind: 'state',
       to: { state: 'paused', reason },
       event: { type: 'suspended', detail: suspendedDetail(reason) },
       caused: expected !== undefined,
     });
+    paused?.();
   }
 
   /** The guest has powered off (QEMU waits, `-no-shutdown`): do what its definition says. */

@@ -57,15 +57,16 @@ export interface MigrationFacet<G extends Guest> {
   /**
    * Source: send the guest. Resolves when all of it is sent, or post-copy has begun. Rejects when it was not handed over, and
    * is withdrawn then; or when the last of it did not get through, which the target finds out, too.
-   * @param ask.handOver called with cookie C, and returned from, before the hypervisor may hand the guest over; throws when
-   *   it was undone. The target is told at once: it waits while the last of the memory is sent.
+   * @param ask.handOver called with cookie C once the guest stands still here and the last of it is on its way; throws when it
+   *   was undone. `certain`: the hypervisor lets it run here again only when the target can never have all of it. The target
+   *   is told at once then, and waits; else when this resolves.
    */
   perform(
     guest: G,
     ask: MigrationAsk & {
       uri: string;
       cookie: Uint8Array;
-      handOver: (cookie: Uint8Array) => void;
+      handOver: (cookie: Uint8Array, how: { certain: boolean }) => void;
       progress: (now: MigrationProgress) => void;
     },
   ): Promise<void>;

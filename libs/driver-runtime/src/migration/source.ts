@@ -34,6 +34,8 @@ export class MigrationSource extends MigrationSide {
   /** Transfers that run, to be given up. */
   private readonly sending = new Map<string, AbortController>();
   private readonly progress = new Map<string, MigrationProgress>();
+  /** `performed` on disk, and nobody is told before it is seen how that ends. */
+  private readonly untold = new Set<string>();
 
   begin(uuid: string, ask: Begin, call: Call): Promise<MigrationView> {
     return this.steps.once(`${ask.id} begin`, async () => {
@@ -124,21 +126,23 @@ export class MigrationSource extends MigrationSide {
         ...this.ask({ ...record, options }, stop.signal),
         uri,
         cookie,
-        handOver: (last) => {
+        handOver: (last, { certain }) => {
           stop.signal.throwIfAborted();
+          if (!certain) this.untold.add(record.id);
           this.performed(record, kept(last));
           actor.abortJob = undefined;
-          performed();
+          if (certain) performed();
         },
         progress: (now) => {
           this.progress.set(record.id, now);
           Object.assign(job, now.memory ?? now.disks, { elapsedMs: Date.now() - began });
         },
       });
+      this.untold.delete(record.id);
       actor.lastJob = { ...job, type: 'completed', elapsedMs: Date.now() - began };
     } catch (thrown) {
       actor.lastJob = { ...job, type: stop.signal.aborted ? 'cancelled' : 'failed', elapsedMs: Date.now() - began };
-      if (isHandedOver(record)) {
+      if (isHandedOver(record) && !this.untold.delete(record.id)) {
         // What the target makes of it decides.
         actor.log.info({ err: thrown }, 'the last of a guest was not seen to get through');
         return;
@@ -188,7 +192,7 @@ export class MigrationSource extends MigrationSide {
     return this.steps.once(`${id} undo`, async () => {
       const record = this.find(id);
       if (!record) return this.neverHere(id, uuid);
-      if (record.phase === 'performing') {
+      if (record.phase === 'performing' || this.untold.has(id)) {
         this.sending.get(id)?.abort(new VirtError('OPERATION_ABORTED', { detail: 'migration out job: canceled' }));
         await this.steps.settled(`${id} perform`);
       }
@@ -246,7 +250,8 @@ export class MigrationSource extends MigrationSide {
     const record = this.find(id);
     if (!record) return this.absent();
     const progress = this.progress.get(id);
-    return { ...this.view(record), ...(progress ? { progress } : {}) };
+    const shown = this.untold.has(id) ? { ...record, phase: 'performing' as const } : record;
+    return { ...this.view(shown), ...(progress ? { progress } : {}) };
   }
 
   async limits({ id, ...limits }: z.output<typeof migrationLimits.request>, call: Call): Promise<MigrationView> {

@@ -14,19 +14,22 @@
  *
  * So what every driver must keep, whatever is lost, sent twice or late:
  *
- * 1. A phase is on disk before its effect: `performed` before the hypervisor may hand the guest over (QEMU: before
- *    `migrate-continue`), `finishing` before the guest may run, `undone` before the source's guest runs again.
+ * 1. A phase is on disk before its effect: `performed` before anybody is told of it, and before what cannot be taken back
+ *    (post-copy); `finishing` before the guest may run, `undone` before the source's guest runs again.
  * 2. A phase never goes back. `undone`, `finished` and `confirmed` are final, and remembered for a day, also by a host
  *    that had heard nothing before: a call that comes late is answered with the phase and does nothing.
  * 3. The same call again joins what it began, or gives the view that its end left, with the same cookie.
  * 4. A call that the phase does not allow is no error: it does nothing and answers with the view as it is.
- * 5. After a restart the driver finds out how far the hypervisor got. `performing`: it did not hand over (rule 1), so the
- *    transfer is cancelled, the guest runs as before, `undone`. `prepared`: it waits on; without its process it is
+ * 5. After a restart the driver finds out how far the hypervisor got. `performing`: the target was not told to go on (rule
+ *    1), so the transfer is cancelled, the guest runs as before, `undone`. `prepared`: it waits on; without its process it is
  *    `undone`. `finishing`: the guest is let run, or is found running; one whose process is gone may have run, so it is
  *    `finished` and shut off. Only a hypervisor that refused to let it run makes it `undone`.
  *
  * 6. The target lists the domain in its inventory, and tells events of it, from `finishing` on; the source until it is
  *    `confirmed`. Until then the source answers for the domain, and refuses what would start or end it.
+ * 7. `performed` may be told while the last of the memory is on its way, where the hypervisor lets the guest run again by
+ *    itself only when the target can never have all of it. The target waits for it, for a time, in `finishing`; what has not
+ *    come then was never run there, so it becomes `undone`.
  *
  * What refuses the guest before a phase is reached is told as an error by `begin`, `prepare` and `check` alone; what fails
  * later makes the side `undone` with `error` in its view. A domain that is not here is no error either, but to `begin`.

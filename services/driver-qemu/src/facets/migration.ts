@@ -59,7 +59,8 @@ export function migrationFacet(host: MigrationHost): MigrationFacet<QemuGuest> {
       const about = aboutGuest(guest);
       const nbdPort = read(ask.cookie, 'perform', about, ask).nbd?.port;
       const began = Date.now();
-      const handOver = (atSwitch: MigrationInfo): void => ask.handOver(cookieC(about, ask, atSwitch, began));
+      const handOver = (atSwitch: MigrationInfo, how: { certain: boolean }): void =>
+        ask.handOver(cookieC(about, ask, atSwitch, began), how);
       await send(guest, { ...ask, nbdPort, handOver, silenceMs: host.silenceMs });
     },
     finish: async (guest, ask) => {

@@ -17,13 +17,21 @@ interface Wanted {
 
 const both = ['source', 'target'] as const;
 
+/** What must be done between the guest's stop and its going: copies end, or the rest of the memory is not sent. */
+export const pausesBeforeSwitchover = ({ postcopy, storage }: MigrationOptions): boolean =>
+  postcopy || storage !== 'shared';
+
+/**
+ * Without post-copy there is no way back for what the target says: a source that waited for it would let the guest run by
+ * itself when the last word was lost, though the target has all it needs.
+ */
 function wanted(options: MigrationOptions): Wanted[] {
   const { postcopy, parallel, autoConverge, compression } = options;
   return [
     { capability: 'events', sides: both },
-    { capability: 'pause-before-switchover', sides: ['source'] },
+    ...(pausesBeforeSwitchover(options) ? [{ capability: 'pause-before-switchover', sides: ['source'] as const }] : []),
     { capability: 'late-block-activate', sides: ['target'] },
-    { capability: 'return-path', sides: both },
+    ...(postcopy ? [{ capability: 'return-path', sides: both }] : []),
     ...(postcopy ? [{ capability: 'postcopy-ram', option: 'postcopy', sides: both }] : []),
     ...(parallel ? [{ capability: 'multifd', option: 'parallel', sides: both }] : []),
     ...(autoConverge ? [{ capability: 'auto-converge', option: 'auto-converge', sides: ['source'] as const }] : []),
@@ -81,7 +89,12 @@ const restored = [
   ...['xbzrle-cache-size', 'multifd-channels', 'multifd-compression', 'tls-creds', 'tls-hostname'],
 ];
 
-/** Set QEMU up for one side. What it had is kept in `guest.saved` until `resetMigration`. */
+/**
+ * Set QEMU up for one side. What it had is kept in `guest.saved` until `resetMigration`.
+ *
+ * A source that fails lets its guest run by itself (`migration_iteration_finish` of QEMU). So that it cannot fail after the
+ * target has all it needs, nothing follows the end of the stream: no answer of the target, no description of the machine.
+ */
 export async function setUpMigration(
   guest: QemuGuest,
   options: MigrationOptions,
@@ -99,6 +112,8 @@ export async function setUpMigration(
   const tls = options.tls && (await tlsObject(guest, options.tls.directory, side, signal));
   await switchCapabilities(guest, states, capabilities, signal);
   await guest.ask('migrate-set-parameters', parametersFor(options, side, tls), signal);
+  const noDescription = { path: '/machine', property: 'suppress-vmdesc', value: true };
+  await guest.askRaw('qom-set', noDescription, signal);
 }
 
 /** Everything as if there had never been a migration. */

@@ -2,7 +2,8 @@
  * The source's part: copies to ready, memory to the switch, and there nothing more is written here.
  *
  *   set up ─▶ disks ready ─▶ migrate ─▶ pre-switchover ─▶ copies end ─▶ handOver() ─▶ migrate-continue ─▶ completed
- *                                                                                                    └▶ postcopy-active
+ *                               │                                                                    └▶ postcopy-active
+ *                               └▶ memory alone: STOP ─▶ handOver() while the last of it is sent ─▶ completed
  *
  * Until `handOver` everything can be taken back, and the guest runs on (facts: migration §3, §6, §8).
  */
@@ -12,7 +13,7 @@ import type { QemuGuest } from '../guest';
 import type { MigrationInfo, MigrationStatus } from '../qmp';
 import { copiedDisks, copyProgress, endCopies, mirrorDisks } from './copied-disks';
 import { topNodes } from './nodes';
-import { resetMigration, setUpMigration, tlsId } from './parameters';
+import { pausesBeforeSwitchover, resetMigration, setUpMigration, tlsId } from './parameters';
 import { parsePlace, qemuUri } from './places';
 import { progressOf } from './progress';
 import { inTime, watchdog } from './silence';
@@ -22,7 +23,8 @@ export interface Sending extends MigrationAsk {
   uri: string;
   /** Where the target takes copied disks. */
   nbdPort?: number | undefined;
-  handOver: (atSwitch: MigrationInfo) => void;
+  /** `certain`: from now on the guest can run here, or there, whatever fails; see `setUpMigration`. */
+  handOver: (atSwitch: MigrationInfo, how: { certain: boolean }) => void;
   progress: (now: MigrationProgress) => void;
   /** How long nothing may get through, milliseconds. */
   silenceMs: number;
@@ -47,25 +49,47 @@ export async function send(guest: QemuGuest, ask: Sending): Promise<void> {
       await copiesReady(guest, disks, ask, began);
     }
     if (!options.live && guest.state.state === 'running') await guest.suspend('migration', signal);
-    guest.expectPause('migration');
+    const switched = new Promise<void>((resolve) => guest.expectPause('migration', resolve));
     await guest.ask('migrate', { uri: qemuUri(place), detach: true }, signal);
     const seen = (info: MigrationInfo): void => ask.progress(progressOf(info, began));
     const moving = watchdog(place.host, silenceMs);
-    const atSwitch = await reach(guest, atSwitchover, signal, (info) => {
+    const onTheWay = (info: MigrationInfo): void => {
       seen(info);
       moving(info.ram?.transferred ?? 0);
-    });
+    };
+    if (!pausesBeforeSwitchover(options)) return await sendAtOnce(guest, switched, ask, onTheWay);
+    const atSwitch = await reach(guest, atSwitchover, signal, onTheWay);
     if (atSwitch.status !== 'pre-switchover') throw failureOf(atSwitch);
     await inTime(silenceMs, 'the copies of disks could not be ended', signal, (time) =>
       endCopies(guest, disks, { force: false }, time),
     );
-    ask.handOver(atSwitch);
+    ask.handOver(atSwitch, { certain: !options.postcopy });
     await guest.ask('migrate-continue', { state: 'pre-switchover' });
     const end = await reach(guest, (status) => isOver(status) || isPostcopy(status), noSignal, seen);
-    if (end.status === 'failed' || end.status === 'cancelled') throw failureOf(end);
+    if (end.status !== 'completed' && !isPostcopy(end.status)) throw failureOf(end);
   } catch (error) {
     throw signal.aborted ? (signal.reason as Error) : error;
   }
+}
+
+/**
+ * Memory alone: QEMU goes through the switch by itself. That it has stopped the guest says that the last is on its way,
+ * and all that is left to do here is done meanwhile. One that was paused already is handed over when all is sent.
+ */
+async function sendAtOnce(
+  guest: QemuGuest,
+  switched: Promise<void>,
+  { signal, handOver }: Sending,
+  onTheWay: (info: MigrationInfo) => void,
+): Promise<void> {
+  let latest: MigrationInfo = {};
+  const over = reach(guest, isOver, signal, (info) => onTheWay((latest = info)));
+  over.catch(() => undefined); // told below
+  const first = await Promise.race([switched, over]);
+  if (first && first.status !== 'completed') throw failureOf(first);
+  handOver(latest, { certain: true });
+  const end = await over;
+  if (end.status !== 'completed') throw failureOf(end);
 }
 
 const atSwitchover = (status: MigrationStatus | undefined): boolean => status === 'pre-switchover' || isOver(status);

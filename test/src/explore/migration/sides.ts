@@ -115,15 +115,15 @@ export function* events(sides: Sides): Iterable<{ label: string; fault: boolean;
   };
   if (source.phase === 'performing') {
     const connected = target.phase === 'prepared' && target.stream === 'coming';
-    // On disk before the hypervisor hands over.
-    if (connected)
+    if (target.phase === 'prepared' && target.stream !== 'broken')
       yield become('the source writes down that it hands over', false, (n) => (n.source.phase = 'performed'));
     yield become('the transfer fails', connected, (n) => {
       n.source.phase = 'undone';
       if (n.target.stream === 'coming') n.target.stream = 'broken';
     });
   }
-  if (source.phase === 'performed' && target.stream === 'coming') {
+  // Also before the source has written down that the last of it is on its way.
+  if ((source.phase === 'performing' || source.phase === 'performed') && target.stream === 'coming') {
     yield become('everything has arrived', false, (n) => (n.target.stream = 'arrived'));
     yield become('the last of it is lost', true, (n) => (n.target.stream = 'broken'));
   }
