@@ -1,5 +1,5 @@
 /** An authority for one test's bus, as `virtbus auth` makes one: a server that trusts it, context files for its users. */
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { Authority, trustIn, type Credentials, type NewUser } from '@virtbus/shared/auth';
 import type { TemporaryFolder } from './temporary-folder';
 
@@ -24,14 +24,22 @@ export class BusUsers {
     return new BusUsers(folder, await made.get(key)!);
   }
 
-  /** Lines of a nats-server's configuration: what it trusts, and below which folder it remembers that. */
-  serverTrust(): Promise<string> {
-    return trustIn(this.made.authority, this.folder.path);
+  /**
+   * Lines of a nats-server's configuration: what it trusts, and below which folder it remembers that.
+   * @param server its name, where there are several
+   */
+  serverTrust(server?: string): Promise<string> {
+    const memory = server === undefined ? this.folder.path : this.folder.file(server);
+    mkdirSync(memory, { recursive: true });
+    return trustIn(this.made.authority, memory);
   }
 
-  /** A context file a user, `<name>.json` in the folder. */
-  write(url: string): void {
-    for (const each of this.made.credentials) this.writeOne(each, url);
+  /**
+   * A context file a user, `<name>.json` in the folder.
+   * @param detours other addresses for some of them, by name
+   */
+  write(url: string, detours: ReadonlyMap<string, string> = new Map()): void {
+    for (const each of this.made.credentials) this.writeOne(each, detours.get(each.name) ?? url);
   }
 
   writeOne(credentials: Credentials, url: string): void {

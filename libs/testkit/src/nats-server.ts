@@ -23,6 +23,8 @@ export interface NatsServerOptions {
   authorization?: string;
   /** Further lines of the configuration file, for instance `max_payload: 64KB`. */
   config?: string;
+  /** How it is called in a cluster; default: `test`. */
+  name?: string;
 }
 
 export class NatsServer implements AsyncDisposable {
@@ -112,6 +114,32 @@ export async function startNatsServer(options: NatsServerOptions = {}): Promise<
   return NatsServer.start(options);
 }
 
+/**
+ * So many servers that are one JetStream cluster, each on a free port.
+ * @param authorization what a server trusts, by its name
+ */
+export async function startNatsCluster(
+  size: number,
+  authorization: (server: string) => Promise<string>,
+): Promise<NatsServer[]> {
+  const ports: number[] = [];
+  // One after the other: a port that was free a moment ago is not given twice.
+  for (let n = 0; n < 2 * size; n++) ports.push(await freePort());
+  const [clients, routes] = [ports.slice(0, size), ports.slice(size)];
+  const seeds = routes.map((port) => `nats://127.0.0.1:${port}`).join(', ');
+  return Promise.all(
+    clients.map(async (port, n) => {
+      const name = `test${n + 1}`;
+      return startNatsServer({
+        port,
+        name,
+        authorization: await authorization(name),
+        config: `cluster { name: test, listen: "127.0.0.1:${routes[n]}", routes: [${seeds}] }`,
+      });
+    }),
+  );
+}
+
 /** A port of the loopback that nothing listened on a moment ago. */
 export async function freePort(): Promise<number> {
   const probe = createServer();
@@ -124,12 +152,12 @@ export async function freePort(): Promise<number> {
 function configuration(
   port: number,
   storeDir: string,
-  { authorization = '', config = '', everywhere = false }: NatsServerOptions,
+  { authorization = '', config = '', everywhere = false, name = 'test' }: NatsServerOptions,
 ): string {
   mkdirSync(storeDir, { recursive: true });
   const jetstream = `jetstream { store_dir: ${JSON.stringify(storeDir)}, max_mem: 256MB, max_file: 2GB }`;
   return [
-    'server_name: test',
+    `server_name: ${name}`,
     `listen: "${everywhere ? '0.0.0.0' : '127.0.0.1'}:${port}"`,
     jetstream,
     authorization,

@@ -22,7 +22,7 @@ import { BusUsers } from './bus-users';
 import { endContainers, initOf, supervisorsBelow } from './containers';
 import { eventually } from './eventually';
 import type { HostsInNamespaces } from './hosts-in-namespaces';
-import { freePort, startNatsServer, type NatsServer } from './nats-server';
+import { startNatsCluster, startNatsServer, type NatsServer } from './nats-server';
 import { commandLine, cpuTicks, end, environment } from './process-table';
 import { startService, type ServiceOptions, type TestProcess } from './start-process';
 import { temporaryFolder, type TemporaryFolder } from './temporary-folder';
@@ -40,6 +40,10 @@ export interface StackOptions {
   domainServices?: number;
   /** Copies of the migration service; default none. */
   migrationServices?: number;
+  /** Servers of the bus, one cluster; default 1. Streams and buckets have a copy on each. */
+  natsServers?: number;
+  /** What a host is told of how to reach a server of the bus: its address, or that of something in between. */
+  reach?: (host: string, server: NatsServer) => Promise<string>;
   /** Where the services of QEMU hosts run; default: beside the test. */
   namespaces?: HostsInNamespaces;
   /** Added to the environment of every service. */
@@ -89,7 +93,8 @@ export class Stack implements AsyncDisposable {
 
   private constructor(
     readonly folder: TemporaryFolder,
-    readonly nats: NatsServer,
+    /** The servers of the bus. */
+    readonly servers: readonly NatsServer[],
     private readonly options: StackOptions,
   ) {}
 
@@ -98,15 +103,10 @@ export class Stack implements AsyncDisposable {
     const hosts = options.hosts ?? ['h1'];
     const lxcHosts = options.lxcHosts ?? [];
     const all = [...hosts, ...lxcHosts, ...(options.testHosts ?? [])];
-    const port = await freePort();
     const users = await BusUsers.create(folder, all);
-    users.write(`nats://${options.namespaces?.outside ?? '127.0.0.1'}:${port}`);
-    const nats = await startNatsServer({
-      port,
-      authorization: await users.serverTrust(),
-      everywhere: options.namespaces !== undefined,
-    });
-    const stack = new Stack(folder, nats, options);
+    const servers = await startBus(options, users);
+    users.write(urlOf(servers, options), await detours(all, servers, options));
+    const stack = new Stack(folder, servers, options);
     try {
       for (let n = 0; n < (options.domainServices ?? 1); n++) await stack.startDomainService();
       await Promise.all([
@@ -120,6 +120,11 @@ export class Stack implements AsyncDisposable {
       await stack[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /** The server of the bus, or the first of several. */
+  get nats(): NatsServer {
+    return this.servers[0]!;
   }
 
   /** The credentials of a user: `admin`, `reader`, `host-h1`, … */
@@ -387,7 +392,7 @@ export class Stack implements AsyncDisposable {
     await endContainers(this.folder.path);
     for (const pid of this.guestPids()) end(pid);
     await eventually(() => this.guestPids().length, 0);
-    await this.nats[Symbol.asyncDispose]();
+    for (const server of this.servers) await server[Symbol.asyncDispose]();
     this.folder[Symbol.dispose]();
   }
 
@@ -410,6 +415,7 @@ export class Stack implements AsyncDisposable {
       VIRTBUS_RUN_DIR: this.folder.file('r'),
       VIRTBUS_CONFIG: undefined,
       VIRTBUS_NATS_URL: undefined,
+      VIRTBUS_JETSTREAM_REPLICAS: String(this.servers.length),
       ...this.options.env,
       ...own,
     };
@@ -431,4 +437,28 @@ export class Stack implements AsyncDisposable {
     // Its home is in the run folder; the command line of a guest without disks and sockets names no path.
     return environment(pid).includes(this.folder.path);
   }
+}
+
+async function startBus({ natsServers = 1, namespaces }: StackOptions, users: BusUsers): Promise<NatsServer[]> {
+  if (natsServers > 1) return startNatsCluster(natsServers, (server) => users.serverTrust(server));
+  return [await startNatsServer({ authorization: await users.serverTrust(), everywhere: namespaces !== undefined })];
+}
+
+function urlOf(servers: readonly NatsServer[], { namespaces }: StackOptions): string {
+  return servers.map(({ port }) => `nats://${namespaces?.outside ?? '127.0.0.1'}:${port}`).join(',');
+}
+
+/** The addresses that hosts are told instead, by user. */
+async function detours(
+  hosts: readonly string[],
+  servers: readonly NatsServer[],
+  { reach }: StackOptions,
+): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  for (const host of reach ? hosts : []) {
+    const urls: string[] = [];
+    for (const server of servers) urls.push(await reach!(host, server));
+    found.set(`host-${host}`, urls.join(','));
+  }
+  return found;
 }

@@ -3,7 +3,7 @@
  * the host. A machine is its file: it goes on without us, and it has ended when somebody has removed the file.
  */
 import { existsSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { makeFolder } from '@virtbus/shared/files';
 import { z } from 'zod';
 
@@ -18,6 +18,8 @@ export class Machines {
   private readonly watched = new Map<string, () => void>();
 
   constructor(private readonly folder: string) {
+    // Those above it are other drivers' too.
+    makeFolder(dirname(folder), 0o711);
     makeFolder(folder, 0o700);
     watch(folder, { persistent: false }, (_event, uuid) => {
       if (uuid === null) for (const one of this.watched.keys()) this.look(one);

@@ -6,6 +6,10 @@ export interface Options {
   kind?: string;
   moves?: string;
   hosts?: string;
+  minutes?: string;
+  commands?: string;
+  events?: string;
+  parted?: string;
 }
 
 /** @throws Error for what is no whole number */

@@ -3,6 +3,7 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 
 export class BreakableLink implements AsyncDisposable {
   private readonly ends = new Set<Socket>();
+  private parted = false;
 
   private constructor(private readonly server: Server) {}
 
@@ -25,6 +26,18 @@ export class BreakableLink implements AsyncDisposable {
     for (const end of this.ends) end.destroy();
   }
 
+  /** From now on nothing gets through, in either direction, and nobody is told. */
+  part(): void {
+    this.parted = true;
+    for (const end of this.ends) end.pause();
+  }
+
+  /** What was sent meanwhile arrives late. */
+  heal(): void {
+    this.parted = false;
+    for (const end of this.ends) end.resume();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.cut();
     await new Promise((resolve) => this.server.close(resolve));
@@ -36,8 +49,14 @@ export class BreakableLink implements AsyncDisposable {
       [far, near],
     ] as const) {
       this.ends.add(end);
-      end.on('error', () => undefined).on('close', () => other.destroy());
-      end.pipe(other);
+      end
+        .on('error', () => undefined)
+        .on('close', () => {
+          this.ends.delete(end);
+          other.destroy();
+        });
+      end.on('data', (bytes) => void other.write(bytes));
+      if (this.parted) end.pause();
     }
   }
 }

@@ -54,7 +54,13 @@ export async function ensureJetStream(bus: Bus, options: JetStreamOptions = {}):
     }
   }
   for (const bucket of Object.values(buckets)) {
-    await bus.js.views.kv(bucket, { history: 1, replicas: options.replicas ?? 1, storage: StorageType.File });
+    await bus.js.views.kv(bucket, {
+      history: 1,
+      replicas: options.replicas ?? 1,
+      storage: StorageType.File,
+      // Any server of a cluster answers a direct read, also one that has not heard of the last write yet.
+      allow_direct: false,
+    });
   }
   return { created };
 }
