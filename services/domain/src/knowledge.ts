@@ -26,7 +26,8 @@ export class Knowledge {
   listen(): void {
     this.bus.nc.subscribe(syncSubject, {
       callback: (error, message) => {
-        if (error) return;
+        // One that has a reply is a stored message that somebody had delivered here: no copy said it.
+        if (error || message.reply) return;
         try {
           this.heard((decode(message.data) as { domain?: unknown }).domain);
         } catch (err) {

@@ -186,7 +186,7 @@ describe('a reader who has the event log delivered elsewhere', () => {
     'commands nothing by it: %s',
     async (subject) => {
       // The server delivers where somebody listens on the very subject.
-      const listening = await stand.as('service');
+      const listening = await stand.as('admin');
       let delivered = 0;
       listening.nc.subscribe(subject, { callback: () => delivered++ });
       await listening.nc.flush();
@@ -211,8 +211,9 @@ describe('a reader who has the event log delivered elsewhere', () => {
       signal: stopping.signal,
     });
     let delivered = 0;
-    service.nc.subscribe('virtbus.v1.queue.domain.web1.start', { callback: () => delivered++ });
-    await service.nc.flush();
+    const listening = await stand.as('admin');
+    listening.nc.subscribe('virtbus.v1.queue.domain.web1.start', { callback: () => delivered++ });
+    await listening.nc.flush();
     await deliverTo('virtbus.v1.queue.domain.web1.start');
     await eventually(() => delivered >= 2, true);
     await enqueue(await stand.as('operator'), startDomain, {}, { target: 'proper' });

@@ -5,7 +5,16 @@
  * their stream and have the server deliver it anywhere; services therefore refuse a command that has no inbox to
  * answer to (`bus/serve.ts`), which a consumer's delivery never has.
  */
-import { contracts, endpointSubject, getDomain, listHosts, root, streams, syncSubject } from '../contracts';
+import {
+  bodySubject,
+  contracts,
+  endpointSubject,
+  getDomain,
+  listHosts,
+  root,
+  streams,
+  syncSubject,
+} from '../contracts';
 import { storageEventTypes } from '../model';
 
 export const roleNames = ['admin', 'operator', 'reader', 'service', 'host'] as const;
@@ -36,6 +45,7 @@ const readEvents = [
   `$JS.ACK.${streams.events}.>`,
   '$JS.API.INFO',
 ];
+const calls = [`${root}.query.>`, `${root}.cmd.>`, `${root}.queue.>`];
 const discover = ['$SRV.PING', '$SRV.INFO', '$SRV.STATS', '$SRV.*.>'];
 
 /**
@@ -53,15 +63,7 @@ export function permissionsOf(role: RoleName, { name, host }: { name: string; ho
     case 'operator':
       return {
         publish: {
-          allow: [
-            `${root}.query.>`,
-            `${root}.cmd.>`,
-            `${root}.queue.>`,
-            `${root}.body.>`,
-            `${root}.stream.*.*.in`,
-            ...discover,
-            ...readEvents,
-          ],
+          allow: [...calls, `${root}.body.>`, `${root}.stream.*.*.in`, ...discover, ...readEvents],
           deny: adminOnly(),
         },
         subscribe: { allow: [inbox, `${root}.event.>`, `${root}.stat.>`, `${root}.stream.*.*.out`] },
@@ -69,9 +71,9 @@ export function permissionsOf(role: RoleName, { name, host }: { name: string; ho
     case 'admin':
       return {
         publish: {
-          allow: [`${root}.>`, '$JS.>', '$KV.>', '$SRV.>'],
-          deny: [`${root}.event.>`, `${root}.stat.>`, `${root}.host.>`, `${root}.service.>`, syncSubject],
+          allow: [...calls, `${root}.body.>`, `${root}.stream.*.*.in`, ...['$JS.>', '$KV.>', '$SRV.>']],
         },
+        // Whoever looks for a fault may hear what is said, on every subject of ours.
         subscribe: { allow: [inbox, `${root}.>`, '$KV.>', '$SRV.>'] },
       };
     case 'service':
@@ -94,7 +96,18 @@ export function permissionsOf(role: RoleName, { name, host }: { name: string; ho
             '_INBOX.>',
           ],
         },
-        subscribe: { allow: [inbox, `${root}.>`, '$KV.>', '$SRV.>'] },
+        subscribe: {
+          allow: [
+            inbox,
+            ...servedByServices(),
+            `${root}.service.>`,
+            `${root}.event.>`,
+            `${root}.stat.>`,
+            syncSubject,
+            bodySubject('service', '*'),
+            '$SRV.>',
+          ],
+        },
       };
     case 'host':
       return {
@@ -121,6 +134,12 @@ export function permissionsOf(role: RoleName, { name, host }: { name: string; ho
         responses: { max: 1_000, ttlMs: 20 * 60_000 },
       };
   }
+}
+
+/** What the domain and the migration service serve to users: nothing that a host serves itself. */
+function servedByServices(): string[] {
+  const entities = new Set(contracts.filter((c) => c.servedBy !== 'storage-service').map(({ entity }) => entity));
+  return [...entities].flatMap((entity) => ['query', 'cmd'].map((kind) => `${root}.${kind}.${entity}.>`));
 }
 
 /** What the storage service of a host serves to users. */
