@@ -24,6 +24,8 @@ export interface DescriptionFormat<D extends Description> {
 
 export class DescriptionBook<D extends Description> {
   private readonly kept = new Map<string, D>();
+  /** Text of those that are on disk before there is what they describe, by name. */
+  private readonly reserved = new Map<string, string>();
 
   private constructor(
     private readonly folder: string,
@@ -79,14 +81,26 @@ export class DescriptionBook<D extends Description> {
     return this.rooted(name);
   }
 
-  /** On disk when it returns. */
-  keep(description: D): void {
+  /**
+   * On disk when it returns, and nobody sees it until it is kept: where the disk does not take it nothing has happened yet.
+   * After a crash it is there like others; whoever began it keeps it or drops it.
+   */
+  reserve(description: D): void {
     makeFolder(this.folder, 0o700);
-    replaceFile(this.pathOf(description.name), this.format.write(description), true);
+    const text = this.format.write(description);
+    replaceFile(this.pathOf(description.name), text, true);
+    this.reserved.set(description.name, text);
+  }
+
+  /** On disk when it returns. What was reserved as it is now is there already. */
+  keep(description: D): void {
+    if (this.reserved.get(description.name) !== this.format.write(description)) this.reserve(description);
+    this.reserved.delete(description.name);
     this.kept.set(description.name, description);
   }
 
   drop(name: string): void {
+    this.reserved.delete(name);
     dropReplaced(this.pathOf(name));
     this.kept.delete(name);
   }

@@ -11,7 +11,7 @@ import { definitionWithOverlays, overlaysOf } from '../snapshots/overlays';
 import { redefine } from '../snapshots/redefine';
 import { requestedSnapshot, type CreateRequest } from '../snapshots/request';
 import { summaryOf, takenDisks } from '../snapshots/summary';
-import { abandon, beginDoing, beginTaking, completeCreation } from '../snapshots/unfinished';
+import { abandon, beginDoing, beginTaking, completeCreation, type Completion } from '../snapshots/unfinished';
 import { guestOf, planned, type Context } from './op';
 
 export const create = planned(
@@ -64,11 +64,19 @@ async function take(context: Context, request: CreateRequest): Promise<Snapshot>
     throw new VirtError('RESOURCE_BUSY', { detail: `the overlay of disk '${target}' is not prepared` });
   }
   beginDoing(actor, creationOf(snapshot, request, actor.active), disks);
+  let taken = false;
   try {
-    if (actor.active) await takeLive(context, request, snapshot);
-    else await takeOffline(context, request, snapshot);
+    // A disk that is too full for the description says so before anything has happened.
+    if (!request.noMetadata) snapshotsOf(actor).reserve(snapshot);
+    const complete = (definition: Definition): void => {
+      taken = true;
+      completeCreation(actor, snapshot, { metadata: !request.noMetadata, definition });
+    };
+    if (actor.active) await takeLive(context, request, snapshot, complete);
+    else await takeOffline(context, request, snapshot, complete);
   } catch (error) {
-    if (context.host.find(actor.uuid) === actor) abandon(actor);
+    // What has happened is not taken back: the record tells of it, and the next start of ours completes it.
+    if (!taken && context.host.find(actor.uuid) === actor) abandon(actor);
     throw error;
   }
   if (request.halt && actor.guest) {
@@ -77,7 +85,15 @@ async function take(context: Context, request: CreateRequest): Promise<Snapshot>
   return snapshot;
 }
 
-async function takeLive({ host, actor, call, prepared }: Context, request: CreateRequest, snapshot: Snapshot) {
+type Definition = Completion['definition'];
+type Complete = (definition: Definition) => void;
+
+async function takeLive(
+  { host, actor, call, prepared }: Context,
+  request: CreateRequest,
+  snapshot: Snapshot,
+  complete: Complete,
+): Promise<void> {
   const facility = facet(host.implementation, 'snapshots');
   const before = actor.document;
   const abort = new AbortController();
@@ -97,7 +113,7 @@ async function takeLive({ host, actor, call, prepared }: Context, request: Creat
       taken: () => {
         // A transient domain is no more when its guest ended over it.
         host.mustHave(actor);
-        completeCreation(actor, snapshot, { metadata: !request.noMetadata, definition: (config) => config });
+        complete((config) => config);
       },
       progress: (bytes) => Object.assign(actor.job ?? {}, bytes, { elapsedMs: Date.now() - began }),
     });
@@ -107,7 +123,12 @@ async function takeLive({ host, actor, call, prepared }: Context, request: Creat
   }
 }
 
-async function takeOffline({ host, actor, call, prepared }: Context, request: CreateRequest, snapshot: Snapshot) {
+async function takeOffline(
+  { host, actor, call, prepared }: Context,
+  request: CreateRequest,
+  snapshot: Snapshot,
+  complete: Complete,
+): Promise<void> {
   const facility = facet(host.implementation, 'snapshots');
   const before = actor.document;
   await facility.takeOffline(before, {
@@ -116,10 +137,7 @@ async function takeOffline({ host, actor, call, prepared }: Context, request: Cr
     images: chainsOf(heldBy(prepared)),
     signal: call.signal,
   });
-  completeCreation(actor, snapshot, {
-    metadata: !request.noMetadata,
-    definition: (config) => definitionWithOverlays(config, before, snapshot),
-  });
+  complete((config) => definitionWithOverlays(config, before, snapshot));
 }
 
 const creationOf = (snapshot: Snapshot, request: CreateRequest, online: boolean): SnapshotCreation => ({

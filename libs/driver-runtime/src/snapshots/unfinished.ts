@@ -36,9 +36,10 @@ export function beginTaking(actor: Actor, snapshot: Snapshot, doing: SnapshotCre
 const redefineDisks = (actor: Actor, definition: (config: Domain) => Domain): void =>
   actor.hear({ kind: 'images', chains: {}, definition });
 
-/** It came to nothing: the definition is as it was, and what was prepared for it is held no longer. */
+/** It came to nothing: the definition is as it was, what was prepared for it is held no longer, and nothing describes it. */
 export function abandon(actor: Actor): void {
   const doing = actor.record.snapshot?.doing;
+  if (doing?.what === 'create' && doing.metadata) snapshotsOf(actor).drop(creationIn(doing).name);
   const defined = new Map((doing?.what === 'create' ? doing.defined : [])?.map((disk) => [disk.target.dev, disk]));
   if (defined.size > 0) {
     redefineDisks(actor, (config) => withDisks(config, (disk, target) => defined.get(target) ?? disk));
@@ -47,6 +48,9 @@ export function abandon(actor: Actor): void {
   if (actor.record.snapshot) delete actor.record.snapshot.doing;
   actor.persist();
 }
+
+/** The snapshot that was begun. */
+const creationIn = ({ xml }: SnapshotCreation): Snapshot => parseSnapshot(xml, { form: 'stored', unknown: 'warn' });
 
 /** Images that were prepared for the command, beside those of disks; what other jobs hold stays. */
 function letGo({ record }: Actor): void {
@@ -109,9 +113,10 @@ async function recoverCreation<G extends Guest>(
   facility: SnapshotsFacet<G>,
   actor: Actor,
   guest: G | undefined,
-  { xml, metadata, begun, quiesce, reuse, online }: SnapshotCreation,
+  doing: SnapshotCreation,
 ): Promise<void> {
-  const snapshot = parseSnapshot(xml, { form: 'stored', unknown: 'warn' });
+  const { metadata, begun, quiesce, reuse, online } = doing;
+  const snapshot = creationIn(doing);
   const before = actor.document;
   const overlays = overlaysOf(snapshot);
   const external = overlays.size > 0;

@@ -1,0 +1,51 @@
+/** Descriptions on disk, before and after there is what they describe. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseSnapshot } from '@virtbus/domain-xml/snapshot';
+import { VirtError } from '@virtbus/shared';
+import { silent } from '@virtbus/shared/log';
+import { openSnapshotBook } from './snapshots/book';
+
+let folder: string;
+beforeEach(() => (folder = join(mkdtempSync(join(tmpdir(), 'vb-book-')), 'snapshots')));
+afterEach(() => rmSync(join(folder, '..'), { recursive: true, force: true }));
+
+const snapshot = parseSnapshot(
+  `<domainsnapshot><name>s</name><state>shutoff</state><creationTime>1</creationTime><active>0</active>
+    <domain type='qemu'><name>g</name><memory>65536</memory><os><type>hvm</type></os></domain></domainsnapshot>`,
+  { form: 'stored' },
+);
+const open = () => openSnapshotBook(folder, silent);
+
+test('what is reserved is on disk and not seen; whoever comes after a crash finds it', () => {
+  const book = open();
+  book.reserve(snapshot);
+  expect(book.all).toEqual([]);
+  expect(open().find('s')).toMatchObject({ name: 's' });
+  book.keep(snapshot);
+  expect(book.all).toHaveLength(1);
+});
+
+test('what came to nothing leaves nothing', () => {
+  const book = open();
+  book.reserve(snapshot);
+  book.drop('s');
+  expect(open().all).toEqual([]);
+});
+
+test("once it is reserved, a disk that takes no more is in nobody's way", () => {
+  const book = open();
+  book.reserve(snapshot);
+  rmSync(folder, { recursive: true });
+  writeFileSync(folder, 'nothing can be written here');
+  book.keep(snapshot);
+  expect(book.find('s')).toBeDefined();
+});
+
+test('a disk that takes nothing is told of as such', () => {
+  const book = open();
+  writeFileSync(folder, 'nothing can be written here');
+  expect(() => book.reserve(snapshot)).toThrow(VirtError);
+  expect(book.all).toEqual([]);
+});
