@@ -14,6 +14,7 @@ import {
   type ChainLayer,
 } from '@virtbus/shared';
 import { call, callDriver } from '@virtbus/shared/bus';
+import { eventually } from '@virtbus/testkit';
 import { spawnSync } from 'node:child_process';
 import { qemuImg } from '../integration/storage-stand';
 import { contentOf, losses, type Flushed } from './content';
@@ -112,14 +113,23 @@ async function headers({ bus, uuid, host }: WritingGuest): Promise<string[]> {
   );
 }
 
-async function leases({ stack, uuid, host }: WritingGuest, chains: Chains): Promise<string[]> {
-  const service = await stack.serviceBus();
-  const { holders } = await callDriver(service, { host, driver: 'storage' }, storageLeases, { domain: uuid });
-  const held = holders.flatMap((holder) => holder.leases.map(({ target, mode, path }) => `${target} ${mode} ${path}`));
+/** Storage is told by events, and may have just come back: what is held settles within this, milliseconds. */
+const settlesMs = 40_000;
+
+async function leases({ stack, uuid }: WritingGuest, chains: Chains): Promise<string[]> {
+  const service = await stack.connect('service');
   const wanted = [...chains].flatMap(([target, chain]) =>
     pathsOf(chain).map((path, index) => `${target} ${index === 0 ? 'exclusive' : 'shared'} ${path}`),
   );
-  return differ('what is leased', [...new Set(held)].sort(), wanted.sort());
+  const faults = async (): Promise<string[]> => {
+    const { holders } = await callDriver(service, { host: 'h1', driver: 'storage' }, storageLeases, { domain: uuid });
+    const held = holders.flatMap((holder) =>
+      holder.leases.map(({ target, mode, path }) => `${target} ${mode} ${path}`),
+    );
+    return differ('what is leased', [...new Set(held)].sort(), wanted.sort());
+  };
+  await eventually(faults, [], { timeoutMs: settlesMs, intervalMs: 200 }).catch(() => undefined);
+  return faults();
 }
 
 interface Node {

@@ -2,7 +2,7 @@
  * Rounds of one guest: it writes while a job works on its disk, somebody is killed, and afterwards all must be sound: the job
  * finished, went on, or failed with a reason, documents and headers agree, and nothing that was flushed is lost.
  */
-import { readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { deleteSnapshot, isVirtError, listSnapshots } from '@virtbus/shared';
@@ -101,7 +101,7 @@ export class Rounds {
     if (/INTERNAL_ERROR|^Error/.test(outcome)) faults.push(`no true reason: ${outcome}`);
     if (ended) {
       this.leaks = true;
-      faults.push(...faultsOfImages(guest, await chainsOf(guest), { leaks: true }));
+      faults.push(...faultsOfImages(guest, await settledChains(guest), { leaks: true }));
       await guest.boot();
     }
     const wanted = [job.after(before['vda']!, tag), ...(outcome === 'went well' && !ended ? [] : [before['vda']!])].map(
@@ -116,6 +116,16 @@ export class Rounds {
     const besides = [...disks.flatMap((disk) => before[disk]!), ...made];
     return [...faults, ...(await faultsMeanwhile(guest, { besides }))];
   }
+}
+
+/** Storage is told by events: for a moment its document may name an image that a merge has taken away. */
+async function settledChains(guest: WritingGuest): ReturnType<typeof chainsOf> {
+  const missing = async (): Promise<string[]> =>
+    Object.values(await imagesOf(guest))
+      .flat()
+      .filter((name) => !existsSync(guest.file(name)));
+  await eventually(missing, [], { timeoutMs: 20_000 }).catch(() => undefined);
+  return chainsOf(guest);
 }
 
 /** The guest as a round begins with it: chains of four images, nothing else in its folder, no snapshot described. */
