@@ -89,6 +89,7 @@ export async function tellStorage(
     known: true,
     since: host.since,
     ...{ name, epoch, revision, active: actor.active },
+    ...(actor.record.incoming !== undefined && { incoming: true }),
     definition: disksOf(definition, 'inactive'),
     live: actor.active ? disksOf(actor.live, 'live') : [],
     uses: [...opening, ...held],

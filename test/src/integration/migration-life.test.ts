@@ -5,10 +5,12 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   abortMigration,
+  buckets,
   checkMigration,
   createDomain,
   destroyDomain,
   getDomainXml,
+  getJob,
   migrateDomain,
   openConsole,
   setMigrationLimits,
@@ -20,8 +22,9 @@ import {
   type Migration,
   type RequestInput,
 } from '@virtbus/shared';
-import { call, callDriver, clientStream, newId, type Bus } from '@virtbus/shared/bus';
+import { call, callDriver, clientStream, newId, Table, type Bus } from '@virtbus/shared/bus';
 import { eventually, Stack } from '@virtbus/testkit';
+import { z } from 'zod';
 import { disk } from './storage-stand';
 
 jest.setTimeout(300_000);
@@ -61,8 +64,8 @@ async function move(target: string, wish: Wish): Promise<void> {
 }
 
 /** Begins one and waits until memory is sent. */
-async function sending(target: string): Promise<Migration> {
-  const begun = await begin(target, { to: 'h2', bandwidth: slow });
+async function sending(target: string, wish: Partial<Wish> = {}): Promise<Migration> {
+  const begun = await begin(target, { to: 'h2', bandwidth: slow, ...wish });
   const now = async (): Promise<string> => {
     const { state, reason, progress } = await show(begun.id);
     return progress?.memory ? 'sends' : `${state} ${reason ?? ''}`;
@@ -168,6 +171,30 @@ test('disks are copied or shared; their leases go over to the target, and their 
   expect(await held('h1')).toEqual([there]);
   await remove(guest);
   expect(statSync(there).uid).toBe(uid);
+});
+
+test('an image of a guest on its way stays its own for the fleet, also where it has been before', async () => {
+  const image = stack.folder.file('own.img');
+  writeFileSync(image, Buffer.alloc(1024 * 1024));
+  const xml = await stack.domainXml({ name: 'own', devices: disk(image, 'raw') });
+  const { domain: guest } = await call(bus, createDomain, { xml, host: 'h1' });
+  const leaseSchema = z.looseObject({ path: z.string(), holder: z.looseObject({ host: z.string() }) });
+  const table = await Table.open(await stack.serviceBus(), buckets.leases, leaseSchema);
+  const holder = async (): Promise<string[]> =>
+    (await table.entries()).filter(({ value }) => value.path === image).map(({ value }) => value.holder.host);
+  for (const to of ['h2', 'h1']) {
+    await move('own', { to, unsafe: true });
+    await eventually(holder, [to], patience);
+  }
+  const migration = await sending('own', { unsafe: true });
+  const before = stack.domainServices[0]!.log.text.length;
+  await stack.restartDriver('h2');
+  await stack.domainServices[0]!.waitFor('"heard":"restarted"', { from: before, timeoutMs: 60_000 });
+  await call(bus, getJob, {}, { target: 'own' });
+  await call(bus, abortMigration, {}, { target: migration.id });
+  expect(await ended(migration)).toMatchObject({ state: 'cancelled', owed: [] });
+  expect(await holder()).toEqual(['h1']);
+  await remove(guest);
 });
 
 test('what cannot be is refused by name, before the source is touched', async () => {

@@ -120,9 +120,8 @@ export class MigrationSource extends MigrationSide {
     actor.job = job;
     actor.abortJob = stop;
     this.sending.set(record.id, stop);
-    const guest = guestOf(actor);
     try {
-      await this.facet.perform(guest, {
+      await this.facet.perform(guestOf(actor), {
         ...this.ask({ ...record, options }, stop.signal),
         uri,
         cookie,

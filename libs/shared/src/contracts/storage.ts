@@ -122,6 +122,7 @@ export const driverStorage = driverContract({
     epoch,
     revision,
     active: z.boolean(),
+    incoming: z.boolean().optional().describe('it is on its way here, and lives on another host'),
     definition: disks.describe('of the definition, or of the managed save image that the next start restores'),
     live: disks.describe('of the guest that runs; empty when none does'),
     uses,

@@ -73,6 +73,18 @@ test('a migration that was released before it was claimed gets nothing', async (
   await expect(handover.claim(ask)).rejects.toThrow('withdrawn');
 });
 
+test('images may have been brought by a domain that opened some, or is heard of from its new place before we are told', async () => {
+  const { handover } = stand();
+  const asked = { ...ask, epoch: 4 };
+  await handover.claim(ask);
+  expect(await handover.brought(asked)).toBe(false);
+  await handover.opens(ask);
+  expect(await handover.brought(asked)).toBe(true);
+  await handover.commit(asked);
+  expect(await handover.brought(asked)).toBe(true);
+  expect(await handover.brought({ ...asked, epoch: 3 })).toBe(false);
+});
+
 test('where the target could not be asked the domain lives on above what it was promised', async () => {
   const { handover, entry } = stand();
   await handover.claim(ask);

@@ -68,6 +68,13 @@ export class Handover {
     return moving?.id === id && moving.images ? moving : undefined;
   }
 
+  /** Whether the domain may have images where it goes: it opened some, or has been heard of from there before we were told. */
+  async brought({ id, domain, to, epoch }: Asked<typeof handoverCommit>): Promise<boolean> {
+    const entry = (await this.registry.domain(domain))?.value;
+    if (!entry) return true;
+    return (lives(entry, to) && entry.epoch === epoch) || (entry.moving?.id === id && entry.moving.images === true);
+  }
+
   async commit({ domain, to, epoch, name }: Asked<typeof handoverCommit>): Promise<Record<string, never>> {
     let former: string | undefined;
     await this.change(domain, async (entry) => {

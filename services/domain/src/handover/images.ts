@@ -38,7 +38,7 @@ export class HandoverImages {
 
   /** The domain lives on the target: the fleet knows that it has its images there. */
   async handOver(ask: z.output<typeof handoverCommit.request>): Promise<void> {
-    if (!(await this.handover.opened(ask))) return;
+    if (!(await this.handover.brought(ask))) return;
     const { domain, to } = ask;
     const at = { host: to.host, driver: 'storage' };
     const { holders } = await callDriver(this.fleet.bus, at, storageLeases, { domain });

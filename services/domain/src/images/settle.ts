@@ -62,8 +62,8 @@ export class Settler {
   private readonly waiting = new Map<string, { at: At; uuid: string }>();
   private pauseMs = firstPauseMs;
   private timer: NodeJS.Timeout | undefined;
-  /** What the fleet was told last that a domain holds. */
-  private readonly told = new Map<string, Settled['holds']>();
+  /** What the fleet was told last that a domain holds, where, and under which epoch. */
+  private readonly told = new Map<string, { host: string; epoch: number; holds: Settled['holds'] }>();
 
   constructor(
     private readonly bus: Bus,
@@ -153,6 +153,8 @@ export class Settler {
 
   private async settleOnce(at: At, uuid: string, settling: Settling): Promise<void> {
     let look = await this.look(at, uuid, settling);
+    // What is leased to a guest on its way stays leased, and is the source's for the fleet: that it has come is told by events.
+    if (look.incoming) return;
     for (let attempt = 1; look.known && attempt <= attempts; attempt++) {
       const { differs } = await this.tell(at, uuid, look, false);
       // A command that is not done holds all that was taken for it: what it goes on to use is told when it is.
@@ -187,10 +189,12 @@ export class Settler {
     const at = { host, driver: 'storage' };
     const settled = await callDriver(this.bus, at, storageSettle, request, { domain: uuid });
     await this.leases.drop({ domain: uuid, host }, settled.released);
-    if (isDeepStrictEqual(settled.holds, this.told.get(uuid) ?? [])) return settled;
-    const met = await this.leases.hold({ domain: uuid, name, host, driver, epoch }, settled.holds);
+    const { holds } = settled;
+    const told = { host, epoch, holds };
+    if (isDeepStrictEqual(told, this.told.get(uuid) ?? { ...told, holds: [] })) return settled;
+    const met = await this.leases.hold({ domain: uuid, name, host, driver, epoch }, holds);
     for (const { lease, holder } of met) this.collision(lease.path, [name, holder.name]);
-    if (settled.holds.length > 0) this.told.set(uuid, settled.holds);
+    if (holds.length > 0) this.told.set(uuid, told);
     else this.told.delete(uuid);
     return settled;
   }
