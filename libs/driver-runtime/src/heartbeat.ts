@@ -12,6 +12,8 @@ const gatherMs = 50;
 export interface HostFacts {
   labels: Record<string, string>;
   version: string;
+  /** How many have not ended here. */
+  migrations: () => number;
 }
 
 export class Heartbeat {
@@ -49,6 +51,7 @@ export class Heartbeat {
     const { host, facts } = this;
     const { totalKiB, freeKiB } = hostMemory();
     const actors = host.all();
+    const migrations = facts.migrations();
     return {
       host: host.name,
       hostUuid: host.uuid,
@@ -68,6 +71,7 @@ export class Heartbeat {
       freeMemoryKiB: freeKiB,
       domains: actors.length,
       active: actors.filter((actor) => actor.active).length,
+      ...(migrations > 0 && { migrations }),
       inventory: host.inventory,
       journal: host.journalOnDisk.pending.length,
     };

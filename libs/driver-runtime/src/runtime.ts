@@ -40,7 +40,7 @@ export async function runDriver<G extends Guest>(
   const publisher = new EventPublisher(bus, host.journalOnDisk, log);
   host.onJournal = () => publisher.kick();
   host.consoles.connect(bus);
-  const heartbeat = new Heartbeat(host, { labels: values.labels, version });
+  const heartbeat = new Heartbeat(host, { labels: values.labels, version, migrations: () => migrations.open().length });
   const service = await serve(
     bus,
     {

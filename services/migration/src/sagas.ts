@@ -88,6 +88,21 @@ export class Sagas {
     }
   }
 
+  /** Begun by hosts, and in no journal: written down, and driven to its end. Does nothing for one that is. */
+  async adopt(saga: Omit<Saga, 'copy' | 'started'>): Promise<void> {
+    if (this.known.has(saga.id)) return;
+    try {
+      const entry = await this.journal.create({ ...saga, copy: this.copies.own, started: Date.now() });
+      this.log.warn(
+        { migration: saga.id, domain: saga.domain },
+        'going on with a migration that only its hosts know of',
+      );
+      this.drive(entry);
+    } catch (error) {
+      yielding(error);
+    }
+  }
+
   /** Resolves when it has ended, or the time is up. */
   async ended(id: string, signal: AbortSignal): Promise<Saga> {
     for (;;) {

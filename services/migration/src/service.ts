@@ -8,6 +8,7 @@ import { drainEndpoints } from './drain/handlers';
 import { DrainJournal } from './drain/record';
 import { endpointsOf } from './handlers';
 import { SagaJournal } from './journal';
+import { Orphans } from './orphans';
 import { Parties } from './parties';
 import { Sagas } from './sagas';
 import type { migrationSettings } from './settings';
@@ -46,6 +47,8 @@ export async function startMigrationService({
       await new Promise((resolve) => setTimeout(resolve, retryMs));
     }
   }
+  const orphans = new Orphans(bus, sagas, log);
+  orphans.start();
   const service = await serve(
     bus,
     { name: 'virtbus-migration', version, description: 'moves domains between hosts', queue: 'migration' },
@@ -57,6 +60,7 @@ export async function startMigrationService({
     // What is being done goes on at another copy, or at the next start: callers that wait for its end are not waited for.
     stop: async () => {
       drains.stop();
+      orphans.stop();
       sagas.stop();
       story.stop();
       void service.stop();

@@ -81,6 +81,9 @@ export class SimulatedHost {
     this.beat();
   }
 
+  /** How many have not ended here. */
+  openMigrations = (): number => 0;
+
   async stop(): Promise<void> {
     clearInterval(this.timer);
     if (!this.bus.nc.isClosed()) await this.bus.close();
@@ -88,7 +91,9 @@ export class SimulatedHost {
   }
 
   get status(): HostStatus {
+    const migrations = this.openMigrations();
     return {
+      ...(migrations > 0 && { migrations }),
       host: this.name,
       hostUuid: this.options.hostUuid ?? '00000000-0000-4000-8000-000000000001',
       driver: this.driver,

@@ -8,13 +8,17 @@ import {
   migrationConfirm,
   migrationFinish,
   migrationLimits,
+  MigrationOptions,
+  migrationOpen,
   migrationPerform,
   migrationPrepare,
   migrationStatus,
   migrationUndo,
   VirtError,
   type DomainSummary,
+  type MigrationEnd,
   type MigrationReason,
+  type OpenMigration,
   type MigrationView,
 } from '@virtbus/shared';
 import { driverEndpoint, serve, type Endpoint } from '@virtbus/shared/bus';
@@ -39,11 +43,14 @@ export class MigratingHost {
   readonly refuses = new Map<Step, VirtError>();
   private readonly holds = new Map<Step, { promise: Promise<void>; release: () => void }>();
   private readonly domains = new Map<string, DomainSummary>();
+  /** Of those that began here, as sources. */
+  private readonly peers = new Map<string, MigrationEnd>();
 
   private constructor(private readonly host: SimulatedHost) {}
 
   static async at(host: SimulatedHost): Promise<MigratingHost> {
     const migrating = new MigratingHost(host);
+    host.openMigrations = () => migrating.open().length;
     const service = { name: 'virtbus-driver-test', version: '0.0.1', description: 'simulated migration' };
     await serve(host.bus, { ...service, queue: `${host.name}-migration` }, migrating.endpoints(), silent);
     return migrating;
@@ -69,10 +76,12 @@ export class MigratingHost {
         reasons: this.reasons,
         ...(role === 'source' && { document }),
       })),
+      driverEndpoint(at, migrationOpen, async () => ({ migrations: this.open() })),
       driverEndpoint(at, migrationLimits, async ({ id }) => this.view(id)),
       driverEndpoint(at, migrationStatus, async ({ id }) => this.view(id)),
-      driverEndpoint(at, migrationBegin, ({ id }, { domain }) =>
+      driverEndpoint(at, migrationBegin, ({ id, peer }, { domain }) =>
         this.step('begin', id, ['absent'], () => {
+          this.peers.set(id, peer);
           this.domains.set(id, this.host.domains.get(domain!)!);
           return { phase: 'begun', cookie: cookie('A'), xml: document };
         }),
@@ -112,6 +121,16 @@ export class MigratingHost {
         return this.step('undo', id, from, () => ({ phase: 'undone' }));
       }),
     ];
+  }
+
+  /** What has not ended, as source; the heartbeat tells of it, too. */
+  private open(): OpenMigration[] {
+    const options = MigrationOptions.parse({ live: true });
+    return [...this.peers].flatMap(([id, peer]) => {
+      const { uuid, name, epoch } = this.domains.get(id)!;
+      if (!['begun', 'performing', 'performed'].includes(this.view(id).phase)) return [];
+      return [{ id, role: 'source' as const, domain: uuid, name, epoch, peer, options }];
+    });
   }
 
   private view(id: string): MigrationView {

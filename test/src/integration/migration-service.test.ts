@@ -180,6 +180,20 @@ test('a journal that is wiped while the guest is sent changes nothing for the gu
   expect(stand.running()).toBe(1);
 }, 60_000);
 
+test('a journal that is wiped while no copy of the service runs is made again from what the hosts know', async () => {
+  await using stand = await Stand.start();
+  stand.h2.hold('finish');
+  await stand.migrate('m1', { wait: false });
+  await soon(() => stand.h2.calls.includes('finish'));
+  await stand.copies[0]!.stop('SIGKILL');
+  await (await stand.stack.bus.jsm()).streams.delete(`KV_${buckets.migrations}`);
+  stand.h2.release();
+  await stand.addCopy();
+  expect(await stand.closed('m1')).toMatchObject({ state: 'completed', name: 'web1', owed: [] });
+  expect(stand.running()).toBe(1);
+  expect(await soon(async () => (await stand.home()) === 'h2 running epoch 2')).toBe(true);
+}, 60_000);
+
 test('a target that is away before the guest is sent is waited for as long as patience lasts', async () => {
   await using stand = await Stand.start();
   stand.h2.hold('prepare');

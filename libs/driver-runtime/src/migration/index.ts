@@ -6,6 +6,7 @@ import {
   migrationConfirm,
   migrationFinish,
   migrationLimits,
+  migrationOpen,
   migrationPerform,
   migrationPostcopy,
   migrationPrepare,
@@ -13,6 +14,7 @@ import {
   migrationSuspend,
   migrationUndo,
   VirtError,
+  type OpenMigration,
 } from '@virtbus/shared';
 import { driverEndpoint, type Call, type Endpoint } from '@virtbus/shared/bus';
 import type { z } from 'zod';
@@ -47,6 +49,15 @@ export class Migrations {
     );
   }
 
+  /** Those that have not ended here. One of which nothing is known but that it is not to be has. */
+  open(): OpenMigration[] {
+    return this.book.open.flatMap(({ id, role, domain, sourceName: name, peer, options }) => {
+      if (name === undefined || !peer || !options) return [];
+      const epoch = role === 'source' ? this.host.find(domain)?.record.epoch : undefined;
+      return [{ id, role, domain, name, peer, options, ...(epoch !== undefined && { epoch }) }];
+    });
+  }
+
   endpoints(): Endpoint[] {
     const { host, source, target } = this;
     const at = { host: host.name, driver: host.driver };
@@ -61,6 +72,7 @@ export class Migrations {
         ask.role === 'source' ? source.undo(domainOf(call), ask) : target.undo(domainOf(call), ask),
       ),
       driverEndpoint(at, migrationStatus, async ({ id, role }) => this[role].status(id)),
+      driverEndpoint(at, migrationOpen, async () => ({ migrations: this.open() })),
       driverEndpoint(at, migrationLimits, (ask, call) => source.limits(ask, call)),
       driverEndpoint(at, migrationPostcopy, ({ id }, call) => source.postcopy(id, call)),
       driverEndpoint(at, migrationSuspend, async ({ id }, call) => {

@@ -224,6 +224,26 @@ export const migrationSuspend = driverContract({
   doc: 'Source: pause the guest, so that what is left to send ends; it runs again on the target.',
 });
 
+/** A migration that has begun on a host and not ended there: what it takes to go on with it when no journal knows of it. */
+export const OpenMigration = z.object({
+  id,
+  role: MigrationRole,
+  domain: Uuid,
+  name: z.string().describe('of the domain on the source'),
+  epoch: epoch.optional().describe('of the domain; told by the source alone'),
+  peer: MigrationEnd,
+  options: MigrationOptions,
+});
+export type OpenMigration = z.infer<typeof OpenMigration>;
+
+export const migrationOpen = driverContract({
+  operation: 'migration-open',
+  request: z.object({}),
+  response: z.object({ migrations: z.array(OpenMigration) }),
+  timeoutMs: 5_000,
+  doc: 'Migrations that have not ended on this side, however long ago they began.',
+});
+
 /** What the domain service is asked: the registry has one entry for a domain, and this moves it. Each may be asked again. */
 export const handoverClaim = driverContract({
   operation: 'handover-claim',

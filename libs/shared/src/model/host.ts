@@ -24,6 +24,7 @@ export const HostStatus = z
     freeMemoryKiB: z.number().describe('memory that a new guest can have'),
     domains: z.number().int().describe('domains that live here'),
     active: z.number().int().describe('of these running'),
+    migrations: z.number().int().positive().optional().describe('that have not ended here; absent for none'),
     inventory: z.number().int().describe('rises with each change of the inventory; a jump tells a reader to fetch it'),
     journal: z.number().int().describe('events on disk that the bus has not acknowledged'),
   })
