@@ -32,7 +32,13 @@ const slow = 1024 * 1024;
 export class Rounds {
   private guest: MovingGuest | undefined;
 
-  constructor(private readonly stand: MigrationStand) {}
+  /** @param guest that runs on the stand already; one is started when left out */
+  constructor(
+    private readonly stand: MigrationStand,
+    guest?: MovingGuest,
+  ) {
+    this.guest = guest;
+  }
 
   /** Throws only when the guest does not even come up before the round. */
   async play(plan: Plan): Promise<RoundResult> {
@@ -66,19 +72,20 @@ export class Rounds {
   /** Until the migration is closed, or was refused for good. */
   private async move(guest: MovingGuest, to: string, id: string, { kind, point }: Plan): Promise<Migration | Error> {
     const { bus } = this.stand;
-    try {
-      const wish: Wish = await kind.wish(guest);
-      const limits = point === 'step withdraw' ? { bandwidth: slow } : {};
-      const request = { live: true, ...wish, ...limits, to };
-      await new PatientClient(bus, guest.uuid).ask(migrateDomain, request, id);
-    } catch (error) {
-      return error as Error;
-    }
+    const refused = await this.ask(guest, to, id, { kind, point }).then(() => undefined, asError);
     const show = async (): Promise<Migration> =>
       (await call(bus, showMigration, {}, { target: id, timeoutMs: 5_000 })).migration;
     const now = async (): Promise<Migration | undefined> => show().catch(() => undefined);
+    // An answer that nobody got says nothing: whether there is a migration does.
+    if (refused && !(await now())) return refused;
     await eventually(async () => (await now())?.step, 'done', { timeoutMs: closedMs }).catch(() => undefined);
-    return show().catch((error: unknown) => error as Error);
+    return show().catch(asError);
+  }
+
+  private async ask(guest: MovingGuest, to: string, id: string, { kind, point }: Pick<Plan, 'kind' | 'point'>) {
+    const wish: Wish = await kind.wish(guest);
+    const limits = point === 'step withdraw' ? { bandwidth: slow } : {};
+    await new PatientClient(this.stand.bus, guest.uuid).ask(migrateDomain, { live: true, ...wish, ...limits, to }, id);
   }
 
   /** @param struck the host whose QEMU was killed */
@@ -126,6 +133,8 @@ function outcomeOf(migration: Migration | Error): string {
   const { state, reason } = migration;
   return reason === undefined ? state : `${state}: ${reason}`;
 }
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 
 const notEvenLooked = (error: unknown): string[] => [`could not be looked at: ${reasonOf(error)}`];
 

@@ -1,0 +1,55 @@
+/**
+ * On hosts with networks of their own a guest that counts, writes and is heard is moved in the kinds that differ most, and every
+ * party is struck once while it moves. The long runs are `npm run chaos -- moves` and `npm run chaos -- migration`.
+ */
+import { needsHostNamespaces } from '@virtbus/testkit';
+import { planText, type Plan } from '../chaos/migration/plan';
+import type { Point } from '../chaos/migration/points';
+import { Rounds } from '../chaos/migration/rounds';
+import { victims } from '../chaos/migration/victims';
+import { kinds } from '../migration-stand/kinds';
+import { moveOn } from '../migration-stand/moves';
+import { MovingGuest } from '../migration-stand/moving-guest';
+import { MigrationStand } from '../migration-stand/stand';
+
+jest.setTimeout(600_000);
+
+const needs = needsHostNamespaces();
+
+/** There and back in each. */
+const moved = ['live', 'top layers copied', 'post-copy', 'TLS', 'offline'];
+
+/** Where it hurts most; which seed plays what moment is the long run's. */
+const struck: readonly (readonly [victim: string, point: Point])[] = [
+  ["source's driver killed", 'source performing'],
+  ["target's driver killed", 'source performed'],
+  ["source's QEMU killed", 'source begun'],
+  ["target's QEMU killed", 'target prepared'],
+  ["target's storage killed", 'step prepare'],
+  ['both migration services killed', 'target finishing'],
+  ['nats-server killed', 'step handover'],
+  ['packets lost', 'step perform'],
+];
+
+const kindOf = (name: string) => kinds.find((kind) => kind.name === name)!;
+
+needs.test(
+  'a guest is moved in every way, and whoever is struck meanwhile, it lives once and loses nothing',
+  async () => {
+    await using stand = await MigrationStand.start(['h1', 'h2']);
+    const guest = await MovingGuest.start(stand, 'mover');
+    for (const name of moved) {
+      for (const _way of ['there', 'back']) {
+        const { kind, from, to, faults } = await moveOn(guest, kindOf(name));
+        expect([`${kind} from ${from} to ${to}`, ...faults]).toEqual([`${kind} from ${from} to ${to}`]);
+      }
+    }
+    const rounds = new Rounds(stand, guest);
+    for (const [index, [name, point]] of struck.entries()) {
+      const victim = victims.find((one) => one.name === name)!;
+      const plan: Plan = { index, kind: kindOf('live'), victim, point, delayMs: 0, awayMs: 300, copy: 0 };
+      const { outcome, faults } = await rounds.play(plan);
+      expect([planText(plan), outcome, ...faults]).toEqual([planText(plan), outcome]);
+    }
+  },
+);
