@@ -22,4 +22,4 @@ export * from './qemu';
 export * from './status';
 export * from './native';
 export * from './cpu';
-export { explainDomain, type Explanation } from './explain';
+export { explainDomain, explainLxcDomain, type Explanation } from './explain';

@@ -19,6 +19,7 @@ import { domainCapabilities, hostCapabilities } from './capabilities';
 import { console } from './facets/console';
 import { devicesFacet } from './facets/devices';
 import { execFacet } from './facets/exec';
+import { explainFacet } from './facets/explain';
 import { memoryFacet } from './facets/memory';
 import { nativeFacet } from './facets/native';
 import { power } from './facets/power';
@@ -54,6 +55,7 @@ export class LxcDriver implements Driver<LxcGuest> {
       console,
       devices: devicesFacet(machine),
       exec: execFacet(machine.capabilities.emulator),
+      explain: explainFacet(machine),
       memory: memoryFacet(machine),
       native: nativeFacet(machine),
       power,

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createDomain, destroyDomain, nativeToXml, xmlToNative } from '@virtbus/shared';
+import { createDomain, destroyDomain, explainDomain, nativeToXml, xmlToNative } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
 import { needsContainers, Stack, temporaryFolder, tinyRootfs, tinyRootfsBooted } from '@virtbus/testkit';
 import { removeCgroups } from './lxc-cgroups';
@@ -71,3 +71,19 @@ containers.test(
   },
   30_000,
 );
+
+containers.test('what becomes of a document is told with its reasons, down to each key that liblxc gets', async () => {
+  const xml = await stack.containerXml({
+    name: 'told',
+    more: "<idmap><uid start='0' target='200000' count='9'/><gid start='0' target='200000' count='9'/></idmap>",
+  });
+  const { lines, warnings } = await call(bus, explainDomain, { xml }, { target: 'c1' });
+  expect(warnings).toEqual([]);
+  expect(lines).toContainEqual(
+    expect.objectContaining({ path: '/domain/devices/emulator', reason: "liblxc's program on this host" }),
+  );
+  expect(lines).toContainEqual({ path: 'lxc.idmap', value: 'u 0 200000 9', reason: 'what liblxc is started with' });
+  expect(lines).toContainEqual(expect.objectContaining({ path: 'lxc.uts.name', value: 'told' }));
+  const wrong = call(bus, explainDomain, { xml: xml.replace('/sbin/init', 'init') }, { target: 'c1' });
+  await expect(wrong).rejects.toThrow("init 'init' must be an absolute path");
+});

@@ -1,7 +1,7 @@
 import type { MachineType, QemuCapabilities } from '../capabilities';
 import { formatDomain, parseDomain } from '../parse-domain';
 import { prepareDomain } from '../passes/prepare';
-import { explainDomain } from '.';
+import { explainDomain, explainLxcDomain } from '.';
 
 const machine = (name: string, alias: string): MachineType => ({
   name,
@@ -53,7 +53,7 @@ test('each thing that was filled in is told with its place and the reason', () =
       "/domain/devices/disk[target/@dev='vdb']/driver = <driver name='qemu' type='raw'/>: images are served by QEMU; no format was given, so raw is meant",
       "/domain/devices/input[1] = <input type='mouse' bus='ps2'/>: part of every PC",
       "/domain/os/boot[1] = <boot dev='hd'/>: a guest boots from its first hard disk unless told otherwise",
-      "/domain/devices/disk[target/@dev='vdb']/alias = <alias name='virtio-disk1'/>: the name by which QEMU and events speak of it; given anew at each start",
+      "/domain/devices/disk[target/@dev='vdb']/alias = <alias name='virtio-disk1'/>: the name by which the hypervisor and events speak of it; given anew at each start",
     ]),
   );
   const address = lines.find((line) => line.startsWith("/domain/devices/disk[target/@dev='vdb']/address"));
@@ -95,4 +95,22 @@ test('what was not understood is a warning, and what is wrong is refused as defi
   expect(warnings).toEqual([expect.stringMatching(/^line 2: .*colour/)]);
   expect(() => explain(document('no-such-machine', ''))).toThrow("does not support machine type 'no-such-machine'");
   expect(() => explain('')).toThrow('XML');
+});
+
+test('of a container, what its host and its start fill in', () => {
+  const xml = `<domain type='lxc'><name>web</name><uuid>d7f8d6bd-1c4a-4f5d-9d43-7ef5a6d2d2c8</uuid><memory>65536</memory><os><type>exe</type><init>/sbin/init</init></os>
+    <devices><filesystem><source dir='/srv/web'/><target dir='/'/></filesystem><console type='pty'/></devices></domain>`;
+  const range = { start: 0, target: 1_000_000, count: 65_536 };
+  const { lines } = explainLxcDomain(xml, { emulator: '/usr/bin/lxc-start', arches: ['x86_64'] }, {}, (domain) => {
+    domain.idmap = { uids: [range], gids: [range] };
+  });
+  const told = lines.map(({ path, reason }) => `${path}: ${reason}`);
+  expect(told).toEqual(
+    expect.arrayContaining([
+      "/domain/devices/emulator: liblxc's program on this host",
+      "/domain/os/type/@arch: what programs of this host's kernel are",
+      "/domain/idmap: ids of its own, from root's in /etc/subuid: its root is nobody on the host",
+    ]),
+  );
+  expect(told.filter((line) => line.includes('QEMU'))).toEqual([]);
 });

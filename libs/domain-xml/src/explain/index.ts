@@ -2,6 +2,7 @@
 import type { QemuCapabilities } from '../capabilities';
 import { domain as declaration, type Domain } from '../elements/domain';
 import { formatDomain, parseDomain } from '../parse-domain';
+import { prepareLxcDomain, type LxcHost } from '../lxc/prepare';
 import { nameDevices } from '../passes/aliases';
 import { prepareDomain } from '../passes/prepare';
 import type { PrepareOptions } from '../passes/options';
@@ -15,6 +16,9 @@ export interface Explanation extends Change {
   readonly reason: string;
 }
 
+/** What `define` here makes of a document, telling `watch` of each pass. */
+type Prepare = (domain: Domain, options: PrepareOptions) => Domain;
+
 /**
  * Every pass of `define`, one after another, each told by what it changed; at the end the names that a start would give.
  * Throws what reading and preparing throw.
@@ -25,6 +29,35 @@ export function explainDomain(
   capabilitiesOf: (domain: Domain) => QemuCapabilities,
   options: PrepareOptions = {},
 ): { lines: Explanation[]; warnings: string[] } {
+  const prepare: Prepare = (domain, watching) => prepareDomain(domain, capabilitiesOf(domain), watching);
+  const { lines, warnings } = explain(xml, prepare, options, nameDevices);
+  return { lines, warnings };
+}
+
+/** The same of a container. @param live what this host's start does to the document beside naming devices, in place */
+export function explainLxcDomain(
+  xml: string,
+  host: LxcHost,
+  options: PrepareOptions,
+  live: (domain: Domain) => void,
+): { lines: Explanation[]; warnings: string[]; prepared: Domain } {
+  return explain(
+    xml,
+    (domain, watching) => prepareLxcDomain(domain, host, watching),
+    options,
+    (domain) => {
+      nameDevices(domain);
+      live(domain);
+    },
+  );
+}
+
+function explain(
+  xml: string,
+  prepare: Prepare,
+  options: PrepareOptions,
+  start: (domain: Domain) => void,
+): { lines: Explanation[]; warnings: string[]; prepared: Domain } {
   const { domain, warnings } = parseDomain(xml, { mode: 'inactive', unknown: 'warn' });
   const understood = readXml(formatDomain(domain, { view: 'inactive', secrets: true }));
   const told: { stage: Stage; change: Change }[] = readingChanges(readXml(xml), understood).map((change) => ({
@@ -36,13 +69,14 @@ export function explainDomain(
     watcher ??= new Watcher(declaration, model);
     for (const change of watcher.look(model)) told.push({ stage: step, change });
   };
-  const prepared = prepareDomain(domain, capabilitiesOf(domain), { ...options, watch });
+  const prepared = prepare(domain, { ...options, watch });
   const named = copyModel(prepared);
   const names = new Watcher(declaration, named);
-  nameDevices(named);
+  start(named);
   for (const change of names.look(named)) told.push({ stage: 'start', change });
   return {
     lines: told.map(({ stage, change }) => ({ ...change, reason: reasonOf(stage, change, prepared) })),
     warnings: warnings.map(({ detail, line }) => `line ${line}: ${detail}`),
+    prepared,
   };
 }

@@ -139,8 +139,19 @@ const rules: Readonly<Record<Stage, readonly Rule[]>> = {
     { at: /controller\[.*\/model/, why: "QEMU's device for this kind of controller" },
     { why: 'follows from where devices sit' },
   ],
+  container: [
+    { at: /\/emulator$/, why: "liblxc's program on this host" },
+    { at: /\/os\/type\/@arch$/, why: "what programs of this host's kernel are" },
+    {
+      at: /\/filesystem\[.*\/@accessmode$/,
+      why: 'files are seen as they are on the host, with the ids of the container',
+    },
+    { at: /\/console\[?.*\/target/, why: 'a terminal of a container' },
+    { why: 'what a container has unless told otherwise' },
+  ],
   start: [
-    { at: /\/alias$/, why: 'the name by which QEMU and events speak of it; given anew at each start' },
+    { at: /\/alias$/, why: 'the name by which the hypervisor and events speak of it; given anew at each start' },
+    { at: /\/idmap/, why: "ids of its own, from root's in /etc/subuid: its root is nobody on the host" },
     { why: 'chosen when the guest starts' },
   ],
 };

@@ -27,6 +27,7 @@ function fillLxc(domain: Domain, host: LxcHost, options: PrepareOptions): void {
   devices.emulator ??= host.emulator;
   for (const filesystem of devices.filesystems) filesystem.accessmode ??= 'passthrough';
   for (const console of devices.consoles) console.target = { ...console.target, type: console.target?.type ?? 'lxc' };
+  options.watch?.('container', domain);
 }
 
 /** All that `define` does after reading. Throws one VirtError that names everything that is wrong. */

@@ -19,7 +19,9 @@ export type Step =
   | 'controllers'
   | 'boot'
   | 'firmware'
-  | 'addresses';
+  | 'addresses'
+  /** What only containers have. */
+  | 'container';
 
 export interface PrepareOptions {
   /** Gives a UUID to a domain that has none. */

@@ -72,7 +72,9 @@ export const explainDomain = contract({
   response: z.object({
     lines: z.array(
       z.object({
-        path: z.string().describe('the attribute or element, in the words of XPath'),
+        path: z
+          .string()
+          .describe("the attribute or element, in the words of XPath; or a key of the hypervisor's own configuration"),
         value: z.string().optional().describe('as it is now; a new element whole; absent for what went'),
         was: z.string().optional().describe('what stood there before'),
         reason: z.string(),

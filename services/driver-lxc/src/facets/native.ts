@@ -17,7 +17,7 @@ export const nativeFacet = (machine: Machine): NonNullable<Facets['native']> => 
 });
 
 /** As a start would write it, without what a start makes ready: folders, images, names of cards. */
-function configurationAlone(domain: Domain, { capabilities, subIds }: Machine): string {
+export function configurationAlone(domain: Domain, { capabilities, subIds }: Machine): string {
   const prepared = prepareLxcDomain(domain, capabilities);
   mapIds(prepared, subIds);
   const { cgroups, apparmor } = capabilities;
