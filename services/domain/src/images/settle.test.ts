@@ -85,6 +85,28 @@ test('storage hears what the driver says, and the fleet what comes of it, which 
   expect(count(stand.did, 'fleet holds')).toBe(1);
 });
 
+test('a guest on its way to the host settles nothing: it lives elsewhere', async () => {
+  const stand = new Stand();
+  const arrived = stand.driver;
+  stand.driver = (request) => ({ ...(arrived(request) as object), incoming: true });
+  stand.happens('block-job', 'completed');
+  await stand.until((did) => did.includes('qemu storage'));
+  stand.driver = arrived;
+  stand.happens('block-job', 'completed');
+  await stand.until((did) => did.includes('fleet holds'));
+  expect(stand.did.slice(0, 3)).toEqual(['qemu storage', 'qemu storage', 'storage settle']);
+});
+
+test('the fleet is told anew of what a domain holds under another epoch', async () => {
+  const stand = new Stand();
+  const before = stand.driver;
+  stand.happens('block-job', 'completed');
+  await stand.until((did) => did.includes('fleet holds'));
+  stand.driver = (request) => ({ ...(before(request) as object), epoch: 2 });
+  stand.happens('block-job', 'completed');
+  await stand.until((did) => count(did, 'fleet holds') === 2);
+});
+
 test('what changes no images settles nothing', async () => {
   const stand = new Stand();
   stand.happens('lifecycle', 'suspended');
