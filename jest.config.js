@@ -1,6 +1,6 @@
 /**
- * Three projects: `unit` (beside the sources), `integration` (real nats-server, real QEMU, over several services)
- * and `conformance`. Sources are compiled by swc; types are checked by `tsc -b` before jest starts.
+ * Four projects: `unit` (beside the sources), `integration` (real nats-server, real QEMU, over several services),
+ * `conformance`, and `containers` (docker-compose.yml in a container engine). Sources are compiled by swc; types are checked by `tsc -b` before jest starts.
  */
 const transform = {
   '^.+\\.ts$': [
@@ -24,6 +24,8 @@ const moduleNameMapper = {
 const project = (displayName, testMatch) => ({
   displayName,
   rootDir: __dirname,
+  // Not .cache, which may hold an engine's images.
+  roots: ['bench', 'cli', 'libs', 'services', 'test', 'tools'].map((name) => `<rootDir>/${name}`),
   testEnvironment: 'node',
   transform,
   moduleNameMapper,
@@ -41,5 +43,6 @@ module.exports = {
     ]),
     project('integration', ['test/src/integration/**/*.test.ts']),
     project('conformance', ['test/src/conformance/**/*.test.ts']),
+    project('containers', ['test/src/containers/**/*.test.ts']),
   ],
 };

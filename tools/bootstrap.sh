@@ -2,7 +2,7 @@
 # Makes a Debian machine with Node 20 ready for `npm start`, `npm run demo` and `npm test`: installs what is missing from
 # the system, then the dependencies, then builds. Says one line per thing it does and nothing when there is none.
 #
-#   tools/bootstrap.sh --for start|demo|test
+#   tools/bootstrap.sh --for start|demo|test|containers
 #
 # What cannot be done is named with the command that does it (exit code 1). Installing needs root or sudo; everything
 # else does not. With VIRTBUS_NATS_URL set, `start` uses that server and needs no nats-server of its own.
@@ -17,8 +17,8 @@ die() {
 }
 
 case "${1:-} ${2:-}" in
-  '--for start' | '--for demo' | '--for test') purpose=$2 ;;
-  *) die 'usage: tools/bootstrap.sh --for start|demo|test' ;;
+  '--for start' | '--for demo' | '--for test' | '--for containers') purpose=$2 ;;
+  *) die 'usage: tools/bootstrap.sh --for start|demo|test|containers' ;;
 esac
 
 check_node() {
@@ -97,6 +97,20 @@ install_missing() {
   [ ${#missing[@]} = 0 ] || die "still missing after the installation: ${missing[*]}; as root run: $by_hand"
 }
 
+# The suite of containers starts an engine of its own where none answers (Debian's package starts one where systemd
+# runs); without one it is skipped by name.
+install_engine() {
+  [ "$purpose" = containers ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
+  local log=.cache/bootstrap-engine.log
+  missing=()
+  docker version >/dev/null 2>&1 || command -v dockerd >/dev/null || missing+=(docker.io)
+  docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null || missing+=(docker-compose)
+  command -v debootstrap >/dev/null || missing+=(debootstrap)
+  [ ${#missing[@]} -gt 0 ] || return 0
+  say "installing ${missing[*]}, for the suite of containers"
+  install_packages "$log" || say "could not; that suite is skipped ($log)" >&2
+}
+
 # QEMU drops to this user when the host service runs as root. It owns nothing and cannot log in.
 add_qemu_user() {
   [ "$(id -u)" = 0 ] || return 0
@@ -159,6 +173,7 @@ flock -n 9 || {
   flock 9
 }
 install_missing
+install_engine
 add_qemu_user
 add_sub_ids
 install_dependencies

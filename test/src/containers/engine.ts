@@ -1,0 +1,110 @@
+/**
+ * The container engine of the suite: the one that answers, or a dockerd of our own where there is none.
+ *
+ * Ours keeps to itself: its sockets in a private folder, no bridge, no rule in the firewall. Images and layers stay in
+ * `.cache/engine` for the next run. Published ports are served by its proxy, and builds use the host's network.
+ */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { checkout, eventually, findProgram, requirement } from '@virtbus/testkit';
+
+const debianMirror = process.env['VIRTBUS_DEBIAN_MIRROR'] ?? 'http://deb.debian.org/debian';
+const baseTar = join(checkout, '.cache', 'base-image', 'bookworm.tar');
+
+/** Root, because guests run; an engine or the means to start one; compose; a base image or the means to make it. */
+export function needsEngine(): ReturnType<typeof requirement> {
+  return requirement('root, Docker or dockerd, docker-compose, and a registry or debootstrap with an archive', () => {
+    if (process.getuid?.() !== 0 || !findProgram('docker') || !composeProgram()) return false;
+    if (!answers() && !findProgram('dockerd')) return false;
+    return (
+      existingBase() ||
+      (findProgram('debootstrap') !== undefined && reachable(`${debianMirror}/dists/bookworm/Release`))
+    );
+  });
+}
+
+/** `docker compose` where it is there, else `docker-compose` 1.29. */
+export function composeProgram(): 'plugin' | 'standalone' | undefined {
+  if (spawnSync('docker', ['compose', 'version']).status === 0) return 'plugin';
+  return findProgram('docker-compose') ? 'standalone' : undefined;
+}
+
+function answers(env: NodeJS.ProcessEnv = process.env): boolean {
+  return spawnSync('docker', ['version'], { env, timeout: 10_000 }).status === 0;
+}
+
+function existingBase(): boolean {
+  return spawnSync('test', ['-s', baseTar]).status === 0;
+}
+
+function reachable(url: string): boolean {
+  const ask = `fetch(${JSON.stringify(url)}, { method: 'HEAD', signal: AbortSignal.timeout(8000) }).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))`;
+  return spawnSync(process.execPath, ['-e', ask], { timeout: 10_000 }).status === 0;
+}
+
+export class Engine implements AsyncDisposable {
+  private constructor(
+    /** For programs that talk to it. */
+    readonly env: Record<string, string>,
+    private readonly own: ChildProcess | undefined,
+  ) {}
+
+  /** @param folder private; short, since unix sockets lie in it */
+  static async start(folder: string): Promise<Engine> {
+    if (answers()) return new Engine({}, undefined);
+    const socket = `unix://${join(folder, 'docker.sock')}`;
+    const data = join(checkout, '.cache', 'engine');
+    mkdirSync(data, { recursive: true });
+    const log = openSync(join(folder, 'dockerd.log'), 'a');
+    const where = ['--data-root', data, '--exec-root', join(folder, 'exec'), '--pidfile', join(folder, 'dockerd.pid')];
+    const apart = ['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-forward=false', '--ip-masq=false'];
+    // It ends with us, however we end.
+    const mortal = ['--pdeathsig', 'TERM', '--', findProgram('dockerd')!];
+    const own = spawn('setpriv', [...mortal, '--host', socket, ...where, ...apart], { stdio: ['ignore', log, log] });
+    closeSync(log);
+    const engine = new Engine({ DOCKER_HOST: socket }, own);
+    await eventually(() => own.exitCode !== null || answers({ ...process.env, ...engine.env }), true, {
+      timeoutMs: 60_000,
+      intervalMs: 250,
+    });
+    if (own.exitCode !== null) throw new Error(`dockerd cannot run (exit code ${own.exitCode}): ${folder}/dockerd.log`);
+    return engine;
+  }
+
+  /** Run `docker` and return what it has written. Throws with what it said. */
+  docker(...args: string[]): string {
+    const { status, stdout, stderr } = spawnSync('docker', args, {
+      env: { ...process.env, ...this.env, DOCKER_BUILDKIT: '0' },
+      encoding: 'utf8',
+      timeout: 600_000,
+      maxBuffer: 64 * 1_048_576,
+    });
+    if (status !== 0) throw new Error(`docker ${args.join(' ')}: ${stderr}${stdout}`);
+    return stdout.trim();
+  }
+
+  /** Run compose on a file. Throws with what it said. */
+  compose(file: string, project: string, settings: Record<string, string>, ...args: string[]): string {
+    const [program, ...first] = composeProgram() === 'plugin' ? ['docker', 'compose'] : ['docker-compose'];
+    const words = [...first, '--file', file, '--project-name', project, ...args];
+    const env = { ...process.env, ...this.env, ...settings };
+    const { status, stdout, stderr } = spawnSync(program, words, { env, encoding: 'utf8', timeout: 300_000 });
+    if (status !== 0) throw new Error(`compose ${args.join(' ')}: ${stderr}${stdout}`);
+    return stdout.trim();
+  }
+
+  /** Whether a registry gives us an image. */
+  pulls(image: string): boolean {
+    const env = { ...process.env, ...this.env };
+    return spawnSync('docker', ['pull', '--quiet', image], { env, timeout: 120_000 }).status === 0;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { own } = this;
+    if (!own || own.exitCode !== null) return;
+    const ended = new Promise<void>((resolve) => own.once('exit', () => resolve()));
+    own.kill('SIGTERM');
+    await ended;
+  }
+}

@@ -1,0 +1,187 @@
+/**
+ * The platform of docker-compose.yml in containers of an engine, on free ports and in folders of its own, with the images of
+ * this checkout. Guests outlive containers by design: they are ended here by their cgroups.
+ */
+import dns from 'node:dns';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { connectBus, type Bus } from '@virtbus/shared/bus';
+import { checkout, endContainers, eventually, freePort } from '@virtbus/testkit';
+import type { DockerComposeEnvironment, StartedDockerComposeEnvironment } from 'testcontainers';
+import { composeProgram, type Engine } from './engine';
+
+export const servers = ['nats-1', 'nats-2', 'nats-3'] as const;
+export const copies = ['domain-1', 'domain-2', 'migration-1', 'migration-2'] as const;
+const cgroups = '/sys/fs/cgroup';
+
+export class Platform implements AsyncDisposable {
+  private readonly buses: Bus[] = [];
+  private environment: StartedDockerComposeEnvironment | undefined;
+  private readonly lookup = dns.lookup;
+
+  private constructor(
+    private readonly engine: Engine,
+    private readonly folder: string,
+    readonly project: string,
+    private readonly settings: Record<string, string>,
+    private readonly compose: DockerComposeEnvironment,
+  ) {}
+
+  /** @param folder private */
+  static async start(engine: Engine, folder: string, tag: string): Promise<Platform> {
+    // What testcontainers would pull to clean up behind us is not to be had everywhere; we clean up ourselves.
+    process.env['TESTCONTAINERS_RYUK_DISABLED'] = 'true';
+    // It looks for the engine's bridge where it takes this machine for a container.
+    process.env['TESTCONTAINERS_HOST_OVERRIDE'] ??= '127.0.0.1';
+    Object.assign(process.env, engine.env);
+    const { DockerComposeEnvironment, PullPolicy, Wait } = await import('testcontainers');
+    const project = `vb${process.pid}`;
+    const settings: Record<string, string> = {
+      VIRTBUS_TAG: tag,
+      VIRTBUS_NATS_IMAGE: `virtbus-nats:${tag}`,
+      // The host's name tells its guests from those of other hosts of this machine.
+      VIRTBUS_HOST: project,
+      VIRTBUS_QEMU_CGROUP: `virtbus-guests-${project}`,
+      VIRTBUS_STATE: join(folder, 'state'),
+      VIRTBUS_RUN: join(folder, 'run'),
+      VIRTBUS_IMAGES: join(folder, 'images'),
+    };
+    for (const server of servers) settings[portSetting(server)] = String(await freePort());
+    for (const name of ['storage', 'driver-qemu', 'driver-lxc'])
+      settings[`VIRTBUS_${name.toUpperCase().replace('-', '_')}_HTTP`] = `unix:/run/virtbus/${name}-http.sock`;
+    for (const name of ['state', 'run', 'images']) mkdirSync(join(folder, name), { mode: 0o711 });
+    const compose = new DockerComposeEnvironment(folder, composeFile(folder))
+      .withProjectName(project)
+      .withEnvironment(settings)
+      .withPullPolicy(PullPolicy.defaultPolicy())
+      .withStartupTimeout(180_000)
+      .withDefaultWaitStrategy(Wait.forHealthCheck())
+      .withWaitStrategy(containerName('init'), Wait.forOneShotStartup());
+    if (composeProgram() === 'standalone') compose.withClientOptions({ executable: { standalone: true } });
+    const platform = new Platform(engine, folder, project, settings, compose);
+    try {
+      platform.environment = await compose.up();
+    } catch (error) {
+      const said = platform.logs();
+      await platform[Symbol.asyncDispose]();
+      throw new Error(`the platform does not come up: ${said}`, { cause: error });
+    }
+    return platform;
+  }
+
+  get host(): string {
+    return this.project;
+  }
+
+  /** The folder that hosts and the CLI see as /srv/virtbus. */
+  get images(): string {
+    return this.settings['VIRTBUS_IMAGES']!;
+  }
+
+  /** The CLI in its container; standard output. Throws with what it said when it fails. */
+  virtbus(...args: string[]): string {
+    return this.dockerCompose('run', '--rm', '-T', 'cli', ...args);
+  }
+
+  dockerCompose(...args: string[]): string {
+    return this.engine.compose(composeFile(this.folder), this.project, this.settings, ...args);
+  }
+
+  docker(...args: string[]): string {
+    return this.engine.docker(...args);
+  }
+
+  container(service: string): string {
+    const separator = composeProgram() === 'plugin' ? '-' : '_';
+    return [this.project, service, '1'].join(separator);
+  }
+
+  network(name: string): string {
+    return `${this.project}_${name}`;
+  }
+
+  /** Stop as `docker stop` does, start again, and wait until it says that it can work. */
+  async restart(service: string): Promise<void> {
+    this.docker('restart', '--time', '60', this.container(service));
+    await this.healthy(service);
+  }
+
+  async healthy(service: string): Promise<void> {
+    const health = (): string =>
+      this.docker('inspect', '--format', '{{.State.Running}} {{.State.Health.Status}}', this.container(service));
+    await eventually(health, 'true healthy', { timeoutMs: 120_000, intervalMs: 500 });
+  }
+
+  /** A connection as admin, through the published ports. */
+  async connect(): Promise<Bus> {
+    // The servers' certificates name them as containers know them; out here they are on the loopback.
+    dns.lookup = toLoopback(this.lookup);
+    const volume = `${this.project}_admin-credentials`;
+    const file = join(this.docker('volume', 'inspect', '--format', '{{.Mountpoint}}', volume), 'admin.json');
+    const own = join(this.folder, 'admin.json');
+    writeFileSync(own, readFileSync(file), { mode: 0o600 });
+    const bus = await connectBus({ name: 'test of containers', context: own });
+    this.buses.push(bus);
+    return bus;
+  }
+
+  /** Processes in the guests' cgroup: one a QEMU. */
+  guests(): number[] {
+    return processesIn(this.settings['VIRTBUS_QEMU_CGROUP']!);
+  }
+
+  logs(): string {
+    try {
+      return this.dockerCompose('logs', '--no-color', '--tail', '20');
+    } catch (error) {
+      return String(error);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const bus of this.buses) await bus.close().catch(() => undefined);
+    dns.lookup = this.lookup;
+    const paused = this.docker('ps', '--quiet', '--filter', 'status=paused', '--filter', `name=${this.project}`);
+    if (paused) this.docker('unpause', ...paused.split('\n'));
+    this.dockerCompose('down', '--volumes', '--timeout', '20', '--remove-orphans');
+    await endContainers(`/run/virtbus/${this.host}`);
+    for (const pid of this.guests()) process.kill(pid, 'SIGKILL');
+    await eventually(() => this.guests().length, 0, { timeoutMs: 30_000 });
+    for (const hierarchy of ['', ...readdirSync(cgroups)]) {
+      rmSync(join(cgroups, hierarchy, this.settings['VIRTBUS_QEMU_CGROUP']!), { recursive: true, force: true });
+    }
+  }
+}
+
+/** Container names as testcontainers has them: without the project where compose joins them with a dash. */
+function containerName(service: string): string {
+  return composeProgram() === 'plugin' ? `${service}-1` : `vb${process.pid}_${service}_1`;
+}
+
+const portSetting = (server: string): string => `VIRTBUS_NATS_PORT_${server.slice(-1)}`;
+
+/** docker-compose 1.29 knows no `cgroup`; engines of its time give every container the host's where it matters. */
+function composeFile(folder: string): string {
+  const own = join(folder, 'docker-compose.yml');
+  if (!existsSync(own)) {
+    const text = readFileSync(join(checkout, 'docker-compose.yml'), 'utf8');
+    writeFileSync(own, composeProgram() === 'plugin' ? text : text.replaceAll(/^ +cgroup: host\n/gm, ''));
+  }
+  return own;
+}
+
+function processesIn(cgroup: string): number[] {
+  const pids = ['', ...readdirSync(cgroups)].flatMap((hierarchy) => {
+    const file = join(cgroups, hierarchy, cgroup, 'cgroup.procs');
+    return existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean).map(Number) : [];
+  });
+  return [...new Set(pids)];
+}
+
+function toLoopback(real: typeof dns.lookup): typeof dns.lookup {
+  const lookup = (name: string, ...rest: unknown[]): void => {
+    const known = (servers as readonly string[]).includes(name) ? '127.0.0.1' : name;
+    (real as (...args: unknown[]) => void)(known, ...rest);
+  };
+  return Object.assign(lookup, { __promisify__: real.__promisify__ });
+}
