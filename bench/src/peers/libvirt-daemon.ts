@@ -63,15 +63,16 @@ function mustBeHere(driver: LibvirtDriver): void {
 /**
  * Starts it and returns the URI that clients reach it by.
  * @param besides pid of another one, whose network it shares
+ * @param logs part of it that tells everything in `log/debug.log` of the folder
  */
 export async function startLibvirtd(
   folder: string,
   cleanUp: CleanUp,
   driver: LibvirtDriver,
-  { besides }: { besides?: number } = {},
+  { besides, logs }: { besides?: number; logs?: string | undefined } = {},
 ): Promise<{ uri: string; pid: number }> {
   mustBeHere(driver);
-  prepare(folder);
+  prepare(folder, logs);
   for (const place of ownPlaces) makeMountPoint(place, cleanUp);
   const namespaces = ['unshare', '--mount', '--pid', '--fork', '--mount-proc', '--kill-child', '--uts'] as const;
   const command = besides === undefined ? ([...namespaces, '--net'] as const) : inNetworkOf(besides, namespaces);
@@ -96,10 +97,13 @@ export async function startLibvirtd(
 const inNetworkOf = (pid: number, command: readonly string[]) =>
   ['nsenter', '--target', String(pid), '--net', ...command] as const;
 
-function prepare(folder: string): void {
+function prepare(folder: string, logs?: string): void {
   mkdirSync(folder, { mode: 0o711 });
   for (const name of ['etc', 'run', 'lib', 'cache', 'log']) mkdirSync(join(folder, name), { mode: 0o755 });
   const open = ['auth_unix_rw = "none"', 'auth_unix_ro = "none"', `host_uuid = "${randomUUID()}"`];
+  if (logs !== undefined) {
+    open.push(`log_filters = "1:${logs}"`, 'log_outputs = "1:file:/var/log/libvirt/debug.log"');
+  }
   writeFileSync(join(folder, 'etc/libvirtd.conf'), `${open.join('\n')}\n`);
   const less = ['cgroup_controllers = []', 'namespaces = []', 'security_driver = "none"', 'remember_owner = 0'];
   writeFileSync(join(folder, 'etc/qemu.conf'), `${less.join('\n')}\n`);

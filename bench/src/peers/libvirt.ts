@@ -50,8 +50,9 @@ export class Libvirt {
   static async startPair(
     folder: TemporaryFolder,
     cleanUp: CleanUp,
+    { logs }: { logs?: string } = {},
   ): Promise<{ libvirt: Libvirt; hosts: readonly [string, string] }> {
-    const one = await startLibvirtd(folder.file('libvirt-1'), cleanUp, 'qemu');
+    const one = await startLibvirtd(folder.file('libvirt-1'), cleanUp, 'qemu', { logs });
     const other = await startLibvirtd(folder.file('libvirt-2'), cleanUp, 'qemu', { besides: one.pid });
     const monitored = MonitoredEmulator.make(folder.file('theirs-moved'), findProgram('qemu-system-x86_64') ?? '');
     const libvirt = await Libvirt.connect(one.uri, monitored, cleanUp);

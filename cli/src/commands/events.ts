@@ -1,15 +1,19 @@
 /** `events`: the log of what happened, read back or followed; `outcome`: how a queued command ended. */
-import type { CommandOutcome } from '@virtbus/shared';
+import type { CommandOutcome, DomainEvent, MoveEvent } from '@virtbus/shared';
 import type { Bus, Logged } from '@virtbus/shared/bus';
 import { busModule, shared } from '../lazy';
-import { printEvent, printOutcome } from '../print/events';
-import { argument, command, example, flag, number, UsageError, value } from '../spec';
+import { printLogged, printOutcome } from '../print/events';
+import { argument, choice, command, example, flag, number, UsageError, value } from '../spec';
 import { parseSince } from '../times';
 import { fail } from '../failure';
 
 const options = {
   follow: { ...flag('go on as events happen, until Ctrl-C'), short: 'f' },
   since: value('WHEN', 'all, new, a sequence, an age (10m, 2h, 1d) or a time (RFC 3339)'),
+  about: choice(
+    ['domain', 'migration', 'drain'],
+    'what they are about: domains when left out, phases of migrations, drains',
+  ),
   domain: value('NAME', 'of this domain, by name or uuid', 'domain'),
   host: value('HOST', 'of this host', 'host'),
   class: value('CLASS', 'of this class: lifecycle, device, job, …'),
@@ -33,18 +37,19 @@ export const events = command({
     example('events --since 10m --domain web1', 'ten minutes of one domain'),
     example('events --since 1842 --follow --json', 'for a program that remembers where it was'),
     example('events --follow --type stopped --count 1', 'wait for the next stop'),
+    example('events --about migration --domain web1', 'each phase of its moves'),
   ],
   async run({ args: _args, options: chosen, globals, session, out }) {
-    const { canonicalUuid, eventFilter } = shared();
+    const { canonicalUuid, eventFilter, moveEventFilter } = shared();
+    const { about = 'domain', host } = chosen;
     const uuid = chosen.domain ? canonicalUuid(chosen.domain) : undefined;
-    const filter = eventFilter({
-      ...defined({
-        uuid,
-        host: chosen.host,
-        class: token(chosen.class, '--class'),
-        type: token(chosen.type, '--type'),
-      }),
-    });
+    const of = defined({ host, class: token(chosen.class, '--class'), type: token(chosen.type, '--type') });
+    if (about !== 'domain' && of.class) throw new UsageError(`events about a ${about} have no classes`);
+    if (about === 'drain' && chosen.domain) throw new UsageError('a drain is about a host: name it with --host');
+    const filter =
+      about === 'domain'
+        ? eventFilter({ ...of, ...(uuid && { uuid }) })
+        : moveEventFilter({ ...of, entity: about, ...(uuid && { of: uuid }) });
     const since = parseSince(chosen.since ?? (chosen.follow ? 'new' : 'all'));
     if (since === 'new' && !chosen.follow)
       throw new UsageError('--since new needs --follow: nothing is stored after now');
@@ -54,24 +59,35 @@ export const events = command({
     session.atEnd(() => void process.off('SIGINT', end).off('SIGTERM', end));
     const timer = globals.timeout === undefined ? undefined : setTimeout(end, globals.timeout * 1_000);
     const onReset = (): void => out.note('note: the event log was made anew; what it held before is gone');
-    const log = busModule().tail(await session.bus(), {
-      filter,
-      since,
-      once: !chosen.follow,
-      signal: over.signal,
-      onReset,
-    });
+    const { tail, tailMoves } = busModule();
+    const log: AsyncIterable<Logged<DomainEvent | MoveEvent>> = (about === 'domain' ? tail : tailMoves)(
+      await session.bus(),
+      {
+        filter,
+        since,
+        once: !chosen.follow,
+        signal: over.signal,
+        onReset,
+      },
+    );
     let left = chosen.count ?? Infinity;
     for await (const logged of log) {
-      if (chosen.domain && !uuid && logged.event.domain.name !== chosen.domain) continue;
-      out.item(forPrograms(logged), () => printEvent(logged, out.paint));
+      if (chosen.domain && !uuid && nameIn(logged.event) !== chosen.domain) continue;
+      out.item(forPrograms(logged), () => printLogged(logged, out.paint));
       if (--left <= 0) break;
     }
     clearTimeout(timer);
   },
 });
 
-const forPrograms = ({ event, sequence, subject }: Logged): object => ({ sequence, subject, ...event });
+const nameIn = (event: DomainEvent | MoveEvent): string | undefined =>
+  'entity' in event ? (event.entity === 'migration' ? event.name : undefined) : event.domain.name;
+
+const forPrograms = ({ event, sequence, subject }: Logged<DomainEvent | MoveEvent>): object => ({
+  sequence,
+  subject,
+  ...event,
+});
 
 const defined = <T extends object>(from: T): { [K in keyof T]?: NonNullable<T[K]> } =>
   Object.fromEntries(Object.entries(from).filter(([, each]) => each !== undefined)) as never;

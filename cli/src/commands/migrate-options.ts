@@ -32,6 +32,7 @@ export const wayOptions = {
   downtime: number('MS', 'how long the guest may stand still', 1),
   tls: flag('encrypt what is sent'),
   tlsDestination: value('NAME', 'that the target must prove'),
+  tlsDirectory: value('FOLDER', 'of certificates on both hosts (/etc/pki/qemu)'),
 } as const;
 
 export const migrateOptions = {
@@ -64,7 +65,14 @@ export function wayOf(given: OptionValues<typeof wayOptions>): Way {
   if (given.copyStorageAll && given.copyStorageInc) {
     throw new UsageError('--copy-storage-all does not go with --copy-storage-inc');
   }
-  const { unsafe, postcopy, downtime: downtimeMs, compMethod: method, tlsDestination: peer } = given;
+  const {
+    unsafe,
+    postcopy,
+    downtime: downtimeMs,
+    compMethod: method,
+    tlsDestination: peer,
+    tlsDirectory: directory,
+  } = given;
   const { autoConvergeInitial: initial, autoConvergeIncrement: increment } = given;
   const converges = given.autoConverge || initial !== undefined || increment !== undefined;
   return {
@@ -75,7 +83,7 @@ export function wayOf(given: OptionValues<typeof wayOptions>): Way {
     parallel: given.parallelConnections ?? (given.parallel ? defaultConnections : undefined),
     compression: method && { method },
     bandwidth: rate(given.bandwidth, '--bandwidth'),
-    tls: given.tls || peer !== undefined ? { peer } : undefined,
+    tls: given.tls || peer !== undefined || directory !== undefined ? { peer, directory } : undefined,
   };
 }
 

@@ -27,12 +27,17 @@ export function printDrain(drain: Drain): string {
   const { host, state, guests } = drain;
   const head = `Host '${host}' ${ends[state]}. ${drainLine(drain)}`;
   if (guests.length === 0) return head;
-  const rows = guests.map(({ name, active, state: at, target, reasons }) => [
+  const rows = guests.map(({ name, active, state: at, target }) => [
     safe(name),
     active ? 'runs' : 'shut off',
     at,
     target ?? '',
-    safe(reasons.join('; ')),
   ]);
-  return `${head}\n\n${table(['Domain', 'Is', 'State', 'Target', 'Reasons'], rows, plain)}`;
+  const why = guests.flatMap(({ name, reasons }) => reasons.map((reason) => `${safe(name)}: ${safe(reason)}`));
+  return [
+    head,
+    '',
+    table(['Domain', 'Is', 'State', 'Target'], rows, plain),
+    ...(why.length > 0 ? ['', ...why] : []),
+  ].join('\n');
 }

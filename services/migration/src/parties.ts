@@ -75,11 +75,11 @@ export class Parties {
       case 'begin':
         return this.side(saga, 'source', migrationBegin, { id, peer: target, options });
       case 'prepare': {
-        const { xml = '', definition, cookie = nothing } = viewOf(mind.source);
+        const { xml = '', definition, cookie = nothing, copies } = viewOf(mind.source);
         const given = { xml, ...(definition !== undefined && { definition }), cookie };
         const promised = { name, epoch: ledger.promised! };
         const opens = !options.offline && !deed.recover;
-        const images = opens ? await this.images({ id, domain, to: target, ...promised, xml }) : {};
+        const images = opens ? await this.images({ id, domain, to: target, ...promised, xml, copies }) : {};
         const ask = { id, peer: source, options, ...promised, recover: deed.recover, ...given, ...images };
         return this.side(saga, 'target', migrationPrepare, ask);
       }

@@ -31,7 +31,7 @@ export interface Preflight {
   reasons: MigrationReason[];
 }
 
-type Host = HostStatus & { online: boolean };
+type Host = HostStatus & { online: boolean; cordoned: boolean };
 
 /** Throws `DOMAIN_NOT_FOUND`; all other reasons are listed. */
 export async function preflight(bus: Bus, target: string, { to, driver, options }: Wish): Promise<Preflight> {
@@ -43,8 +43,9 @@ export async function preflight(bus: Bus, target: string, { to, driver, options 
     ...(await ofName(bus, domain, options)),
     ...ofHosts(domain, end, hosts),
   ];
-  // Who cannot be asked, or should not, has been named by now.
-  if (reasons.length === 0) reasons.push(...(await ofBoth(bus, domain, source, end, options)));
+  // A host that cannot be asked has been named by now.
+  const fits = isActive(domain.state) !== options.offline;
+  if (fits && canBeAsked(domain, end, hosts)) reasons.push(...(await ofBoth(bus, domain, source, end, options)));
   return { domain, source, target: end, reasons };
 }
 
@@ -90,7 +91,17 @@ function ofRequest(domain: DomainSummary, options: MigrationOptions): MigrationR
     ...(active && offline
       ? [because('OPERATION_INVALID', 'domain is running: an offline migration is for one that is not')]
       : []),
-    ...(!active && !offline ? [because('OPERATION_INVALID', 'domain is not running')] : []),
+    ...(!active && !offline
+      ? [because('OPERATION_INVALID', 'domain is not running; --offline moves its definition')]
+      : []),
+    ...(offline && domain.managedSave
+      ? [
+          because(
+            'OPERATION_INVALID',
+            'domain has a managed save image, which stays: start it first, or remove the image (managedsave-remove)',
+          ),
+        ]
+      : []),
     ...(offline && !domain.persistent
       ? [because('OPERATION_INVALID', 'a transient domain has no definition to move')]
       : []),
@@ -125,6 +136,14 @@ function ofHosts(domain: DomainSummary, to: MigrationEnd, hosts: readonly Host[]
   if (source?.hostUuid === target.hostUuid) {
     reasons.push(because('OPERATION_INVALID', `Attempt to migrate guest to the same host ${target.hostUuid}`));
   }
+  if (target.cordoned) {
+    reasons.push(
+      because(
+        'NO_SUITABLE_HOST',
+        `host '${to.host}' takes no domains until it is undrained (virtbus host undrain ${to.host})`,
+      ),
+    );
+  }
   if (!target.virtTypes.includes(domain.virtType)) {
     reasons.push(because('NO_SUITABLE_HOST', `host '${to.host}' runs no domains of type '${domain.virtType}'`));
   }
@@ -136,6 +155,12 @@ function ofHosts(domain: DomainSummary, to: MigrationEnd, hosts: readonly Host[]
     reasons.push(because('NO_SUITABLE_HOST', detail));
   }
   return reasons;
+}
+
+function canBeAsked(domain: DomainSummary, to: MigrationEnd, hosts: readonly Host[]): boolean {
+  const fit = (end: MigrationEnd): boolean =>
+    hosts.some((one) => one.host === end.host && one.driver === end.driver && ofHost(one).length === 0);
+  return to.host !== domain.host && fit(domain) && fit(to);
 }
 
 function ofHost({ host, driver, online, facets }: Host): MigrationReason[] {
@@ -157,7 +182,8 @@ async function ofBoth(
   const context = { domain: uuid };
   try {
     const left = await callDriver(bus, source, migrationCheck, { role: 'source', peer: target, options }, context);
-    const ask = { role: 'target', peer: source, options, document: left.document } as const;
+    const { document, copies, certificates } = left;
+    const ask = { role: 'target', peer: source, options, document, copies, certificates } as const;
     const right = await callDriver(bus, target, migrationCheck, ask, context);
     return [...left.reasons, ...right.reasons];
   } catch (error) {

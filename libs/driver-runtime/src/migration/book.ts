@@ -25,6 +25,8 @@ export interface MigrationRecord {
   sourceName?: string;
   /** Base64, of the step that was done last. */
   cookie?: string | undefined;
+  /** Source: disks that are copied, with their size in bytes. */
+  copies?: { target: string; capacity: number }[] | undefined;
   /** Source: what the target starts, and is to define. */
   xml?: string;
   definition?: string | undefined;

@@ -39,16 +39,34 @@ export type Transferred =
   /** Post-copy whose link broke. */
   | 'stranded';
 
+/** What the source shows the target before anything begins. */
+export interface Shown {
+  /** Disks that would be copied, with the bytes that they take on the source. */
+  copies?: { target: string; allocated: number }[] | undefined;
+  /** In PEM. */
+  certificates?: { authority: string; certificate: string } | undefined;
+}
+
 export interface MigrationFacet<G extends Guest> {
+  /** Source: what the target needs to know for its `obstacles`. What cannot be shown is among the `blockers`. */
+  show(guest: G, ask: Omit<MigrationAsk, 'id'>): Promise<Shown>;
   /** Source: why the guest cannot leave now: blockers of the hypervisor, running block jobs, unsafe caches. */
   blockers(guest: G, ask: Omit<MigrationAsk, 'id'>): Promise<MigrationReason[]>;
   /** Target: why a guest of this document could not run here: CPU, machine type, images, networks, ports. */
-  obstacles(domain: Domain, ask: Omit<MigrationAsk, 'id'>): Promise<MigrationReason[]>;
+  obstacles(domain: Domain, ask: Omit<MigrationAsk, 'id'> & Shown): Promise<MigrationReason[]>;
   /**
    * Source: cookie A, and the document that the target starts. Changes nothing that a user sees.
    * @param ask.leases what the guest holds of its images, as text that travels with it
    */
-  begin(guest: G, ask: MigrationAsk & { leases: string }): Promise<{ cookie: Uint8Array; domain: Domain }>;
+  begin(
+    guest: G,
+    ask: MigrationAsk & { leases: string },
+  ): Promise<{
+    cookie: Uint8Array;
+    domain: Domain;
+    /** Disks that are copied, with their size in bytes. */
+    copies?: { target: string; capacity: number }[];
+  }>;
   /** Target: launch a guest that waits, paused, for what `perform` sends to `uri`; cookie B. Refuses a cookie that is not for it. */
   receive(
     spec: Omit<StartSpec, 'restore' | 'paused'>,

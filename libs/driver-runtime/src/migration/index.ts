@@ -14,16 +14,18 @@ import {
   migrationSuspend,
   migrationUndo,
   VirtError,
+  type MigrationReason,
   type OpenMigration,
 } from '@virtbus/shared';
 import { driverEndpoint, type Call, type Endpoint } from '@virtbus/shared/bus';
 import type { z } from 'zod';
+import type { Actor } from '../actor';
 import { facet } from '../driver';
 import type { DriverHost } from '../host';
 import { guestOf } from '../ops/op';
 import { MigrationBook } from './book';
-import { MigrationSource } from './source';
-import { MigrationTarget } from './target';
+import { given, MigrationSource, mustLeaveNothing } from './source';
+import { MigrationTarget, nameTaken } from './target';
 
 export class Migrations {
   private readonly source: MigrationSource;
@@ -83,7 +85,7 @@ export class Migrations {
   }
 
   private async check(
-    { role, peer, options, document }: z.output<typeof migrationCheck.request>,
+    { role, peer, options, document, ...shown }: z.output<typeof migrationCheck.request>,
     call: Call,
   ): Promise<z.output<typeof migrationCheck.response>> {
     const { host } = this;
@@ -92,13 +94,35 @@ export class Migrations {
     if (role === 'source') {
       const actor = host.get(domainOf(call));
       const ask = { own, peer, options, sourceName: actor.record.name, signal: call.signal };
-      const reasons = options.offline ? [] : await migration.blockers(guestOf(actor), ask);
-      return { reasons, document: formatDomain(actor.document, { view: 'live', secrets: true, migratable: true }) };
+      const live = formatDomain(actor.document, { view: 'live', secrets: true, migratable: true });
+      const reasons = refusalOf(() => mustLeaveNothing(actor));
+      if (options.offline) return { reasons, document: live };
+      const guest = guestOf(actor);
+      reasons.push(...(await migration.blockers(guest, ask)));
+      if (options.xml !== undefined) reasons.push(...refusalOf(() => void given(options.xml!, live)));
+      return { reasons, document: options.xml ?? live, ...(await migration.show(guest, ask)) };
     }
     const { domain } = parseDomain(document ?? '', { mode: 'inactive', unknown: 'warn' });
-    const ask = { own, peer, options, sourceName: domain.name, signal: call.signal };
-    return { reasons: await migration.obstacles(domain, ask) };
+    const ask = { own, peer, options, sourceName: domain.name, signal: call.signal, ...shown };
+    const other = host.find(domainOf(call)) ?? host.byName(options.name ?? domain.name);
+    const taken = other ? [reasonOf('target', nameTaken(host, other))] : [];
+    return { reasons: [...taken, ...(await migration.obstacles(domain, ask))] };
   }
+}
+
+/** What is thrown is a reason. */
+function refusalOf(look: () => void): MigrationReason[] {
+  try {
+    look();
+    return [];
+  } catch (error) {
+    return [reasonOf('source', error)];
+  }
+}
+
+function reasonOf(where: MigrationReason['where'], error: unknown): MigrationReason {
+  const { code, message } = VirtError.from(error);
+  return { where, code, message };
 }
 
 function domainOf({ domain }: Call): string {

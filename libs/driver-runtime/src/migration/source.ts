@@ -18,6 +18,7 @@ import type { z } from 'zod';
 import type { Call } from '@virtbus/shared/bus';
 import type { Actor, Cause } from '../actor';
 import { guestOf, notRunning, turn } from '../ops/op';
+import { snapshotsOf } from '../snapshots';
 import type { MigrationRecord } from './book';
 import { postcopyOf } from './facet';
 import { kept, MigrationSide } from './side';
@@ -45,6 +46,7 @@ export class MigrationSource extends MigrationSide {
       const job = await actor.jobs.async('migration-out', 'migrate', turn(call));
       try {
         this.host.mustHave(actor);
+        mustLeaveNothing(actor);
         const record = await this.describe(actor, ask, call);
         this.book.keep(record);
         this.held.set(ask.id, job);
@@ -71,9 +73,12 @@ export class MigrationSource extends MigrationSide {
     }
     if (!actor.active) throw notRunning();
     const leases = JSON.stringify({ epoch: record.epoch, disks: record.disks ?? {} });
-    const { cookie, domain } = await this.facet.begin(guestOf(actor), { ...this.ask(begun, call.signal), leases });
+    const { cookie, domain, copies } = await this.facet.begin(guestOf(actor), {
+      ...this.ask(begun, call.signal),
+      leases,
+    });
     const live = formatDomain(domain, { view: 'live', secrets: true, migratable: true });
-    return { ...begun, xml: options.xml === undefined ? live : given(options.xml, live), cookie: kept(cookie) };
+    return { ...begun, xml: options.xml === undefined ? live : given(options.xml, live), cookie: kept(cookie), copies };
   }
 
   perform(ask: Perform, call: Call): Promise<MigrationView> {
@@ -297,8 +302,19 @@ export class MigrationSource extends MigrationSide {
   }
 }
 
+/**
+ * Descriptions of snapshots are not sent along.
+ * @throws OPERATION_INVALID
+ */
+export function mustLeaveNothing(actor: Actor): void {
+  const { size } = snapshotsOf(actor);
+  if (size === 0) return;
+  const detail = `cannot migrate domain with ${size} snapshots; delete them, or their descriptions (snapshot-delete --metadata)`;
+  throw new VirtError('OPERATION_INVALID', { detail });
+}
+
 /** The user's document for the target, once it is known to describe the machine that the guest runs on. */
-function given(xml: string, live: string): string {
+export function given(xml: string, live: string): string {
   const read = (text: string): Domain => parseDomain(text, { mode: 'inactive', unknown: 'warn' }).domain;
   checkSameHardware(read(live), read(xml));
   return xml;

@@ -13,6 +13,7 @@ import {
 import type { z } from 'zod';
 import type { Call } from '@virtbus/shared/bus';
 import type { Actor, Cause } from '../actor';
+import type { DriverHost } from '../host';
 import { chainsOf, heldBy } from '../images';
 import { checkMemory } from '../memory';
 import { isIncomplete, type MigrationRecord } from './book';
@@ -51,9 +52,7 @@ export class MigrationTarget extends MigrationSide {
 
   private checkRoom(uuid: string, name: string): void {
     const other = this.host.find(uuid) ?? this.host.byName(name);
-    if (!other) return;
-    const detail = `domain '${other.record.name}' already exists on host '${this.host.name}' with uuid ${other.uuid}`;
-    throw new VirtError('DOMAIN_EXISTS', { detail });
+    if (other) throw nameTaken(this.host, other);
   }
 
   private async receive(record: MigrationRecord, domain: Domain, ask: Prepare, call: Call): Promise<void> {
@@ -302,6 +301,12 @@ export class MigrationTarget extends MigrationSide {
     if (record.phase === 'finishing') await this.arrive(record);
     else if (isIncomplete(record)) this.follow(record);
   }
+}
+
+/** What has the name or the uuid of the domain that is to come. */
+export function nameTaken(host: Pick<DriverHost, 'name'>, { uuid, record }: Actor): VirtError {
+  const detail = `domain '${record.name}' already exists on host '${host.name}' with uuid ${uuid}`;
+  return new VirtError('DOMAIN_EXISTS', { detail });
 }
 
 /** Revisions rise on from the source's; one is left there for its end. */

@@ -62,6 +62,10 @@ export const MigrationView = z.object({
     .string()
     .optional()
     .describe('of `begun`: the document that the target starts; live, with secrets, migratable'),
+  copies: z
+    .array(z.object({ target: z.string(), capacity: z.number().int().nonnegative() }))
+    .optional()
+    .describe('of `begun`: disks that are copied, with their size in bytes'),
   definition: z.string().optional().describe('of `begun`: what a persistent domain is defined as on the target'),
   uri: z.string().optional().describe('of `prepared`: where the source sends the memory'),
   memory: z
@@ -81,6 +85,9 @@ export const MigrationView = z.object({
 });
 export type MigrationView = z.infer<typeof MigrationView>;
 
+/** What one side shows of its certificates, for the other to judge: public, in PEM. */
+const certificates = z.object({ authority: z.string(), certificate: z.string() });
+
 export const migrationCheck = driverContract({
   operation: 'migration-check',
   request: z.object({
@@ -88,10 +95,17 @@ export const migrationCheck = driverContract({
     peer: MigrationEnd,
     options: MigrationOptions,
     document: z.string().optional().describe('for the target: the document that the source would send'),
+    copies: z
+      .array(z.object({ target: z.string(), allocated: z.number().nonnegative() }))
+      .optional()
+      .describe('for the target: the disks that would be copied, with the bytes that they take on the source'),
+    certificates: certificates.optional().describe('for the target: those of the source'),
   }),
   response: z.object({
     reasons: z.array(MigrationReason),
     document: z.string().optional().describe('of the source: as `begin` would give it'),
+    copies: z.array(z.object({ target: z.string(), allocated: z.number().nonnegative() })).optional(),
+    certificates: certificates.optional(),
   }),
   timeoutMs: 10_000,
   doc: 'Every reason why this side would refuse. Changes nothing.',
@@ -270,6 +284,7 @@ export const handoverImages = driverContract({
     name: z.string(),
     epoch: epoch.describe('that was promised'),
     xml: z.string().describe('the document that the target starts'),
+    copies: MigrationView.shape.copies,
   }),
   response: z.object({ prepared: Prepared.optional().describe('absent for a guest without images') }),
   timeoutMs: 60_000,

@@ -77,6 +77,13 @@ export type ImageNeed = z.infer<typeof ImageNeed>;
 /** The disk that a lease belongs to, taken for the disk itself or for a need of its: `vda` of `mirror:vda`. */
 export const diskOfNeed = (name: string): string => name.slice(name.lastIndexOf(':') + 1);
 
+/** A disk that a guest brings along from another host: its image is made where it is missing. */
+export const DiskCopy = z.object({
+  disk: z.string().describe("libvirt's <disk>"),
+  capacity: z.number().int().nonnegative().describe('bytes'),
+});
+export type DiskCopy = z.infer<typeof DiskCopy>;
+
 /** What was made or opened for a need. */
 export const PreparedImage = z.object({
   name: z.string(),
@@ -143,6 +150,7 @@ export const storagePrepare = driverContract({
     claim,
     disks,
     needs: z.array(ImageNeed).default([]),
+    copies: z.array(DiskCopy).default([]).describe('disks whose images are made first where they are missing'),
   }),
   response: z.object({
     disks: z.array(PreparedDisk),

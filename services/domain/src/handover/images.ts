@@ -26,14 +26,19 @@ export class HandoverImages {
   ) {}
 
   async prepare(
-    { id, domain, to, name, epoch, xml }: z.output<typeof handoverImages.request>,
+    { id, domain, to, name, epoch, xml, copies: wanted = [] }: z.output<typeof handoverImages.request>,
     call: Call,
   ): Promise<{ prepared?: Prepared }> {
     const disks = disksOf(xml);
     if (disks.length === 0) return {};
     await this.handover.opens({ id, domain });
     const holder = { domain, name, ...to, epoch, claim: id };
-    return { prepared: await prepare(this.fleet, holder, nothingYet, disks, call, { joins: true }) };
+    const copies = wanted.flatMap(({ target, capacity }) => {
+      const disk = disks.find((one) => one.target === target)?.xml;
+      return disk === undefined ? [] : [{ disk, capacity }];
+    });
+    const asked = disks.map((one) => one.xml);
+    return { prepared: await prepare(this.fleet, holder, { ...nothingYet, copies }, asked, call, { joins: true }) };
   }
 
   /** The domain lives on the target: the fleet knows that it has its images there. */
@@ -54,8 +59,8 @@ export class HandoverImages {
   }
 }
 
-function disksOf(xml: string): string[] {
-  const { devices } = parseDomain(xml, { mode: 'inactive', unknown: 'warn' }).domain;
+function disksOf(document: string): { target: string | undefined; xml: string }[] {
+  const { devices } = parseDomain(document, { mode: 'inactive', unknown: 'warn' }).domain;
   const disks = devices.disks.filter((disk) => !isEmptyDrive(disk));
-  return disks.map((value) => formatDevice({ list: 'disks', value }, 'inactive'));
+  return disks.map((value) => ({ target: value.target.dev, xml: formatDevice({ list: 'disks', value }, 'inactive') }));
 }

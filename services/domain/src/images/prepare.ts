@@ -14,6 +14,7 @@ import {
   storagePrepare,
   storageRelease,
   VirtError,
+  type DiskCopy,
   type DomainSummary,
   type LeaseConflict,
   type LeaseHolder,
@@ -107,13 +108,13 @@ interface Preparing {
 export async function prepare(
   fleet: Fleet,
   holder: LeaseHolder,
-  { revision, uses, needs = [] }: Pick<Look, 'revision' | 'uses' | 'needs'>,
+  { revision, uses, needs = [], copies = [] }: Pick<Look, 'revision' | 'uses' | 'needs'> & { copies?: DiskCopy[] },
   disks: string[],
   call: Call,
   how: Preparing = {},
 ): Promise<Prepared> {
   const { domain: uuid, host, driver, name, epoch, claim } = holder;
-  const request = { driver, name, epoch, revision, uses, claim, disks, needs };
+  const request = { driver, name, epoch, revision, uses, claim, disks, needs, copies };
   const evicted = new Set<string>();
   for (;;) {
     const context: CallContext = { ...onBehalf(call, { uuid }), epoch };

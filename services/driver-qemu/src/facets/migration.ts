@@ -11,7 +11,7 @@ import { capabilitiesFor, resetMigration } from '../migration/parameters';
 import type { MigrationPorts } from '../migration/ports';
 import { awaitRest, resumeSending, startPostcopy } from '../migration/postcopy';
 import { finish, receive } from '../migration/receive';
-import { blockersOf, obstaclesFor } from '../migration/refusals';
+import { blockersOf, obstaclesFor, show } from '../migration/refusals';
 import { send, withdraw } from '../migration/send';
 import { isPostcopy, isUnderWay } from '../migration/transfer';
 import type { MigrationInfo } from '../qmp';
@@ -36,6 +36,7 @@ export function migrationFacet(host: MigrationHost): MigrationFacet<QemuGuest> {
     boot: { ...host.boot, capabilities: host.capabilitiesOf(domain) },
   });
   return {
+    show: (guest, ask) => show(guest, ask),
     blockers: (guest, ask) => blockersOf(guest, ask, sharing),
     obstacles: (domain, ask) => obstaclesFor(domain, ask, host),
     begin: async (guest, ask) => {
@@ -45,7 +46,8 @@ export function migrationFacet(host: MigrationHost): MigrationFacet<QemuGuest> {
       const disks = await withCapacity(guest, ask);
       const { leases } = ask;
       const more = { leases, owners: lentOf(guest, ask), disks, capabilities };
-      return { domain: guest.live, cookie: cookieA(aboutGuest(guest), ask, more) };
+      const copies = disks.map(({ disk, capacity }) => ({ target: disk.target.dev ?? '', capacity }));
+      return { domain: guest.live, cookie: cookieA(aboutGuest(guest), ask, more), copies };
     },
     receive: async (spec, ask) => {
       const about = { name: ask.sourceName, uuid: spec.uuid };

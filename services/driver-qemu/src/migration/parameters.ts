@@ -4,6 +4,7 @@
  */
 import { VirtError, type MigrationOptions, type MigrationRole } from '@virtbus/shared';
 import type { QemuGuest } from '../guest';
+import { certificateFolder } from './certificates';
 
 /** What to send when no limit was asked for, bytes a second: libvirt's word for unlimited. */
 const unlimited = 9_223_372_036_853_727_232;
@@ -151,12 +152,9 @@ const mayChange = (capability: string): boolean => ours.has(capability);
 
 /** The certificates of a migration that asks for them: of its memory, and of its disks. */
 export const tlsId = 'objlibvirt_migrate_tls0';
-/** Where certificates are when the option names no folder: libvirt's place. */
-const certificates = '/etc/pki/qemu';
-
 async function tlsObject(
   guest: QemuGuest,
-  directory: string = certificates,
+  directory: string = certificateFolder,
   side: MigrationRole,
   signal: AbortSignal,
 ): Promise<string> {

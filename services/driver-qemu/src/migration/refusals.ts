@@ -3,14 +3,18 @@
  * where it has them (facts: migration §3).
  */
 import { existsSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { localImages, machineId } from '@virtbus/disk-image';
-import type { Disk, Domain } from '@virtbus/domain-xml';
-import type { MigrationAsk } from '@virtbus/driver-runtime';
+import { givenChain, type Disk, type Domain } from '@virtbus/domain-xml';
+import type { MigrationAsk, Shown } from '@virtbus/driver-runtime';
 import { isVirtError, VirtError, type ErrorCode, type MigrationReason } from '@virtbus/shared';
 import type { MigrationHost } from '../facets/migration';
 import type { QemuGuest } from '../guest';
 import { onTap } from '../networks';
+import { mustBeTrusted, showCertificates } from './certificates';
 import { copiedDisks } from './copied-disks';
+import { topNodes } from './nodes';
 import { capabilitiesFor } from './parameters';
 import { requireUserfaultfd } from './userfaultfd';
 import { anywhere, ownAddress, parsePlace } from './places';
@@ -36,6 +40,7 @@ export async function blockersOf(guest: QemuGuest, ask: Ask, sharing: Sharing): 
     const known = await guest.ask('query-migrate-capabilities', undefined, signal);
     capabilitiesFor(options, 'source', new Set(known.map(({ capability }) => capability)));
   });
+  if (options.tls) await found.of(() => showCertificates(options.tls?.directory, 'source'));
   if (live.devices.disks.some(({ transient }) => transient !== undefined)) {
     found.add('OPERATION_INVALID', 'migration with transient disk is not supported');
   }
@@ -70,10 +75,28 @@ async function isShared(type: 'file' | 'block', path: string): Promise<boolean> 
   return kind === 'shared-file' || kind === 'disk' || kind === 'network';
 }
 
+/** What the target needs to know of this side. */
+export async function show(guest: QemuGuest, { options, signal }: Ask): Promise<Shown> {
+  const found = new Reasons('source');
+  const shown: Shown = {};
+  // What fails here is a blocker, and told as one.
+  await found.of(async () => {
+    const disks = copiedDisks(guest.live, options);
+    const nodeOf = disks.length > 0 ? await topNodes(guest, signal) : undefined;
+    const nodes = disks.length > 0 ? await guest.ask('query-named-block-nodes', { flat: true }, signal) : [];
+    shown.copies = disks.map((disk) => {
+      const { image } = nodes.find((node) => node['node-name'] === nodeOf?.(disk)) ?? {};
+      return { target: disk.target.dev ?? '', allocated: image?.['actual-size'] ?? 0 };
+    });
+  });
+  await found.of(() => void (options.tls && (shown.certificates = showCertificates(options.tls.directory, 'source'))));
+  return shown;
+}
+
 /** What a guest of this document lacks here. */
 export async function obstaclesFor(
   domain: Domain,
-  { options }: Ask,
+  { options, copies = [], certificates }: Ask & Shown,
   host: Pick<MigrationHost, 'ports' | 'address' | 'prepare' | 'capabilitiesOf' | 'boot'>,
 ): Promise<MigrationReason[]> {
   const found = new Reasons('target');
@@ -81,7 +104,21 @@ export async function obstaclesFor(
   await found.of(async () => {
     const asked = options.uri === undefined ? undefined : parsePlace(options.uri);
     const listen = options.listen ?? anywhere(asked?.host ?? ownAddress(host.address));
-    if (asked?.port === undefined) host.ports.release(await host.ports.take(listen));
+    const needed = (asked?.port === undefined ? 1 : 0) + (copies.length > 0 && options.disksPort === undefined ? 1 : 0);
+    const taken: number[] = [];
+    try {
+      while (taken.length < needed) taken.push(await host.ports.take(listen));
+    } finally {
+      host.ports.release(...taken);
+    }
+  });
+  await found.of(() => {
+    if (!options.tls) return;
+    const { authority, certificate } = showCertificates(options.tls.directory, 'target');
+    if (!certificates) return;
+    const name = options.tls.peer ?? (options.uri ? parsePlace(options.uri).host : ownAddress(host.address));
+    mustBeTrusted(certificate, certificates.authority, 'target', name);
+    mustBeTrusted(certificates.certificate, authority, 'source');
   });
   await found.of(async () => {
     if (options.postcopy) await requireUserfaultfd(host.capabilitiesOf(domain).emulator, host.boot.user);
@@ -94,18 +131,41 @@ export async function obstaclesFor(
   if (domain.devices.interfaces.some(onTap) && !existsSync('/dev/net/tun')) {
     found.add('SYSTEM_ERROR', 'this host cannot make tap devices: /dev/net/tun is missing');
   }
-  await found.of(() => {
+  await found.of(async () => {
     for (const disk of domain.devices.disks) {
       const path = disk.source?.file ?? disk.source?.dev;
       if (path === undefined || existsSync(path)) continue;
-      const copied = copiedDisks(domain, options).includes(disk);
-      const remedy = copied
-        ? 'make an image of the same capacity there first'
-        : 'it has to be on storage that both hosts reach';
+      if (copiedDisks(domain, options).includes(disk)) {
+        const copy = copies.find(({ target }) => target === disk.target.dev);
+        await found.of(() => mustHaveRoom(disk, path, copy?.allocated ?? 0));
+        continue;
+      }
+      const remedy = 'it has to be on storage that both hosts reach, or be copied (--copy-storage-all)';
       found.add('SYSTEM_ERROR', `Cannot access storage file '${path}' of disk ${disk.target.dev ?? ''}: ${remedy}`);
     }
   });
   return found.all;
+}
+
+/** An image that is missing is made by storage: here is a place for it, and it stands on what is here. */
+async function mustHaveRoom(disk: Disk, path: string, bytes: number): Promise<void> {
+  const name = disk.target.dev ?? path;
+  const cannot = (why: string): VirtError =>
+    new VirtError('SYSTEM_ERROR', { detail: `Cannot make storage file '${path}' of disk ${name}: ${why}` });
+  if (disk.type !== 'file') throw cannot('it is no file; make it on the target first');
+  const format = disk.driver?.type ?? 'raw';
+  if (format !== 'raw' && format !== 'qcow2')
+    throw cannot(`no image of format '${format}' is made; make it there first`);
+  const folder = dirname(path);
+  if (!existsSync(folder)) throw cannot(`there is no folder ${folder}; make it there first`);
+  const [, below] = givenChain(disk)?.images ?? [];
+  if (below && 'path' in below.location && !existsSync(below.location.path)) {
+    throw cannot(`it stands on ${below.location.path}, which is not there; copy that first`);
+  }
+  const { bavail, bsize } = await statfs(folder);
+  if (bavail * bsize < bytes) {
+    throw cannot(`${folder} has ${bavail * bsize} bytes free, and the disk takes ${bytes}`);
+  }
 }
 
 class Reasons {

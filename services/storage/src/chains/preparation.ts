@@ -19,7 +19,9 @@ import type { StorageHost } from '../host';
 import type { LeaseBook } from '../leases/book';
 import { leasesOf } from '../leases/wanted';
 import type { ChainBook } from './book';
+import { makeCopies } from './copies';
 import type { Leftovers } from './leftovers';
+import type { MadeFiles } from './made-files';
 import type { Needs } from './needs';
 import type { Resolver } from './resolve';
 import type { Settlement } from './settlement';
@@ -32,6 +34,7 @@ export interface Books {
   resolver: Resolver;
   chains: ChainBook;
   leases: LeaseBook;
+  made: MadeFiles;
   needs: Needs;
   leftovers: Leftovers;
   settlement: Settlement;
@@ -58,22 +61,24 @@ export class Preparation {
     domain: string,
     request: Request<typeof storagePrepare>,
   ): Promise<Answer<typeof storagePrepare>> {
-    const { claim, needs } = request;
+    const { claim, needs, copies } = request;
+    const makes = needs.length > 0 || copies.length > 0;
     using _underWay = this.books.leftovers.prepares(claim);
     try {
       const answer = await this.take(domain, request);
-      if (needs.length > 0 && answer.conflicts.length > 0) await this.books.leftovers.undo(domain, [claim]);
+      if (makes && answer.conflicts.length > 0) await this.books.leftovers.undo(domain, [claim]);
       return answer;
     } catch (error) {
-      if (needs.length > 0) await this.books.leftovers.undo(domain, [claim]);
+      if (makes) await this.books.leftovers.undo(domain, [claim]);
       throw error;
     }
   }
 
   private async take(
     domain: string,
-    { disks, claim, uses, needs, ...of }: Request<typeof storagePrepare>,
+    { disks, claim, uses, needs, copies, ...of }: Request<typeof storagePrepare>,
   ): Promise<Answer<typeof storagePrepare>> {
+    await makeCopies(this.books.made, { domain, claim }, copies);
     const { resolver, chains, leases: book } = this.books;
     const resolved = await Promise.all(disks.map((xml) => resolver.disk(xml)));
     const needed = await this.books.needs.resolve({ domain, claim }, needs);
@@ -94,7 +99,11 @@ export class Preparation {
     domain: string,
     { claims, undone }: Request<typeof storageRelease>,
   ): Promise<Answer<typeof storageRelease>> {
-    const released = this.books.leases.release(domain, claims);
+    const { leases, chains } = this.books;
+    const released = leases.release(domain, claims);
+    // Whose guest did not come, and who holds nothing else, stands on nothing.
+    const known = chains.of(domain);
+    if (undone && known && leases.all(domain).length === 0) chains.settle({ ...known, live: [] });
     if (undone) await this.books.leftovers.undo(domain, claims);
     else await this.books.leftovers.sweep(domain);
     return { released };
