@@ -1,8 +1,8 @@
 /**
  * Watches over JetStream itself: a stream or bucket that is missing is made again, and one that was made anew, by whoever,
- * has the registry rebuilt from the hosts. The service runs on meanwhile with what it knows.
+ * or was put back as it was some time ago, has the registry rebuilt from the hosts. The service runs on meanwhile with what it knows.
  */
-import { isMissing, jetStreamBirth, type Bus } from '@virtbus/shared/bus';
+import { isAnother, isMissing, jetStreamMark, type Bus, type JetStreamMark } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
 import type { Registry } from './registry/registry';
 
@@ -12,7 +12,7 @@ const everyMs = 3_000;
 export class Keeper {
   /** Why JetStream did not answer when it was last looked at; undefined when it did. */
   trouble: string | undefined = 'it has not answered yet';
-  private birth: string | undefined;
+  private mark: JetStreamMark | undefined;
   private timer: NodeJS.Timeout | undefined;
   private looking: Promise<void> | undefined;
 
@@ -26,7 +26,7 @@ export class Keeper {
   /** Make what is missing, and keep looking. Throws when JetStream cannot be reached. */
   async begin(): Promise<void> {
     await this.registry.ensure();
-    this.birth = await jetStreamBirth(this.bus);
+    this.mark = await jetStreamMark(this.bus);
     this.trouble = undefined;
     if (this.timer) return;
     this.bus.onReconnect(() => void this.look());
@@ -51,19 +51,20 @@ export class Keeper {
 
   private async check(): Promise<void> {
     if (this.bus.nc.isClosed()) return;
-    let birth: string;
+    let mark: JetStreamMark;
     try {
-      birth = await jetStreamBirth(this.bus);
+      mark = await jetStreamMark(this.bus);
     } catch (error) {
       if (!isMissing(error)) throw error;
       await this.registry.ensure();
-      birth = await jetStreamBirth(this.bus);
+      mark = await jetStreamMark(this.bus);
     }
-    if (birth === this.birth) return;
-    this.log.warn('JetStream was wiped: rebuilding the registry from the hosts');
-    await this.registry.ensure();
-    await this.onWiped();
+    if (this.mark && isAnother(mark, this.mark)) {
+      this.log.warn('JetStream was wiped or put back: rebuilding the registry from the hosts');
+      await this.registry.ensure();
+      await this.onWiped();
+    }
     // Only now: a rebuild that failed is tried again.
-    this.birth = birth;
+    this.mark = mark;
   }
 }

@@ -65,15 +65,23 @@ export async function ensureJetStream(bus: Bus, options: JetStreamOptions = {}):
   return { created };
 }
 
-/**
- * When each stream and bucket was made, as one text: another text means that JetStream was wiped, wholly or in part.
- * Throws what `isMissing` knows when one of them is not there.
- */
-export async function jetStreamBirth(bus: Bus): Promise<string> {
+/** Which JetStream it is: each stream and bucket, when it was made and how far it has come. */
+export type JetStreamMark = ReadonlyMap<string, { created: string; last: number }>;
+
+/** Throws what `isMissing` knows when a stream or bucket is not there. */
+export async function jetStreamMark(bus: Bus): Promise<JetStreamMark> {
   const jsm = await bus.jsm();
   const names = [...Object.values(streams), ...Object.values(buckets).map((bucket) => `KV_${bucket}`)];
   const infos = await Promise.all(names.map((name) => jsm.streams.info(name)));
-  return infos.map(({ created }) => created).join(' ');
+  return new Map(infos.map(({ config, created, state }) => [config.name, { created, last: state.last_seq }]));
+}
+
+/** A stream was made anew, or has what it had some time ago: whoever looked at it before cannot go on from there. */
+export function isAnother(now: JetStreamMark, before: JetStreamMark): boolean {
+  return [...before].some(([name, { created, last }]) => {
+    const stream = now.get(name);
+    return stream?.created !== created || stream.last < last;
+  });
 }
 
 /** Does the server say that a stream, a bucket or a message is not there? */

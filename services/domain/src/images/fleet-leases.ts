@@ -8,7 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { ImageLease, LeaseConflict, LeaseHolder } from '@virtbus/shared';
-import { Conflict } from '@virtbus/shared/bus';
+import { Conflict, type Entry } from '@virtbus/shared/bus';
 import type { FleetLease } from '../registry/entries';
 import { yielding, type Registry, type Tables } from '../registry/registry';
 
@@ -57,6 +57,18 @@ export class FleetLeases {
         }),
       );
       return met.flat();
+    });
+  }
+
+  /** Every lease there is. */
+  all(): Promise<Entry<FleetLease>[]> {
+    return this.registry.on(({ leases }) => leases.entries());
+  }
+
+  /** Drop leases as they were read; one that was written since stays. */
+  async dropAsRead(entries: readonly Entry<FleetLease>[]): Promise<void> {
+    await this.registry.on(async ({ leases }) => {
+      await Promise.all(entries.map(({ key, revision }) => yielding(() => leases.delete(key, revision))));
     });
   }
 

@@ -87,11 +87,19 @@ export class Settler {
     }
   }
 
-  /** The fleet's leases were lost: write them again from the books of the hosts. */
+  /** The fleet's leases were lost, or are those of another time: make them again from the books of the hosts. */
   async restore(hosts: readonly string[]): Promise<void> {
+    // Before the books: what a host writes into its book first, and has not there now, is past.
+    const before = await this.leases.all();
     await inParallel(hosts, async (host) => {
       try {
-        for (const { leases, revision: _revision, taken: _taken, ...holder } of await this.heldAt(host)) {
+        const held = await this.heldAt(host);
+        const booked = new Set(held.flatMap(({ domain, leases }) => leases.map((one) => `${domain} ${one.identity}`)));
+        const past = before.filter(({ value: { identity, holder } }) => {
+          return holder.host === host && !booked.has(`${holder.domain} ${identity}`);
+        });
+        await this.leases.dropAsRead(past);
+        for (const { leases, revision: _revision, taken: _taken, ...holder } of held) {
           for (const { lease, holder: other } of await this.leases.take(holder, leases)) {
             this.collision(lease.path, [holder.name, other.name]);
           }
