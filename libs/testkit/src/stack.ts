@@ -10,6 +10,7 @@ import {
   driverInventory,
   eventFilter,
   getDomain,
+  isVirtError,
   listHosts,
   openConsole,
   startDomain,
@@ -136,7 +137,7 @@ export class Stack implements AsyncDisposable {
   async connect(user = 'admin'): Promise<Bus> {
     const options = { name: `test ${user}`, context: this.context(user) };
     // On a machine that is busy beyond its means a server that is there may not be in time.
-    const bus = await connectBus(options).catch(() => connectBus(options));
+    const bus = await patiently(() => connectBus(options));
     this.buses.push(bus);
     return bus;
   }
@@ -461,4 +462,14 @@ async function detours(
     found.set(`host-${host}`, urls.join(','));
   }
   return found;
+}
+
+async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
+  for (const until = Date.now() + startMs; ;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (Date.now() > until || !isVirtError(error, 'RPC')) throw error;
+    }
+  }
 }
