@@ -21,12 +21,11 @@ import { VirtError } from '../errors';
 import { HostName } from '../model';
 import { inboxPrefix, permissionsOf, roleNames, type RoleName } from './roles';
 
-/** A user's name is one token of a subject: that of its inboxes. */
-const UserName = HostName;
 const Seed = z.string().regex(/^S[AO][A-Z2-7]{56}$/, 'is no seed of an nkey');
 
 const IssuedUser = z.object({
-  name: UserName,
+  /** One token of a subject: that of its inboxes. */
+  name: HostName,
   role: z.enum(roleNames),
   /** The host that a user of role `host` speaks for. */
   host: HostName.optional(),
@@ -104,8 +103,9 @@ export class Authority {
 
   /** Throws `INVALID_ARG` when the name is taken or the role lacks its host. */
   async add({ name, role, host, expires }: NewUser): Promise<Credentials> {
-    const { error } = UserName.safeParse(name);
-    if (error) throw new VirtError('INVALID_ARG', { detail: `name '${name}': ${error.issues[0]?.message}` });
+    checkName('name', name);
+    // Its context file would take the place of the authority's own.
+    if (name === 'authority') throw new VirtError('INVALID_ARG', { detail: `name '${name}': choose another name` });
     const taken = this.keys.users.find((each) => each.name === name);
     if (taken) {
       const state = taken.revoked ? 'was revoked' : 'exists';
@@ -116,7 +116,7 @@ export class Authority {
       const detail = role === 'host' ? 'role host needs the name of its host' : `role ${role} is of no host`;
       throw new VirtError('INVALID_ARG', { detail });
     }
-    if (host !== undefined) HostName.parse(host);
+    if (host !== undefined) checkName('host', host);
     const user = { name, role, ...(host === undefined ? {} : { host }), publicKey: '', created: '' };
     this.keys.users.push(user);
     return this.issue(user, expires);
@@ -204,4 +204,9 @@ export class Authority {
   private refuse(key: string): void {
     this.keys.revocations[key] = seconds(new Date());
   }
+}
+
+function checkName(what: string, name: string): void {
+  const { error } = HostName.safeParse(name);
+  if (error) throw new VirtError('INVALID_ARG', { detail: `${what} '${name}': ${error.issues[0]?.message}` });
 }

@@ -178,6 +178,7 @@ async function request(
         headers: h,
       });
     } catch (cause) {
+      if (bus.nc.isClosed()) throw bus.refused() ?? transportError(cause, context.timeoutMs, absent);
       const mayReturn = isNoResponders(cause) && bus.settling() && performance.now() + returnMs < due;
       if (!mayReturn) throw transportError(cause, context.timeoutMs, absent);
       await new Promise((resolve) => setTimeout(resolve, returnMs));

@@ -92,6 +92,8 @@ async function* follow<E>(
         next = 1;
       }
     } catch (error) {
+      const refused = bus.nc.isClosed() ? bus.refused() : undefined;
+      if (refused) throw refused;
       if (options.once || isVirtError(error, 'ACCESS_DENIED')) throw VirtError.from(error);
       await pause(options.signal);
       continue;
