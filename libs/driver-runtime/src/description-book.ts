@@ -100,7 +100,7 @@ export class DescriptionBook<D extends Description> {
   }
 
   drop(name: string): void {
-    this.reserved.delete(name);
+    if (!this.reserved.delete(name) && !this.kept.has(name)) return;
     dropReplaced(this.pathOf(name));
     this.kept.delete(name);
   }

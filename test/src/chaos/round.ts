@@ -109,7 +109,8 @@ export class Rounds {
     );
     // Storage is told by events, and may have just come back.
     const now = async (): Promise<string> => text((await imagesOf(guest))['vda'] ?? []);
-    await eventually(now, (is) => wanted.includes(is), { timeoutMs: 20_000 }).catch(() => undefined);
+    await settledChains(guest);
+    await eventually(now, (is) => wanted.includes(is), { timeoutMs: settlesMs }).catch(() => undefined);
     const is = await now();
     if (!wanted.includes(is)) faults.push(`vda stands on ${is}, not on ${wanted.join(', nor on ')}`);
     const made = outcome === 'went well' || ended ? (job.besides?.(tag) ?? []) : [];
@@ -118,13 +119,16 @@ export class Rounds {
   }
 }
 
+/** What a service that was killed over it has to be told again is told within this, milliseconds. */
+const settlesMs = 40_000;
+
 /** Storage is told by events: for a moment its document may name an image that a merge has taken away. */
 async function settledChains(guest: WritingGuest): ReturnType<typeof chainsOf> {
   const missing = async (): Promise<string[]> =>
     Object.values(await imagesOf(guest))
       .flat()
       .filter((name) => !existsSync(guest.file(name)));
-  await eventually(missing, [], { timeoutMs: 20_000 }).catch(() => undefined);
+  await eventually(missing, [], { timeoutMs: settlesMs, intervalMs: 200 }).catch(() => undefined);
   return chainsOf(guest);
 }
 
