@@ -74,30 +74,36 @@ export async function startPlatform({ env, report }: PlatformOptions): Promise<P
     });
     report(own ? `nats-server   ${url} (JetStream, loopback only)` : `NATS          ${url}`);
     const common = { ...env, VIRTBUS_STATE_DIR: stateDir };
-    const domain = Child.start('domain', [join(root, 'services/domain')], { ...common, ...as('service') }, stateDir);
+    const listen = (n: number): Record<string, string> => listening(env.VIRTBUS_HTTP_LISTEN, n);
+    const domain = Child.start(
+      'domain',
+      [join(root, 'services/domain')],
+      { ...common, ...listen(0), ...as('service') },
+      stateDir,
+    );
     children.push(domain);
     const migration = Child.start(
       'migration',
       [join(root, 'services/migration')],
-      { ...common, ...as('service') },
+      { ...common, ...listen(1), ...as('service') },
       stateDir,
     );
     children.push(migration);
     const driver = Child.start(
       'driver-qemu',
       [join(root, 'services/driver-qemu')],
-      { ...common, VIRTBUS_HOST: host, ...as(`host-${host}`) },
+      { ...common, ...listen(2), VIRTBUS_HOST: host, ...as(`host-${host}`) },
       stateDir,
     );
     children.push(driver);
     const storage = Child.start(
       'storage',
       [join(root, 'services/storage')],
-      { ...common, VIRTBUS_HOST: host, ...as(`host-${host}`) },
+      { ...common, ...listen(3), VIRTBUS_HOST: host, ...as(`host-${host}`) },
       stateDir,
     );
     children.push(storage);
-    const asHost = { ...common, VIRTBUS_HOST: host, ...as(`host-${host}`) };
+    const asHost = { ...common, ...listen(4), VIRTBUS_HOST: host, ...as(`host-${host}`) };
     const containers = Child.start('driver-lxc', [join(root, 'services/driver-lxc')], asHost, stateDir);
     const [withoutContainers] = await Promise.all([
       whyNotReady(containers),
@@ -116,7 +122,7 @@ export async function startPlatform({ env, report }: PlatformOptions): Promise<P
       stateDir,
       env: { VIRTBUS_STATE_DIR: stateDir, ...as('admin') },
       withoutContainers,
-      welcome: () => welcome(stateDir),
+      welcome: () => welcome(stateDir, env.VIRTBUS_HTTP_LISTEN),
       failed: Promise.race(children.map((child) => child.ended)),
       stop,
     };
@@ -124,6 +130,12 @@ export async function startPlatform({ env, report }: PlatformOptions): Promise<P
     await stop();
     throw error;
   }
+}
+
+/** Services on one machine have a port each, from the one that was named upward; sockets bear their names. */
+function listening(first: string | undefined, n: number): Record<string, string> {
+  const [, host = '', port = '0'] = /^([^/]+):(\d+)$/.exec(first ?? '') ?? [];
+  return Number(port) > 0 ? { VIRTBUS_HTTP_LISTEN: `${host}:${Number(port) + n}` } : {};
 }
 
 /** A machine that cannot run containers says so in the last line of the driver's log, and does without. */
@@ -140,7 +152,7 @@ async function whyNotReady(driver: Child): Promise<string | undefined> {
   }
 }
 
-function welcome(stateDir: string): string {
+function welcome(stateDir: string, httpListen: string | undefined): string {
   return [
     '',
     'virtbus is up. In another shell:',
@@ -149,6 +161,9 @@ function welcome(stateDir: string): string {
     '  npx virtbus list --all       their domains',
     '  npx virtbus events --follow  what happens',
     '',
+    httpListen
+      ? `Health, readiness and metrics: ${httpListen} and the four ports after it (docs/how-to/observe.md).`
+      : 'VIRTBUS_HTTP_LISTEN=127.0.0.1:9464 gives each service /healthz, /readyz and /metrics (docs/how-to/observe.md).',
     `Logs and state: ${stateDir}. Ctrl-C stops our processes and leaves the guests running.`,
   ].join('\n');
 }

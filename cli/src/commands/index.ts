@@ -71,6 +71,8 @@ import {
 import { domblkstat, domifstat, dommemstat, domstats } from './stats';
 import { completion, help, version } from './tools';
 import { blkiotune, memtune, schedinfo } from './tuning';
+import { verify } from './verify';
+import { why } from './why';
 import { volDelete, volDownload, volResize, volUpload, volWipe } from './volume-content';
 import { volClone, volCreate, volCreateAs, volCreateFrom } from './volume-making';
 import { volDumpxml, volInfo, volKey, volList, volName, volPath, volPool } from './volumes';
@@ -81,7 +83,7 @@ export const commands: readonly CommandSpec[] = [
   ...[migrate, migrateAbort, migratePostcopy, migrateSetspeed, migrateSetmaxdowntime],
   ...[autostart, edit, dumpxml, rename, desc, metadata, name, uuid, id],
   ...[domxmlExplain, domxmlToNative, domxmlFromNative],
-  ...[list, dominfo, domstate, domjobinfo, migrations, migrateInfo, migrateGetspeed, events, outcome],
+  ...[list, dominfo, domstate, domjobinfo, migrations, migrateInfo, migrateGetspeed, events, outcome, why],
   ...[domstats, dommemstat, domblkstat, domblkinfo, domblkerror, domifstat, domblklist, domiflist, vcpucount, vcpuinfo],
   ...[attach, detach, update, attachDisk, detachDisk, changeMedia, attachInterface, detachInterface, domifSetlink],
   ...[setmem, setmaxmem, setvcpus, schedinfo, memtune, blkiotune, blkdeviotune, blockresize, domblkthreshold],
@@ -96,7 +98,7 @@ export const commands: readonly CommandSpec[] = [
   ...[snapshotRevert, snapshotDelete, snapshotEdit],
   ...[backupBegin, backupDumpxml, checkpointCreate, checkpointCreateAs, checkpointList, checkpointDumpxml],
   ...[checkpointInfo, checkpointParent, checkpointDelete],
-  ...[hosts, hostInfo, hostDrain, hostUndrain, domhost, capabilities, domcapabilities, cpuCompare, cpuBaseline],
+  ...[verify, hosts, hostInfo, hostDrain, hostUndrain, domhost, capabilities, domcapabilities, cpuCompare, cpuBaseline],
   ...[authInit, authAdd, authList, authRotate, authRevoke, authRenew],
   ...[help, completion, version],
 ];

@@ -12,6 +12,7 @@ import {
   isActive,
   VirtError,
   type DomainEvent,
+  type EventCause,
   type DomainState,
   type DomainSummary,
   type JobInfo,
@@ -54,11 +55,15 @@ export interface Cause {
   id: string;
   operation: string;
   traceparent?: string | undefined;
+  /** Who gave it. */
+  caller?: string | undefined;
+  /** What has been asked of the hypervisor for it so far. */
+  steps?: readonly string[];
 }
 
 export interface NewEvent extends Omit<EventNews, 'caused'> {
   /** The command that caused it: the one being applied when left out, none when `null`. */
-  cause?: Pick<Cause, 'id' | 'traceparent'> | null | undefined;
+  cause?: (Pick<Cause, 'id'> & Partial<Cause>) | null | undefined;
 }
 
 export class Actor<G extends Guest = Guest> {
@@ -206,6 +211,8 @@ export class Actor<G extends Guest = Guest> {
       host: this.host.name,
       ...(cause ? { commandId: cause.id } : {}),
       ...(cause?.traceparent ? { traceparent: cause.traceparent } : {}),
+      ...(cause?.operation ? { cause: asTold(cause.operation, cause) } : {}),
+      ...(event.trigger ? { trigger: event.trigger } : {}),
       domain: this.summary(),
       ...(event.data ? { data: event.data } : {}),
     };
@@ -338,4 +345,8 @@ export class Actor<G extends Guest = Guest> {
     const { current } = this;
     this.record.pending = current && { id: current.id, operation: current.operation };
   }
+}
+
+function asTold(operation: string, { caller, steps = [] }: Partial<Cause>): EventCause {
+  return { operation, ...(caller ? { caller } : {}), ...(steps.length > 0 ? { steps: [...steps] } : {}) };
 }

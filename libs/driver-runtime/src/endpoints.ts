@@ -9,6 +9,7 @@ import {
   driverGet,
   driverInspectSave,
   driverInventory,
+  driverLeftovers,
   driverRename,
   driverRestore,
   driverStats,
@@ -29,6 +30,7 @@ import { facet } from './driver';
 import type { DriverHost } from './host';
 import { tellStorage } from './images';
 import { baseline, compare } from './cpu';
+import { leftoversOf } from './leftovers';
 import { fromNative, toNative } from './native';
 import { ops } from './ops';
 import { perform } from './ops/op';
@@ -59,6 +61,7 @@ export function endpoints(host: DriverHost, status: () => HostStatus): Endpoint[
   return [
     ...domainOps,
     driverEndpoint(at, driverInventory, async () => ({ status: status(), ...host.contents() })),
+    driverEndpoint(at, driverLeftovers, async () => leftoversOf(host)),
     driverEndpoint(at, driverDefine, (request, call) => settle.define(host, request, call)),
     driverEndpoint(at, driverCreate, (request, call) => settle.create(host, request, call)),
     driverEndpoint(at, driverRestore, (request, call) => settle.restore(host, request, call)),

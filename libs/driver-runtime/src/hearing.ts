@@ -26,7 +26,7 @@ export function hear(actor: Actor, host: ActorHost, news: GuestNews): void {
       record.state = news.to.state;
       record.reason = news.to.reason;
       if (!news.event || record.incoming !== undefined) return actor.persist();
-      return actor.emit({ class: 'lifecycle', ...news.event, cause: causeOf(actor, news) });
+      return actor.emit({ class: 'lifecycle', ...news.event, trigger: news.trigger, cause: causeOf(actor, news) });
     }
     case 'ended':
       return end(actor, host, news);
@@ -49,7 +49,14 @@ function end(actor: Actor, host: ActorHost, news: GuestNews & { kind: 'ended' })
   backupGone(actor);
   actor.shutOff(news.to);
   if (actor.starting || actor.record.incoming !== undefined) return;
-  actor.emit({ class: 'lifecycle', type: 'stopped', detail: news.detail, data: news.data, cause });
+  actor.emit({
+    class: 'lifecycle',
+    type: 'stopped',
+    detail: news.detail,
+    data: news.data,
+    trigger: news.trigger,
+    cause,
+  });
   if (!actor.record.persistent) host.gone(actor);
 }
 
@@ -64,7 +71,7 @@ function causeOf(actor: Actor, news: GuestNews & { kind: 'event' | 'state' | 'en
     (news.kind === 'event' && news.class === 'reboot');
   if (!asked || !power) return null;
   if (news.kind === 'event') actor.record.asked = undefined;
-  return { id: asked };
+  return { id: asked, ...actor.record.askedBy };
 }
 
 function balloonCause(actor: Actor, actualKiB: unknown): NewEvent['cause'] {

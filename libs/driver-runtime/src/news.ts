@@ -5,7 +5,7 @@ import type { ChainDocument, DomainState, EventClass, LifecycleDetail, Lifecycle
 /** What a guest tells of itself, in the order it happened. */
 export type GuestNews =
   /** Another state, with the lifecycle event that tells it to the world (`start` tells its own). */
-  | { kind: 'state'; to: DomainState; event?: LifecycleNews; caused?: boolean }
+  | { kind: 'state'; to: DomainState; event?: LifecycleNews; caused?: boolean; trigger?: string | undefined }
   /** The guest is no more: its process is reaped or proven gone. */
   | {
       kind: 'ended';
@@ -14,6 +14,7 @@ export type GuestNews =
       /** How it ended, where that is known: `exitStatus` or `signal` of its first process. */
       data?: Record<string, unknown> | undefined;
       caused?: boolean;
+      trigger?: string | undefined;
     }
   | ({ kind: 'event' } & EventNews)
   /** The live document has changed. */
@@ -50,6 +51,8 @@ export interface EventNews {
   detail?: string | undefined;
   data?: Record<string, unknown> | undefined;
   caused?: boolean;
+  /** What the hypervisor told that led to it, in its words. */
+  trigger?: string | undefined;
 }
 
 export interface LifecycleNews {

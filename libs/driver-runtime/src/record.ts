@@ -25,6 +25,8 @@ export interface DomainRecord {
   pending?: { id: string; operation: string } | undefined;
   /** The command that asked the guest to shut down or reboot: what the guest then does is its effect. */
   asked?: string | undefined;
+  /** What that command was, and who gave it. */
+  askedBy?: { operation: string; caller?: string | undefined } | undefined;
   /** Answers by command id, oldest first. */
   answered: Answered[];
   /**

@@ -17,13 +17,11 @@ import type { Actor, Cause } from './actor';
 import { facet } from './driver';
 import type { DriverHost } from './host';
 import { begin, heldBy } from './images';
-import { turn } from './ops/op';
+import { causeOf, turn } from './ops/op';
 import { boot, restoreFrom } from './ops/start';
 import { snapshotsOf } from './snapshots';
 
 type Defined = { domain: DomainSummary; warnings: string[] };
-
-const causeOf = (call: Call, operation: string): Cause => ({ id: call.id, operation, traceparent: call.traceparent });
 
 export async function define(
   host: DriverHost,

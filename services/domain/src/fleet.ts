@@ -48,6 +48,7 @@ export function onBehalf(call: Call, home?: { uuid: string; epoch?: number }): C
   return {
     id: call.id,
     traceparent: call.traceparent,
+    caller: call.caller,
     timeoutMs: Math.max(1, left - Math.min(marginMs, left / 10)),
     domain: home?.uuid,
     epoch: home?.epoch,

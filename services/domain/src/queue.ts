@@ -61,7 +61,7 @@ export class Queue {
     const attributes = { 'virtbus.command_id': id, 'virtbus.attempt': message.attempt };
     return inScope({ commandId: id, operation, traceparent: parent }, () =>
       span(operation, { kind: 'consumer', parent, attributes }, (traceparent) =>
-        this.finish({ ...message, context: { ...message.context, traceparent } }, operation),
+        this.finish({ ...message, context: { ...message.context, traceparent, caller: 'queue' } }, operation),
       ),
     );
   }

@@ -22,10 +22,10 @@ import { agentPort } from './agent-port';
 import { JobEngine, type JobKinds } from './block-jobs';
 import { keepNumbers } from './image-numbers';
 import { monitorFailure } from './monitor-failure';
-import { terminate, type GuestProcess } from './process';
+import { terminate, type ExitStatus, type GuestProcess } from './process';
 import type { PtyConsole } from './pty-console';
 import { QmpClient, type CommandArgs, type CommandName, type CommandResult, type QmpEvent } from './qmp';
-import { newsOf } from './qmp-news';
+import { newsOf, wordsOf } from './qmp-news';
 import type { SavedQemu } from './saved-guest';
 
 const reconnectMs = 1_000;
@@ -52,6 +52,7 @@ interface Ending {
   reason: ReasonOf<'shutoff'>;
   detail: LifecycleDetail<'stopped'>;
   caused: boolean;
+  trigger?: string | undefined;
 }
 
 export class QemuGuest implements Guest {
@@ -72,6 +73,8 @@ export class QemuGuest implements Guest {
   private qmp: QmpClient | undefined;
   private expected: { paused?: ReasonOf<'paused'>; running?: ReasonOf<'running'> } = {};
   private ending: Ending | undefined;
+  /** The event of QEMU's that is being heard. */
+  private trigger: string | undefined;
   private detached = false;
   private readonly unplugging = new Map<string, () => void>();
   private pauseReason: ReasonOf<'paused'> | undefined;
@@ -85,7 +88,7 @@ export class QemuGuest implements Guest {
     this.log = parts.log;
     this.process = parts.process;
     this.blockJobs = new JobEngine(this, parts.jobKinds, parts.found === true);
-    this.ended = this.process.exited.then(() => this.finish());
+    this.ended = this.process.exited.then((exit) => this.finish(exit));
     if (parts.qmp) this.use(parts.qmp);
     else void this.reconnect();
   }
@@ -186,7 +189,19 @@ export class QemuGuest implements Guest {
 
   tell(news: GuestNews): void {
     if (news.kind === 'state') this.state = news.to;
-    this.parts.sink(news);
+    const { trigger } = this;
+    const triggered = trigger !== undefined && (news.kind === 'state' || news.kind === 'event');
+    this.parts.sink(triggered ? { ...news, trigger } : news);
+  }
+
+  /** What it tells while it is heard is QEMU's news. */
+  private heard(event: QmpEvent): void {
+    this.trigger = wordsOf(event);
+    try {
+      newsOf(this, event);
+    } finally {
+      this.trigger = undefined;
+    }
   }
 
   /** Ask QEMU how it is and tell it when that is news; for when an event may have been missed. */
@@ -255,8 +270,8 @@ export class QemuGuest implements Guest {
       return;
     }
     this.ending = panicked
-      ? { reason: 'crashed', detail: 'crashed', caused: false }
-      : { reason: 'shutdown', detail: 'shutdown', caused: false };
+      ? { reason: 'crashed', detail: 'crashed', caused: false, trigger: this.trigger }
+      : { reason: 'shutdown', detail: 'shutdown', caused: false, trigger: this.trigger };
     if (!panicked && this.state.state !== 'shutdown') {
       const event = { type: 'shutdown', detail: by } as const;
       this.tell({ kind: 'state', to: { state: 'shutdown', reason: 'unknown' }, event });
@@ -330,7 +345,7 @@ export class QemuGuest implements Guest {
   /** Begin to hear a monitor's events. */
   private use(qmp: QmpClient): void {
     this.qmp = qmp;
-    qmp.on('event', (event: QmpEvent) => newsOf(this, event));
+    qmp.on('event', (event: QmpEvent) => this.heard(event));
     qmp.on('controlError', (error) => {
       this.log.error({ err: error }, 'the monitor is broken; the guest runs on');
       this.tell({ kind: 'event', class: 'control', type: 'error', detail: error.message });
@@ -363,15 +378,17 @@ export class QemuGuest implements Guest {
     }
   }
 
-  private async finish(): Promise<void> {
+  private async finish({ code, signal }: ExitStatus): Promise<void> {
     if (this.detached) return;
     for (const console of this.consoles.values()) console.close();
     this.qmp?.close();
     this.blockJobs.close();
     const ending: Ending = this.ending ?? { reason: 'crashed', detail: 'failed', caused: false };
+    // Of an end that nobody asked for the status is what there is to know.
+    const data = this.ending ? undefined : signal ? { signal } : code === null ? undefined : { exitStatus: code };
     await this.parts.cleanUp(this).catch((err: unknown) => this.log.error({ err }, 'cannot clean up after the guest'));
-    const { reason, detail, caused } = ending;
-    this.parts.sink({ kind: 'ended', to: { state: 'shutoff', reason }, detail, caused });
+    const { reason, detail, caused, trigger } = ending;
+    this.parts.sink({ kind: 'ended', to: { state: 'shutoff', reason }, detail, data, caused, trigger });
   }
 }
 

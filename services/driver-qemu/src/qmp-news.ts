@@ -7,6 +7,12 @@ import { thresholdExceeded } from './write-threshold';
 const oneResetSeconds = 2;
 const lastReset = new WeakMap<QemuGuest, number>();
 
+/** An event as it is remembered of what it led to: `QMP SHUTDOWN guest-shutdown`. */
+export function wordsOf({ event, data }: QmpEvent): string {
+  const { reason } = (data ?? {}) as { reason?: unknown };
+  return typeof reason === 'string' ? `QMP ${event} ${reason}` : `QMP ${event}`;
+}
+
 export function newsOf(guest: QemuGuest, event: QmpEvent): void {
   if (isEvent(event, 'RESUME')) return guest.becomeRunning();
   if (isEvent(event, 'STOP')) return guest.becomePaused();

@@ -1,6 +1,16 @@
 /** What an operator sees of a command: its trace over all services, its log lines, and its place among the metrics. */
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { startDomain } from '@virtbus/shared';
+import {
+  buckets,
+  destroyDomain,
+  encodeToken,
+  eventFilter,
+  getDomain,
+  startDomain,
+  streams,
+  suspendDomain,
+} from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
 import { metrics, type Metric } from '@virtbus/shared/metrics';
 import { checkout, eventually, Stack, startProcess } from '@virtbus/testkit';
@@ -109,3 +119,87 @@ test('metrics are those declared, with labels that stay few', async () => {
 });
 
 const parse = (line: string): Record<string, unknown> => JSON.parse(line) as Record<string, unknown>;
+
+describe('why', () => {
+  const why = async (name: string): Promise<string> => (await virtbus(['why', name])).trim();
+  const becomes = (name: string, words: RegExp): Promise<string> =>
+    eventually(
+      () => why(name),
+      (text) => words.test(text),
+      patience,
+    );
+
+  test('goes from a state back to the command, who gave it, and what was asked of QEMU', async () => {
+    await call(bus, destroyDomain, {}, { target: 'traced', id: 'destroy-it' });
+    await becomes('traced', /^traced is shut off \(destroyed\) on h1 since .*\n {2}← event lifecycle stopped/);
+    expect(await why('traced')).toMatch(/← command destroy destroy-it from operator/);
+    await call(bus, startDomain, {}, { target: 'traced', id: 'start-it' });
+    await becomes('traced', /← command start start-it from operator, which did qmp .*qmp cont/);
+    await call(bus, suspendDomain, {}, { target: 'traced', id: 'suspend-it' });
+    await becomes('traced', /paused \(user\)[^]*← QMP STOP\n {2}← command suspend suspend-it from operator/);
+  });
+
+  test('tells the end of a process that nobody asked to end', async () => {
+    const { domain } = await call(bus, getDomain, {}, { target: 'logged' });
+    process.kill(stack.pidOf(domain.uuid), 'SIGKILL');
+    await becomes(
+      'logged',
+      /shut off \(crashed\)[^]*← event lifecycle stopped \(failed\)[^]*← no command asked for it/,
+    );
+  });
+
+  test('says so when nobody knows the domain, and when the log does not tell', async () => {
+    await expect(why('nobody')).rejects.toThrow(/nobody/);
+    const { domain } = await call(bus, getDomain, {}, { target: 'logged' });
+    const jsm = await (await stack.connect('service')).jsm();
+    await jsm.streams.purge(streams.events, { filter: eventFilter({ uuid: domain.uuid }) });
+    expect(await why('logged')).toMatch(/^logged is shut off \(crashed\) on h1; the event log does not tell why: it /);
+  });
+});
+
+describe('verify', () => {
+  const verify = async (): Promise<{ disagreements: { kind: string }[]; notAsked: unknown[]; domains: number }> => {
+    await using cli = await startProcess([process.execPath, join(checkout, 'cli/dist/main.js'), 'verify', '--json'], {
+      env: { VIRTBUS_CONTEXT: stack.context('reader') },
+    });
+    const { code } = await cli.exited;
+    const found = JSON.parse(cli.log.text) as Awaited<ReturnType<typeof verify>>;
+    expect(code).toBe(found.disagreements.length === 0 ? 0 : 1);
+    return found;
+  };
+  const kinds = async (): Promise<string[]> =>
+    [...new Set((await verify()).disagreements.map(({ kind }) => kind))].sort();
+
+  test('finds nothing where all agrees', async () => {
+    expect(await verify()).toMatchObject({ disagreements: [], notAsked: [], domains: 2 });
+  });
+
+  test('finds an entry without a home, a claim and a lease of nobody, a stray process, a folder, a changed disk', async () => {
+    const image = stack.folder.file('disk.qcow2');
+    await using make = await startProcess(['qemu-img', 'create', '-q', '-f', 'qcow2', image, '1M']);
+    await make.exited;
+    const disk = `<disk type='file'><driver name='qemu' type='qcow2'/><source file='${image}'/><target dev='vda'/></disk>`;
+    await stack.define(bus, { name: 'disked', devices: disk });
+    expect(await kinds()).toEqual([]);
+    writeFileSync(image, 'not an image any more'.repeat(100));
+    const uuid = '11111111-2222-4333-8444-555555555555';
+    const service = await stack.connect('service');
+    const kv = async (bucket: string, key: string, value: object): Promise<unknown> =>
+      (await service.js.views.kv(bucket)).put(key, JSON.stringify(value));
+    await kv(buckets.domains, uuid, { uuid, name: 'ghost', host: 'h1', driver: 'qemu', epoch: 1 });
+    await kv(buckets.names, encodeToken('nobody'), { uuid: uuid.replace('1', '2'), until: 0 });
+    const holder = { domain: uuid, name: 'ghost', host: 'h1', driver: 'qemu', epoch: 1, claim: 'gone' };
+    await kv(buckets.leases, 'ab.x', { identity: 'file:ab', path: '/srv/ab.qcow2', holder });
+    const folder = join(stack.folder.file('state'), 'hosts/h1/qemu/domains', uuid);
+    mkdirSync(folder);
+    const stray = join(stack.folder.file('r'), 'h1/qemu', '11111111555555555555/monitor.sock');
+    await using sleeper = await startProcess([process.execPath, '-e', 'setTimeout(() => 0, 600000)', stray]);
+    void sleeper;
+    await eventually(kinds, ['disk', 'lease-unknown', 'leftover', 'name-claim', 'no-home', 'stray-process'], patience);
+  });
+
+  test('names who could not be asked', async () => {
+    await stack.storages.get('h1')!.stop('SIGKILL');
+    expect((await verify()).notAsked).toMatchObject([{ host: 'h1', service: 'storage' }]);
+  });
+});

@@ -52,6 +52,7 @@ export const reset = change(resetDomain, 'active', async (_request, { host, acto
 /** What the guest does next is the effect of this command, unless it could not be asked. */
 async function asking(actor: Actor, call: Context['call'], ask: () => Promise<void>): Promise<void> {
   actor.record.asked = call.id;
+  actor.record.askedBy = actor.current && { operation: actor.current.operation, caller: actor.current.caller };
   try {
     await ask();
   } catch (thrown) {

@@ -1,6 +1,7 @@
 /** An operation on a domain as its driver serves it: what it needs, which job it takes, what it does. */
 import { VirtError, type Contract, type ImageNeed, type Prepared, type Request, type Response } from '@virtbus/shared';
 import type { Call } from '@virtbus/shared/bus';
+import { stepsTaken } from '@virtbus/shared/tracing';
 import type { Actor, Cause } from '../actor';
 import type { Guest } from '../driver';
 import type { DriverHost } from '../host';
@@ -83,10 +84,15 @@ export function checkNeeds(actor: Actor, needs: Needs): void {
   }
 }
 
+/** The command that a call gives, for what it causes. */
+export function causeOf({ id, traceparent, caller }: Call, operation: string): Cause {
+  return { id, operation, traceparent, caller, steps: stepsTaken() };
+}
+
 /** Serve one call: jobs, legality, once per id. */
 export async function perform(operation: Op, request: unknown, context: Context): Promise<unknown> {
   const { host, actor, call } = context;
-  const cause: Cause = { id: call.id, operation: operation.contract.operation, traceparent: call.traceparent };
+  const cause = causeOf(call, operation.contract.operation);
   const work = async (): Promise<unknown> => {
     using _job = await take(operation, actor, call);
     host.mustHave(actor);

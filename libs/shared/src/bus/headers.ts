@@ -11,6 +11,8 @@ export const header = {
   domain: 'Virtbus-Domain',
   /** The epoch that the caller believes the domain to be in. */
   epoch: 'Virtbus-Epoch',
+  /** Between our services: who gave the command. */
+  caller: 'Virtbus-Caller',
   /** A body in parts: how many, of what size in all (bytes), and the subject where they are fetched. */
   parts: 'Virtbus-Parts',
   size: 'Virtbus-Size',
@@ -28,6 +30,8 @@ export interface CallContext {
   traceparent?: string | undefined;
   domain?: string | undefined;
   epoch?: number | undefined;
+  /** Who gave the command; believed only where our services alone may ask. */
+  caller?: string | undefined;
 }
 
 export function writeContext(context: CallContext): MsgHdrs {
@@ -36,6 +40,7 @@ export function writeContext(context: CallContext): MsgHdrs {
   if (context.id) h.set(header.id, context.id);
   if (context.traceparent) h.set(header.traceparent, context.traceparent);
   if (context.domain) h.set(header.domain, context.domain);
+  if (context.caller) h.set(header.caller, context.caller);
   if (context.epoch !== undefined) h.set(header.epoch, String(context.epoch));
   return h;
 }
@@ -50,5 +55,6 @@ export function readContext(h: MsgHdrs | undefined, fallbackMs: number): CallCon
     traceparent: h?.get(header.traceparent) || undefined,
     domain: h?.get(header.domain) || undefined,
     epoch: Number.isFinite(epoch) ? epoch : undefined,
+    caller: h?.get(header.caller) || undefined,
   };
 }

@@ -139,7 +139,8 @@ async function answer(bus: Bus, endpoint: Endpoint, message: ServiceMsg, log: Lo
     });
     try {
       const { signal } = deadline;
-      const result = await Promise.race([run({ ...context, traceparent }, signal), late]);
+      const caller = callerOf(message, context);
+      const result = await Promise.race([run({ ...context, caller, traceparent }, signal), late]);
       return result instanceof Encoded ? result.body : encode(result, format);
     } finally {
       clearTimeout(timer);
@@ -160,6 +161,15 @@ async function answer(bus: Bus, endpoint: Endpoint, message: ServiceMsg, log: Lo
 function subjectOf({ targetToken }: Endpoint, { subject }: ServiceMsg): [string | undefined, string | undefined] {
   const tokens = subject.split('.');
   return [tokens[3], targetToken === undefined ? undefined : tokens[targetToken]];
+}
+
+/**
+ * Who asks: what one of our services says, on the subjects that they alone may publish to; else the user whose inbox gets the
+ * answer (`auth/roles.ts`).
+ */
+function callerOf({ subject, reply }: ServiceMsg, { caller }: CallContext): string | undefined {
+  if (caller && /^[^.]+\.[^.]+\.(host|service)\./.test(subject)) return caller;
+  return /^_INBOX\.([a-z][\w-]*)\./.exec(reply ?? '')?.[1];
 }
 
 /** Longest text in an error's header, characters: the whole is in the body. */

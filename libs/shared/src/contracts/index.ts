@@ -12,6 +12,7 @@ import * as hosts from './host';
 import * as migrations from './migration';
 import * as pools from './pool';
 import * as snapshots from './snapshot';
+import * as verification from './verify';
 import * as volumes from './volume';
 import * as native from './native';
 import type { Contract } from './contract';
@@ -37,6 +38,7 @@ export * from './pool';
 export * from './snapshot';
 export * from './storage';
 export * from './subjects';
+export * from './verify';
 export * from './volume';
 
 const isContract = (value: unknown): value is Contract =>
@@ -59,6 +61,7 @@ export const contracts: readonly Contract[] = [
   native,
   pools,
   snapshots,
+  verification,
   volumes,
 ]
   .flatMap((module) => Object.values(module).filter(isContract))

@@ -40,6 +40,17 @@ export type EventType<C extends EventClass = EventClass> = {
   [K in C]: (typeof domainEventClasses)[K]['types'][number];
 }[C];
 
+/** What is known of the command behind an event. */
+export const EventCause = z.object({
+  operation: z.string(),
+  caller: z
+    .string()
+    .optional()
+    .describe('whose inbox the answer went to: `operator`, `admin`; `queue` for a queued one'),
+  steps: z.array(z.string()).optional().describe('what had been asked of the hypervisor by then, the latest last'),
+});
+export type EventCause = z.infer<typeof EventCause>;
+
 /** One thing that happened to one domain. Stored in the stream as JSON, so that stock tools can read the log. */
 export const DomainEvent = z
   .object({
@@ -51,6 +62,8 @@ export const DomainEvent = z
     host: HostName,
     commandId: z.string().optional().describe('id of the command that caused it'),
     traceparent: z.string().optional(),
+    cause: EventCause.optional().describe('the command of that id, as the driver did it'),
+    trigger: z.string().optional().describe('what the hypervisor told that led to it: `QMP SHUTDOWN guest-shutdown`'),
     domain: DomainSummary.describe('the domain right after the event; its revision orders the events of a domain'),
     data: z.record(z.string(), z.unknown()).optional().describe('what else belongs to this class of event'),
   })

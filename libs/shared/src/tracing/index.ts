@@ -1,2 +1,2 @@
-export * from './scope';
+export { currentScope, inScope, stepsTaken, traceIdOf, type Scope } from './scope';
 export { continueTrace, flushTraces, span, step, traceIfConfigured } from './tracer';

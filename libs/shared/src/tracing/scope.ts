@@ -17,8 +17,11 @@ export interface Scope {
 
 interface Running extends Scope {
   /** Shared by the scopes within one another. */
-  life: { over: boolean };
+  life: { over: boolean; steps: string[] };
 }
+
+/** Steps of a command that are remembered: the first ones. */
+const maxSteps = 32;
 
 const storage = new AsyncLocalStorage<Running>();
 
@@ -30,7 +33,7 @@ export function currentScope(): Scope | undefined {
 
 /** Run the work of a command; its scope ends with it. */
 export async function inScope<T>(scope: Scope, work: () => Promise<T>): Promise<T> {
-  const running: Running = { ...scope, life: { over: false } };
+  const running: Running = { ...scope, life: { over: false, steps: [] } };
   try {
     return await storage.run(running, work);
   } finally {
@@ -41,8 +44,20 @@ export async function inScope<T>(scope: Scope, work: () => Promise<T>): Promise<
 /** Run a part of it, in a span of its own. */
 export function inSpan<T>(traceparent: string, work: () => Promise<T>): Promise<T> {
   const scope = storage.getStore();
-  const above = scope && !scope.life.over ? scope : { life: { over: false } };
+  const above = scope && !scope.life.over ? scope : { life: { over: false, steps: [] } };
   return storage.run({ ...above, traceparent }, work);
+}
+
+/** The steps taken in the present scope, as a list that grows with it. */
+export function stepsTaken(): readonly string[] {
+  const scope = storage.getStore();
+  return scope && !scope.life.over ? scope.life.steps : [];
+}
+
+export function noteStep(name: string): void {
+  const scope = storage.getStore();
+  if (!scope || scope.life.over || scope.life.steps.length >= maxSteps) return;
+  if (scope.life.steps.at(-1) !== name) scope.life.steps.push(name);
 }
 
 /** The trace that a `traceparent` belongs to: 32 hexadecimal digits. */

@@ -6,7 +6,7 @@
  */
 import { createRequire } from 'node:module';
 import type * as OpenTelemetry from './open-telemetry';
-import { currentScope, inSpan } from './scope';
+import { currentScope, inSpan, noteStep } from './scope';
 
 export type SpanKind = 'server' | 'client' | 'producer' | 'consumer' | 'internal';
 
@@ -77,7 +77,8 @@ export async function span<T>(
   }
 }
 
-/** A step within a call that is traced; steps that belong to none are not told. */
+/** A step of a command: remembered with it, and a span of its trace; what belongs to no command is not told. */
 export function step<T>(name: string, work: () => Promise<T>): Promise<T> {
+  noteStep(name);
   return spans && currentScope()?.traceparent ? span(name, { kind: 'internal' }, work) : work();
 }

@@ -9,6 +9,7 @@ import {
   renameDomain,
   restoreDomain,
   statsOfDomains,
+  verifyFleet,
   type Contract,
   type ServedBy,
 } from '@virtbus/shared';
@@ -21,12 +22,14 @@ import { getEndpoint, listEndpoint } from './list';
 import { renameEndpoint } from './rename';
 import { restoreEndpoint } from './restore';
 import { statsEndpoint } from './stats';
+import { verifyEndpoint } from '../verify/gather';
 
 const own = new Map<Contract, (fleet: Fleet) => Endpoint>([
   [listDomains, listEndpoint],
   [getDomain, getEndpoint],
   [statsOfDomains, statsEndpoint],
   [listHosts, hostsEndpoint],
+  [verifyFleet, verifyEndpoint],
   [defineDomain, defineEndpoint],
   [createDomain, createEndpoint],
   [renameDomain, renameEndpoint],
