@@ -9,16 +9,18 @@ const everyMs = 250;
 
 /**
  * Resolves when the guest lives on the target. Throws with the reason when it does not.
- * @param verbose show how far it is, also to who does not look at a terminal
+ * @param how.verbose show how far it is, also to who does not look at a terminal
+ * @param how.postcopyAfterPrecopy switch to post-copy once all memory was sent for the first time
  */
 export async function untilMoved(
   session: Session,
   out: Output,
   begun: Migration,
-  verbose: boolean,
+  { verbose, postcopyAfterPrecopy }: { verbose: boolean; postcopyAfterPrecopy: boolean },
 ): Promise<Migration> {
   let interrupted = false;
   let said: string | undefined;
+  let switched = !postcopyAfterPrecopy;
   const interrupt = (): void => {
     if (interrupted) process.exit(130);
     interrupted = true;
@@ -31,6 +33,11 @@ export async function untilMoved(
       if (out.watched) out.status(migrationLine(migration));
       else if (verbose && migration.step !== said) out.note(migrationLine(migration));
       said = migration.step;
+      // QEMU counts the pass that it is at.
+      if (!switched && (migration.progress?.pass ?? 0) > 1) {
+        switched = true;
+        await session.call('startPostcopy', {}, begun.id);
+      }
       await new Promise((resolve) => setTimeout(resolve, everyMs));
       ({ migration } = await session.call('showMigration', {}, begun.id));
     }

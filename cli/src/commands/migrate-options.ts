@@ -1,5 +1,5 @@
 /** How a guest is moved, in virsh's words, and the request that they make. */
-import type { checkMigration, drainHost, RequestInput } from '@virtbus/shared';
+import type { checkMigration, drainHost, migrateDomain, RequestInput } from '@virtbus/shared';
 import { readText } from '../definition';
 import { parseBytes } from '../sizes';
 import { choice, flag, number, repeated, UsageError, value, type OptionValues } from '../spec';
@@ -27,7 +27,7 @@ export const wayOptions = {
   autoConvergeIncrement: number('PERCENT', 'and by how much more each time', 1),
   parallel: flag('several connections for memory: two when --parallel-connections does not say'),
   parallelConnections: number('N', 'connections for memory', 1),
-  compMethod: choice(['xbzrle', 'zlib', 'zstd'], 'compress memory; zlib and zstd need --parallel-connections'),
+  compMethods: choice(['xbzrle', 'zlib', 'zstd'], 'compress memory; zlib and zstd need --parallel-connections'),
   bandwidth: value('MIBPS', 'limit for memory, MiB/s; with a unit, bytes/s'),
   downtime: number('MS', 'how long the guest may stand still', 1),
   tls: flag('encrypt what is sent'),
@@ -54,9 +54,30 @@ export const migrateOptions = {
   migrateuri: value('URI', 'where memory is sent: tcp:HOST[:PORT]'),
   listenAddress: value('ADDRESS', 'that the target listens on'),
   graphicsuri: value('URI', 'where SPICE clients are sent'),
-  patience: number('SECONDS', 'when it takes longer: pause the guest, or what --late says', 1),
-  late: choice(['suspend', 'postcopy', 'abort'], 'what is done then'),
+  postcopyAfterPrecopy: flag('with --postcopy: switch to it once all memory was sent for the first time'),
+  patience: number('SECONDS', "virsh's --timeout: when it takes longer, one of these is done", 1),
+  timeoutSuspend: flag('pause the guest, so that its memory can be sent; when none is named'),
+  timeoutPostcopy: flag('switch to post-copy'),
+  timeoutAbort: flag('give the migration up'),
 } as const;
+
+type Timeout = NonNullable<RequestInput<typeof migrateDomain>['timeout']>;
+
+/** What is done when it takes too long. */
+export function timeoutOf(given: OptionValues<typeof migrateOptions>): Timeout | undefined {
+  const { patience, timeoutSuspend, timeoutPostcopy, timeoutAbort } = given;
+  const actions = [
+    ...(timeoutSuspend ? (['suspend'] as const) : []),
+    ...(timeoutPostcopy ? (['postcopy'] as const) : []),
+    ...(timeoutAbort ? (['abort'] as const) : []),
+  ];
+  if (actions.length > 1) throw new UsageError('only one of --timeout-suspend, --timeout-postcopy and --timeout-abort');
+  if (patience === undefined) {
+    if (actions.length > 0) throw new UsageError(`--timeout-${actions[0]!} needs --patience: after how long?`);
+    return undefined;
+  }
+  return { afterMs: patience * 1_000, action: actions[0] ?? 'suspend' };
+}
 
 const rate = (text: string | undefined, option: string): number | undefined =>
   text === undefined ? undefined : bytesASecond(text, option);
@@ -69,7 +90,7 @@ export function wayOf(given: OptionValues<typeof wayOptions>): Way {
     unsafe,
     postcopy,
     downtime: downtimeMs,
-    compMethod: method,
+    compMethods: method,
     tlsDestination: peer,
     tlsDirectory: directory,
   } = given;

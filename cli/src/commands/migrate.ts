@@ -2,7 +2,7 @@
 import { untilMoved } from '../migration-watch';
 import { printMigration, printMigrations } from '../print/migrations';
 import { argument, command, domain, example, flag, UsageError } from '../spec';
-import { bytesASecond, migrateOptions, wishOf } from './migrate-options';
+import { bytesASecond, migrateOptions, timeoutOf, wishOf } from './migrate-options';
 
 /** A domain, or the id of a migration. */
 const migration = argument('a domain that migrates, or the id of a migration', 'domain');
@@ -26,7 +26,7 @@ export const migrate = command({
     example('migrate web1 --to h2 --live --copy-storage-all', 'with its disks'),
   ],
   async run({ args, options: given, session, out }) {
-    const { to, dryRun, watch, detach, patience, late } = given;
+    const { to, dryRun, watch, detach, postcopyAfterPrecopy } = given;
     if (to === undefined) throw new UsageError('--to HOST is needed: where does it move to?');
     const request = { to, ...(await wishOf(given)) };
     if (dryRun) {
@@ -35,14 +35,17 @@ export const migrate = command({
       out.show({ reasons }, () => words.join('\n') || `Domain '${args.domain}' can be moved to host '${to}'`);
       return;
     }
-    const timeout = patience && { afterMs: patience * 1_000, action: late ?? ('suspend' as const) };
+    if (postcopyAfterPrecopy && (detach || !given.postcopy)) {
+      throw new UsageError('--postcopy-after-precopy needs --postcopy, and does not go with --detach');
+    }
+    const timeout = timeoutOf(given);
     const { migration: begun } = await session.call(
       'migrateDomain',
       { ...request, ...(timeout && { timeout }) },
       args.domain,
     );
     if (detach) return out.show({ migration: begun }, () => `Migration ${begun.id} begun`);
-    const ended = await untilMoved(session, out, begun, watch);
+    const ended = await untilMoved(session, out, begun, { verbose: watch, postcopyAfterPrecopy });
     out.show({ migration: ended }, () => `Domain '${ended.name}' moved to host '${ended.target.host}'`);
   },
 });

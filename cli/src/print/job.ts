@@ -1,5 +1,5 @@
 /** A long job in words, and as a bar. */
-import type { JobInfo } from '@virtbus/shared';
+import type { JobInfo, MigrationProgress } from '@virtbus/shared';
 import { formatBytes } from '../sizes';
 import { fields } from './table';
 
@@ -23,9 +23,44 @@ export function printJob(job: JobInfo): string {
     ['Data total', bytes(job.total)],
     ['Data processed', bytes(job.processed)],
     ['Data remaining', bytes(job.remaining)],
+    ...(job.migration ? migrationFields(job.migration) : []),
     ['Error', job.error],
     ['Command', job.commandId],
   ]);
+}
+
+/** What is known of a migration beside the data as a whole, in virsh's words. */
+export function migrationFields(now: MigrationProgress): [string, string | undefined][] {
+  const bytes = (count: number | undefined): string | undefined =>
+    count === undefined ? undefined : formatBytes(count);
+  const rate = (count: number | undefined): string | undefined =>
+    count === undefined ? undefined : `${formatBytes(count)}/s`;
+  const ms = (time: number | undefined): string | undefined => (time === undefined ? undefined : `${time} ms`);
+  const plain = (count: number | undefined): string | undefined => count?.toString();
+  const { memory, disks, pages } = now;
+  return [
+    ['Time remaining', ms(memory?.rate ? Math.round((memory.remaining / memory.rate) * 1_000) : undefined)],
+    ['Memory processed', bytes(memory?.processed)],
+    ['Memory remaining', bytes(memory?.remaining)],
+    ['Memory total', bytes(memory?.total)],
+    ['Memory bandwidth', rate(memory?.rate)],
+    ['File processed', bytes(disks?.processed)],
+    ['File remaining', bytes(disks?.remaining)],
+    ['File total', bytes(disks?.total)],
+    ['Dirty rate', rate(now.dirtyRate)],
+    ['Page size', bytes(now.pageSize)],
+    ['Iteration', plain(now.pass)],
+    ['Postcopy requests', plain(pages?.postcopyRequests)],
+    ['Constant pages', plain(pages?.constant)],
+    ['Normal pages', plain(pages?.normal)],
+    ['Normal data', bytes(pages?.normalBytes)],
+    ['Setup time', ms(now.setupMs)],
+    [
+      now.downtimeMs === undefined ? 'Expected downtime' : 'Total downtime',
+      ms(now.downtimeMs ?? now.expectedDowntimeMs),
+    ],
+    ['Auto converge throttle', now.throttle === undefined ? undefined : `${now.throttle} %`],
+  ];
 }
 
 const cells = 30;

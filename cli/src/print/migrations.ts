@@ -2,7 +2,7 @@
 import type { Migration } from '@virtbus/shared';
 import type { Paint } from '../output';
 import { formatBytes } from '../sizes';
-import { progressLine } from './job';
+import { migrationFields, progressLine } from './job';
 import { fields, safe, table } from './table';
 
 const way = ({ source, target }: Migration): string => `${source.host} -> ${target.host}`;
@@ -14,9 +14,6 @@ export function printMigrations(migrations: readonly Migration[], paint: Paint):
 
 export function printMigration(migration: Migration, now = Date.now()): string {
   const { name, state, step, reason, owed, started, ended, progress, id } = migration;
-  const memory = progress?.memory;
-  const rate = (bytes: number | undefined): string | undefined =>
-    bytes === undefined ? undefined : `${formatBytes(bytes)}/s`;
   const ms = (time: number | undefined): string | undefined => (time === undefined ? undefined : `${time} ms`);
   return fields([
     ['Domain', safe(name)],
@@ -26,12 +23,7 @@ export function printMigration(migration: Migration, now = Date.now()): string {
     ['Reason', reason && safe(reason)],
     ['Yet to be told', owed.length > 0 ? owed.join(', ') : undefined],
     ['Time elapsed', ms((ended ?? now) - started)],
-    ['Memory total', memory && formatBytes(memory.total)],
-    ['Memory sent', memory && formatBytes(memory.processed)],
-    ['Memory left', memory && formatBytes(memory.remaining)],
-    ['Rate', rate(memory?.rate)],
-    ['Dirty rate', rate(progress?.dirtyRate)],
-    ['Downtime', ms(progress?.downtimeMs) ?? ms(progress?.expectedDowntimeMs)],
+    ...(progress ? migrationFields(progress) : []),
     ['Id', id],
   ]);
 }

@@ -239,7 +239,7 @@ test("virsh's words: a migration is tried, waited for, listed, watched as a job 
   expect(await virtbus(...wish, '--to', 'h2')).toContain("Domain 'typed' moved to host 'h2'");
   expect(await virtbus('migrations', '--all')).toMatch(/typed +h1 -> h2 +completed/);
   expect(await virtbus(...wish, '--to', 'h1', '--bandwidth', '1KiB', '--detach')).toMatch(/^Migration .* begun$/);
-  await eventually(async () => /Memory left/.test(await virtbus('domjobinfo', 'typed')), true, patience);
+  await eventually(async () => /Memory remaining/.test(await virtbus('domjobinfo', 'typed')), true, patience);
   expect(await virtbus('domjobabort', 'typed')).not.toContain('error');
   await eventually(async () => /State: +cancelled/.test(await virtbus('migrate-info', 'typed')), true, patience);
   expect(await places(guest.uuid)).toEqual([expect.stringMatching(/^h2 running/)]);

@@ -139,7 +139,8 @@ export class MigrationSource extends MigrationSide {
         },
         progress: (now) => {
           this.progress.set(record.id, now);
-          Object.assign(job, now.memory ?? now.disks, { elapsedMs: Date.now() - began });
+          const { total, processed, remaining } = now.memory ?? now.disks ?? {};
+          Object.assign(job, { total, processed, remaining, migration: now, elapsedMs: Date.now() - began });
         },
       });
       this.untold.delete(record.id);

@@ -8,6 +8,8 @@ import {
   type migrationPrepare,
   type migrationUndo,
   VirtError,
+  type JobInfo,
+  type MigrationProgress,
   type MigrationView,
 } from '@virtbus/shared';
 import type { z } from 'zod';
@@ -141,6 +143,7 @@ export class MigrationTarget extends MigrationSide {
       const ask = this.ask(record, new AbortController().signal);
       const done = await this.facet.finish(guest, { ...ask, cookie, letRun: () => (mayRun = true) });
       record.cookie = kept(done.cookie);
+      if (done.sum) actor.lastJob = jobOf(record, done.sum);
     } catch (error) {
       if (actor.record.state === 'running' || (mayRun && !actor.guest)) {
         // It has run, if only for a moment: it is here that it ended.
@@ -307,6 +310,13 @@ export class MigrationTarget extends MigrationSide {
 export function nameTaken(host: Pick<DriverHost, 'name'>, { uuid, record }: Actor): VirtError {
   const detail = `domain '${record.name}' already exists on host '${host.name}' with uuid ${uuid}`;
   return new VirtError('DOMAIN_EXISTS', { detail });
+}
+
+/** What is told of the migration here once it is over. */
+function jobOf({ id }: MigrationRecord, sum: MigrationProgress): JobInfo {
+  const { elapsedMs, memory: { total, processed, remaining } = {} } = sum;
+  const job = { type: 'completed', operation: 'migration-in', commandId: id, elapsedMs, migration: sum } as const;
+  return { ...job, total, processed, remaining };
 }
 
 /** Revisions rise on from the source's; one is left there for its end. */

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { StateName } from './domain-state';
 import { DriverName, HostName, Uuid } from './ids';
+import { MigrationProgress } from './migration';
 
 const KiB = z.number().int().nonnegative();
 
@@ -116,6 +117,7 @@ export const JobInfo = z
     processed: z.number().nonnegative().optional(),
     remaining: z.number().nonnegative().optional(),
     error: z.string().optional(),
+    migration: MigrationProgress.optional().describe('of a migration: its memory and disks, passes and downtime'),
   })
   .describe('progress of a job');
 export type JobInfo = z.infer<typeof JobInfo>;

@@ -26,6 +26,7 @@ export const domainEventClasses = {
   device: { number: 19, types: ['added', 'removed', 'removal-failed', 'updated'] },
   agent: { number: 18, types: ['connected', 'disconnected'] },
   tunable: { number: 17, types: ['cpu', 'memory', 'block-io', 'disk'] },
+  'migration-iteration': { number: 20, types: ['pass'] },
   metadata: { number: 23, types: ['title', 'description', 'element'] },
   config: { number: null, types: ['autostart', 'memory', 'vcpus', 'device', 'managed-save', 'disk-size'] },
   snapshot: { number: null, types: ['created', 'deleted', 'reverted'] },

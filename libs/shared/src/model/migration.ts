@@ -36,7 +36,17 @@ export const MigrationProgress = z
     pass: z.number().int().optional().describe('how often the memory has been gone over'),
     expectedDowntimeMs: count.optional(),
     downtimeMs: count.optional().describe('for how long the guest stood still; known at the end'),
+    setupMs: count.optional(),
     throttle: z.number().optional().describe('per cent by which auto-converge slows the guest'),
+    pageSize: count.optional(),
+    pages: z
+      .object({
+        constant: count.describe('that hold one byte throughout, and were told as that'),
+        normal: count.describe('that were sent whole'),
+        normalBytes: count,
+        postcopyRequests: count.optional().describe('that the target asked for in post-copy'),
+      })
+      .optional(),
   })
   .describe('progress of a migration');
 export type MigrationProgress = z.infer<typeof MigrationProgress>;

@@ -5,7 +5,7 @@ import { VirtError, type MigrationReason, type MigrationRole } from '@virtbus/sh
 import type { BootHost } from '../boot';
 import type { QemuGuest } from '../guest';
 import { copiedDisks } from '../migration/copied-disks';
-import { aboutGuest, cookieA, cookieB, cookieC, cookieD, ownersIn, read } from '../migration/cookies';
+import { aboutGuest, cookieA, cookieB, cookieC, cookieD, ownersIn, read, sumOf } from '../migration/cookies';
 import { topNodes } from '../migration/nodes';
 import { capabilitiesFor, resetMigration } from '../migration/parameters';
 import type { MigrationPorts } from '../migration/ports';
@@ -67,10 +67,10 @@ export function migrationFacet(host: MigrationHost): MigrationFacet<QemuGuest> {
     },
     finish: async (guest, ask) => {
       const about = { name: ask.sourceName, uuid: guest.live.uuid ?? '' };
-      read(ask.cookie, 'finish', about, ask);
+      const { statistics } = read(ask.cookie, 'finish', about, ask);
       takeFiles(guest, ask);
       await finish(guest, ask, host.silenceMs);
-      return { cookie: cookieD(about, ask) };
+      return { cookie: cookieD(about, ask), sum: statistics && sumOf(statistics) };
     },
     confirm: async (guest, ask) => {
       read(ask.cookie, 'confirm', aboutGuest(guest), ask);

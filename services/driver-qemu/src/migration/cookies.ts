@@ -2,7 +2,7 @@
 import { hostname } from 'node:os';
 import { readCookie, writeCookie, type CookieReader, type Disk, type MigrationCookie } from '@virtbus/domain-xml';
 import type { MigrationAsk } from '@virtbus/driver-runtime';
-import { VirtError } from '@virtbus/shared';
+import { VirtError, type MigrationProgress } from '@virtbus/shared';
 import { z } from 'zod';
 import type { QemuGuest } from '../guest';
 import type { MigrationInfo } from '../qmp';
@@ -95,6 +95,29 @@ export function cookieC(about: About, ask: Pick<MigrationAsk, 'own'>, info: Migr
       }),
     },
   });
+}
+
+/**
+ * What C tells, now that the guest runs here. Since the source wrote it the clock of this host has gone on; the two are taken
+ * to agree, as libvirt's are once their difference is known.
+ */
+export function sumOf(of: NonNullable<MigrationCookie['statistics']>, now = Date.now()): MigrationProgress {
+  const since = (moment: number): number => Math.max(0, now - moment);
+  const { memory_total: total, memory_processed: processed, memory_bps: rate } = of;
+  return {
+    elapsedMs: of.time_elapsed + since(of.sent),
+    downtimeMs: since(of.stopped),
+    ...(of.setup_time === undefined ? {} : { setupMs: of.setup_time }),
+    memory: { total, processed, remaining: 0, ...(rate > 0 && { rate }) },
+    pass: of.memory_iteration,
+    pageSize: of.memory_page_size,
+    pages: {
+      constant: of.memory_constant ?? 0,
+      normal: of.memory_normal ?? 0,
+      normalBytes: of.memory_normal_bytes ?? 0,
+      postcopyRequests: of.memory_postcopy_requests,
+    },
+  };
 }
 
 /** D: nothing but who says it. */

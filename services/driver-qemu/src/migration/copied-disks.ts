@@ -120,9 +120,14 @@ export async function endCopies(
     const id = exportName(disk);
     const find = async (): Promise<JobInfo | undefined> =>
       (await guest.ask('query-jobs', undefined, signal)).find((job) => job.id === id);
+    // A target that hangs keeps its connection: QEMU waits for what is on its way until that is cut.
+    const connection = { type: 'block-node', 'node-name': nodeName(disk) };
+    if (how.force) await guest.askRaw('yank', { instances: [connection] }, signal).catch(() => undefined); // it is gone
     const running = await find();
     if (running && running.status !== 'concluded') {
-      await guest.askRaw('block-job-cancel', { device: id, force: how.force }, signal);
+      const cancelled = guest.askRaw('block-job-cancel', { device: id, force: how.force }, signal);
+      // Cut off, it may end by itself in this very moment.
+      await (how.force ? cancelled.catch(() => undefined) : cancelled);
     }
     for (let job = running && (await find()); job; job = await find()) {
       if (job.status !== 'concluded') {

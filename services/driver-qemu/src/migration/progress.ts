@@ -19,9 +19,17 @@ export function progressOf(info: MigrationInfo, began: number, disks?: Migration
       },
       dirtyRate: ram['dirty-pages-rate'] * ram['page-size'],
       pass: ram['dirty-sync-count'],
+      pageSize: ram['page-size'],
+      pages: {
+        constant: ram.duplicate,
+        normal: ram.normal,
+        normalBytes: ram['normal-bytes'],
+        postcopyRequests: ram['postcopy-requests'],
+      },
     }),
     ...(info['expected-downtime'] === undefined ? {} : { expectedDowntimeMs: info['expected-downtime'] }),
     ...(info.downtime === undefined ? {} : { downtimeMs: info.downtime }),
+    ...(info['setup-time'] === undefined ? {} : { setupMs: info['setup-time'] }),
     ...(info['cpu-throttle-percentage'] === undefined ? {} : { throttle: info['cpu-throttle-percentage'] }),
   };
 }

@@ -10,7 +10,7 @@
 import type { MigrationAsk } from '@virtbus/driver-runtime';
 import { VirtError, type MigrationProgress } from '@virtbus/shared';
 import type { QemuGuest } from '../guest';
-import type { MigrationInfo, MigrationStatus } from '../qmp';
+import { isEvent, type MigrationInfo, type MigrationStatus } from '../qmp';
 import { copiedDisks, copyProgress, endCopies, mirrorDisks } from './copied-disks';
 import { topNodes } from './nodes';
 import { pausesBeforeSwitchover, resetMigration, setUpMigration, tlsId } from './parameters';
@@ -35,6 +35,15 @@ export async function send(guest: QemuGuest, ask: Sending): Promise<void> {
   const began = Date.now();
   const disks = copiedDisks(guest.live, options);
   const place = parsePlace(ask.uri);
+  let handedOver = false;
+  const handOver: Sending['handOver'] = (atSwitch, how) => {
+    ask.handOver(atSwitch, how);
+    handedOver = true;
+  };
+  // What happens to the domain from then on is the target's to tell.
+  using _passes = guest.watch((event) => {
+    if (!handedOver && isEvent(event, 'MIGRATION_PASS')) tellPass(guest, event.data.pass);
+  });
   try {
     await setUpMigration(guest, options, 'source', signal);
     if (disks.length > 0) {
@@ -57,13 +66,13 @@ export async function send(guest: QemuGuest, ask: Sending): Promise<void> {
       seen(info);
       moving(info.ram?.transferred ?? 0);
     };
-    if (!pausesBeforeSwitchover(options)) return await sendAtOnce(guest, switched, ask, onTheWay);
-    const atSwitch = await reach(guest, atSwitchover, signal, onTheWay);
+    if (!pausesBeforeSwitchover(options)) return await sendAtOnce(guest, switched, { ...ask, handOver }, onTheWay);
+    const atSwitch = await reach(guest, atSwitchover, signal, onTheWay, silenceMs);
     if (atSwitch.status !== 'pre-switchover') throw failureOf(atSwitch);
     await inTime(silenceMs, 'the copies of disks could not be ended', signal, (time) =>
       endCopies(guest, disks, { force: false }, time),
     );
-    ask.handOver(atSwitch, { certain: !options.postcopy });
+    handOver(atSwitch, { certain: !options.postcopy });
     await guest.ask('migrate-continue', { state: 'pre-switchover' });
     const end = await reach(guest, (status) => isOver(status) || isPostcopy(status), noSignal, seen);
     if (end.status !== 'completed' && !isPostcopy(end.status)) throw failureOf(end);
@@ -79,11 +88,11 @@ export async function send(guest: QemuGuest, ask: Sending): Promise<void> {
 async function sendAtOnce(
   guest: QemuGuest,
   switched: Promise<void>,
-  { signal, handOver }: Sending,
+  { signal, handOver, silenceMs }: Sending,
   onTheWay: (info: MigrationInfo) => void,
 ): Promise<void> {
   let latest: MigrationInfo = {};
-  const over = reach(guest, isOver, signal, (info) => onTheWay((latest = info)));
+  const over = reach(guest, isOver, signal, (info) => onTheWay((latest = info)), silenceMs);
   over.catch(() => undefined); // told below
   const first = await Promise.race([switched, over]);
   if (first && first.status !== 'completed') throw failureOf(first);
@@ -93,6 +102,11 @@ async function sendAtOnce(
 }
 
 const atSwitchover = (status: MigrationStatus | undefined): boolean => status === 'pre-switchover' || isOver(status);
+
+/** The memory is gone over once more. */
+function tellPass(guest: QemuGuest, iteration: number): void {
+  guest.tell({ kind: 'event', class: 'migration-iteration', type: 'pass', data: { iteration } });
+}
 
 /** From the switch on the transfer is let go to its end, whoever asks to give it up. */
 const noSignal = new AbortController().signal;

@@ -20,6 +20,7 @@ export const isUnderWay = (status: MigrationStatus | undefined): boolean => stat
 /**
  * Wait until the migration has a status that `wanted` takes.
  * @param seen called with what QEMU tells in between
+ * @param patienceMs how long it may take to answer
  * @throws the signal's reason; what a lost monitor says
  */
 export async function reach(
@@ -27,6 +28,7 @@ export async function reach(
   wanted: (status: MigrationStatus | undefined) => boolean,
   signal: AbortSignal,
   seen: (info: MigrationInfo) => void = () => undefined,
+  patienceMs?: number,
 ): Promise<MigrationInfo> {
   let wake = (): void => undefined;
   using _events = guest.watch((event) => {
@@ -35,7 +37,7 @@ export async function reach(
   for (;;) {
     signal.throwIfAborted();
     const changed = new Promise<void>((resolve) => (wake = resolve));
-    const info = await guest.ask('query-migrate', undefined, signal);
+    const info = await guest.ask('query-migrate', undefined, signal, patienceMs);
     seen(info);
     if (wanted(info.status)) return info;
     await Promise.race([changed, pause(signal), ended(guest)]);

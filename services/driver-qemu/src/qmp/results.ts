@@ -156,6 +156,7 @@ export interface MigrationInfo {
     'dirty-pages-rate': number;
     'dirty-sync-count': number;
     'page-size': number;
+    'postcopy-requests': number;
     mbps: number;
   };
   'total-time'?: number;

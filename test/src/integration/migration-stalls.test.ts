@@ -1,0 +1,106 @@
+/** What hangs in the middle of a migration tells nobody: each time the transfer ends by itself, says why, and the guest runs once. */
+import { randomBytes, randomUUID } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { writeCookie } from '@virtbus/domain-xml';
+import { migrationBegin, migrationStatus, migrationUndo, type MigrationView } from '@virtbus/shared';
+import { callDriver, type Bus } from '@virtbus/shared/bus';
+import { eventually, Stack, tinyGuestBooted } from '@virtbus/testkit';
+import { arrive, env, finish, move, perform, qemu, upToPrepared, type Move } from './host-moves';
+
+jest.setTimeout(300_000);
+
+const mib = 1024 * 1024;
+const patience = { timeoutMs: 60_000 };
+const silence = { VIRTBUS_MIGRATION_SILENCE_MS: '5000' };
+
+let stack: Stack;
+let bus: Bus;
+let user: Bus;
+let one: { uuid: string; epoch: number };
+let here: string;
+
+beforeAll(async () => {
+  stack = await Stack.start({ hosts: ['h1', 'h2'], env: { ...env, ...silence } });
+  bus = await stack.connect('service');
+  here = stack.folder.file('here.img');
+  // More than the buffers of a connection take when nobody reads.
+  writeFileSync(here, randomBytes(32 * mib));
+  const devices = `<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='${here}'/><target dev='vda' bus='virtio'/></disk>`;
+  user = await stack.connect();
+  one = await stack.run(user, { name: 'web1', host: 'h1', linux: true, devices });
+  await stack.consoleShows(user, one.uuid, tinyGuestBooted);
+});
+afterAll(() => stack[Symbol.asyncDispose]());
+
+const moved = (options: object): Move =>
+  move({ uuid: one.uuid, name: 'web1', from: 'h1', to: 'h2', epoch: one.epoch + 1 }, { unsafe: true, ...options });
+
+const look = ({ id }: Move): Promise<MigrationView> =>
+  callDriver(bus, qemu('h1'), migrationStatus, { id, role: 'source' }, { domain: one.uuid });
+
+const undo = ({ id }: Move, host: string, more: object): Promise<MigrationView> =>
+  callDriver(bus, qemu(host), migrationUndo, { id, role: 'source', ...more }, { domain: one.uuid });
+
+/** The QEMU that waits on the target. */
+function waiting(source: number): number {
+  const pid = stack.guestPids().find((each) => each !== source);
+  if (pid === undefined) throw new Error('no QEMU waits on the target');
+  return pid;
+}
+
+async function runsAtSource(source: number): Promise<void> {
+  await eventually(async () => stack.guestPids().join(), String(source), patience);
+  await eventually(async () => (await stack.state(user, one.uuid)).startsWith('running'), true, patience);
+}
+
+const ended = (message: string): object => ({
+  phase: 'undone',
+  error: { message: expect.stringContaining(message) as string },
+});
+
+test('a target that reads no memory', async () => {
+  const source = stack.pidOf(one.uuid);
+  const stuck = moved({});
+  const prepared = await upToPrepared(bus, stuck);
+  process.kill(waiting(source), 'SIGSTOP');
+  const view = await perform(bus, stuck, prepared);
+  expect(view).toMatchObject(ended('nothing has reached 127.0.0.1 for 5 s'));
+  await undo(stuck, 'h2', { role: 'target' });
+  await runsAtSource(source);
+});
+
+test('a target that takes no more of a disk', async () => {
+  const source = stack.pidOf(one.uuid);
+  const there = stack.folder.file('there.img');
+  writeFileSync(there, Buffer.alloc(32 * mib));
+  const tried = moved({ storage: 'full' });
+  const begun = { id: tried.id, peer: qemu('h2'), options: tried.options };
+  const { xml } = await callDriver(bus, qemu('h1'), migrationBegin, begun, { domain: one.uuid });
+  await undo(tried, 'h1', {});
+  const stuck = moved({ storage: 'full', bandwidth: mib, xml: xml!.replace(here, there) });
+  const sending = perform(bus, stuck, await upToPrepared(bus, stuck));
+  await eventually(async () => ((await look(stuck)).progress?.disks?.processed ?? 0) > 0, true, patience);
+  process.kill(waiting(source), 'SIGSTOP');
+  expect(await sending).toMatchObject(ended('nothing has reached 127.0.0.1 for 5 s'));
+  await undo(stuck, 'h2', { role: 'target' });
+  await runsAtSource(source);
+});
+
+test('a source that does not send the last of it, and goes on when it can', async () => {
+  const source = stack.pidOf(one.uuid);
+  const stuck = moved({ bandwidth: mib });
+  const sending = perform(bus, stuck, await upToPrepared(bus, stuck));
+  await eventually(async () => ((await look(stuck)).progress?.memory?.processed ?? 0) > 0, true, patience);
+  process.kill(source, 'SIGSTOP');
+  try {
+    const from = { name: 'web1', uuid: one.uuid, hostname: 'h1', hostuuid: randomUUID(), features: [] };
+    const told = await arrive(bus, stuck, { phase: 'performed', cookie: writeCookie(from) });
+    expect(told).toMatchObject(ended("the last of the memory has not arrived from host 'h1' within 5 s"));
+  } finally {
+    process.kill(source, 'SIGCONT');
+  }
+  expect((await sending).phase).toBe('undone');
+  await runsAtSource(source);
+  const next = moved({});
+  await finish(bus, next, await perform(bus, next, await upToPrepared(bus, next)));
+});
