@@ -3,7 +3,7 @@
  * schemas. It knows NATS and msgpack, and nothing of today's contracts: what is changed there is not changed here.
  */
 import { readFileSync } from 'node:fs';
-import { connect, DeliverPolicy, headers, nkeyAuthenticator, type MsgHdrs, type NatsConnection } from 'nats';
+import { connect, DeliverPolicy, headers, jwtAuthenticator, type MsgHdrs, type NatsConnection } from 'nats';
 import { Packr } from 'msgpackr';
 import { z } from 'zod';
 import type { ContractRecord } from './contract-record';
@@ -34,17 +34,12 @@ export class FrozenClient implements AsyncDisposable {
     private readonly sent: Readonly<Record<string, Sent>>,
   ) {}
 
-  /** @param contextPath file with url, nkey and inbox prefix */
+  /** @param contextPath file with url, user and inbox prefix */
   static async connect(
     contextPath: string,
     { contracts, client }: { contracts: ContractRecord; client: Readonly<Record<string, Sent>> },
   ): Promise<FrozenClient> {
-    const context = JSON.parse(readFileSync(contextPath, 'utf8')) as Record<'url' | 'nkey' | 'inboxPrefix', string>;
-    const nc = await connect({
-      servers: context.url,
-      authenticator: nkeyAuthenticator(new TextEncoder().encode(context.nkey)),
-      inboxPrefix: context.inboxPrefix,
-    });
+    const nc = await connectAs(contextPath);
     return new FrozenClient(nc, contracts, client);
   }
 
@@ -109,6 +104,19 @@ export class FrozenClient implements AsyncDisposable {
   private understood(schema: object, body: unknown): Record<string, unknown> {
     return z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0]).parse(body) as Record<string, unknown>;
   }
+}
+
+/** A connection as the user of a context file, as the last release reads it. */
+export function connectAs(contextPath: string): Promise<NatsConnection> {
+  const context = JSON.parse(readFileSync(contextPath, 'utf8')) as Record<
+    'url' | 'nkey' | 'jwt' | 'inboxPrefix',
+    string
+  >;
+  return connect({
+    servers: context.url,
+    authenticator: jwtAuthenticator(context.jwt, new TextEncoder().encode(context.nkey)),
+    inboxPrefix: context.inboxPrefix,
+  });
 }
 
 function asHeaders(told: Readonly<Record<string, string>>): MsgHdrs {

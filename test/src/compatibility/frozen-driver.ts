@@ -2,9 +2,9 @@
  * A driver of the last release, as the bus sees it: its heartbeat, and to each operation the answer that was recorded from
  * it, less every field that its schemas let it leave out.
  */
-import { readFileSync } from 'node:fs';
-import { connect, nkeyAuthenticator, type NatsConnection } from 'nats';
+import type { NatsConnection } from 'nats';
 import type { Schema } from './breaks';
+import { connectAs } from './frozen-client';
 
 export interface DriverTape {
   /** It poses as this host. */
@@ -42,12 +42,7 @@ export class FrozenDriver implements AsyncDisposable {
   }
 
   static async connect(contextPath: string, tape: DriverTape): Promise<FrozenDriver> {
-    const context = JSON.parse(readFileSync(contextPath, 'utf8')) as Record<'url' | 'nkey' | 'inboxPrefix', string>;
-    const nc = await connect({
-      servers: context.url,
-      authenticator: nkeyAuthenticator(new TextEncoder().encode(context.nkey)),
-      inboxPrefix: context.inboxPrefix,
-    });
+    const nc = await connectAs(contextPath);
     return new FrozenDriver(nc, tape);
   }
 
