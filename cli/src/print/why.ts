@@ -23,8 +23,9 @@ export function printWhy(why: Why, paint: Paint = plain): string {
 
 /** How the process ended, where that is known. */
 function end({ data }: Told): string {
-  if (data?.exitStatus !== undefined) return `: its process ended with exit status ${String(data.exitStatus)}`;
-  return data?.signal !== undefined ? `: its process was ended by ${String(data.signal)}` : '';
+  const { exitStatus, signal } = data ?? {};
+  if (typeof exitStatus === 'number') return `: its process ended with exit status ${exitStatus}`;
+  return typeof signal === 'number' ? `: its process was ended by signal ${signal}` : '';
 }
 
 function origin({ commandId, cause, trigger }: Told): string {

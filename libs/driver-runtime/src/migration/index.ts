@@ -19,7 +19,6 @@ import {
 } from '@virtbus/shared';
 import { driverEndpoint, type Call, type Endpoint } from '@virtbus/shared/bus';
 import type { z } from 'zod';
-import type { Actor } from '../actor';
 import { facet } from '../driver';
 import type { DriverHost } from '../host';
 import { guestOf } from '../ops/op';

@@ -25,6 +25,9 @@ class Stand {
   storage: Answer = () => ({ released: [], holds, differs: [] });
   jobs: Answer = () => ({ jobs: [] });
   held: Answer = () => ({ holders: [] });
+  /** What stands in the fleet's book. */
+  before: { key: string; revision: number; value: { identity: string; holder: { domain: string; host: string } } }[] =
+    [];
 
   constructor() {
     const answers: Record<string, () => Answer> = {
@@ -53,6 +56,9 @@ class Stand {
         this.did.push('fleet holds');
         return [];
       },
+      all: async () => this.before,
+      dropAsRead: async (entries: readonly { key: string }[]) =>
+        void (entries.length > 0 && this.did.push(`fleet drops ${entries.map(({ key }) => key).join()}`)),
       take: async (holder: { name: string }) => [{ lease, holder: { ...holder, name: 'other' } }],
     } as unknown as FleetLeases;
     const log = {
@@ -190,4 +196,17 @@ test('leases of the fleet that were lost are written again; two domains with one
   stand.held = () => ({ holders: [{ ...holder, leases: [lease] }] });
   await stand.settler.restore(['h1']);
   expect(stand.troubles).toEqual([{ path: '/a', domains: ['g', 'other'] }]);
+});
+
+test('leases of another time, which no book of their host has, go; those of a host that does not answer stay', async () => {
+  const stand = new Stand();
+  const entry = (key: string, host: string, identity = lease.identity) => ({
+    ...{ key, revision: 1 },
+    value: { identity, holder: { domain: uuid, host } },
+  });
+  stand.before = [entry('kept', 'h1'), entry('past', 'h1', 'file:9:9'), entry('away', 'h2', 'file:9:9')];
+  const holder = { domain: uuid, driver: 'qemu', name: 'g', host: 'h1', epoch: 1, claim: 'c', revision: 1, taken: 1 };
+  stand.held = () => ({ holders: [{ ...holder, leases: [lease] }] });
+  await stand.settler.restore(['h1', 'h2']);
+  expect(stand.did.filter((one) => one.startsWith('fleet drops'))).toEqual(['fleet drops past']);
 });
