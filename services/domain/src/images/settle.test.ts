@@ -40,6 +40,7 @@ class Stand {
       settling: () => false,
       bodies: { outgoing: (body: Uint8Array) => body, incoming: (body: Uint8Array) => body },
       nc: {
+        isClosed: () => false,
         request: async (subject: string, body: Uint8Array) => {
           const request = decode(body) as Record<string, unknown>;
           this.did.push(`${subject.split('.').slice(-2).join(' ')}${request.sure === true ? ' for sure' : ''}`);
