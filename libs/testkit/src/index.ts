@@ -3,13 +3,14 @@ export { HostsInNamespaces, needsHostNamespaces } from './hosts-in-namespaces';
 export { BusUsers } from './bus-users';
 export { endContainers, initOf } from './containers';
 export { eventually, type EventuallyOptions } from './eventually';
+export type { ContainerSpec, GuestSpec } from './guest-documents';
 export { freePort, startNatsServer, type NatsServer, type NatsServerOptions } from './nats-server';
 export { descendants, isAlive, processEntry, type ProcessEntry } from './process-table';
 export { needsNewerQemu } from './newer-qemu';
 export { ordinaryCapabilities } from './ordinary-capabilities';
 export { checkout, findProgram } from './programs';
 export { needsContainers, needsProgram, needsRoot, requirement, type Requirement } from './requirement';
-export { Stack, type ContainerSpec, type GuestSpec, type StackOptions } from './stack';
+export { Stack, type StackOptions } from './stack';
 export {
   startProcess,
   startService,

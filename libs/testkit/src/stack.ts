@@ -3,8 +3,7 @@
  * service and a QEMU driver, LXC hosts; each a real process with its state in a temporary folder. Guests and containers that are left when
  * the test ends are ended with it, by pid.
  */
-import { copyFileSync, readdirSync } from 'node:fs';
-import { basename } from 'node:path';
+import { readdirSync } from 'node:fs';
 import {
   defineDomain,
   driverInventory,
@@ -19,18 +18,16 @@ import {
   type Inventory,
 } from '@virtbus/shared';
 import { call, callDriver, clientStream, connectBus, lastSequence, newId, tail, type Bus } from '@virtbus/shared/bus';
-import { BusUsers } from './bus-users';
 import { endContainers, initOf, supervisorsBelow } from './containers';
 import { eventually } from './eventually';
-import type { HostsInNamespaces } from './hosts-in-namespaces';
-import { startNatsCluster, startNatsServer, type NatsServer } from './nats-server';
+import { GuestDocuments, type ContainerSpec, type GuestSpec } from './guest-documents';
+import type { NatsServer } from './nats-server';
 import { commandLine, cpuTicks, end, environment } from './process-table';
 import { startService, type ServiceOptions, type TestProcess } from './start-process';
+import { startBus, type BusOptions } from './stack-bus';
 import { temporaryFolder, type TemporaryFolder } from './temporary-folder';
-import { tinyGuest } from './tiny-guest';
-import { tinyRootfs } from './tiny-rootfs';
 
-export interface StackOptions {
+export interface StackOptions extends BusOptions {
   /** Names of the QEMU hosts; default: one, `h1`. */
   hosts?: readonly string[];
   /** Names of the LXC hosts, other ones than those; default: none. */
@@ -41,42 +38,8 @@ export interface StackOptions {
   domainServices?: number;
   /** Copies of the migration service; default none. */
   migrationServices?: number;
-  /** Servers of the bus, one cluster; default 1. Streams and buckets have a copy on each. */
-  natsServers?: number;
-  /** What a host is told of how to reach a server of the bus: its address, or that of something in between. */
-  reach?: (host: string, server: NatsServer) => Promise<string>;
-  /** Where the services of QEMU hosts run; default: beside the test. */
-  namespaces?: HostsInNamespaces;
   /** Added to the environment of every service. */
   env?: Record<string, string>;
-}
-
-export interface GuestSpec {
-  name: string;
-  /** Its home; chosen when left out. */
-  host?: string;
-  memoryMib?: number;
-  /** Boot the tiny Linux guest, with these words added to its command line; without it firmware finds nothing to boot. */
-  linux?: boolean;
-  append?: string;
-  /** Further device elements. */
-  devices?: string;
-  /** Elements of the domain itself: `<on_poweroff>…`. */
-  more?: string;
-}
-
-export interface ContainerSpec {
-  name: string;
-  /** Arguments of the tiny root file system's init; see tools/lxc-rootfs/README.md. */
-  args?: readonly string[];
-  /** Another init than the tiny one's. */
-  init?: string;
-  /** Elements of `<devices>` beside root file system and console. */
-  devices?: string;
-  /** Elements of the domain itself. */
-  more?: string;
-  /** A root file system of its own; all others of a stack share one. */
-  root?: string;
 }
 
 type DriverKind = 'qemu' | 'lxc' | 'test';
@@ -90,24 +53,23 @@ export class Stack implements AsyncDisposable {
   readonly storages = new Map<string, TestProcess>();
   private readonly buses: Bus[] = [];
   private service: Bus | undefined;
-  private rootfs: Promise<string> | undefined;
+  private readonly documents: GuestDocuments;
 
   private constructor(
     readonly folder: TemporaryFolder,
     /** The servers of the bus. */
     readonly servers: readonly NatsServer[],
     private readonly options: StackOptions,
-  ) {}
+  ) {
+    this.documents = new GuestDocuments(folder);
+  }
 
   static async start(options: StackOptions = {}): Promise<Stack> {
     const folder = temporaryFolder();
     const hosts = options.hosts ?? ['h1'];
     const lxcHosts = options.lxcHosts ?? [];
     const all = [...hosts, ...lxcHosts, ...(options.testHosts ?? [])];
-    const users = await BusUsers.create(folder, all);
-    const servers = await startBus(options, users);
-    users.write(urlOf(servers, options), await detours(all, servers, options));
-    const stack = new Stack(folder, servers, options);
+    const stack = new Stack(folder, await startBus(folder, all, options), options);
     try {
       for (let n = 0; n < (options.domainServices ?? 1); n++) await stack.startDomainService();
       await Promise.all([
@@ -228,40 +190,12 @@ export class Stack implements AsyncDisposable {
     await eventually(online, count, { timeoutMs: startMs });
   }
 
-  /** The document of a small guest. */
-  async domainXml(spec: GuestSpec): Promise<string> {
-    const boot = spec.linux ? await this.linuxBoot(spec.append ?? '') : '';
-    return `<domain type='qemu'>
-  <name>${spec.name}</name>
-  <memory unit='MiB'>${spec.memoryMib ?? (spec.linux ? 128 : 32)}</memory>
-  <vcpu>1</vcpu>
-  <os><type arch='x86_64' machine='q35'>hvm</type>${boot}</os>
-  <features><acpi/></features>
-  ${spec.more ?? ''}
-  <devices>
-    <serial type='pty'/>
-    ${spec.devices ?? ''}
-  </devices>
-</domain>`;
+  domainXml(spec: GuestSpec): Promise<string> {
+    return this.documents.domain(spec);
   }
 
-  /** The document of a container on the tiny root file system. */
-  async containerXml(spec: ContainerSpec): Promise<string> {
-    const root = spec.root ?? (await (this.rootfs ??= tinyRootfs(this.folder.file('rootfs'))));
-    const args = (spec.args ?? []).map((word) => `<initarg>${word}</initarg>`).join('');
-    return `<domain type='lxc'>
-  <name>${spec.name}</name>
-  <memory unit='MiB'>64</memory>
-  <vcpu>1</vcpu>
-  <os><type>exe</type><init>${spec.init ?? '/sbin/init'}</init>${args}</os>
-  <features><privnet/></features>
-  ${spec.more ?? ''}
-  <devices>
-    <filesystem type='mount'><source dir='${root}'/><target dir='/'/></filesystem>
-    <console type='pty'/>
-    ${spec.devices ?? ''}
-  </devices>
-</domain>`;
+  containerXml(spec: ContainerSpec): Promise<string> {
+    return this.documents.container(spec);
   }
 
   async runContainer(bus: Bus, spec: ContainerSpec): Promise<DomainSummary> {
@@ -422,46 +356,11 @@ export class Stack implements AsyncDisposable {
     };
   }
 
-  private async linuxBoot(append: string): Promise<string> {
-    const guest = await tinyGuest();
-    const [kernel, initrd] = [guest.kernel, guest.initrd].map((path) => {
-      // Where the user that guests run as can read it, wherever the checkout lies.
-      const copy = this.folder.file(basename(path));
-      copyFileSync(path, copy);
-      return copy;
-    });
-    return `<kernel>${kernel}</kernel><initrd>${initrd}</initrd><cmdline>${guest.append} ${append}</cmdline>`;
-  }
-
   private isGuest(pid: number): boolean {
     if (!commandLine(pid).includes('qemu-system')) return false;
     // Its home is in the run folder; the command line of a guest without disks and sockets names no path.
     return environment(pid).includes(this.folder.path);
   }
-}
-
-async function startBus({ natsServers = 1, namespaces }: StackOptions, users: BusUsers): Promise<NatsServer[]> {
-  if (natsServers > 1) return startNatsCluster(natsServers, (server) => users.serverTrust(server));
-  return [await startNatsServer({ authorization: await users.serverTrust(), everywhere: namespaces !== undefined })];
-}
-
-function urlOf(servers: readonly NatsServer[], { namespaces }: StackOptions): string {
-  return servers.map(({ port }) => `nats://${namespaces?.outside ?? '127.0.0.1'}:${port}`).join(',');
-}
-
-/** The addresses that hosts are told instead, by user. */
-async function detours(
-  hosts: readonly string[],
-  servers: readonly NatsServer[],
-  { reach }: StackOptions,
-): Promise<Map<string, string>> {
-  const found = new Map<string, string>();
-  for (const host of reach ? hosts : []) {
-    const urls: string[] = [];
-    for (const server of servers) urls.push(await reach!(host, server));
-    found.set(`host-${host}`, urls.join(','));
-  }
-  return found;
 }
 
 async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
