@@ -308,6 +308,10 @@ export class MigrationTarget extends MigrationSide {
 
 /** What has the name or the uuid of the domain that is to come. */
 export function nameTaken(host: Pick<DriverHost, 'name'>, { uuid, record }: Actor): VirtError {
+  if (record.incoming !== undefined) {
+    const detail = `domain '${record.name}' is being migrated to host '${host.name}' (${record.incoming})`;
+    return new VirtError('RESOURCE_BUSY', { detail });
+  }
   const detail = `domain '${record.name}' already exists on host '${host.name}' with uuid ${uuid}`;
   return new VirtError('DOMAIN_EXISTS', { detail });
 }

@@ -137,8 +137,8 @@ const returnMs = 100;
 /**
  * One request and its answer, as bytes. An answer that carries an error is thrown as the `VirtError` it tells.
  *
- * Soon after a reconnect a silent subject may only mean that its owner is not back yet: the request, which nobody got,
- * is sent again until the bus has settled or the call's time is up.
+ * While there is no connection it waits for one. Soon after a reconnect a silent subject may only mean that its owner is
+ * not back yet: the request, which nobody got, is sent again until the bus has settled or the call's time is up.
  * @param absent the error when nobody listens on the subject
  */
 export async function exchange(
@@ -172,6 +172,11 @@ async function request(
   const due = performance.now() + context.timeoutMs;
   let message: Msg | undefined;
   while (!message) {
+    // What is sent without a connection is dropped when there is one again (nats.js), and its answer waited for in vain.
+    if (!bus.connected() && !bus.nc.isClosed() && performance.now() + returnMs < due) {
+      await new Promise((resolve) => setTimeout(resolve, returnMs));
+      continue;
+    }
     try {
       message = await bus.nc.request(subject, payload, {
         timeout: Math.max(0, due - performance.now()) + graceMs,

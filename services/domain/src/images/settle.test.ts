@@ -38,6 +38,7 @@ class Stand {
     };
     const bus = {
       settling: () => false,
+      connected: () => true,
       bodies: { outgoing: (body: Uint8Array) => body, incoming: (body: Uint8Array) => body },
       nc: {
         isClosed: () => false,
