@@ -116,13 +116,13 @@ async function headers({ bus, uuid, host }: WritingGuest): Promise<string[]> {
 /** Storage is told by events, and may have just come back: what is held settles within this, milliseconds. */
 const settlesMs = 40_000;
 
-async function leases({ stack, uuid }: WritingGuest, chains: Chains): Promise<string[]> {
+async function leases({ stack, uuid, host }: WritingGuest, chains: Chains): Promise<string[]> {
   const service = await stack.connect('service');
   const wanted = [...chains].flatMap(([target, chain]) =>
     pathsOf(chain).map((path, index) => `${target} ${index === 0 ? 'exclusive' : 'shared'} ${path}`),
   );
   const faults = async (): Promise<string[]> => {
-    const { holders } = await callDriver(service, { host: 'h1', driver: 'storage' }, storageLeases, { domain: uuid });
+    const { holders } = await callDriver(service, { host, driver: 'storage' }, storageLeases, { domain: uuid });
     const held = holders.flatMap((holder) =>
       holder.leases.map(({ target, mode, path }) => `${target} ${mode} ${path}`),
     );

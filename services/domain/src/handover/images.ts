@@ -43,8 +43,10 @@ export class HandoverImages {
 
   /** The domain lives on the target: the fleet knows that it has its images there. */
   async handOver(ask: z.output<typeof handoverCommit.request>): Promise<void> {
-    if (!(await this.handover.brought(ask))) return;
     const { domain, to } = ask;
+    // Whoever has none leaves a host without a storage service out of it.
+    const hasNone = this.fleet.projection.get(domain)?.images !== true && !(await this.handover.opened(ask));
+    if (hasNone || !(await this.handover.brought(ask))) return;
     const at = { host: to.host, driver: 'storage' };
     const { holders } = await callDriver(this.fleet.bus, at, storageLeases, { domain });
     for (const { leases, revision: _revision, taken: _taken, ...holder } of holders) {

@@ -166,6 +166,8 @@ export class Emptying {
   private async choose(guest: Guest, domain: DomainSummary): Promise<Way> {
     const { bus, sagas } = this.parts;
     const { host, limits, options, to } = this.record;
+    // An earlier move of it that came to nothing is still being taken back.
+    if (sagas.all().some((saga) => saga.domain === domain.uuid && !saga.ledger.closed)) return 'later';
     const under = sagas.all().filter(({ ledger }) => !ledger.settled);
     const of = (one: string): number =>
       under.filter(({ source, target }) => source.host === one || target.host === one).length;
