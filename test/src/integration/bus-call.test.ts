@@ -47,6 +47,22 @@ describe('a call', () => {
     expect(seen[0]!.call).toMatchObject({ id: 'cmd-1', target: 'a.b/ü', timeoutMs: 1_234, traceparent });
   });
 
+  test('that is under way when the server goes is asked again under its id when it is back', async () => {
+    const ids: string[] = [];
+    await serving([
+      endpoint(startDomain, async (_request, { id }) => {
+        ids.push(id);
+        if (ids.length === 1) {
+          await stand.server.kill9();
+          await stand.server.restart();
+        }
+        return { domain: domain() };
+      }),
+    ]);
+    expect(await start({ id: 'cmd-1', timeoutMs: 25_000 })).toEqual({ domain: domain() });
+    expect(ids).toEqual(['cmd-1', 'cmd-1']);
+  });
+
   test('that is a command has an id, made up when none is given; a query needs none', async () => {
     const ids: string[] = [];
     await serving([

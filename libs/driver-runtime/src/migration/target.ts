@@ -154,9 +154,11 @@ export class MigrationTarget extends MigrationSide {
       return this.undone(record, error);
     }
     const arrived = (await this.facet.transferred(guest, 'target')) === 'arrived';
-    record.memory = arrived ? 'whole' : 'arriving';
+    // What post-copy has brought by now is put in order like what it brings later.
+    const followed = !arrived || actor.record.reason === 'post-copy';
+    record.memory = followed ? 'arriving' : 'whole';
     this.tell(record, actor);
-    if (!arrived) this.follow(record);
+    if (followed) this.follow(record);
   }
 
   /** From now on it lives here: its definition is kept, and the world is told, in one turn. */

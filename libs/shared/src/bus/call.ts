@@ -137,8 +137,9 @@ const returnMs = 100;
 /**
  * One request and its answer, as bytes. An answer that carries an error is thrown as the `VirtError` it tells.
  *
- * While there is no connection it waits for one. Soon after a reconnect a silent subject may only mean that its owner is
- * not back yet: the request, which nobody got, is sent again until the bus has settled or the call's time is up.
+ * While there is no connection it waits for one, and what was on its way when one was lost is sent again: a command under
+ * its id, which is carried out once. Soon after a reconnect a silent subject may only mean that its owner is not back yet:
+ * the request, which nobody got, is sent again until the bus has settled or the call's time is up.
  * @param absent the error when nobody listens on the subject
  */
 export async function exchange(
@@ -167,8 +168,6 @@ async function request(
   context: CallContext,
   absent: () => VirtError,
 ): Promise<Answer> {
-  const h = writeContext(context);
-  const payload = bus.bodies.outgoing(body, h);
   const due = performance.now() + context.timeoutMs;
   let message: Msg | undefined;
   while (!message) {
@@ -177,16 +176,21 @@ async function request(
       await new Promise((resolve) => setTimeout(resolve, returnMs));
       continue;
     }
+    const left = Math.max(0, due - performance.now());
+    const h = writeContext({ ...context, timeoutMs: left });
+    let heedless = (): void => undefined;
     try {
-      message = await bus.nc.request(subject, payload, {
-        timeout: Math.max(0, due - performance.now()) + graceMs,
-        headers: h,
-      });
+      const lost = new Promise<undefined>((resolve) => (heedless = bus.onReconnect(() => resolve(undefined))));
+      const sent = bus.nc.request(subject, bus.bodies.outgoing(body, h), { timeout: left + graceMs, headers: h });
+      sent.catch(() => undefined);
+      message = await Promise.race([sent, lost]);
     } catch (cause) {
       if (bus.nc.isClosed()) throw bus.refused() ?? transportError(cause, context.timeoutMs, absent);
       const mayReturn = isNoResponders(cause) && bus.settling() && performance.now() + returnMs < due;
       if (!mayReturn) throw transportError(cause, context.timeoutMs, absent);
       await new Promise((resolve) => setTimeout(resolve, returnMs));
+    } finally {
+      heedless();
     }
   }
   if (message.headers?.has(header.error)) throw VirtError.fromBody(decode(message.data) as object);

@@ -46,8 +46,8 @@ export interface Bus {
   readonly bodies: Bodies;
   /** Stream and bucket administration. */
   jsm(): Promise<JetStreamManager>;
-  /** Called after each reconnect. */
-  onReconnect(listener: () => void): void;
+  /** Called after each reconnect: what was on its way may have been lost with the connection before. Returns how to stop. */
+  onReconnect(listener: () => void): () => void;
   /** Why the servers do not let us in any more: `AUTH_FAILED`. */
   refused(): VirtError | undefined;
   /** Is a server there at this moment? */
@@ -111,7 +111,10 @@ export async function connectBus(options: BusOptions, log?: Log): Promise<Bus> {
     js: nc.jetstream({ timeout: 5_000 }),
     bodies,
     jsm: () => nc.jetstreamManager({ checkAPI: false, timeout: 5_000 }),
-    onReconnect: (listener) => void reconnected.add(listener),
+    onReconnect: (listener) => {
+      reconnected.add(listener);
+      return () => void reconnected.delete(listener);
+    },
     refused: () => refused,
     connected: () => connected && !nc.isClosed(),
     settling: () => performance.now() - reconnectedAt < settlingMs,

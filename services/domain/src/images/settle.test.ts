@@ -39,6 +39,7 @@ class Stand {
     const bus = {
       settling: () => false,
       connected: () => true,
+      onReconnect: () => () => undefined,
       bodies: { outgoing: (body: Uint8Array) => body, incoming: (body: Uint8Array) => body },
       nc: {
         isClosed: () => false,
