@@ -16,6 +16,10 @@ import type { Fleet } from '../fleet';
 import { prepare, release } from '../images/prepare';
 import type { Handover } from './handover';
 
+/** How often a host is asked to let go of images, and the pause in between, milliseconds. */
+const attempts = 3;
+const pauseMs = 1_000;
+
 /** The domain has no revision on a host where it has not lived yet. */
 const nothingYet = { revision: 0, uses: [], needs: [] };
 
@@ -57,7 +61,12 @@ export class HandoverImages {
   /** It stays: what was leased on the target goes. */
   async letGo(ask: z.output<typeof handoverRelease.request>): Promise<void> {
     const moving = await this.handover.opened(ask);
-    if (moving) await release(this.fleet, { domain: ask.domain, host: moving.to.host, claim: ask.id }, true);
+    if (!moving) return;
+    const leased = { domain: ask.domain, host: moving.to.host, claim: ask.id };
+    // A storage service that has just died is soon back; a host that is gone takes its book along.
+    for (let attempt = 1; !(await release(this.fleet, leased, true)) && attempt < attempts; attempt++) {
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
   }
 }
 

@@ -188,19 +188,22 @@ async function releaseKept(fleet: Fleet, holder: LeaseHolder, { active, uses }: 
 /**
  * What was leased for a command is not used. What cannot be let go now is when the domain's driver tells of it.
  * @param undone the command came to nothing: so are the files that were made for it
+ * @returns whether they have gone
  */
 export async function release(
   fleet: Fleet,
   { domain, host, claim }: Pick<LeaseHolder, 'domain' | 'host' | 'claim'>,
   undone = false,
-): Promise<void> {
+): Promise<boolean> {
   try {
     const at = { host, driver: 'storage' };
     const request = { claims: [claim], undone };
     const { released } = await callDriver(fleet.bus, at, storageRelease, request, { domain });
     await fleet.leases.drop({ domain, host }, released);
+    return true;
   } catch (err) {
     fleet.log.warn({ err, domain }, 'leases of a command that came to nothing stay for now');
+    return false;
   }
 }
 
