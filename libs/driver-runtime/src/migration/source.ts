@@ -291,6 +291,8 @@ export class MigrationSource extends MigrationSide {
   async resume(record: MigrationRecord): Promise<void> {
     const actor = this.actorOf(record);
     if (!actor) {
+      // It left when it was confirmed, or its process ended meanwhile: what the target says still decides.
+      if (record.phase === 'performed') return;
       delete record.takingBack;
       return this.undone(record);
     }
