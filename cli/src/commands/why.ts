@@ -103,6 +103,8 @@ function tellsOf({ class: kind, type, domain }: DomainEvent, known: DomainSummar
 function leadsTo({ event, sequence }: Logged, decisive: Logged): boolean {
   if (sequence >= decisive.sequence) return false;
   if (decisive.event.commandId) return event.commandId === decisive.event.commandId;
+  // What a command brought about is no cause of what nobody asked for.
+  if (event.commandId) return false;
   const apart = Date.parse(decisive.event.time) - Date.parse(event.time);
   return event.domain.revision >= decisive.event.domain.revision - 3 && apart < 60_000 && event.trigger !== undefined;
 }

@@ -146,6 +146,8 @@ describe('why', () => {
       'logged',
       /shut off \(crashed\)[^]*← event lifecycle stopped \(failed\)[^]*← no command asked for it/,
     );
+    // Its start, a moment ago, is not why it ended.
+    expect(await why('logged')).not.toMatch(/resumed|started/);
   });
 
   test('says so when nobody knows the domain, and when the log does not tell', async () => {
