@@ -18,10 +18,8 @@ import { toJson, toTable } from './report';
 const interrupted = Symbol('interrupted');
 
 async function main(): Promise<number> {
-  const options = parseArguments(
-    process.argv.slice(2),
-    benchmarks.map(({ name }) => name),
-  );
+  const options = givenArguments();
+  if (!options) return 2;
   if (options.help) {
     console.log(usage());
     return 0;
@@ -37,6 +35,17 @@ async function main(): Promise<number> {
     return 0;
   } finally {
     await cleanUp.run();
+  }
+}
+
+/** Undefined when they are wrong; that is said. */
+function givenArguments(): Arguments | undefined {
+  const names = benchmarks.map(({ name }) => name);
+  try {
+    return parseArguments(process.argv.slice(2), names);
+  } catch (error) {
+    console.error(`bench: ${(error as Error).message}`);
+    return undefined;
   }
 }
 

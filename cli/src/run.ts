@@ -1,5 +1,6 @@
 /** One run of `virtbus`: from the words of a command line to an exit code. Never throws. */
 import { CommanderError } from 'commander';
+import { commands } from './commands';
 import { exitCodes, failureOf, formatFailure, type Failure } from './failure';
 import { ExitWith } from './exec';
 import { Output, type Streams } from './output';
@@ -7,6 +8,11 @@ import { buildProgram } from './program';
 
 /** @param words the command line without node and script */
 export async function run(words: readonly string[], streams: Streams, version: string): Promise<number> {
+  const family = familyAlone(words);
+  if (family !== undefined) {
+    streams.stdout.write(membersOf(family));
+    return exitCodes.ok.code;
+  }
   const program = buildProgram(version, (json) => new Output(streams, json));
   const setUp = [program, ...program.commands];
   for (const each of setUp) {
@@ -24,7 +30,7 @@ export async function run(words: readonly string[], streams: Streams, version: s
   } catch (thrown) {
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return exitCodes.ok.code;
     if (thrown instanceof ExitWith) return thrown.code;
-    const failure = thrown instanceof CommanderError ? wrongLine(thrown) : failureOf(thrown);
+    const failure = thrown instanceof CommanderError ? wrongLine(thrown, words) : failureOf(thrown);
     if (failure.message) streams.stderr.write(`${formatFailure(failure, words.includes('--json'))}\n`);
     if (streams.env.VIRTBUS_DEBUG) streams.stderr.write(`${describe(thrown)}\n`);
     return exitCodes[failure.exit].code;
@@ -41,10 +47,26 @@ function spelledOut(words: readonly string[]): string[] {
   return words[0] === 'help' ? [...words.slice(1, 2), '--help'] : [...words];
 }
 
+/** `auth`, `auth --help`, `help auth`: the family that is asked for and none of its commands. */
+function familyAlone(words: readonly string[]): string | undefined {
+  const [first, second] = words[0] === 'help' ? words.slice(1) : words;
+  if (first === undefined || !families.has(first)) return undefined;
+  return second === undefined || ['--help', '-h'].includes(second) ? first : undefined;
+}
+
+function membersOf(family: string): string {
+  const members = commands.filter(({ name, hidden }) => name.startsWith(`${family}-`) && !hidden);
+  const names = members.map(({ name }) => name.replace('-', ' '));
+  const width = Math.max(...names.map(({ length }) => length));
+  const lines = members.map(({ summary }, index) => `  ${names[index]!.padEnd(width)}  ${summary}`);
+  return `Usage: virtbus ${family} <command>\n\n${lines.join('\n')}\n\n'virtbus help ${members[0]!.name}' shows a command with examples.\n`;
+}
+
 /** Commander's words in one line, with the way to help. */
-function wrongLine(error: CommanderError): Failure {
+function wrongLine(error: CommanderError, words: readonly string[]): Failure {
   const message = error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
-  const hint = /Did you mean/.test(message) ? '' : "; see 'virtbus help'";
+  const help = families.has(words[0]!) ? `virtbus ${words[0]}` : 'virtbus help';
+  const hint = /Did you mean/.test(message) ? '' : `; see '${help}'`;
   return { exit: 'usage', code: 'USAGE', message: `${message}${hint}` };
 }
 

@@ -69,6 +69,11 @@ export class Hosts {
       .sort((a, b) => (hostKey(a) < hostKey(b) ? -1 : 1));
   }
 
+  /** Names of all hosts, away or not. */
+  names(): string[] {
+    return [...new Set([...this.rows.values()].map(({ status }) => status.host))];
+  }
+
   isOnline(at: At): boolean {
     const row = this.rows.get(hostKey(at));
     return row !== undefined && this.isFresh(row);

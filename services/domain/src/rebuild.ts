@@ -43,7 +43,7 @@ export class Rebuild {
     const domains = await this.reconciler.domains();
     const lost = this.fleet.projection.domains.filter(({ uuid }) => !domains.has(uuid));
     await this.reconciler.restore(lost.map(entryOf));
-    await this.settler.restore([...new Set(this.fleet.hosts.list().map(({ host }) => host))]);
+    await this.settler.restore(this.fleet.hosts.names());
     await this.fillIn();
   }
 

@@ -83,6 +83,7 @@ export async function startDomainService({
   void cordons.follow();
   const queue = new Queue(fleet, endpoints);
   queue.start();
+  void settler.restore(hosts.names());
   log.info({ domains: projection.domains.length, hosts: hosts.list().length }, 'domain service ready');
   return {
     stop: async () => {

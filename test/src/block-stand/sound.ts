@@ -14,7 +14,6 @@ import {
   type ChainLayer,
 } from '@virtbus/shared';
 import { call, callDriver } from '@virtbus/shared/bus';
-import { eventually } from '@virtbus/testkit';
 import { spawnSync } from 'node:child_process';
 import { qemuImg } from '../integration/storage-stand';
 import { contentOf, losses, type Flushed } from './content';
@@ -60,7 +59,7 @@ async function faultsOfRunning(guest: WritingGuest, chains: Chains, expected: Ex
   const checks = [
     documents(guest, chains, expected),
     headers(guest),
-    leases(guest, chains),
+    faultsOfLeases(guest, chains),
     qemu(guest, chains, expected),
   ];
   const faults = (await Promise.all(checks)).flat();
@@ -113,23 +112,15 @@ async function headers({ bus, uuid, host }: WritingGuest): Promise<string[]> {
   );
 }
 
-/** Storage is told by events, and may have just come back: what is held settles within this, milliseconds. */
-const settlesMs = 40_000;
-
-async function leases({ stack, uuid, host }: WritingGuest, chains: Chains): Promise<string[]> {
-  const service = await stack.connect('service');
+/** Whether the guest's host has leased to it what its chains say, and nothing else. */
+export async function faultsOfLeases({ stack, uuid, host }: WritingGuest, chains: Chains): Promise<string[]> {
+  const service = await stack.serviceBus();
+  const { holders } = await callDriver(service, { host, driver: 'storage' }, storageLeases, { domain: uuid });
+  const held = holders.flatMap((holder) => holder.leases.map(({ target, mode, path }) => `${target} ${mode} ${path}`));
   const wanted = [...chains].flatMap(([target, chain]) =>
     pathsOf(chain).map((path, index) => `${target} ${index === 0 ? 'exclusive' : 'shared'} ${path}`),
   );
-  const faults = async (): Promise<string[]> => {
-    const { holders } = await callDriver(service, { host, driver: 'storage' }, storageLeases, { domain: uuid });
-    const held = holders.flatMap((holder) =>
-      holder.leases.map(({ target, mode, path }) => `${target} ${mode} ${path}`),
-    );
-    return differ('what is leased', [...new Set(held)].sort(), wanted.sort());
-  };
-  await eventually(faults, [], { timeoutMs: settlesMs, intervalMs: 200 }).catch(() => undefined);
-  return faults();
+  return differ('what is leased', [...new Set(held)].sort(), wanted.sort());
 }
 
 interface Node {

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { deleteSnapshot, isVirtError, listSnapshots } from '@virtbus/shared';
 import type { Bus } from '@virtbus/shared/bus';
 import { eventually, type Stack } from '@virtbus/testkit';
-import { chainsOf, faultsMeanwhile, faultsOf, faultsOfImages } from '../block-stand/sound';
+import { chainsOf, faultsMeanwhile, faultsOf, faultsOfImages, faultsOfLeases } from '../block-stand/sound';
 import { disks, WritingGuest } from '../block-stand/writing-guest';
 import { snapshot, type Interrupted, type Phase } from './jobs';
 import { PatientClient } from './patient-client';
@@ -115,12 +115,14 @@ export class Rounds {
     if (!wanted.includes(is)) faults.push(`vda stands on ${is}, not on ${wanted.join(', nor on ')}`);
     const made = outcome === 'went well' || ended ? (job.besides?.(tag) ?? []) : [];
     const besides = [...disks.flatMap((disk) => before[disk]!), ...made];
+    const leased = async (): Promise<string[]> => faultsOfLeases(guest, await chainsOf(guest));
+    await eventually(leased, [], { timeoutMs: settlesMs, intervalMs: 200 }).catch(() => undefined);
     return [...faults, ...(await faultsMeanwhile(guest, { besides }))];
   }
 }
 
 /** What a service that was killed over it has to be told again is told within this, milliseconds. */
-const settlesMs = 40_000;
+const settlesMs = 20_000;
 
 /** Storage is told by events: for a moment its document may name an image that a merge has taken away. */
 async function settledChains(guest: WritingGuest): ReturnType<typeof chainsOf> {

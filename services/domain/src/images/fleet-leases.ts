@@ -7,6 +7,7 @@
  * golden image do not queue for one entry.
  */
 import { createHash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import type { ImageLease, LeaseConflict, LeaseHolder } from '@virtbus/shared';
 import { Conflict, type Entry } from '@virtbus/shared/bus';
 import type { FleetLease } from '../registry/entries';
@@ -109,7 +110,7 @@ async function put(table: Leases, key: string, entry: FleetLease, over: Over): P
     }
     const there = await table.get(key);
     if (there && there.value.holder.domain !== entry.holder.domain) return there.value;
-    if (there && !over(there.value.holder)) return undefined;
+    if (there && (!over(there.value.holder) || isDeepStrictEqual(there.value, entry))) return undefined;
     if (there && (await yielding(() => table.update(key, entry, there.revision)))) return undefined;
   }
 }

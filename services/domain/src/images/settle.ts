@@ -87,7 +87,10 @@ export class Settler {
     }
   }
 
-  /** The fleet's leases were lost, or are those of another time: make them again from the books of the hosts. */
+  /**
+   * The fleet's leases may have been lost, or be those of another time: make them again from the books of the hosts. What a
+   * domain that moves has on its other host stays.
+   */
   async restore(hosts: readonly string[]): Promise<void> {
     // Before the books: what a host writes into its book first, and has not there now, is past.
     const before = await this.leases.all();
@@ -100,7 +103,7 @@ export class Settler {
         });
         await this.leases.dropAsRead(past);
         for (const { leases, revision: _revision, taken: _taken, ...holder } of held) {
-          for (const { lease, holder: other } of await this.leases.take(holder, leases)) {
+          for (const { lease, holder: other } of await this.leases.take(holder, leases, true)) {
             this.collision(lease.path, [holder.name, other.name]);
           }
         }

@@ -107,7 +107,7 @@ function* leased({ fleetLeases, inventories, books }: Facts): Generator<Disagree
       host,
       domain,
       what,
-      advice: `restart the domain service: it settles the leases of ${host}`,
+      advice: 'restart a copy of the domain service: it drops what no book tells of',
     };
   }
   for (const [host, book] of books) {
@@ -120,7 +120,7 @@ function* leased({ fleetLeases, inventories, books }: Facts): Generator<Disagree
           host,
           domain,
           what,
-          advice: `restart the domain service: it takes the lease again`,
+          advice: 'restart a copy of the domain service: it takes the lease again',
         };
       }
       const held = domains.get(`${domain} ${host}`);

@@ -1,0 +1,33 @@
+/** What becomes of a command line before any bus is asked. */
+import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { run } from './run';
+
+async function ran(...words: string[]): Promise<{ code: number; out: string; err: string }> {
+  const stdout = new PassThrough();
+  const stderr = new PassThrough();
+  const code = await run(words, { stdout, stderr, env: {} }, '0.0.0');
+  stdout.end();
+  stderr.end();
+  return { code, out: await text(stdout), err: await text(stderr) };
+}
+
+test.each([[['auth']], [['auth', '--help']], [['help', 'auth']]])(
+  '%j shows the commands of the family',
+  async (words) => {
+    const { code, out } = await ran(...words);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^Usage: virtbus auth <command>$/m);
+    expect(out).toMatch(/^ {2}auth rotate {2}\S/m);
+  },
+);
+
+test('a command that a family does not have is answered in one line, with the way to those it has', async () => {
+  const { code, out, err } = await ran('host', 'explode');
+  expect({ code, out }).toEqual({ code: 2, out: '' });
+  expect(err).toBe("error: unknown command 'host-explode'; see 'virtbus host'\n");
+});
+
+test('a command of a family is found in two words', async () => {
+  expect(await ran('chain', 'show', '--help')).toEqual(await ran('chain-show', '--help'));
+});
