@@ -10,6 +10,8 @@ export interface Verified {
   domains: number;
   leases: number;
   disks: number;
+  /** Of the domain service. */
+  copies: number;
   notAsked: { host: string; service: string; reason: string }[];
 }
 

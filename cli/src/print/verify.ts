@@ -4,7 +4,7 @@ import { plain, type Paint } from '../output';
 import { safe } from './table';
 
 export function printVerified(found: Verified, paint: Paint = plain): string {
-  const { disagreements, domains, leases, disks, notAsked } = found;
+  const { disagreements, domains, leases, disks, copies, notAsked } = found;
   const lines = disagreements.flatMap(({ kind, what, advice }) => [
     `${paint('red', kind)}: ${safe(what)}`,
     `  ${safe(advice)}`,
@@ -14,6 +14,8 @@ export function printVerified(found: Verified, paint: Paint = plain): string {
   }
   const verdict =
     disagreements.length === 0 ? paint('green', '0 disagreements') : `${disagreements.length} disagreements`;
-  lines.push(`${verdict}; compared ${domains} domains, ${leases} leases, ${disks} disks and volumes`);
+  lines.push(
+    `${verdict}; compared ${domains} domains, ${leases} leases, ${disks} disks and volumes, ${copies} ${copies === 1 ? 'copy' : 'copies'} of the domain service`,
+  );
   return lines.join('\n');
 }

@@ -25,6 +25,7 @@ import { Claims } from './registry/claims';
 import { Reconciler } from './registry/reconciler';
 import { Registry } from './registry/registry';
 import type { domainSettings } from './settings';
+import { tellBeliefs } from './verify/copies';
 
 /** Between attempts to reach JetStream at the start, milliseconds. */
 const retryMs = 3_000;
@@ -81,6 +82,7 @@ export async function startDomainService({
     log,
   );
   void cordons.follow();
+  tellBeliefs(bus, projection);
   const queue = new Queue(fleet, endpoints);
   queue.start();
   void settler.restore(hosts.names());

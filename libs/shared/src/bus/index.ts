@@ -5,6 +5,7 @@ export * from './codec';
 export * from './connection';
 export type { ContextFile } from './context-file';
 export * from './endpoints';
+export * from './every-copy';
 export { header, writeContext, type CallContext } from './headers';
 export * from './jetstream';
 export * from './journal';

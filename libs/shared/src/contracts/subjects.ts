@@ -86,6 +86,9 @@ export function outcomeSubject(commandId: string, ended: 'completed' | 'failed')
 /** Where copies of the domain service tell one another what a host has just answered. Not for users. */
 export const syncSubject = `${root}.sync.domain`;
 
+/** Where every copy of the domain service, not only one of them, says what it believes of the domains. Not for users. */
+export const beliefSubject = serviceSubject('domain', 'belief');
+
 export function statSubject(host: string): string {
   return `${root}.stat.host.${host}`;
 }

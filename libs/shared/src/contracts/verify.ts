@@ -39,6 +39,7 @@ export const verifyFleet = contract({
     disagreements: z.array(Disagreement).describe('none when all is well'),
     domains: z.number().int().describe('domains that were compared'),
     leases: z.number().int().describe('leases that were compared'),
+    copies: z.number().int().default(1).describe('copies of the domain service that were compared'),
     notAsked: z
       .array(z.object({ host: HostName, service: z.string(), reason: z.string() }))
       .describe('who did not answer: what they know was not compared'),

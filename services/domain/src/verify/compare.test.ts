@@ -21,13 +21,17 @@ const leased = (change: Partial<FleetLease['holder']> = {}): FleetLease => ({
   holder: { domain: uuid, name: 'web', host: 'h1', driver: 'qemu', epoch: 3, claim: 'c', ...change },
 });
 
+/** Copies of the service, of which each believes this of the domain. */
+const believing = (...each: DomainSummary[]): Facts['copies'] =>
+  each.map((domain, index) => ({ name: `copy ${index}`, beliefs: [domain] }));
+
 /** One domain that runs with one image, told alike by all. */
 const sound: Facts = {
   now,
   entries: [entryOf(web())],
   names: new Map([[encodeToken('web'), { uuid, until: 0 }]]),
   fleetLeases: [leased()],
-  projection: [web()],
+  copies: [{ name: 'one', beliefs: [web()] }],
   inventories: new Map([['h1.qemu', [web()]]]),
   books: new Map([['h1', [booked()]]]),
 };
@@ -43,8 +47,8 @@ test.each<[string, Partial<Facts>]>([
   ['epoch', { entries: [entryOf(web({ epoch: 4 }))] }],
   ['name', { names: new Map([[encodeToken('web'), { uuid: other, until: now + 1 }]]) }],
   ['name-claim', { names: new Map([...sound.names, [encodeToken('gone'), { uuid: other, until: now }]]) }],
-  ['projection', { projection: [web({ revision: 6 })] }],
-  ['projection', { projection: [web({ state: 'paused' })] }],
+  ['projection', { copies: believing(web(), web({ revision: 6 })) }],
+  ['projection', { copies: believing(web({ state: 'paused' })) }],
   ['lease-unknown', { fleetLeases: [leased(), { ...leased(), identity: 'file:2' }] }],
   ['lease-missing', { fleetLeases: [] }],
   ['lease-missing', { fleetLeases: [leased({ host: 'h2' })] }],
@@ -57,7 +61,7 @@ test.each<[string, Partial<Facts>]>([
 test('a domain that its host does not have is told once its claim has run out', () => {
   const inventories = new Map([['h1.qemu', []]]);
   const pending = { ...entryOf(web()), pending: { commandId: 'c', until: now + 1 } };
-  const rest = { inventories, projection: [], fleetLeases: [], books: new Map() };
+  const rest = { inventories, copies: [], fleetLeases: [], books: new Map() };
   expect(kinds({ ...rest, entries: [pending] })).toEqual([]);
   expect(kinds({ ...rest, entries: [{ ...pending, pending: { commandId: 'c', until: now } }] })).toEqual(['no-home']);
 });
@@ -77,13 +81,13 @@ test('a claim on a name that has not run out is nobody else’s business yet', (
 test('what a domain that has left is still told to hold or to be is not looked at', () => {
   const left = web({ state: 'nostate', persistent: false, id: -1 });
   const inventories = new Map([['h1.qemu', [left]]]);
-  const rest = { names: new Map(), books: new Map(), fleetLeases: [], entries: [], projection: [] };
+  const rest = { names: new Map(), books: new Map(), fleetLeases: [], entries: [], copies: [] };
   expect(kinds({ ...rest, inventories })).toEqual([]);
 });
 
 test('a copy that knows of a later epoch than the host is told as elsewhere alone', () => {
   const moved = web({ host: 'h2', epoch: 4 });
-  expect(kinds({ entries: [entryOf(moved)], projection: [moved] })).toEqual(['elsewhere']);
+  expect(kinds({ entries: [entryOf(moved)], copies: believing(moved) })).toEqual(['elsewhere']);
 });
 
 test('an image that is leased on one host alone need not be in the book of the fleet', () => {
@@ -93,7 +97,7 @@ test('an image that is leased on one host alone need not be in the book of the f
 test('a lease outlives its use only for a domain that starts by itself', () => {
   const holding = (change: Partial<DomainSummary>): string[] => {
     const domain = web(change);
-    return kinds({ inventories: new Map([['h1.qemu', [domain]]]), projection: [domain] });
+    return kinds({ inventories: new Map([['h1.qemu', [domain]]]), copies: believing(domain) });
   };
   expect(holding({ state: 'shutoff' })).toEqual(['lease-of-nobody']);
   expect(holding({ state: 'shutoff', autostart: true })).toEqual([]);

@@ -6,6 +6,7 @@ import { encodeToken, isActive, type Disagreement, type DomainSummary, type Leas
 import { hostKey } from '../hosts';
 import { hasLeft } from '../projection';
 import type { DomainEntry, FleetLease, NameEntry } from '../registry/entries';
+import type { Copy } from './copies';
 
 /** What one host's book says that a domain holds. */
 export type BookLease = Pick<LeaseHolder, 'domain' | 'host'> & { identity: string; path: string; fleet: boolean };
@@ -16,8 +17,8 @@ export interface Facts {
   /** By encoded name. */
   names: ReadonlyMap<string, NameEntry>;
   fleetLeases: readonly FleetLease[];
-  /** What this copy of the service believes. */
-  projection: readonly DomainSummary[];
+  /** What each copy of the service believes. */
+  copies: readonly Copy[];
   /** By `hostKey`, of drivers that answered. */
   inventories: ReadonlyMap<string, readonly DomainSummary[]>;
   /** By host, of storage services that answered. */
@@ -76,20 +77,18 @@ function* claimed({ now, entries, names }: Facts): Generator<Disagreement> {
   }
 }
 
-function* believed({ projection, inventories }: Facts): Generator<Disagreement> {
-  const known = new Map(projection.map((domain) => [domain.uuid, domain]));
-  for (const domain of [...inventories.values()].flat()) {
-    const ours = known.get(domain.uuid);
-    if (hasLeft(domain) || !ours || (ours.revision === domain.revision && ours.state === domain.state)) continue;
-    if (ours.epoch > domain.epoch) continue; // Told as `elsewhere`.
-    const what = `domain '${domain.name}' is ${domain.state} at revision ${domain.revision} on ${domain.host}; this copy of the domain service believes ${ours.state} at ${ours.revision}`;
-    yield {
-      kind: 'projection',
-      host: domain.host,
-      domain: domain.uuid,
-      what,
-      advice: 'restart that copy of the domain service',
-    };
+function* believed({ copies, inventories }: Facts): Generator<Disagreement> {
+  const told = [...inventories.values()].flat().filter((domain) => !hasLeft(domain));
+  for (const { name, beliefs } of copies) {
+    const known = new Map(beliefs.map((belief) => [belief.uuid, belief]));
+    for (const domain of told) {
+      const its = known.get(domain.uuid);
+      if (!its || (its.revision === domain.revision && its.state === domain.state)) continue;
+      if (its.epoch > domain.epoch) continue; // Told as `elsewhere`.
+      const { uuid, host, state, revision } = domain;
+      const what = `domain '${domain.name}' is ${state} at revision ${revision} on ${host}; the copy of the domain service that is ${name} believes ${its.state} at ${its.revision}`;
+      yield { kind: 'projection', host, domain: uuid, what, advice: 'restart that copy of the domain service' };
+    }
   }
 }
 

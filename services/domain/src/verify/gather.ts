@@ -13,6 +13,7 @@ import { callDriver, endpoint, type Endpoint } from '@virtbus/shared/bus';
 import type { z } from 'zod';
 import type { Fleet } from '../fleet';
 import { hostKey } from '../hosts';
+import { copiesOf } from './copies';
 import { disagreements, type BookLease, type Facts } from './compare';
 
 type Answer = Response<typeof verifyFleet>;
@@ -72,6 +73,7 @@ async function look(fleet: Fleet, only: string | undefined): Promise<Answer> {
       books.set(host, flat);
     }),
   ]);
+  const copies = await copiesOf(bus, projection);
   const [entries, claims, leases] = await registry.on(async (tables) =>
     Promise.all([tables.domains.entries(), tables.names.entries(), tables.leases.entries()]),
   );
@@ -83,7 +85,7 @@ async function look(fleet: Fleet, only: string | undefined): Promise<Answer> {
     // A host's domains do not say whose the other names are.
     names: new Map(claims.map(({ key, value }) => [key, value])),
     fleetLeases: leases.map(({ value }) => value).filter(({ holder }) => !only || holder.host === only),
-    projection: projection.domains,
+    copies,
     inventories,
     books,
   };
@@ -92,6 +94,7 @@ async function look(fleet: Fleet, only: string | undefined): Promise<Answer> {
     disagreements: only ? all.filter(({ host }) => host === only) : all,
     domains: [...inventories.values()].reduce((sum, domains) => sum + domains.length, 0),
     leases: [...books.values()].reduce((sum, held) => sum + held.length, 0),
+    copies: copies.length,
     notAsked,
   };
 }

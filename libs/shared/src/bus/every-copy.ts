@@ -1,0 +1,28 @@
+/** A question to every copy of a service, where a call reaches one of them. */
+import { headers, RequestStrategy } from 'nats';
+import { decode, encode } from './codec';
+import type { Bus } from './connection';
+
+/** An answer is waited for until none has come for so long, milliseconds. How many copies there are nobody knows. */
+const silenceMs = 500;
+
+/** Answer whoever asks all copies, for as long as the connection lasts. */
+export function answerForCopy(bus: Bus, subject: string, answer: () => unknown): void {
+  bus.nc.subscribe(subject, {
+    callback: (error, message) => {
+      if (error || !message.reply) return;
+      const h = headers();
+      message.respond(bus.bodies.outgoing(encode(answer(), 'msgpack'), h), { headers: h });
+    },
+  });
+}
+
+/** What the copies answer; one that hangs is not among them. @param timeoutMs for all of them together */
+export async function askEveryCopy(bus: Bus, subject: string, timeoutMs: number): Promise<unknown[]> {
+  const how = { strategy: RequestStrategy.JitterTimer, maxWait: timeoutMs, jitter: silenceMs };
+  const answers: Promise<unknown>[] = [];
+  for await (const message of await bus.nc.requestMany(subject, undefined, how)) {
+    answers.push(bus.bodies.incoming(message.data, message.headers, timeoutMs).then(decode));
+  }
+  return Promise.all(answers);
+}
