@@ -8,8 +8,17 @@
  *
  * Sources: cgroups(7), cgroup-v2 and cgroup-v1 documents of the kernel, proc(5) on mountinfo.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  write,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { CgroupController, LxcCgroups } from '@virtbus/domain-xml';
 
@@ -124,17 +133,22 @@ export class HostCgroups {
    * A move locks out forks everywhere, which begins with a grace period of RCU, some 10 ms; another move within the next
    * milliseconds finds it passed (Linux, kernel/cgroup/cgroup.c: cgroup_threadgroup_rwsem). liblxc moves its supervisor
    * before anything else, so that wait is begun while there is other work to do: this process is moved to where it is.
-   * Resolves when it has passed. Never rejects: without it a start takes longer, that is all.
+   * Another thread does it, from now on, whatever this one is busy with. Resolves when it has passed. Never rejects:
+   * without it a start takes longer, that is all.
    */
   async expectMoves(): Promise<void> {
     const hierarchy = this.hierarchies.find(({ version }) => version === 2) ?? this.hierarchies[0];
     if (!hierarchy) return;
     const { name, mount } = hierarchy;
+    let fd: number | undefined;
     try {
       const own = pathsIn(readFileSync('/proc/self/cgroup', 'utf8')).get(name) ?? '/';
-      await writeFile(join(mount, own, 'cgroup.procs'), '0', { flag: 'r+' });
+      fd = openSync(join(mount, own, 'cgroup.procs'), 'r+');
+      await writeTo(fd, '0');
     } catch {
       // A cgroup namespace may hide where we are.
+    } finally {
+      if (fd !== undefined) closeSync(fd);
     }
   }
 
@@ -224,6 +238,11 @@ function pathsIn(text: string): Map<string, string> {
       return names === undefined ? [] : [[names, path!] as const];
     }),
   );
+}
+
+/** `write` of `node:fs/promises` would open the file in a turn of the event loop of its own. */
+function writeTo(fd: number, text: string): Promise<void> {
+  return new Promise((resolve, reject) => write(fd, text, (error) => (error ? reject(error) : resolve())));
 }
 
 function readOrEmpty(path: string): string {
