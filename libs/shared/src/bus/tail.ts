@@ -103,8 +103,11 @@ async function* follow<E>(
         end = last.seq;
       }
     } catch (error) {
-      const refused = bus.nc.isClosed() ? bus.refused() : undefined;
-      if (refused) throw refused;
+      if (bus.nc.isClosed()) {
+        const refused = bus.refused();
+        if (refused) throw refused;
+        return; // Whoever closed the connection reads no more.
+      }
       if (options.once || isVirtError(error, 'ACCESS_DENIED')) throw VirtError.from(error);
       await pause(options.signal);
       continue;

@@ -37,9 +37,9 @@ export class History {
     });
   }
 
-  /** Domains that have come further than their events. */
-  behind(domains: readonly DomainSummary[]): DomainSummary[] {
-    return domains.filter(({ uuid, revision }) => this.revisionOf(uuid) < revision);
+  /** How many events the domains are ahead of what was read, all together. */
+  lag(domains: readonly DomainSummary[]): number {
+    return domains.reduce((sum, { uuid, revision }) => sum + Math.max(0, revision - this.revisionOf(uuid)), 0);
   }
 }
 
