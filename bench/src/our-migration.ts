@@ -1,7 +1,7 @@
 /** Our side of a migration: a whole virtbus with two hosts that reach the same image, and a guest that goes back and forth. */
 import { defineDomain, migrateDomain, startDomain } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
-import { findProgram, Stack } from '@virtbus/testkit';
+import { findProgram, Stack, tinyGuestBooted } from '@virtbus/testkit';
 import { type Bench } from './bench';
 import { type MoveTiming } from './measure/move';
 import { MonitoredEmulator } from './peers/monitored-emulator';
@@ -21,6 +21,7 @@ export class OurMigration {
     private readonly guest: MonitoredGuest,
   ) {}
 
+  /** Resolves when its guest has booted. */
   static async start({ folder, cleanUp }: Bench, memoryMib: number, devices: string): Promise<OurMigration> {
     const emulator = MonitoredEmulator.make(folder.file('moved'), findProgram('qemu-system-x86_64') ?? '');
     const env = {
@@ -35,6 +36,8 @@ export class OurMigration {
     const xml = await stack.domainXml({ name: 'bench-move', linux: true, memoryMib, devices });
     const { uuid } = (await call(bus, defineDomain, { xml, host: 'h1' })).domain;
     await call(bus, startDomain, {}, { target: uuid });
+    // Its terminal is read by our driver: two readers would each get a part of what is printed.
+    await stack.consoleShows(bus, uuid, tinyGuestBooted, 300_000);
     const guest = await MonitoredGuest.find(emulator, uuid);
     return new OurMigration(bus, uuid, xml, stack.pidOf(uuid), guest);
   }

@@ -3,13 +3,12 @@
  * One moves while the others stand still, so that nobody's guest takes another's time.
  */
 import { writeFileSync } from 'node:fs';
-import { tinyGuestBooted } from '@virtbus/testkit';
 import { type Bench, type Benchmark } from '../bench';
 import { machineIsQuiet } from '../clock';
 import { figure } from '../measure/figure';
 import { type MoveTiming } from '../measure/move';
 import { atMostPlus, atMostTimes, type Goal, type Row } from '../measure/row';
-import { terminalShows, typeOnTerminal } from '../measure/terminal';
+import { shellAnswers, typeOnTerminal } from '../measure/terminal';
 import { OurMigration } from '../our-migration';
 import { BareMigration } from '../peers/bare-migration';
 import { bareTwinOf } from '../peers/bare-qemu';
@@ -47,7 +46,7 @@ export const migration: Benchmark = {
       <driver name='qemu' type='raw' cache='none'/><source file='${path}'/><target dev='vda' bus='virtio'/>
     </disk>`;
     const ourImage = imageOf('ours');
-    const ours = await booting(OurMigration.start(bench, memoryMib, disk(ourImage)));
+    const ours = await OurMigration.start(bench, memoryMib, disk(ourImage));
     const bareImage = imageOf('bare');
     const { program, args } = bareTwinOf(ours.pid, anywhere);
     const twinAt = (monitor: string) => ({
@@ -74,10 +73,10 @@ export const migration: Benchmark = {
   },
 };
 
-/** Resolves when the guest has booted, too: what it prints while nobody looks is lost. */
+/** Resolves when the guest has booted, too. */
 async function booting<M extends Mover>(starting: Promise<M>): Promise<M> {
   const mover = await starting;
-  await terminalShows(mover.monitor, tinyGuestBooted);
+  await shellAnswers(mover.monitor);
   return mover;
 }
 

@@ -6,6 +6,8 @@ import { type QmpMonitor } from '../peers/qmp';
 
 /** QEMU looks once a second who has opened it. */
 const noticedMs = 2_000;
+/** Of the tiny guest's shell. */
+const prompt = 'tiny-guest# ';
 
 async function pathOf(qmp: QmpMonitor): Promise<string> {
   const devices = (await qmp.execute('query-chardev')) as { filename: string }[];
@@ -14,22 +16,24 @@ async function pathOf(qmp: QmpMonitor): Promise<string> {
   return pty.filename.slice('pty:'.length);
 }
 
-/** Resolves when the guest has printed these words. */
-export async function terminalShows(qmp: QmpMonitor, words: string, patienceMs = 120_000): Promise<void> {
+/** Resolves when the shell of the guest answers a key: what it printed while nobody looked is lost. Nobody else may read. */
+export async function shellAnswers(qmp: QmpMonitor, patienceMs = 300_000): Promise<void> {
   const terminal = new ReadStream(openSync(await pathOf(qmp), 'r+'));
+  const knocking = setInterval(() => terminal.write('\n'), noticedMs);
   try {
     await new Promise<void>((resolve, reject) => {
-      const late = setTimeout(() => reject(new Error(`the guest does not print '${words}'`)), patienceMs);
+      const late = setTimeout(() => reject(new Error('the shell of a guest does not answer')), patienceMs);
       let text = '';
       terminal.on('error', reject);
       terminal.setEncoding('utf8').on('data', (more: string) => {
         text += more;
-        if (!text.includes(words)) return;
+        if (!text.includes(prompt)) return;
         clearTimeout(late);
         resolve();
       });
     });
   } finally {
+    clearInterval(knocking);
     terminal.destroy();
   }
 }
