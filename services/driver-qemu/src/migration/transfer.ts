@@ -19,7 +19,8 @@ export const isUnderWay = (status: MigrationStatus | undefined): boolean => stat
 
 /**
  * Wait until the migration has a status that `wanted` takes.
- * @param seen called with what QEMU tells in between
+ * @param seen called with what QEMU tells in between. Where it is left out the status is all there is to know, and the
+ *   event that tells it is enough: the guest may be standing still. A failure is asked for its reason.
  * @param patienceMs how long it may take to answer
  * @throws the signal's reason; what a lost monitor says
  */
@@ -27,20 +28,21 @@ export async function reach(
   guest: QemuGuest,
   wanted: (status: MigrationStatus | undefined) => boolean,
   signal: AbortSignal,
-  seen: (info: MigrationInfo) => void = () => undefined,
+  seen?: (info: MigrationInfo) => void,
   patienceMs?: number,
 ): Promise<MigrationInfo> {
-  let wake = (): void => undefined;
+  let wake = (_status: MigrationStatus): void => undefined;
   using _events = guest.watch((event) => {
-    if (isEvent(event, 'MIGRATION')) wake();
+    if (isEvent(event, 'MIGRATION')) wake(event.data.status);
   });
   for (;;) {
     signal.throwIfAborted();
-    const changed = new Promise<void>((resolve) => (wake = resolve));
+    const changed = new Promise<MigrationStatus>((resolve) => (wake = resolve));
     const info = await guest.ask('query-migrate', undefined, signal, patienceMs);
-    seen(info);
+    seen?.(info);
     if (wanted(info.status)) return info;
-    await Promise.race([changed, pause(signal), ended(guest)]);
+    const status = await Promise.race([changed, pause(signal), ended(guest)]);
+    if (!seen && status && status !== 'failed' && wanted(status)) return { status };
   }
 }
 
