@@ -1,4 +1,10 @@
-/** liblxc without anybody: the same configuration, started with `lxc-start` and waited for with `lxc-wait`. */
+/**
+ * liblxc without anybody: started with `lxc-start -d` and waited for with `lxc-wait`.
+ *
+ * Its configuration is the one that a container of ours was started with, to the last key: root file system, mapped ids,
+ * seccomp policy, dropped capabilities, devices, memory limit, network, cgroups. So both isolate as much; what ours keeps
+ * beside it, and this one does not, is liblxc's log.
+ */
 import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
