@@ -35,6 +35,8 @@ const project = (displayName, testMatch) => ({
 
 module.exports = {
   maxWorkers: 2,
+  // A machine may be busy beyond its means: what is waited for is a state.
+  testTimeout: 60_000,
   projects: [
     project('unit', [
       '{libs,services}/*/src/**/*.test.ts',

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect, isDeepStrictEqual } from 'node:util';
 
 export interface EventuallyOptions {
-  /** How long the state may take to come about, in milliseconds (default 5 000). */
+  /** How long the state may take to come about, in milliseconds (default 30 000). */
   timeoutMs?: number;
   /** Pause between two looks, in milliseconds (default 20). */
   intervalMs?: number;
@@ -19,7 +19,7 @@ export interface EventuallyOptions {
 export async function eventually<T>(
   look: () => T | Promise<T>,
   expected: ((value: T) => boolean) | NoInfer<T>,
-  { timeoutMs = 5_000, intervalMs = 20 }: EventuallyOptions = {},
+  { timeoutMs = 30_000, intervalMs = 20 }: EventuallyOptions = {},
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   let last: { value: T } | { error: unknown } | undefined;

@@ -3,8 +3,6 @@ import { clientStream, hostStream, newId, writeContext, type Bus, type ByteStrea
 import { eventually } from '@virtbus/testkit';
 import { BusStand } from './bus-stand';
 
-jest.setTimeout(30_000);
-
 class Sink {
   private readonly chunks: Uint8Array[] = [];
   readonly take = (bytes: Uint8Array): void => void this.chunks.push(bytes);

@@ -4,8 +4,6 @@ import { createLog, silent, type Log } from '@virtbus/shared/log';
 import { eventually } from '@virtbus/testkit';
 import { BusStand, domain } from './bus-stand';
 
-jest.setTimeout(30_000);
-
 const service = { name: 'virtbus-domain', version: '0.1.0', description: 'domains', queue: 'domain' };
 
 let stand: BusStand;

@@ -5,7 +5,7 @@ import { silent } from '@virtbus/shared/log';
 import { eventually } from '@virtbus/testkit';
 import { BusStand, event, uuidOf } from './bus-stand';
 
-jest.setTimeout(60_000);
+jest.setTimeout(120_000);
 
 let stand: BusStand;
 let host: Bus;
@@ -56,7 +56,7 @@ describe('the publisher', () => {
     const { journal, tell } = publishing();
     const all = events(500);
     all.forEach(tell);
-    await eventually(() => journal.pending.length, 0, { timeoutMs: 15_000 });
+    await eventually(() => journal.pending.length, 0, { timeoutMs: 60_000 });
     const found = await stored();
     expect(found.map(told).sort()).toEqual(all.map(told).sort());
     expectOrder(found);
@@ -86,12 +86,12 @@ describe('the publisher', () => {
         return next === 230 && Date.now() > deadline;
       },
       true,
-      { timeoutMs: 20_000 },
+      { timeoutMs: 60_000 },
     );
     expect(journal.pending.length).toBe(200);
     await stand.server.restart();
     all.slice(230).forEach(tell);
-    await eventually(() => journal.pending.length, 0, { timeoutMs: 30_000 });
+    await eventually(() => journal.pending.length, 0, { timeoutMs: 60_000 });
     const found = await stored();
     expect(found.map(told).sort()).toEqual(all.map(told).sort());
     expectOrder(found);
@@ -133,7 +133,7 @@ describe('the publisher', () => {
     await stand.server.wipe();
     all.slice(40).forEach(tell);
     await stand.makeStreams();
-    await eventually(() => journal.pending.length, 0, { timeoutMs: 20_000 });
+    await eventually(() => journal.pending.length, 0, { timeoutMs: 60_000 });
     const found = await stored();
     expect(found.map(told)).toEqual(expect.arrayContaining(all.slice(40).map(told)));
     expect(found).toHaveLength(20);
@@ -152,12 +152,12 @@ describe('the publisher', () => {
         return next;
       },
       all.length,
-      { timeoutMs: 20_000, intervalMs: 5 },
+      { timeoutMs: 60_000, intervalMs: 5 },
     );
     await eventually(() => next > 100, true);
     await stand.makeStreams();
     await telling;
-    await eventually(() => journal.pending.length, 0, { timeoutMs: 20_000 });
+    await eventually(() => journal.pending.length, 0, { timeoutMs: 60_000 });
     const found = await stored();
     expect(found.map(told).sort()).toEqual(all.map(told).sort());
     expectOrder(found);
@@ -201,11 +201,11 @@ describe('following the event log', () => {
   async function fill(all: readonly DomainEvent[]): Promise<void> {
     const { journal, publisher, tell } = publishing(stand.folder.file(`j${publishers.length}`));
     all.forEach(tell);
-    await eventually(() => journal.pending.length, 0, { timeoutMs: 15_000 });
+    await eventually(() => journal.pending.length, 0, { timeoutMs: 60_000 });
     await publisher.stop();
   }
   const until = (seen: () => unknown[], count: number): Promise<unknown> =>
-    eventually(() => seen().length, count, { timeoutMs: 20_000 });
+    eventually(() => seen().length, count, { timeoutMs: 60_000 });
 
   test('from the beginning, from a sequence, from a time, and from now on', async () => {
     await fill(events(6, 1));
@@ -259,7 +259,7 @@ describe('following the event log', () => {
     all.slice(100, 200).forEach(tell);
     await stand.server.restart();
     all.slice(200).forEach(tell);
-    await eventually(() => journal.pending.length, 0, { timeoutMs: 20_000 });
+    await eventually(() => journal.pending.length, 0, { timeoutMs: 60_000 });
     await until(() => reader.seen, 300);
     expect(reader.told().sort()).toEqual(all.map(told).sort());
     expectOrder(reader.seen.map((one) => one.event));
@@ -277,7 +277,7 @@ describe('following the event log', () => {
     await stand.server.wipe();
     await stand.makeStreams();
     await fill(events(count, 1, 21));
-    await eventually(() => new Set(reader.told()).size, 20 + count, { timeoutMs: 30_000 });
+    await eventually(() => new Set(reader.told()).size, 20 + count, { timeoutMs: 60_000 });
     expect(reader.resets()).toBe(1);
     await reader.stop();
   });

@@ -27,8 +27,6 @@ import { silent } from '@virtbus/shared/log';
 import { eventually } from '@virtbus/testkit';
 import { BusStand, domain, event, uuidOf, type Name } from './bus-stand';
 
-jest.setTimeout(30_000);
-
 const micro = { name: 'virtbus', version: '0.1.0', description: 'all', queue: 'q' };
 
 let stand: BusStand;

@@ -3,8 +3,6 @@ import { eventually } from '@virtbus/testkit';
 import { z } from 'zod';
 import { BusStand } from './bus-stand';
 
-jest.setTimeout(30_000);
-
 const Place = z.object({ host: z.string(), epoch: z.number() });
 type Place = z.infer<typeof Place>;
 const bucket = 'virtbus_domains';

@@ -160,7 +160,7 @@ test('a storage service that is away is told later', async () => {
   await stand.until((did) => did.includes('storage settle'));
   stand.storage = answer;
   await stand.until((did) => did.includes('fleet holds'));
-}, 40_000);
+});
 
 test('what images say otherwise is told for sure only when the domain is as it was and no job is at its disk', async () => {
   const stand = new Stand();
