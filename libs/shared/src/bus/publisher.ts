@@ -5,7 +5,6 @@
  * publishing and noting it, the publisher looks at the last event the stream holds of each domain from this host and skips
  * what is there already: epochs and the revisions within them rise, so that comparison is exact.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { headers } from 'nats';
 import { eventFilter, eventSubject, storageEventFilter, storageEventSubject, streams } from '../contracts/subjects';
 import type { Log } from '../log';
@@ -95,8 +94,6 @@ export class EventPublisher {
       if (batch.length === 0) {
         this.doubtful = false;
         await this.sleep();
-        // What a command brings about is journaled while it is answered: its answer, which is waited for, goes first.
-        await nextTurn();
         continue;
       }
       try {
