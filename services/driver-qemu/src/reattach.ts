@@ -7,6 +7,7 @@ import { agentPort } from './agent-port';
 import { removeLeftBackup } from './backup/kind';
 import { cleanUp } from './boot';
 import { monitorPath, QemuGuest, type GuestParts } from './guest';
+import { removeTapsOf } from './networks';
 import { adopt } from './process';
 import { PtyConsole } from './pty-console';
 import { QmpClient, type RunState } from './qmp';
@@ -68,8 +69,9 @@ function unrecorded(spec: ReattachSpec): SavedQemu | undefined {
 }
 
 /** Nobody is left to ask why: what did not tell us that it shut down has crashed. */
-function gone(spec: ReattachSpec, saved: SavedQemu | undefined): Reattached<QemuGuest> {
+async function gone(spec: ReattachSpec, saved: SavedQemu | undefined): Promise<Reattached<QemuGuest>> {
   giveBack(saved?.owners ?? [], spec.log);
+  await removeTapsOf(spec.uuid, spec.log);
   if (saved) removeLeftBackup(saved);
   return { kind: 'gone', reason: 'crashed', detail: 'failed' };
 }

@@ -173,7 +173,7 @@ test('media of a cdrom are changed while the guest runs', async () => {
 });
 
 needsRoot().test(
-  'an interface on a bridge gets a tap of its own, which goes with the guest',
+  'an interface on a bridge gets a tap of its own, which goes with the guest, also with one that dies while nobody looks',
   async () => {
     const bridge = `vbt${process.pid % 100_000}`;
     execFileSync('ip', ['link', 'add', bridge, 'type', 'bridge']);
@@ -186,6 +186,14 @@ needsRoot().test(
       expect(ports()).toMatch(/vnet\d+/);
       await call(bus, suspendDomain, {}, { target: uuid });
       await call(bus, destroyDomain, {}, { target: uuid });
+      expect(ports()).toBe('');
+      await call(bus, startDomain, {}, { target: uuid });
+      expect(ports()).toMatch(/vnet\d+/);
+      await stack.restartDriver('h1', async () => {
+        for (const pid of stack.guestPids()) process.kill(pid, 'SIGKILL');
+        await eventually(() => stack.guestPids().length, 0);
+      });
+      expect(await stack.state(bus, uuid)).toBe('shutoff(crashed)');
       expect(ports()).toBe('');
     } finally {
       execFileSync('ip', ['link', 'delete', bridge]);

@@ -128,7 +128,7 @@ function lendDisk(host: DeviceHost, guest: QemuGuest, disk: Disk, undo: (() => u
 }
 
 async function plugTap(host: DeviceHost, guest: QemuGuest, network: Interface, undo: (() => unknown)[]): Promise<void> {
-  if (!(await makeTap(network, host.user))) return;
+  if (!(await makeTap(network, guest.live.uuid!, host.user))) return;
   undo.push(() => removeTap(network));
   const owner = lend(tunDevice, host.user, 'write');
   if (owner) guest.saved.owners.push(owner);
