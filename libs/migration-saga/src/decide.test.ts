@@ -87,6 +87,23 @@ test('a link that broke in post-copy is joined again, target first', () => {
   expect(at('whole')).toEqual({ do: 'confirm' });
 });
 
+test('a guest whose memory is gone for good is ended on the target, and the migration has failed', () => {
+  const ledger = { ...newLedger, promised: 7, committed: true, sourceAsked: true, targetAsked: true };
+  const at = (memory: Side['memory']): Mind => {
+    const sides = { source: { phase: 'performed', lost: true }, target: { phase: 'finished', memory } } as const;
+    return { ...freshMind(ledger), ...sides };
+  };
+  expect(decide(at('arriving'))).toEqual({ do: 'wait', for: 'memory' });
+  expect(decide(at('whole'))).toEqual({ do: 'confirm' });
+  expect(decide(at('awaiting'))).toEqual({ do: 'forsake' });
+  const error = { code: 'OPERATION_FAILED', message: 'the guest ended', details: {} };
+  const view = { phase: 'finished', memory: 'whole', lost: true, error } as const;
+  const lost = learn(at('stranded'), { do: 'forsake' }, { view });
+  expect(decide(lost)).toEqual({ do: 'confirm' });
+  expect(lost.ledger.lost).toBe('the guest ended');
+  expect(decide({ ...lost, source: { phase: 'confirmed' } })).toEqual({ do: 'close', as: 'failed' });
+});
+
 test('nothing is written while the guest stands still', () => {
   const ledger = before({ ...newLedger, promised: 7 }, { do: 'perform', recover: false });
   expect(before(ledger, { do: 'finish' })).toBe(ledger);

@@ -12,7 +12,7 @@
  * - the source is ended only when the target has said that it is `finished`.
  */
 import type { MigrationState } from '@virtbus/shared';
-import { isIn, isKnown, type Mind, type Seen, type Side } from './mind';
+import { isIn, isKnown, type Mind, type Seen } from './mind';
 
 export type At = 'source' | 'target';
 
@@ -21,6 +21,8 @@ export type Deed =
   | { do: 'claim' | 'begin' | 'finish' | 'commit' | 'confirm' }
   /** `recover`: post-copy goes on after its link broke. */
   | { do: 'prepare' | 'perform'; recover: boolean }
+  /** Post-copy: memory that the guest on the target needs is gone for good. */
+  | { do: 'forsake' }
   | { do: 'undo'; at: 'target' }
   | { do: 'undo'; at: 'source'; targetUndone: boolean }
   | { do: 'release'; fence: boolean }
@@ -66,16 +68,16 @@ function conclude({ ledger, source, target, registryAway }: Mind): Deed {
     if (registryAway) return { do: 'wait', for: 'registry' };
     return { do: ledger.promised === undefined ? 'claim' : 'commit' };
   }
-  if (isIn(source, 'confirmed')) return { do: 'close', as: 'completed' };
+  const as = ledger.lost === undefined ? 'completed' : 'failed';
+  if (isIn(source, 'confirmed')) return { do: 'close', as };
   const memory = isKnown(target) ? target.memory : undefined;
-  if (source === 'away') return memoryIsWhole(memory) ? owing(ledger.settled, 'completed', 'source') : sourceIsAway;
+  const needed = memory === 'arriving' || memory === 'stranded' || memory === 'awaiting';
+  if (source === 'away') return needed ? { do: 'wait', for: 'source' } : owing(ledger.settled, as, 'source');
+  if (needed && memory !== 'arriving' && isKnown(source) && source.lost) return { do: 'forsake' };
   if (memory === 'stranded') return { do: 'prepare', recover: true };
   if (memory === 'awaiting') return { do: 'perform', recover: true };
   return memory === 'arriving' ? { do: 'wait', for: 'memory' } : { do: 'confirm' };
 }
-
-const sourceIsAway: Deed = { do: 'wait', for: 'source' };
-const memoryIsWhole = (memory: Side['memory']): boolean => memory === undefined || memory === 'whole';
 
 /** The guest goes on at the source: both sides and the registry are told. */
 function goBack(mind: Mind): Deed {

@@ -28,6 +28,8 @@ function stepOf(deed: Deed): MigrationStep | undefined {
     case 'prepare':
     case 'perform':
       return deed.recover ? 'recover' : deed.do;
+    case 'forsake':
+      return 'recover';
     case 'commit':
       return 'handover';
     case 'undo':
@@ -69,6 +71,7 @@ export function sideOf(deed: Deed): At | undefined {
       return 'source';
     case 'prepare':
     case 'finish':
+    case 'forsake':
       return 'target';
     default:
       return undefined;
@@ -99,8 +102,9 @@ function seen<S extends Side>(mind: Mind<S>, deed: Deed, side: At, view: S): Min
   const now = { ...mind, [side]: view };
   // The memory is on its way again: the target can tell.
   if (deed.do === 'perform' && deed.recover) now.target = 'unknown';
-  if (view.phase !== 'undone') return now;
   const reason = view.error?.message ?? `the ${side} has taken back what it began`;
+  if (view.phase === 'finished' && view.lost) now.ledger = { ...mind.ledger, lost: reason };
+  if (view.phase !== 'undone') return now;
   return { ...now, ledger: giveUp(mind.ledger, { as: 'failed', reason }) };
 }
 

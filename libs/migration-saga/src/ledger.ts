@@ -29,6 +29,8 @@ export const Ledger = z.object({
   committed: z.boolean().optional(),
   /** The registry has taken the promise back; the epoch under which the domain lives on at its source. */
   released: z.number().int().nonnegative().optional(),
+  /** Post-copy: the guest has gone to the target, and ended there for want of its memory; why. */
+  lost: z.string().optional(),
   /** How it ended, and who has yet to be told. */
   settled: MigrationState.exclude(['running']).optional(),
   owes: z.enum(['source', 'target']).optional(),

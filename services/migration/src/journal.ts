@@ -47,10 +47,15 @@ export class SagaJournal extends Bucket<Saga> {
   }
 }
 
+/** Why it comes, or came, to nothing. */
+export const reasonOf = ({ lost, settled, givenUp }: Ledger): string | undefined =>
+  lost ?? (settled === 'completed' ? undefined : givenUp?.reason);
+
 /** What users are told of it. */
 export function told({ id, domain, name, source, target, ledger, options, started, ended }: Saga): Migration {
   const { bandwidth, postcopyBandwidth, downtimeMs } = options;
-  const { step, settled, givenUp, owes } = ledger;
+  const { step, settled, owes } = ledger;
+  const reason = reasonOf(ledger);
   return {
     id,
     domain,
@@ -59,7 +64,7 @@ export function told({ id, domain, name, source, target, ledger, options, starte
     target,
     state: settled ?? 'running',
     step,
-    ...(givenUp && settled !== 'completed' && { reason: givenUp.reason }),
+    ...(reason !== undefined && { reason }),
     started,
     ...(ended !== undefined && { ended }),
     owed: owes ? [owes] : [],

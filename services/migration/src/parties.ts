@@ -8,6 +8,7 @@ import {
   migrationBegin,
   migrationConfirm,
   migrationFinish,
+  migrationForsake,
   migrationPerform,
   migrationPrepare,
   migrationStatus,
@@ -91,6 +92,8 @@ export class Parties {
         const { cookie = nothing, revision } = viewOf(mind.source);
         return this.side(saga, 'target', migrationFinish, { id, cookie, revision });
       }
+      case 'forsake':
+        return this.side(saga, 'target', migrationForsake, { id });
       case 'confirm': {
         const { cookie = nothing } = viewOf(mind.target);
         return this.side(saga, 'source', migrationConfirm, { id, cookie });

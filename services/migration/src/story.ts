@@ -5,7 +5,7 @@
 import { decodeToken, type DrainEvent, type MigrationEvent, type MoveEvent } from '@virtbus/shared';
 import { publishMove, type Bus } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
-import type { SagaEntry } from './journal';
+import { reasonOf, type SagaEntry } from './journal';
 
 /** Between attempts to reach the stream, milliseconds. */
 const retryMs = 500;
@@ -34,13 +34,14 @@ export class Story {
     else this.told.set(id, now.join());
     if (before === now.join() || (before === undefined && ledger.closed)) return;
     const told = before?.split(',') ?? [];
+    const reason = reasonOf(ledger);
     for (const type of now.filter((one) => !told.includes(one))) {
       this.tell({
         // Its link may break more than once.
         id: type === 'recover' ? `${id}.${type}.${entry.revision}` : `${id}.${type}`,
         ...{ entity: 'migration', type, time: new Date().toISOString(), commandId: cause ?? decodeToken(id) },
         ...{ migration: id, domain, name, source, target },
-        ...(type === ledger.settled && ledger.givenUp && type !== 'completed' && { reason: ledger.givenUp.reason }),
+        ...(type === ledger.settled && reason !== undefined && { reason }),
       });
     }
   }

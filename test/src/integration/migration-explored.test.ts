@@ -62,4 +62,18 @@ describe('a machine that is wrong is found out', () => {
       ),
     ).toBe('memory that the guest needs is gone');
   });
+
+  test('that ends a guest over a broken link whose other end is still there', () => {
+    expect(
+      found({ postcopy: true }, (_mind, right) =>
+        right.do === 'prepare' && right.recover ? { do: 'forsake' } : right,
+      ),
+    ).toBe('the guest is ended though its memory could have come');
+  });
+
+  test('that waits for memory which is gone for good', () => {
+    expect(
+      found({ postcopy: true }, (_mind, right) => (right.do === 'forsake' ? { do: 'prepare', recover: true } : right)),
+    ).toBe('no way leads to an end');
+  });
 });

@@ -41,6 +41,8 @@ export interface MigrationRecord {
   /** Target: where the memory is to be sent. */
   uri?: string;
   memory?: 'whole' | 'arriving' | 'stranded' | 'awaiting';
+  /** Target: the guest has ended because the rest of its memory never came. */
+  lost?: boolean;
   error?: ErrorBody | undefined;
   /** Of the last change, milliseconds since 1970. */
   changed: number;

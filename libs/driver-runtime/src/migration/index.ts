@@ -5,6 +5,7 @@ import {
   migrationCheck,
   migrationConfirm,
   migrationFinish,
+  migrationForsake,
   migrationLimits,
   migrationOpen,
   migrationPerform,
@@ -69,6 +70,7 @@ export class Migrations {
       driverEndpoint(at, migrationConfirm, (ask, call) => source.confirm(ask, call)),
       driverEndpoint(at, migrationPrepare, (ask, call) => target.prepare(domainOf(call), ask, call)),
       driverEndpoint(at, migrationFinish, (ask) => target.finish(ask)),
+      driverEndpoint(at, migrationForsake, ({ id }) => target.forsake(id)),
       driverEndpoint(at, migrationUndo, (ask, call) =>
         ask.role === 'source' ? source.undo(domainOf(call), ask) : target.undo(domainOf(call), ask),
       ),

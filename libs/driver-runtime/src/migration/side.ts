@@ -80,7 +80,7 @@ export abstract class MigrationSide {
   }
 
   protected view(record: MigrationRecord): MigrationView {
-    const { phase, cookie, xml, definition, copies, uri, memory, error } = record;
+    const { phase, cookie, xml, definition, copies, uri, memory, lost, error } = record;
     const actor = this.actorOf(record);
     return {
       phase,
@@ -89,6 +89,7 @@ export abstract class MigrationSide {
       ...(phase === 'prepared' && { uri }),
       ...(phase === 'performed' && actor && { revision: actor.record.revision }),
       ...(memory === undefined ? {} : { memory }),
+      ...(lost && { lost }),
       ...(actor ? { guest: actor.state } : {}),
       ...(error ? { error } : {}),
     };

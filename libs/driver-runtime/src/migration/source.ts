@@ -163,9 +163,20 @@ export class MigrationSource extends MigrationSide {
   }
 
   private async recover(record: MigrationRecord, { uri }: Perform, call: Call): Promise<MigrationView> {
+    if (this.isLost(record)) return this.view(record);
     const guest = guestOf(this.host.get(record.domain));
     await postcopyOf(this.facet).resume(guest, { ...this.ask(record, call.signal), uri });
     return this.view(record);
+  }
+
+  protected override view(record: MigrationRecord): MigrationView {
+    return { ...super.view(record), ...(this.isLost(record) && { lost: true }) };
+  }
+
+  /** Of a post-copy that was handed over: with its process is gone what the target may still need. */
+  private isLost(record: MigrationRecord): boolean {
+    const handedOver = record.phase === 'performed' && record.options?.postcopy === true;
+    return handedOver && this.actorOf(record)?.active !== true;
   }
 
   confirm({ id, cookie }: Confirm, call: Call): Promise<MigrationView> {

@@ -207,6 +207,19 @@ export class MigrationTarget extends MigrationSide {
     if (actor && !actor.record.persistent) this.host.gone(actor);
   }
 
+  /** The source can never send what the guest waits for: it cannot live without. */
+  forsake(id: string): Promise<MigrationView> {
+    return this.steps.once(`${id} forsake`, async () => {
+      const record = this.find(id);
+      if (!record || !isStranded(record)) return this.status(id);
+      const actor = this.actorOf(record);
+      const end = { graceful: false, reason: 'crashed', detail: 'crashed' } as const;
+      await actor?.as({ id, operation: 'migrate' }, async () => actor.guest?.destroy(end));
+      this.ended(record);
+      return this.view(record);
+    });
+  }
+
   undo(uuid: string, { id }: Undo): Promise<MigrationView> {
     return this.steps.once(`${id} undo`, async () => {
       await this.steps.settled(`${id} prepare`);
@@ -251,7 +264,7 @@ export class MigrationTarget extends MigrationSide {
     const again = async (): Promise<void> => {
       const actor = this.actorOf(record);
       const guest = actor?.guest;
-      if (!guest) return this.whole(record);
+      if (!guest) return this.ended(record);
       const now = await this.facet.transferred(guest, 'target').catch(() => undefined);
       if (now === 'arrived') {
         await postcopyOf(this.facet).end(guest);
@@ -287,6 +300,16 @@ export class MigrationTarget extends MigrationSide {
     this.letGo(record);
   }
 
+  /** Its guest has ended while memory was still to come. It has needed none of it, or ended for want of it. */
+  private ended(record: MigrationRecord): void {
+    if (isStranded(record)) {
+      const detail = `the guest ended before all of its memory had come from host '${record.peer?.host}'`;
+      record.error = new VirtError('OPERATION_FAILED', { detail }).toBody();
+      record.lost = true;
+    }
+    this.whole(record);
+  }
+
   /** How post-copy stands is why the guest runs; one that a user has paused stays so. */
   private postcopyIs(
     actor: Actor,
@@ -317,6 +340,9 @@ export function nameTaken(host: Pick<DriverHost, 'name'>, { uuid, record }: Acto
   const detail = `domain '${record.name}' already exists on host '${host.name}' with uuid ${uuid}`;
   return new VirtError('DOMAIN_EXISTS', { detail });
 }
+
+/** The link to the source broke while memory was to come. */
+const isStranded = ({ memory }: MigrationRecord): boolean => memory === 'stranded' || memory === 'awaiting';
 
 /** What is told of the migration here once it is over. */
 function jobOf({ id }: MigrationRecord, sum: MigrationProgress): JobInfo {

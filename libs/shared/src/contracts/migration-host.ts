@@ -75,13 +75,20 @@ export const MigrationView = z.object({
       'of `finished`: `arriving` during post-copy; `stranded` when its link broke; `awaiting` the source after `prepare` ' +
         'with `recover`. The source is needed until it is `whole`.',
     ),
+  lost: z
+    .boolean()
+    .optional()
+    .describe(
+      'in post-copy, of `performed`: the process that has the rest of the memory is gone; of `finished`: the guest has ended ' +
+        'for want of it, and waits for none any more',
+    ),
   guest: DomainState.optional().describe('the guest on this side; absent where there is none'),
   revision: revision.optional().describe('of `performed`: of the domain; on the target it goes on from there'),
   progress: MigrationProgress.optional(),
   error: z
     .object({ code: z.string(), message: z.string(), details: z.record(z.string(), z.unknown()) })
     .optional()
-    .describe('why this side became `undone` by itself'),
+    .describe('why this side became `undone` by itself, or its guest was `lost`'),
 });
 export type MigrationView = z.infer<typeof MigrationView>;
 
@@ -166,6 +173,16 @@ export const migrationFinish = driverContract({
   doc:
     'Target: let the guest run under its new epoch: `finished`, with cookie D; its definition is kept. The caller has seen ' +
     'the source `performed`. Offline it is defined.',
+});
+
+export const migrationForsake = driverContract({
+  operation: 'migration-forsake',
+  request: z.object({ id }),
+  response: MigrationView,
+  timeoutMs: 60_000,
+  doc:
+    'Target: the source has said that what a `stranded` guest waits for is `lost`. The guest cannot live without ' +
+    'it: it is ended here, shut off as crashed.',
 });
 
 export const migrationConfirm = driverContract({

@@ -3,7 +3,7 @@
  * migrations ended. No order of events is remembered, so a guest that was started meanwhile is one like the others.
  */
 import { isActive, type DomainSummary } from '@virtbus/shared';
-import type { Saga } from '../journal';
+import { reasonOf, type Saga } from '../journal';
 import type { Guest } from './record';
 
 /** On so many hosts it is tried before it stays. */
@@ -57,10 +57,10 @@ function afterMigration(guest: Guest, { migration: find }: Seen): Guest {
   const { migration: _over, target, ...rest } = guest;
   // Its journal was lost before it had begun.
   if (!saga) return { ...rest, state: 'waiting' };
-  const { settled, givenUp } = saga.ledger;
+  const { settled } = saga.ledger;
   if (!settled) return guest;
   if (settled === 'completed') return { ...guest, state: 'moved', reasons: [] };
-  const reason = `to ${saga.target.host}: ${givenUp?.reason ?? settled}`;
+  const reason = `to ${saga.target.host}: ${reasonOf(saga.ledger) ?? settled}`;
   if (settled === 'cancelled') return { ...rest, state: 'stays', reasons: [reason] };
   const failedOn = [...guest.failedOn, ...(target ? [target] : [])];
   const reasons = [...guest.reasons, reason];

@@ -6,6 +6,8 @@ import type { Deed, Side } from '@virtbus/migration-saga';
 
 export interface Source {
   phase: 'absent' | 'begun' | 'performing' | 'performed' | 'confirmed' | 'undone';
+  /** Post-copy: its process was killed, with memory that the target may need. */
+  gone?: boolean;
 }
 
 export interface Target {
@@ -14,6 +16,8 @@ export interface Target {
   stream: 'none' | 'coming' | 'arrived' | 'broken';
   /** Post-copy: the guest runs and fetches the rest. */
   memory?: 'arriving' | 'stranded' | 'awaiting' | 'whole';
+  /** The guest has ended for want of the rest. */
+  lost?: boolean;
 }
 
 /** What it says of this migration; its domain lives on the target once it is `committed`. */
@@ -36,8 +40,12 @@ export const copyOfSides = (sides: Sides): Sides => ({
 export const runsAtSource = ({ source: { phase } }: Sides): boolean => phase !== 'performed' && phase !== 'confirmed';
 export const runsAtTarget = ({ target: { phase } }: Sides): boolean => phase === 'finishing' || phase === 'finished';
 
-export const viewOf = (side: Source | Target): Side =>
-  'memory' in side && side.memory !== undefined ? { phase: side.phase, memory: side.memory } : { phase: side.phase };
+export function viewOf(side: Source | Target): Side {
+  const { phase } = side;
+  if (!('stream' in side)) return side.gone && phase === 'performed' ? { phase, lost: true } : { phase };
+  const { memory, lost } = side;
+  return { phase, ...(memory !== undefined && { memory }), ...(lost && { lost }) };
+}
 
 /**
  * A call reaches its side. Changes `sides`; false when the answer has to wait for something that is under way.
@@ -66,7 +74,8 @@ export function apply(sides: Sides, deed: Deed): boolean {
       return true;
     case 'perform':
       if (deed.recover) {
-        if (source.phase === 'performed' && target.memory === 'awaiting') target.memory = 'arriving';
+        const there = source.phase === 'performed' && !source.gone;
+        if (there && target.memory === 'awaiting') target.memory = 'arriving';
         return true;
       }
       if (source.phase === 'begun') {
@@ -76,6 +85,10 @@ export function apply(sides: Sides, deed: Deed): boolean {
       return source.phase !== 'performing';
     case 'finish':
       return finish(sides);
+    case 'forsake':
+      if (target.memory === 'stranded' || target.memory === 'awaiting')
+        Object.assign(target, { memory: 'whole', lost: true });
+      return true;
     case 'confirm':
       if (source.phase === 'performed') source.phase = 'confirmed';
       return true;
@@ -140,8 +153,14 @@ export function* events(sides: Sides): Iterable<{ label: string; fault: boolean;
     });
   }
   if (target.memory === 'arriving') {
-    yield become('the memory is whole', false, (n) => (n.target.memory = 'whole'));
-    yield become('the link breaks', true, (n) => (n.target.memory = 'stranded'));
+    if (!source.gone) yield become('the memory is whole', false, (n) => (n.target.memory = 'whole'));
+    yield become('the link breaks', !source.gone, (n) => (n.target.memory = 'stranded'));
+  }
+  if (postcopy && source.phase === 'performed' && !source.gone) {
+    yield become('the process on the source is killed', true, (n) => {
+      n.source.gone = true;
+      if (n.target.stream === 'coming') n.target.stream = 'broken';
+    });
   }
   // In every other phase it goes on where it was.
   if (source.phase === 'performing') {

@@ -89,9 +89,11 @@ function wrong({ sides, journal }: World): string | undefined {
     if (!there) return 'the guest runs nowhere, and never will again';
     if (target.memory !== undefined && target.memory !== 'whole') return 'memory that the guest needs is gone';
   }
+  if (target.lost && !source.gone) return 'the guest is ended though its memory could have come';
   if (registry === 'committed' && !there) return 'the registry has it where it does not run';
   const { settled, closed } = journal;
-  if (settled !== undefined && (settled === 'completed') !== there) return `it is told to be ${settled} and is not`;
+  const arrived = there && !target.lost;
+  if (settled !== undefined && (settled === 'completed') !== arrived) return `it is told to be ${settled} and is not`;
   if (!closed) return undefined;
   if (!here && !there) return 'it is over and the guest runs nowhere';
   if (registry === 'promised') return 'it is over and the registry keeps an epoch for it';
