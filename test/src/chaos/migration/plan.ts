@@ -13,11 +13,18 @@ export interface Plan {
   delayMs: number;
   awayMs: number;
   copy: number;
+  /** Post-copy: what is left to send is still on its way when somebody is struck. */
+  restIsSlow?: boolean;
 }
 
 /** Those that come quickly to all points; live ones most often. */
 const often = ['live', 'live', 'live', 'paused', 'multifd', 'one disk copied', 'post-copy'];
-const chosen = often.map((name) => kinds.find((kind) => kind.name === name)!);
+const kindOf = (name: string): Kind => kinds.find((kind) => kind.name === name)!;
+const chosen = often.map(kindOf);
+const postcopy = kindOf('post-copy');
+
+/** Once the guest runs on the target. */
+const afterSwitch: readonly Point[] = ['target finished', 'step handover', 'step confirm'];
 
 /** Every victim is struck at every point before a pair comes again; in which order, and how long after, the seed says. */
 export function planOf(seed: number, index: number): Plan {
@@ -32,8 +39,11 @@ export function planOf(seed: number, index: number): Plan {
   // At once, a moment later, or any time.
   const delayMs = random.below(random.pick([1, 20, 400]));
   const awayMs = random.below(1_200);
-  return { index, point, victim, kind: random.pick(chosen), delayMs, awayMs, copy: random.below(2) };
+  const plan = { index, point, victim, kind: random.pick(chosen), delayMs, awayMs, copy: random.below(2) };
+  // The end of a QEMU that the other one still needs.
+  const needed = victim.qemuOf !== undefined && afterSwitch.includes(point) && random.chance(0.7);
+  return needed ? { ...plan, kind: postcopy, delayMs: 0, restIsSlow: true } : plan;
 }
 
-export const planText = ({ index, kind, victim, point, delayMs, awayMs }: Plan): string =>
-  `${index}: ${kind.name}; ${victim.name} ${delayMs} ms after '${point}', for ${awayMs} ms`;
+export const planText = ({ index, kind, victim, point, delayMs, awayMs, restIsSlow }: Plan): string =>
+  `${index}: ${kind.name}${restIsSlow ? ', slowly' : ''}; ${victim.name} ${delayMs} ms after '${point}', for ${awayMs} ms`;

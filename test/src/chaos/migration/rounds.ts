@@ -70,9 +70,9 @@ export class Rounds {
   }
 
   /** Until the migration is closed, or was refused for good. */
-  private async move(guest: MovingGuest, to: string, id: string, { kind, point }: Plan): Promise<Migration | Error> {
+  private async move(guest: MovingGuest, to: string, id: string, plan: Plan): Promise<Migration | Error> {
     const { bus } = this.stand;
-    const refused = await this.ask(guest, to, id, { kind, point }).then(() => undefined, asError);
+    const refused = await this.ask(guest, to, id, plan).then(() => undefined, asError);
     const show = async (): Promise<Migration> =>
       (await call(bus, showMigration, {}, { target: id, timeoutMs: 5_000 })).migration;
     const now = async (): Promise<Migration | undefined> => show().catch(() => undefined);
@@ -82,9 +82,12 @@ export class Rounds {
     return show().catch(asError);
   }
 
-  private async ask(guest: MovingGuest, to: string, id: string, { kind, point }: Pick<Plan, 'kind' | 'point'>) {
+  private async ask(guest: MovingGuest, to: string, id: string, { kind, point, restIsSlow }: Plan) {
     const wish: Wish = await kind.wish(guest);
-    const limits = point === 'step withdraw' ? { bandwidth: slow } : {};
+    const limits = {
+      ...(point === 'step withdraw' && { bandwidth: slow }),
+      ...(restIsSlow && { postcopyBandwidth: slow }),
+    };
     await new PatientClient(this.stand.bus, guest.uuid).ask(migrateDomain, { live: true, ...wish, ...limits, to }, id);
   }
 
@@ -112,9 +115,10 @@ export class Rounds {
     const [place] = await placesOf(guest);
     if (!place) return faults;
     guest.disks.host = place.host;
-    const moved = !(migration instanceof Error) && migration.state === 'completed';
+    const lost = isLost(migration);
+    const moved = lost || (!(migration instanceof Error) && migration.state === 'completed');
     if (place.host !== (moved ? to : from)) faults.push(`it is ${outcomeOf(migration)}, and lives on ${place.host}`);
-    const wanted = place.host === struck ? /^shutoff\((crashed|failed)\)/ : /^running/;
+    const wanted = place.host === struck || (lost && struck === from) ? /^shutoff\((crashed|failed)\)/ : /^running/;
     if (!wanted.test(place.state)) faults.push(`it is ${place.state} on ${place.host}, struck was QEMU on ${struck}`);
     if (faults.length > 0) return faults;
     if (place.state.startsWith('running')) await guest.isHeard();
@@ -133,6 +137,12 @@ function outcomeOf(migration: Migration | Error): string {
   const { state, reason } = migration;
   return reason === undefined ? state : `${state}: ${reason}`;
 }
+
+/** The rest of a post-copy went with its QEMU on the source, and the guest on the target with it. */
+const isLost = (migration: Migration | Error): boolean =>
+  !(migration instanceof Error) &&
+  migration.state === 'failed' &&
+  /^operation failed: the guest ended before all of its memory had come/i.test(migration.reason ?? '');
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 

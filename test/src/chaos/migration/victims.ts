@@ -58,6 +58,12 @@ export const victims: readonly Victim[] = [
   storage('from', 'source'),
   storage('to', 'target'),
   {
+    name: 'storage of both killed',
+    strike: async ({ guest: { stand }, from, to, awayMs }) => {
+      await Promise.all([from, to].map((host) => stand.stack.restartStorage(host, () => sleep(awayMs))));
+    },
+  },
+  {
     name: 'one migration service killed',
     strike: ({ guest, awayMs, copy }) => guest.stand.stack.restartMigrationService(copy, () => sleep(awayMs)),
   },
