@@ -20,12 +20,13 @@ const needs = needsHostNamespaces();
 const moved = ['live', 'top layers copied', 'post-copy', 'TLS', 'offline'];
 
 /** Where it hurts most; which seed plays what moment is the long run's. */
-const struck: readonly (readonly [victim: string, point: Point])[] = [
+const struck: readonly (readonly [victim: string, point: Point, awayMs?: number])[] = [
   ["source's driver killed", 'source performing'],
   ["target's driver killed", 'source performed'],
   ["source's QEMU killed", 'source begun'],
   ["target's QEMU killed", 'target prepared'],
   ["target's storage killed", 'step prepare'],
+  ['storage of both killed', 'step withdraw', 4_000],
   ['both migration services killed', 'target finishing'],
   ['nats-server killed', 'step handover'],
   ['packets lost', 'step perform'],
@@ -55,7 +56,8 @@ needs.test(
     };
     const victimOf = (name: string) => victims.find((one) => one.name === name)!;
     const at = { kind: kindOf('live'), delayMs: 0, awayMs: 300, copy: 0 };
-    for (const [index, [name, point]] of struck.entries()) await play({ ...at, index, point, victim: victimOf(name) });
+    for (const [index, [name, point, awayMs = at.awayMs]] of struck.entries())
+      await play({ ...at, index, point, victim: victimOf(name), awayMs });
     const last = { ...at, index: struck.length, kind: kindOf('post-copy'), ...halved, victim: victimOf(halved.victim) };
     expect(await play(last)).toMatch(/^failed: .*before all of its memory had come from host 'h[12]'/);
   },

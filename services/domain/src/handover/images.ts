@@ -16,9 +16,10 @@ import type { Fleet } from '../fleet';
 import { prepare, release } from '../images/prepare';
 import type { Handover } from './handover';
 
-/** How often a host is asked to let go of images, and the pause in between, milliseconds. */
-const attempts = 3;
-const pauseMs = 1_000;
+/** Until a host that did not let go of images is asked again, milliseconds: at first, and at most. */
+const pauses = { first: 1_000, longest: 60_000 } as const;
+/** For so long; a host that is gone takes its book along, milliseconds. */
+const askedForMs = 86_400_000;
 
 /** The domain has no revision on a host where it has not lived yet. */
 const nothingYet = { revision: 0, uses: [], needs: [] };
@@ -63,9 +64,20 @@ export class HandoverImages {
     const moving = await this.handover.opened(ask);
     if (!moving) return;
     const leased = { domain: ask.domain, host: moving.to.host, claim: ask.id };
-    // A storage service that has just died is soon back; a host that is gone takes its book along.
-    for (let attempt = 1; !(await release(this.fleet, leased, true)) && attempt < attempts; attempt++) {
-      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    // The guest stays, whether the target's storage service is there or has just died: that one is told when it is back.
+    if (!(await release(this.fleet, leased, true))) void this.letGoLater(leased);
+  }
+
+  private async letGoLater(leased: Parameters<typeof release>[1]): Promise<void> {
+    const { nc } = this.fleet.bus;
+    const until = Date.now() + askedForMs;
+    for (
+      let pauseMs: number = pauses.first;
+      !nc.isClosed() && Date.now() < until;
+      pauseMs = Math.min(2 * pauseMs, pauses.longest)
+    ) {
+      await new Promise((resolve) => setTimeout(resolve, pauseMs).unref());
+      if (await release(this.fleet, leased, true)) return;
     }
   }
 }
