@@ -31,7 +31,6 @@ export interface ContainerHost {
 export async function bootContainer(spec: StartSpec, host: ContainerHost): Promise<LxcGuest> {
   const { folders, signal, log } = spec;
   const { cgroups, subIds, capabilities } = host.machine;
-  void cgroups.expectMoves();
   const place = placeOf(folders);
   const live = makeLive(spec.domain, spec.id, place, subIds);
   checkStart(live);

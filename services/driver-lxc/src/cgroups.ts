@@ -47,6 +47,8 @@ interface Hierarchy {
 }
 
 export class HostCgroups {
+  private expecting: Promise<void> | undefined;
+
   private constructor(private readonly hierarchies: readonly Hierarchy[]) {}
 
   static read(
@@ -133,10 +135,14 @@ export class HostCgroups {
    * A move locks out forks everywhere, which begins with a grace period of RCU, some 10 ms; another move within the next
    * milliseconds finds it passed (Linux, kernel/cgroup/cgroup.c: cgroup_threadgroup_rwsem). liblxc moves its supervisor
    * before anything else, so that wait is begun while there is other work to do: this process is moved to where it is.
-   * Another thread does it, from now on, whatever this one is busy with. Resolves when it has passed. Never rejects:
-   * without it a start takes longer, that is all.
+   * Another thread does it, from now on, whatever this one is busy with. Resolves when it has passed; who expects moves
+   * meanwhile has them in the same wait. Never rejects: without it a start takes longer, that is all.
    */
-  async expectMoves(): Promise<void> {
+  expectMoves(): Promise<void> {
+    return (this.expecting ??= this.moveNobody().finally(() => (this.expecting = undefined)));
+  }
+
+  private async moveNobody(): Promise<void> {
     const hierarchy = this.hierarchies.find(({ version }) => version === 2) ?? this.hierarchies[0];
     if (!hierarchy) return;
     const { name, mount } = hierarchy;

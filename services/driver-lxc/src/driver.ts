@@ -89,6 +89,10 @@ export class LxcDriver implements Driver<LxcGuest> {
     return { domain: prepareLxcDomain(domain, this.machine.capabilities, options), warnings: warningsOf(domain) };
   }
 
+  expectStart(): void {
+    void this.machine.cgroups.expectMoves();
+  }
+
   async start(spec: StartSpec): Promise<LxcGuest> {
     if (spec.restore) throw new VirtError('UNSUPPORTED_BY_DRIVER', { driver: this.name, operation: 'restore' });
     return this.keep(spec.uuid, await bootContainer(spec, this.host));

@@ -85,6 +85,7 @@ export async function restoreFrom(
 }
 
 export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Promise<void> {
+  host.implementation.expectStart?.();
   checkMemory(spec.domain);
   const starting = new AbortController();
   const stop = (): void => starting.abort(spec.signal.reason);
