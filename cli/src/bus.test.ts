@@ -12,12 +12,16 @@ import {
   getDomainXmlWithSecrets,
   listDomains,
   listHosts,
+  migrateDomain,
   openConsole,
+  showMigration,
   shutdownDomain,
   startDomain,
+  startPostcopy,
   VirtError,
   type DomainEvent,
   type DomainSummary,
+  type Migration,
 } from '@virtbus/shared';
 import {
   connectBus,
@@ -55,6 +59,22 @@ const web1: DomainSummary = {
   arch: 'x86_64',
   virtType: 'qemu',
 };
+/** How often somebody has asked how far the migration is. */
+let looks = 0;
+/** In its second pass at the second look, over at the fourth. */
+const moving = (look: number): Migration => ({
+  id: 'm1',
+  domain: web1.uuid,
+  name: 'web1',
+  source: { host: 'h1', driver: 'qemu' },
+  target: { host: 'h2', driver: 'qemu' },
+  state: look < 4 ? 'running' : 'completed',
+  step: look < 4 ? 'perform' : 'done',
+  started: 0,
+  owed: [],
+  limits: {},
+  progress: { elapsedMs: look, pass: look < 2 ? 1 : 2 },
+});
 const xml = `<domain type='qemu'><name>web1</name><devices>
   <disk type='file' device='disk'><source file='/srv/a&amp;b.img'/><target dev='vdb' bus='virtio'/></disk>
 </devices></domain>`;
@@ -116,6 +136,12 @@ beforeAll(async () => {
     endpoint(detachDevice, async (request, call) => {
       note('detach', request, call);
       return { domain: web1 };
+    }),
+    endpoint(migrateDomain, async () => ({ migration: moving(1) })),
+    endpoint(showMigration, async () => ({ migration: moving(++looks) })),
+    endpoint(startPostcopy, async (request, call) => {
+      note(`post-copy after ${looks} looks`, request, call);
+      return { migration: moving(looks) };
     }),
     endpoint(openConsole, async (request) => {
       const stream = hostStream(bus, 'h1', request.session, (bytes) => void stream.write(bytes));
@@ -358,6 +384,21 @@ describe('the event log', () => {
     expect((await virtbus('shutdown', 'web1', '--wait')).out).toBe("Domain 'web1' has shut down\n");
     expect((await virtbus('shutdown', 'deaf', '--wait', '--timeout', '0.3')).exit).toBe(4);
   });
+});
+
+test('post-copy after pre-copy begins once the first pass over the memory is done, and once', async () => {
+  looks = 0;
+  const { exit, out } = await virtbus(
+    'migrate',
+    'web1',
+    '--to',
+    'h2',
+    '--live',
+    '--postcopy',
+    '--postcopy-after-precopy',
+  );
+  expect({ exit, out }).toEqual({ exit: 0, out: "Domain 'web1' moved to host 'h2'\n" });
+  expect(asked.map(({ operation, target }) => [operation, target])).toEqual([['post-copy after 2 looks', 'm1']]);
 });
 
 test('a console shows what the guest writes, and why it ended', async () => {

@@ -7,8 +7,8 @@ import { prepareForStart, type Domain, type QemuCapabilities } from '@virtbus/do
 import { VirtError } from '@virtbus/shared';
 import type { GuestFolders } from '@virtbus/driver-runtime';
 
-const firstVncPort = 5900;
-const lastVncPort = 65535;
+const firstScreenPort = 5900;
+const lastScreenPort = 65535;
 
 /** A copy to run, with its id, its sockets and its ports. */
 export async function makeLive(
@@ -20,9 +20,9 @@ export async function makeLive(
   const live = prepareForStart(definition, { channelDir: folders.run, capabilities });
   live.id = id;
   for (const graphics of live.devices.graphics) {
-    if (graphics.type !== 'vnc' || (graphics.port !== undefined && graphics.port > 0)) continue;
-    if (graphics.listens[0]?.type === 'socket') continue;
-    graphics.port = await freePort();
+    const { type, autoport, port = -1, listens } = graphics;
+    if (port > 0 || listens[0]?.type === 'socket') continue;
+    if (type === 'vnc' || (type === 'spice' && autoport === true)) graphics.port = await freePort();
   }
   return live;
 }
@@ -32,13 +32,13 @@ const given = new Map<number, number>();
 const givenForMs = 30_000;
 
 async function freePort(): Promise<number> {
-  for (let port = firstVncPort; port <= lastVncPort; port++) {
+  for (let port = firstScreenPort; port <= lastScreenPort; port++) {
     if (Date.now() - (given.get(port) ?? 0) < givenForMs) continue;
     if (!(await isFree(port))) continue;
     given.set(port, Date.now());
     return port;
   }
-  throw new VirtError('OPERATION_FAILED', { detail: `no free port for VNC from ${firstVncPort} on` });
+  throw new VirtError('OPERATION_FAILED', { detail: `no free port for a screen from ${firstScreenPort} on` });
 }
 
 function isFree(port: number): Promise<boolean> {

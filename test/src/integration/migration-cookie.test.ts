@@ -2,12 +2,13 @@
  * What driver-qemu's begin and prepare send each other, read by the rules of the protocol and by nothing of ours: the bytes on the
  * wire, what each element must hold, which features are mandatory, who the document is about.
  */
+import { spawnSync } from 'node:child_process';
 import { hostname } from 'node:os';
 import { writeFileSync } from 'node:fs';
-import { migrationBegin, migrationUndo, type MigrationView } from '@virtbus/shared';
-import { callDriver } from '@virtbus/shared/bus';
-import { Stack } from '@virtbus/testkit';
-import { env, move, qemu, upToPrepared, type Move } from './host-moves';
+import { eventFilter, migrationBegin, migrationUndo, type MigrationView } from '@virtbus/shared';
+import { callDriver, tail } from '@virtbus/shared/bus';
+import { findProgram, requirement, Stack } from '@virtbus/testkit';
+import { env, finish, move, perform, qemu, upToPrepared, type Move } from './host-moves';
 import { disk } from './storage-stand';
 
 jest.setTimeout(300_000);
@@ -143,4 +144,32 @@ test('the cookies of begin and prepare are what a reader of the protocol takes, 
       });
     }
   }
+});
+
+const needsSpice = requirement('a QEMU with SPICE', () => {
+  const emulator = findProgram('qemu-system-x86_64');
+  if (emulator === undefined) return false;
+  const { stdout } = spawnSync(emulator, ['-spice', 'help'], { encoding: 'utf8', timeout: 30_000 });
+  return stdout.includes('seamless-migration');
+});
+
+needsSpice.test('clients of a screen are told where it is on the target, by the cookie and by an event', async () => {
+  await using stack = await Stack.start({ hosts: ['h1', 'h2'], env });
+  const [bus, user] = [await stack.connect('service'), await stack.connect()];
+  const devices = "<graphics type='spice' autoport='yes' listen='127.0.0.1'/>";
+  const { uuid, epoch } = await stack.run(user, { name: 'seen', host: 'h1', devices });
+  const one = move({ uuid, name: 'seen', from: 'h1', to: 'h2', epoch: epoch + 1 });
+  const prepared = await upToPrepared(bus, one);
+  const { attributes } = only(document(prepared.cookie!), 'graphics');
+  expect(attributes).toEqual({ type: 'spice', port: expect.any(String), listen: '127.0.0.1', tlsPort: '-1' });
+  const port = Number(attributes.port);
+  expect(port).toBeGreaterThan(5900); // that of the source is another
+  await finish(bus, one, await perform(bus, one, prepared));
+  const filter = eventFilter({ class: 'lifecycle', type: 'started' });
+  for await (const { event } of tail(user, { filter, since: 'all', signal: AbortSignal.timeout(60_000) })) {
+    if (event.detail !== 'migrated') continue;
+    expect(event.data).toEqual({ screens: [{ type: 'spice', port, listen: '127.0.0.1' }] });
+    return;
+  }
+  throw new Error('no event tells of the move');
 });

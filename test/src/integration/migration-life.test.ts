@@ -9,6 +9,7 @@ import {
   checkMigration,
   createDomain,
   destroyDomain,
+  eventFilter,
   getDomainXml,
   getJob,
   migrateDomain,
@@ -22,7 +23,7 @@ import {
   type Migration,
   type RequestInput,
 } from '@virtbus/shared';
-import { call, callDriver, clientStream, newId, Table, type Bus } from '@virtbus/shared/bus';
+import { call, callDriver, clientStream, newId, Table, tail, type Bus } from '@virtbus/shared/bus';
 import { eventually, Stack } from '@virtbus/testkit';
 import { z } from 'zod';
 import { disk } from './storage-stand';
@@ -84,6 +85,18 @@ async function places(uuid: string): Promise<string[]> {
     return mine.map(({ state, reason, epoch }) => `${host} ${state}(${reason}) epoch ${epoch}`);
   };
   return [...(await at('h1')), ...(await at('h2'))];
+}
+
+/** The first passes over a guest's memory that events told of. */
+async function passes(uuid: string): Promise<unknown[]> {
+  const signal = AbortSignal.timeout(patience.timeoutMs);
+  const told: unknown[] = [];
+  const filter = eventFilter({ class: 'migration-iteration' });
+  for await (const { event } of tail(bus, { filter, since: 'all', signal })) {
+    if (event.domain?.uuid === uuid) told.push(event.data?.['iteration']);
+    if (told.length === 2) break;
+  }
+  return told;
 }
 
 /** Processes of one domain's guest. */
@@ -238,6 +251,11 @@ test("virsh's words: a migration is tried, waited for, listed, watched as a job 
   expect(await virtbus(...wish, '--to', 'h2', '--dry-run')).toBe("Domain 'typed' can be moved to host 'h2'");
   expect(await virtbus(...wish, '--to', 'h2')).toContain("Domain 'typed' moved to host 'h2'");
   expect(await virtbus('migrations', '--all')).toMatch(/typed +h1 -> h2 +completed/);
+  const completed = await virtbus('domjobinfo', 'typed', '--completed');
+  expect(completed).toMatch(
+    /Job type: +Completed[^]*Operation: +migration in[^]*Iteration: +\d[^]*Total downtime: +\d/,
+  );
+  expect(await passes(guest.uuid)).toEqual([1, 2]);
   expect(await virtbus(...wish, '--to', 'h1', '--bandwidth', '1KiB', '--detach')).toMatch(/^Migration .* begun$/);
   await eventually(async () => /Memory remaining/.test(await virtbus('domjobinfo', 'typed')), true, patience);
   expect(await virtbus('domjobabort', 'typed')).not.toContain('error');

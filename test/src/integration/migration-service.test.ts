@@ -121,6 +121,10 @@ test('what keeps a guest from moving is told all at once, and nothing is touched
     expect.stringContaining("no host named 'h9'"),
   ]);
   expect(await check({ to: 'h1' })).toEqual([expect.stringContaining("lives on host 'h1' already")]);
+  const small = { hostUuid: '00000000-0000-4000-8000-000000000003', facets: ['migration'], freeMemoryKiB: 16 };
+  await MigratingHost.at(await stand.stack.addHost('h3', small));
+  const full = /no suitable host: host 'h3' has 16 KiB of memory free; the guest has \d+ KiB$/;
+  expect(await soon(async () => (await check({ to: 'h3' })).some((message) => full.test(message)))).toBe(true);
   expect(stand.h1.calls).toEqual([]);
 }, 60_000);
 

@@ -41,8 +41,8 @@ export type Transferred =
 
 /** What the source shows the target before anything begins. */
 export interface Shown {
-  /** Disks that would be copied, with the bytes that they take on the source. */
-  copies?: { target: string; allocated: number }[] | undefined;
+  /** Disks that would be copied, with the bytes that they take on the source, and which image each is. */
+  copies?: { target: string; allocated: number; image?: string | undefined }[] | undefined;
   /** In PEM. */
   certificates?: { authority: string; certificate: string } | undefined;
 }

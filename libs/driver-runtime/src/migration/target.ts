@@ -174,7 +174,9 @@ export class MigrationTarget extends MigrationSide {
     this.host.settle(actor);
     record.phase = 'finished';
     this.book.keep(record);
-    actor.lifecycle('started', 'migrated', cause);
+    const screens = screensOf(actor.document);
+    const data = screens.length > 0 ? { screens } : undefined;
+    actor.emit({ class: 'lifecycle', type: 'started', detail: 'migrated', cause, data });
     const { state, reason } = actor.record;
     if (state === 'running') actor.lifecycle('resumed', reason === 'post-copy' ? 'post-copy' : 'migrated', cause);
     else if (state === 'paused') actor.lifecycle('suspended', 'paused', cause);
@@ -343,6 +345,15 @@ export function nameTaken(host: Pick<DriverHost, 'name'>, { uuid, record }: Acto
 
 /** The link to the source broke while memory was to come. */
 const isStranded = ({ memory }: MigrationRecord): boolean => memory === 'stranded' || memory === 'awaiting';
+
+/** Where its screens are reached from now on: those who watched it have to connect again, or were sent there. */
+function screensOf({ devices }: Domain): { type: string; port?: number; tlsPort?: number; listen?: string }[] {
+  return devices.graphics.flatMap(({ type, port, tlsPort, listens }) => {
+    if (port === undefined && tlsPort === undefined) return [];
+    const listen = listens[0]?.address;
+    return [{ type, ...(port && { port }), ...(tlsPort && { tlsPort }), ...(listen === undefined ? {} : { listen }) }];
+  });
+}
 
 /** What is told of the migration here once it is over. */
 function jobOf({ id }: MigrationRecord, sum: MigrationProgress): JobInfo {

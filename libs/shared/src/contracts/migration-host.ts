@@ -95,6 +95,14 @@ export type MigrationView = z.infer<typeof MigrationView>;
 /** What one side shows of its certificates, for the other to judge: public, in PEM. */
 const certificates = z.object({ authority: z.string(), certificate: z.string() });
 
+const copies = z.array(
+  z.object({
+    target: z.string(),
+    allocated: z.number().nonnegative(),
+    image: z.string().optional().describe('which image it is, as leases name it: it cannot be copied onto itself'),
+  }),
+);
+
 export const migrationCheck = driverContract({
   operation: 'migration-check',
   request: z.object({
@@ -102,8 +110,7 @@ export const migrationCheck = driverContract({
     peer: MigrationEnd,
     options: MigrationOptions,
     document: z.string().optional().describe('for the target: the document that the source would send'),
-    copies: z
-      .array(z.object({ target: z.string(), allocated: z.number().nonnegative() }))
+    copies: copies
       .optional()
       .describe('for the target: the disks that would be copied, with the bytes that they take on the source'),
     certificates: certificates.optional().describe('for the target: those of the source'),
@@ -111,7 +118,7 @@ export const migrationCheck = driverContract({
   response: z.object({
     reasons: z.array(MigrationReason),
     document: z.string().optional().describe('of the source: as `begin` would give it'),
-    copies: z.array(z.object({ target: z.string(), allocated: z.number().nonnegative() })).optional(),
+    copies: copies.optional(),
     certificates: certificates.optional(),
   }),
   timeoutMs: 10_000,

@@ -12,6 +12,7 @@ import type { MigrationPorts } from '../migration/ports';
 import { awaitRest, resumeSending, startPostcopy } from '../migration/postcopy';
 import { finish, receive } from '../migration/receive';
 import { blockersOf, obstaclesFor, show } from '../migration/refusals';
+import { clientsHaveGone, screenOf, tellClients } from '../migration/screens';
 import { send, withdraw } from '../migration/send';
 import { isPostcopy, isUnderWay } from '../migration/transfer';
 import type { MigrationInfo } from '../qmp';
@@ -55,15 +56,16 @@ export function migrationFacet(host: MigrationHost): MigrationFacet<QemuGuest> {
       const { guest, uri, nbdPort } = await receive(reception(spec.domain), spec, ask);
       guest.saved.migration!.owners = owners;
       guest.tell({ kind: 'saved' });
-      return { guest, uri, cookie: cookieB(about, ask, nbdPort) };
+      return { guest, uri, cookie: cookieB(about, ask, { nbdPort, graphics: screenOf(guest.live) }) };
     },
     perform: async (guest, ask) => {
       const about = aboutGuest(guest);
-      const nbdPort = read(ask.cookie, 'perform', about, ask).nbd?.port;
+      const { nbd, graphics } = read(ask.cookie, 'perform', about, ask);
+      await tellClients(guest, graphics, ask);
       const began = Date.now();
       const handOver = (atSwitch: MigrationInfo, how: { certain: boolean }): void =>
         ask.handOver(cookieC(about, ask, atSwitch, began), how);
-      await send(guest, { ...ask, nbdPort, handOver, silenceMs: host.silenceMs });
+      await send(guest, { ...ask, nbdPort: nbd?.port, handOver, silenceMs: host.silenceMs });
     },
     finish: async (guest, ask) => {
       const about = { name: ask.sourceName, uuid: guest.live.uuid ?? '' };
@@ -74,6 +76,7 @@ export function migrationFacet(host: MigrationHost): MigrationFacet<QemuGuest> {
     },
     confirm: async (guest, ask) => {
       read(ask.cookie, 'confirm', aboutGuest(guest), ask);
+      await clientsHaveGone(guest);
       keepFiles(guest, ask);
     },
     withdraw: (guest) => withdraw(guest),

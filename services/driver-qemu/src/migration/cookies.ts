@@ -58,9 +58,17 @@ export function ownersIn({ lockstate }: MigrationCookie): Owned[] {
   }
 }
 
-/** B: where the target takes copied disks. */
-export function cookieB(about: About, ask: Pick<MigrationAsk, 'own'>, nbdPort: number | undefined): Uint8Array {
-  return writeCookie({ ...base(about, ask), ...(nbdPort === undefined ? {} : { nbd: { port: nbdPort, disks: [] } }) });
+/** B: where the target takes copied disks, and where clients of the screen find it. */
+export function cookieB(
+  about: About,
+  ask: Pick<MigrationAsk, 'own'>,
+  { nbdPort, graphics }: { nbdPort: number | undefined; graphics: MigrationCookie['graphics'] },
+): Uint8Array {
+  return writeCookie({
+    ...base(about, ask),
+    ...(graphics && { graphics }),
+    ...(nbdPort === undefined ? {} : { nbd: { port: nbdPort, disks: [] } }),
+  });
 }
 
 const nothingCounted = {

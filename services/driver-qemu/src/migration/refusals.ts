@@ -5,10 +5,10 @@
 import { existsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { localImages, machineId } from '@virtbus/disk-image';
+import { identityKey, localImages, machineId } from '@virtbus/disk-image';
 import { givenChain, type Disk, type Domain } from '@virtbus/domain-xml';
 import type { MigrationAsk, Shown } from '@virtbus/driver-runtime';
-import { isVirtError, VirtError, type ErrorCode, type MigrationReason } from '@virtbus/shared';
+import { isVirtError, VirtError, type ErrorCode, type ImageIdentity, type MigrationReason } from '@virtbus/shared';
 import type { MigrationHost } from '../facets/migration';
 import type { QemuGuest } from '../guest';
 import { onTap } from '../networks';
@@ -69,10 +69,21 @@ async function judge(disk: Disk, { folders }: Sharing, found: Reasons): Promise<
 }
 
 async function isShared(type: 'file' | 'block', path: string): Promise<boolean> {
-  const image = await localImages({ machine: machineId() })({ type, path }, 'given');
-  const kind = image?.identity.kind;
-  await image?.close();
+  const kind = (await identityOf(type, path))?.kind;
   return kind === 'shared-file' || kind === 'disk' || kind === 'network';
+}
+
+async function identityOf(type: 'file' | 'block', path: string): Promise<ImageIdentity | undefined> {
+  const image = await localImages({ machine: machineId() })({ type, path }, 'given');
+  await image?.close();
+  return image?.identity;
+}
+
+/** Which image a disk has, as leases name it; undefined for one that is not there. */
+async function imageOf({ source, type }: Disk): Promise<string | undefined> {
+  const path = source?.file ?? source?.dev;
+  const identity = path === undefined ? undefined : await identityOf(type === 'block' ? 'block' : 'file', path);
+  return identity && identityKey(identity);
 }
 
 /** What the target needs to know of this side. */
@@ -84,10 +95,11 @@ export async function show(guest: QemuGuest, { options, signal }: Ask): Promise<
     const disks = copiedDisks(guest.live, options);
     const nodeOf = disks.length > 0 ? await topNodes(guest, signal) : undefined;
     const nodes = disks.length > 0 ? await guest.ask('query-named-block-nodes', { flat: true }, signal) : [];
-    shown.copies = disks.map((disk) => {
+    const copies = disks.map(async (disk) => {
       const { image } = nodes.find((node) => node['node-name'] === nodeOf?.(disk)) ?? {};
-      return { target: disk.target.dev ?? '', allocated: image?.['actual-size'] ?? 0 };
+      return { target: disk.target.dev ?? '', allocated: image?.['actual-size'] ?? 0, image: await imageOf(disk) };
     });
+    shown.copies = await Promise.all(copies);
   });
   await found.of(() => void (options.tls && (shown.certificates = showCertificates(options.tls.directory, 'source'))));
   return shown;
@@ -134,9 +146,13 @@ export async function obstaclesFor(
   await found.of(async () => {
     for (const disk of domain.devices.disks) {
       const path = disk.source?.file ?? disk.source?.dev;
-      if (path === undefined || existsSync(path)) continue;
+      const copy = copies.find(({ target }) => target === disk.target.dev);
+      if (path === undefined) continue;
+      if (existsSync(path)) {
+        await found.of(() => mustBeAnother(disk, path, copy?.image));
+        continue;
+      }
       if (copiedDisks(domain, options).includes(disk)) {
-        const copy = copies.find(({ target }) => target === disk.target.dev);
         await found.of(() => mustHaveRoom(disk, path, copy?.allocated ?? 0));
         continue;
       }
@@ -145,6 +161,14 @@ export async function obstaclesFor(
     }
   });
   return found.all;
+}
+
+/** What is written while it is read is no copy. */
+async function mustBeAnother(disk: Disk, path: string, image: string | undefined): Promise<void> {
+  if (image === undefined || image !== (await imageOf(disk))) return;
+  const remedy = 'leave it where it is (without --copy-storage-all), or name another place for the copy (--xml)';
+  const detail = `disk ${disk.target.dev ?? path} would be copied onto itself: both hosts reach ${path}; ${remedy}`;
+  throw new VirtError('OPERATION_INVALID', { detail });
 }
 
 /** An image that is missing is made by storage: here is a place for it, and it stands on what is here. */
