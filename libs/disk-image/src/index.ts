@@ -2,6 +2,7 @@
 export type { ImageReader } from './reader';
 export type { ImageHeader } from './header/types';
 export { probeFormat, readHeader } from './header/read-header';
+export { newOverlay, type NewImage } from './header/new-overlay';
 export { parseLocation } from './location/parse';
 export { resolveLocation } from './location/resolve';
 export { describeLocation, formatLocation } from './location/format';

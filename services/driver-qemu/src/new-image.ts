@@ -51,6 +51,8 @@ export async function makeImage(
     const creation = creationOf(choices && { ...choices, physical: choices.capacity });
     await create(creation?.protocol);
     await all([add(guest, storage, signal, undo), create(creation?.format)]);
+  } else if (make === undefined) {
+    return () => all([add(guest, storage, signal, undo), add(guest, format, signal, undo)]);
   } else {
     const added = add(guest, storage, signal, undo);
     await all([added, Promise.resolve(make).then((choices) => create(creationOf(choices)?.format))]);

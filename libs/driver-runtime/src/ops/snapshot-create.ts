@@ -1,5 +1,5 @@
 /** Taking a snapshot, or keeping the description of one again. */
-import { formatDevice, withImages } from '@virtbus/domain-xml';
+import { diskImages, formatDevice, withImages, type Disk } from '@virtbus/domain-xml';
 import { formatSnapshot, type Snapshot } from '@virtbus/domain-xml/snapshot';
 import { createSnapshot, VirtError, type ImageNeed } from '@virtbus/shared';
 import type { Actor } from '../actor';
@@ -48,12 +48,18 @@ function imageNeeds({ document, active }: Actor, snapshot: Snapshot, reuse: bool
       ...{ name: `${name}:${target}`, target, use },
       disk: formatDevice({ list: 'disks', value }),
     });
+    const made = image && need('overlay', reuse ? 'open' : 'create', withImages(disk, [image], !reuse));
     return [
-      ...(image ? [need('overlay', reuse ? 'open' : 'create', withImages(disk, [image], !reuse))] : []),
+      // Of a domain that is off the overlays are made when its images are.
+      ...(made ? [{ ...made, ...(active && !reuse && { on: topOf(disk) }) }] : []),
       ...(kind && !active ? [need('base', kind === 'internal' ? 'write' : 'open')] : []),
     ];
   });
 }
+
+/** The image that is the active one now, without those below. */
+const topOf = (disk: Disk): string =>
+  formatDevice({ list: 'disks', value: withImages(disk, diskImages(disk).slice(0, 1), true) });
 
 async function take(context: Context, request: CreateRequest): Promise<Snapshot> {
   const { actor, prepared } = context;

@@ -35,6 +35,7 @@ export const ImageLease = z.object({
   target: z.string().describe('the disk that stands on it, or the name of the need that it was taken for'),
   fleet: z.boolean().describe('other hosts can reach the image too'),
   made: z.boolean().optional().describe('its file was made for this command: nobody else knows of it yet'),
+  held: z.boolean().optional().describe('the domain held the image before, under whichever mode'),
 });
 export type ImageLease = z.infer<typeof ImageLease>;
 
@@ -71,6 +72,10 @@ export const ImageNeed = z.object({
   target: z.string().describe('the disk that it belongs to'),
   disk: z.string().describe("the image as libvirt's <disk>"),
   use: z.enum(['create', 'write', 'open']),
+  on: z
+    .string()
+    .optional()
+    .describe("what a file that is made is to stand on, as libvirt's <disk>: it is made whole where it can be"),
 });
 export type ImageNeed = z.infer<typeof ImageNeed>;
 
@@ -88,7 +93,7 @@ export type DiskCopy = z.infer<typeof DiskCopy>;
 export const PreparedImage = z.object({
   name: z.string(),
   target: z.string(),
-  chain: ChainDocument.describe('of one empty layer when it was made'),
+  chain: ChainDocument.describe('of one layer when it was made: empty, or whole when it tells what it stands on'),
 });
 export type PreparedImage = z.infer<typeof PreparedImage>;
 

@@ -44,14 +44,18 @@ export function readReplaced(path: string): string | undefined {
 
 /** Take away a file that `replaceFile` wrote, under either name. */
 export function dropReplaced(path: string): void {
-  for (const name of [path, `${path}.new`]) rmSync(name, { force: true });
+  try {
+    for (const name of [path, `${path}.new`]) rmSync(name, { force: true });
+  } catch (cause) {
+    throw unwritable(path, cause, 'remove');
+  }
 }
 
-function unwritable(path: string, cause: unknown): VirtError {
+function unwritable(path: string, cause: unknown, what = 'write'): VirtError {
   const code = (cause as NodeJS.ErrnoException).code;
   const why =
     code === 'ENOSPC' ? 'no space left on the device' : code === 'EACCES' ? 'permission denied' : String(cause);
-  return new VirtError('SYSTEM_ERROR', { detail: `cannot write ${path}: ${why}` }, { cause });
+  return new VirtError('SYSTEM_ERROR', { detail: `cannot ${what} ${path}: ${why}` }, { cause });
 }
 
 function readIfThere(path: string): string | undefined {

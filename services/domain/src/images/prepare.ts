@@ -5,7 +5,7 @@
  *   driver: disks, revision ─▶ storage: chains, leases ─▶ fleet leases ─▶ driver: the command, with the chains
  *
  * The driver refuses what was prepared for a domain that has changed since; then it is prepared anew. A command that came
- * to nothing lets its leases go; where its answer was lost they stay until the driver tells (`settle.ts`).
+ * to nothing lets its leases go; where its answer was lost they stay until the driver tells (`doubt.ts`, `settle.ts`).
  */
 import { isEmptyDrive, parseDevice } from '@virtbus/domain-xml';
 import {
@@ -24,6 +24,7 @@ import { callDriver, type Call, type CallContext } from '@virtbus/shared/bus';
 import type { z } from 'zod';
 import { onBehalf, type Fleet } from '../fleet';
 import type { At } from '../hosts';
+import { settleDoubt } from './doubt';
 import { isFree } from './evict';
 
 /** The domain that a command is about. */
@@ -85,6 +86,7 @@ export async function withImages<T extends { domain: DomainSummary }>(
       return answer;
     } catch (error) {
       if (isCertain(error)) await release(fleet, holder, true);
+      else doubted(fleet, holder);
       if (!isVirtError(error, 'RESOURCE_BUSY') || attempt === attempts) throw error;
     }
   }
@@ -141,13 +143,14 @@ async function takeForFleet(
   { leases }: z.output<typeof storagePrepare.response>,
   { joins = false, beside }: Preparing,
 ): Promise<LeaseConflict[]> {
-  // A file that was made just now, and that no other host can reach, nobody else can want: its host's own book has it.
-  const unknown = beside ? leases.filter(({ made, fleet: reachable }) => made && !reachable) : [];
-  if (unknown.length > 0) beside?.add(fleet.leases.take(holder, unknown, joins), fleet);
+  // A file that no other host can reach, and that was made just now or that the domain holds already, nobody on another host
+  // can want: its host's own book has it.
+  const local = beside ? leases.filter(({ made, held, fleet: reachable }) => (made || held) && !reachable) : [];
+  if (local.length > 0) beside?.add(fleet.leases.take(holder, local, joins), fleet);
   try {
     return await fleet.leases.take(
       holder,
-      leases.filter((lease) => !unknown.includes(lease)),
+      leases.filter((lease) => !local.includes(lease)),
       joins,
     );
   } catch (error) {
@@ -164,8 +167,8 @@ class Beside {
 
   add(taking: Promise<LeaseConflict[]>, { log }: Fleet): void {
     const told = taking.then(
-      (met) => met.length > 0 && log.warn({ met }, 'an image that has just been made is held by somebody'),
-      (error: unknown) => log.debug({ reason: VirtError.from(error).message }, 'the fleet hears of a new image later'),
+      (met) => met.length > 0 && log.warn({ met }, 'an image of this host alone is held by somebody'),
+      (error: unknown) => log.debug({ reason: VirtError.from(error).message }, 'the fleet hears of an image later'),
     );
     this.work = Promise.all([this.work, told]);
   }
@@ -205,6 +208,13 @@ export async function release(
     fleet.log.warn({ err, domain }, 'leases of a command that came to nothing stay for now');
     return false;
   }
+}
+
+/** Nobody waits for this. */
+function doubted(fleet: Fleet, holder: LeaseHolder): void {
+  settleDoubt(fleet, holder, () => release(fleet, holder)).catch((err: unknown) => {
+    fleet.log.warn({ err, domain: holder.domain }, 'leases of a command whose answer was lost stay for now');
+  });
 }
 
 /** The host said no, or was not there: nothing was done. */

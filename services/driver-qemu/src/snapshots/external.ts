@@ -61,18 +61,18 @@ export async function takeExternal(
     asked.catch(() => undefined);
     const plans = plansFor(host, guest, taking);
     const open = await makeOverlays(host, guest, taking, plans, asked, undo);
-    const images = await asked;
     const opening = Promise.all(open.map((tell) => tell()));
     opening.catch(() => undefined);
     opened = opening;
     await inStillness(guest, taking, saveMemory, undo, async () => {
+      taking.signal.throwIfAborted();
+      // QEMU opens the overlays while the definition is written.
+      taking.begin();
+      const images = await asked;
       const actions = plans.flatMap(({ old, overlay }) => [
         ...overlayBitmaps(images, old, overlay),
         { type: 'blockdev-snapshot', data: { node: old, overlay } },
       ]);
-      taking.signal.throwIfAborted();
-      // QEMU opens the overlays while the definition is written.
-      taking.begin();
       if (actions.length > 0) await transact(guest, actions, plans, opening);
       undo.length = 0;
       guest.live = live;
@@ -86,21 +86,22 @@ export async function takeExternal(
 }
 
 /**
- * An empty image for each disk, all side by side; in what is reused there is one already.
+ * An empty image for each disk, all side by side; in what is reused, and in what storage has made whole, there is one already.
  * @param images of the guest, as QEMU has been asked for them
  * @returns what opens each
  */
 async function makeOverlays(
   host: BlockHost,
   guest: QemuGuest,
-  { reuse, signal }: LiveTaking,
+  { reuse, images: prepared, signal }: LiveTaking,
   plans: readonly Plan[],
   images: Promise<NodeImages>,
   undo: Undo,
 ): Promise<(() => Promise<void>)[]> {
   const made = await Promise.allSettled(
     plans.map(({ disk, old }) => {
-      const make = reuse ? undefined : images.then((all) => likeTheOld(all, disk, old));
+      const isWhole = reuse || prepared.get(`overlay:${disk.target.dev ?? ''}`)?.layers[0]?.backing !== undefined;
+      const make = isWhole ? undefined : images.then((all) => likeTheOld(all, disk, old));
       return makeImage(host, guest, { disk, make, backing: null }, signal, undo);
     }),
   );

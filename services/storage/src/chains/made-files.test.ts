@@ -1,6 +1,17 @@
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { newOverlay } from '@virtbus/disk-image';
 import { createLog } from '@virtbus/shared/log';
 import { MadeFiles } from './made-files';
 
@@ -73,5 +84,43 @@ describe('a file that is made for a command', () => {
     renameSync(at('images/other'), path());
     await again.over({ domain, claims: ['c1'] }, true, nobody);
     expect(existsSync(path())).toBe(true);
+  });
+
+  describe('as a whole overlay', () => {
+    const content = newOverlay({ capacity: 2 ** 20, backing: { string: '/base', format: 'raw' } })!;
+    const makeWhole = (files: MadeFiles, claim = 'c1') => files.make({ domain, claim }, path(), 'vda', content);
+
+    test('holds it, and the same command leaves alone what somebody may write to by now', async () => {
+      const files = opened();
+      await Promise.all([makeWhole(files), makeWhole(files)]);
+      expect(statSync(path()).size).toBe(content.length);
+      writeFileSync(path(), 'written by a guest');
+      await makeWhole(opened());
+      expect(readFileSync(path(), 'utf8')).toBe('written by a guest');
+    });
+
+    test('is made whole by the same command when we died over it', async () => {
+      const files = opened();
+      await files.make({ domain, claim: 'c1' }, path(), 'vda');
+      await makeWhole(opened());
+      expect(statSync(path()).size).toBe(content.length);
+    });
+
+    test.each([
+      ['', false],
+      ['a cluster', true],
+    ])('that holds %p more is there when its command is over: %p', async (more, there) => {
+      await makeWhole(opened());
+      appendFileSync(path(), more);
+      await opened().over({ domain, claims: ['c1'] }, false, nobody);
+      expect(existsSync(path())).toBe(there);
+    });
+
+    test('goes when it cannot be written', async () => {
+      const files = opened();
+      const unwritable = { length: 2 ** 60, pieces: [] };
+      await expect(files.make({ domain, claim: 'c1' }, path(), 'vda', unwritable)).rejects.toThrow();
+      expect([existsSync(path()), files.makers]).toEqual([false, []]);
+    });
   });
 });

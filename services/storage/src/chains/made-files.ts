@@ -1,15 +1,17 @@
 /**
- * Empty files that are made for block operations: noted on disk before they exist, under the claim that they are made for,
- * so that what nobody came to use is taken away, by whichever process of ours is there then.
+ * Files that are made for block operations, empty or as overlays that hold nothing yet: noted before they exist, under the
+ * claim that they are made for, so that what nobody came to use is taken away, by whichever process of ours is there then.
  *
  *   <state>/made/<id>.json
  *
- * A file that holds something goes only when its command is known to have come to nothing; what anybody uses stays.
+ * A file that holds more than it was made with goes only when its command is known to have come to nothing; what anybody uses
+ * stays.
  */
 import { randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
-import { lstat, open, unlink } from 'node:fs/promises';
+import { lstat, open, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { NewImage } from '@virtbus/disk-image';
 import { VirtError } from '@virtbus/shared';
 import { dropReplaced, makeFolder, readReplaced, replaceFile } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
@@ -26,6 +28,10 @@ interface Note extends Maker {
   path: string;
   /** The very file; absent when we died in between. */
   file?: { dev: number; ino: number };
+  /** What it was made with, bytes: none when left out. What is put into it makes it longer. */
+  length?: number;
+  /** What it was to be made with is in it, and may be in use. */
+  whole?: boolean;
 }
 
 /** Of the guest's images nobody else is to read any. */
@@ -33,6 +39,8 @@ const mode = 0o600;
 
 export class MadeFiles {
   private readonly notes = new Map<string, Note>();
+  /** Files that are being made, by path and claim. */
+  private readonly making = new Map<string, Promise<void>>();
 
   constructor(
     private readonly folder: string,
@@ -54,35 +62,61 @@ export class MadeFiles {
   }
 
   /**
-   * Make an empty file in a folder that is there. One that was made under the same claim is taken as it is.
+   * Make a file in a folder that is there. One that was made under the same claim is taken as it is.
    * @param target the disk it is for, for the message
+   * @param content what it is made with: on disk when this resolves; an empty file when left out
    * @throws CONFIG_UNSUPPORTED when something is there already; SYSTEM_ERROR
    */
-  async make({ domain, claim }: Maker, path: string, target: string): Promise<void> {
-    const before = [...this.notes.values()].find((note) => note.path === path && note.claim === claim);
-    if (before && (await isSame(before))) return;
-    const id = `${randomBytes(8).toString('hex')}.json`;
-    const note: Note = { version: 1, domain, claim, path };
-    this.keep(id, note, true);
+  make(maker: Maker, path: string, target: string, content?: NewImage): Promise<void> {
+    const key = `${maker.claim} ${path}`;
+    const made = this.making.get(key) ?? this.makeOnce(maker, path, target, content);
+    this.making.set(key, made);
+    return made.finally(() => this.making.delete(key));
+  }
+
+  private async makeOnce({ domain, claim }: Maker, path: string, target: string, content?: NewImage): Promise<void> {
+    const known = [...this.notes].find(([, note]) => note.path === path && note.claim === claim);
+    const [before, there] = known ?? [];
+    const isThere = there !== undefined && (await isSame(there));
+    // Somebody may be writing to what is whole.
+    if (isThere && (there.whole || !content)) return;
+    const id = isThere ? before! : `${randomBytes(8).toString('hex')}.json`;
+    const note: Note = { version: 1, domain, claim, path, ...(content && { length: content.length }) };
+    if (!isThere) this.keep(id, note);
+    // Both are flushed side by side. A file system takes names in their order: where the file's comes to disk, the note's does.
+    const noted = flush(join(this.folder, id));
     try {
-      const file = await open(path, 'wx', mode);
+      const file = await open(path, isThere ? 'r+' : 'wx', mode);
       try {
-        // Whoever writes to it flushes it, and its name with it: empty it is worth no wait for the disk.
         const { dev, ino } = await file.stat();
-        // A power cut that takes this leaves a note that still knows an empty file by its name.
-        this.keep(id, { ...note, file: { dev, ino } }, false);
+        const identified = { ...note, file: { dev, ino } };
+        this.keep(id, identified);
+        if (content) {
+          // An empty one is flushed by whoever writes to it, and its name with it.
+          await write(file, content);
+          this.keep(id, { ...identified, whole: true });
+        }
+        await noted;
       } finally {
         await file.close();
       }
     } catch (error) {
-      this.forget(id);
-      throw (error as NodeJS.ErrnoException).code === 'EEXIST' ? isThere(path, target) : cannotMake(path, error);
+      await noted.catch(() => undefined);
+      if (!isThere) await this.takeBack(id);
+      throw (error as NodeJS.ErrnoException).code === 'EEXIST' ? isThereAlready(path, target) : cannotMake(path, error);
     }
+  }
+
+  /** It could not be made. */
+  private async takeBack(id: string): Promise<void> {
+    const note = this.notes.get(id);
+    if (note?.file && (await isSame(note))) await unlink(note.path).catch(() => undefined);
+    this.forget(id);
   }
 
   /**
    * These claims are over.
-   * @param undone their commands came to nothing; otherwise only what is still empty is for nothing
+   * @param undone their commands came to nothing; otherwise only what is still as it was made is for nothing
    */
   async over(
     { domain, claims }: { domain: string; claims: readonly string[] },
@@ -93,7 +127,7 @@ export class MadeFiles {
       if (note.domain !== domain || !claims.includes(note.claim)) continue;
       try {
         const size = await sizeOf(note);
-        const useless = size !== undefined && (size === 0 || undone);
+        const useless = size !== undefined && (size <= (note.length ?? 0) || undone);
         if (useless && !(await isUsed(note.path))) {
           await unlink(note.path);
           this.log.info({ path: note.path, domain }, 'a file that was made for nothing is removed');
@@ -105,8 +139,8 @@ export class MadeFiles {
     }
   }
 
-  private keep(id: string, note: Note, durable: boolean): void {
-    replaceFile(join(this.folder, id), JSON.stringify(note), durable);
+  private keep(id: string, note: Note): void {
+    replaceFile(join(this.folder, id), JSON.stringify(note), false);
     this.notes.set(id, note);
   }
 
@@ -127,9 +161,26 @@ async function sizeOf({ path, file }: Note): Promise<number | undefined> {
   return now.dev === file.dev && now.ino === file.ino ? now.size : undefined;
 }
 
+/** A file that was written before is on disk when this resolves. */
+async function flush(path: string): Promise<void> {
+  const file = await open(path);
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** On disk when it resolves. */
+async function write(file: FileHandle, { length, pieces }: NewImage): Promise<void> {
+  await file.truncate(length);
+  await Promise.all(pieces.map(({ offset, bytes }) => file.write(bytes, 0, bytes.length, offset)));
+  await file.sync();
+}
+
 const isSame = async (note: Note): Promise<boolean> => (await sizeOf(note)) !== undefined;
 
-function isThere(path: string, target: string): VirtError {
+function isThereAlready(path: string, target: string): VirtError {
   const detail = `external destination file for disk ${target} already exists and is not a block device: ${path}; choose another name, remove the file, or ask to reuse it`;
   return new VirtError('CONFIG_UNSUPPORTED', { detail });
 }

@@ -4,6 +4,7 @@
  */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { formatLocation, newOverlay, type NewImage } from '@virtbus/disk-image';
 import { givenChain, parseDevice, type Disk } from '@virtbus/domain-xml';
 import { VirtError, type ChainLayer, type ImageNeed, type Location } from '@virtbus/shared';
 import type { VolumeDirectory } from '../host';
@@ -62,10 +63,12 @@ export class Needs {
       ...{ need, target: need.name, disk, writes: true },
       chain: { version: 1, layers: [{ ...layer, ...found }] },
     });
+    let overlay: Overlay | undefined;
     if (place.type === 'file') {
       const device = await this.deviceAt(place);
       if (device) return resolved(device);
-      await this.made.make(maker, place.path, need.target);
+      overlay = await this.overlay(disk, need);
+      await this.made.make(maker, place.path, need.target, overlay?.image);
     } else if (place.type === 'block') {
       const found = await this.deviceAt(place);
       if (!found) throw new VirtError('CONFIG_UNSUPPORTED', { detail: `'${place.path}' is no block device` });
@@ -73,8 +76,27 @@ export class Needs {
     }
     const { layers } = await this.resolver.chain({ location: place, ended: true });
     const { identity, physical } = layers[0]!;
-    const found = resolved({ ...(identity && { identity }), ...(physical !== undefined && { physical }) });
+    const seen = { ...(identity && { identity }), ...(physical !== undefined && { physical }) };
+    const found = resolved({ ...overlay?.layer, ...seen });
     return { ...found, made: place.type === 'file' };
+  }
+
+  /**
+   * An overlay like the image that it is to stand on. Undefined for what is left to QEMU: other formats, encryption, what only
+   * QEMU can read, and layouts that are not ours to write.
+   */
+  private async overlay(disk: Disk, { on }: ImageNeed): Promise<Overlay | undefined> {
+    const device = on === undefined ? undefined : parseDevice(on);
+    if (device?.list !== 'disks' || disk.driver?.type !== 'qcow2' || disk.source?.encryption) return undefined;
+    const below = givenChain(device.value)?.images[0];
+    if (!below || ('slice' in below.location && below.location.slice)) return undefined;
+    const chain = await this.resolver.chain({ ...below, ended: true }).catch(() => undefined);
+    const [layer] = chain?.layers ?? [];
+    if (layer?.capacity === undefined || !isPlain(layer)) return undefined;
+    const { capacity, clusterSize, format } = layer;
+    const backing = { string: formatLocation(below.location), format };
+    const image = newOverlay({ capacity, clusterSize, backing });
+    return image && { image, layer: { capacity, backing, compat: '1.1' } };
   }
 
   private async placeOf(disk: Disk, need: ImageNeed): Promise<Location> {
@@ -104,6 +126,19 @@ export class Needs {
     return { location: { type: 'block', path }, identity: image.identity, physical: image.size };
   }
 }
+
+/** A new overlay and what its header says. */
+interface Overlay {
+  image: NewImage;
+  layer: Partial<ChainLayer>;
+}
+
+/** An image whose overlays are of the newer version and need no more than it has itself. */
+const isPlain = ({ format, encryption, compat, features = [] }: ChainLayer): boolean =>
+  (format === 'qcow2' || format === 'raw') &&
+  encryption === undefined &&
+  compat !== '0.10' &&
+  !features.includes('extended_l2');
 
 const noImage = ({ target, name }: ImageNeed): VirtError =>
   new VirtError('INVALID_ARG', { detail: `disk ${target}: what ${name} needs names no image by its absolute path` });

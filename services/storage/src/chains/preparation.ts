@@ -85,13 +85,18 @@ export class Preparation {
     const leases = leasesOf([...resolved, ...needed]);
     const { name, epoch, revision } = of;
     const released = book.settle({ ...of, domain, uses });
+    const before = new Set(book.all(domain).flatMap((claimed) => claimed.leases.map(({ identity }) => identity)));
     const conflicts = book.take({ ...of, domain, id: claim, leases });
     const prepared = resolved.map(({ target, chain }): PreparedDisk => ({ target, ...(chain ? { chain } : {}) }));
     const images = needed.map(({ need, chain }): PreparedImage => ({ name: need.name, target: need.target, chain }));
     if (conflicts.length > 0) return { disks: prepared, images, leases: [], conflicts, released };
     if (prepared.length > 0) chains.prepared({ domain, name, epoch, revision }, prepared);
     const made = new Set(needed.flatMap((one) => (one.made ? [one.target] : [])));
-    const told = leases.map((lease) => (made.has(lease.target) ? { ...lease, made: true } : lease));
+    const told = leases.map((lease) => ({
+      ...lease,
+      ...(made.has(lease.target) && { made: true }),
+      ...(before.has(lease.identity) && { held: true }),
+    }));
     return { disks: prepared, images, leases: told, conflicts, released };
   }
 
