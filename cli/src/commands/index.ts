@@ -71,6 +71,7 @@ import {
 import { domblkstat, domifstat, dommemstat, domstats } from './stats';
 import { completion, help, version } from './tools';
 import { blkiotune, memtune, schedinfo } from './tuning';
+import { leaseDrop, leaseList } from './leases';
 import { verify } from './verify';
 import { why } from './why';
 import { volDelete, volDownload, volResize, volUpload, volWipe } from './volume-content';
@@ -98,7 +99,7 @@ export const commands: readonly CommandSpec[] = [
   ...[snapshotRevert, snapshotDelete, snapshotEdit],
   ...[backupBegin, backupDumpxml, checkpointCreate, checkpointCreateAs, checkpointList, checkpointDumpxml],
   ...[checkpointInfo, checkpointParent, checkpointDelete],
-  ...[verify, hosts, hostInfo, hostDrain, hostUndrain, domhost, capabilities, domcapabilities, cpuCompare, cpuBaseline],
+  ...[verify, leaseList, leaseDrop, hosts, hostInfo, hostDrain, hostUndrain, domhost, capabilities, domcapabilities, cpuCompare, cpuBaseline],
   ...[authInit, authAdd, authList, authRotate, authRevoke, authRenew],
   ...[help, completion, version],
 ];

@@ -5,6 +5,8 @@ import {
   destroyDomain,
   detachDevice,
   driverStorage,
+  dropLeases,
+  listLeases,
   repairChain,
   startDomain,
   storageLeases,
@@ -193,4 +195,33 @@ test('a storage service that is killed during repairs leaves each image as it wa
     qemuImg('check', '-q', path);
   }
   expect((await call(bus, usersOfImage, { image: file('many-base.img') }, { target: 'h1' })).users).toEqual([]);
+});
+
+test('an operator sees who holds what, and lets go of what nobody uses, but of nothing else', async () => {
+  rawImage(file('seen.img'), 'seen');
+  const { uuid } = await stack.run(bus, { host: 'h1', name: 'seen', devices: disk(file('seen.img'), 'raw') });
+  const told = async (domain: string): Promise<object[]> => (await call(bus, listLeases, { domain })).leases;
+  const held = { path: file('seen.img'), mode: 'exclusive', domain: uuid, host: 'h1', book: true, fleet: true };
+  expect(await told('seen')).toEqual([expect.objectContaining(held)]);
+  const drop = async (hostIsGone = false) => (await call(bus, dropLeases, { hostIsGone }, { target: 'seen' })).dropped;
+  await expect(drop()).rejects.toMatchObject(inUse(file('seen.img'), "domain 'seen' on host 'h1'"));
+  await stop('seen');
+  await eventually(() => told('seen'), []);
+
+  // Taken for a command that never came.
+  const { epoch, revision, uses, definition } = await callDriver(
+    service,
+    { host: 'h1', driver: 'qemu' },
+    driverStorage,
+    {},
+    { domain: uuid },
+  );
+  const taking = { driver: 'qemu', name: 'seen', epoch, revision, uses, claim: 'never', disks: definition };
+  await callDriver(service, { host: 'h1', driver: 'storage' }, storagePrepare, taking, { domain: uuid });
+  await stack.restartDriver('h1', async () => {
+    await expect(drop()).rejects.toMatchObject({ code: 'HOST_OFFLINE' });
+  });
+  expect(await drop()).toEqual([expect.objectContaining({ ...held, fleet: false })]);
+  expect(await told('seen')).toEqual([]);
+  expect(await leases('h1')).toEqual([]);
 });

@@ -9,6 +9,7 @@ import * as queries from './domain-queries';
 import * as tuning from './domain-tuning';
 import * as drains from './drain';
 import * as hosts from './host';
+import * as leases from './lease';
 import * as migrations from './migration';
 import * as pools from './pool';
 import * as snapshots from './snapshot';
@@ -31,6 +32,7 @@ export * from './driver';
 export * from './driver-contract';
 export * from './drain';
 export * from './host';
+export * from './lease';
 export * from './migration';
 export * from './migration-host';
 export * from './native';
@@ -57,6 +59,7 @@ export const contracts: readonly Contract[] = [
   hosts,
   drains,
   chains,
+  leases,
   migrations,
   native,
   pools,

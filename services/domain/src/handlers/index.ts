@@ -3,9 +3,11 @@ import {
   contracts,
   createDomain,
   defineDomain,
+  dropLeases,
   getDomain,
   listDomains,
   listHosts,
+  listLeases,
   renameDomain,
   restoreDomain,
   statsOfDomains,
@@ -18,6 +20,7 @@ import type { Fleet } from '../fleet';
 import { toHome, toHost } from '../forward';
 import { createEndpoint, defineEndpoint } from './define';
 import { hostsEndpoint } from './hosts';
+import { dropLeasesEndpoint, leasesEndpoint } from './leases';
 import { getEndpoint, listEndpoint } from './list';
 import { renameEndpoint } from './rename';
 import { restoreEndpoint } from './restore';
@@ -29,6 +32,8 @@ const own = new Map<Contract, (fleet: Fleet) => Endpoint>([
   [getDomain, getEndpoint],
   [statsOfDomains, statsEndpoint],
   [listHosts, hostsEndpoint],
+  [listLeases, leasesEndpoint],
+  [dropLeases, dropLeasesEndpoint],
   [verifyFleet, verifyEndpoint],
   [defineDomain, defineEndpoint],
   [createDomain, createEndpoint],

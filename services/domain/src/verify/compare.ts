@@ -126,7 +126,8 @@ function* leased({ fleetLeases, inventories, books }: Facts): Generator<Disagree
       if (!answered.has(host) || (held && (isActive(held.state) || held.autostart))) continue;
       const why = held ? 'is not active' : 'is not there';
       const what = `${path} on ${host} is held by ${domain}, which ${why}`;
-      yield { kind: 'lease-of-nobody', host, domain, what, advice: `restart the storage service of ${host}` };
+      const advice = `virtbus lease-drop ${domain} --host ${host}`;
+      yield { kind: 'lease-of-nobody', host, domain, what, advice };
     }
   }
 }
