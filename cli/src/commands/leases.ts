@@ -38,6 +38,7 @@ export const leaseDrop = command({
     example('lease-drop web1 --host h1', 'what web1 held before h1 was set up anew'),
     example('lease-drop web1 --host h3 --host-is-gone', 'h3 has burnt down'),
   ],
+  gives: 'dropLeases',
   async run({ args: { domain }, options: { host, hostIsGone }, session, out }) {
     const answer = await session.call('dropLeases', { ...(host && { host }), hostIsGone }, domain);
     out.show(answer, () => printDropped(answer.dropped, domain));
