@@ -34,7 +34,7 @@ export function leasesEndpoint(fleet: Fleet): Endpoint {
 
 export function dropLeasesEndpoint(fleet: Fleet): Endpoint {
   return endpoint(dropLeases, async ({ host, hostIsGone }, call) => {
-    const { leases } = await find(fleet, host, call.target!);
+    const { leases } = await find(fleet, host, call.target ?? '');
     // All are asked before anything is let go of.
     for (const held of byHost(leases)) await refuseUsed(fleet, held, hostIsGone);
     for (const held of byHost(leases)) await letGo(fleet, held, hostIsGone);
