@@ -212,8 +212,10 @@ export async function release(
 
 /** Nobody waits for this. */
 function doubted(fleet: Fleet, holder: LeaseHolder): void {
-  settleDoubt(fleet, holder, () => release(fleet, holder)).catch((err: unknown) => {
-    fleet.log.warn({ err, domain: holder.domain }, 'leases of a command whose answer was lost stay for now');
+  const { claim, domain } = holder;
+  const revoke = async () => (await callDriver(fleet.bus, holder, driverStorage, { revoke: [claim] }, { domain })).uses;
+  settleDoubt({ claim, revoke, letGo: () => release(fleet, holder) }).catch((err: unknown) => {
+    fleet.log.warn({ err, domain }, 'leases of a command whose answer was lost stay for now');
   });
 }
 
