@@ -1,7 +1,7 @@
 /** Checkpoints of domains: virsh's words. */
 import type { CheckpointSummary } from '@virtbus/shared';
-import { readText } from '../definition';
-import { element, formatElement, type Element } from '../device-xml';
+import { describedInWords, givenDescription } from '../described';
+import { element, type Element } from '../device-xml';
 import { fail } from '../failure';
 import { printCheckpoints } from '../print/checkpoints';
 import { fields } from '../print/table';
@@ -35,9 +35,8 @@ export const checkpointCreate = command({
   ],
   async run({ args, options, session }) {
     const { redefine, redefineValidate: validate, quiesce: frozen } = options;
-    if (redefine && args.xmlfile === undefined) throw new UsageError('--redefine needs the description: name its file');
+    const xml = await givenDescription(args.xmlfile, redefine);
     if (validate && !redefine) throw new UsageError('--redefine-validate goes only with --redefine');
-    const xml = args.xmlfile === undefined ? {} : { xml: await readText(args.xmlfile) };
     await session.give('createCheckpoint', { ...xml, redefine, validate, quiesce: frozen }, args.domain, created);
   },
 });
@@ -59,18 +58,9 @@ export const checkpointCreateAs = command({
     example('checkpoint-create-as web1 monday --diskspec vda', 'of one'),
   ],
   async run({ args, options, session, out }) {
-    const text = (tag: string, words: string | undefined): Element | undefined =>
-      words === undefined ? undefined : { name: tag, text: words };
+    const { name: named, description } = args;
     const disks = options.diskspec.map(diskOf);
-    const xml = formatElement(
-      element(
-        'domaincheckpoint',
-        {},
-        text('name', args.name),
-        text('description', args.description),
-        disks.length > 0 ? element('disks', {}, ...disks) : undefined,
-      ),
-    );
+    const xml = describedInWords('domaincheckpoint', { name: named, description, disks });
     if (options.printXml) return out.show({ xml }, () => xml);
     await session.give('createCheckpoint', { xml, quiesce: options.quiesce }, args.domain, created);
   },

@@ -1,7 +1,7 @@
 /** Taking snapshots of domains, going back to them, deleting them: virsh's words. */
 import type { SnapshotSummary } from '@virtbus/shared';
-import { readText } from '../definition';
-import { element, formatElement, type Element } from '../device-xml';
+import { describedInWords, givenDescription } from '../described';
+import { element, type Element } from '../device-xml';
 import { argument, command, domain, example, flag, optional, repeated, UsageError, value } from '../spec';
 import { watchJob } from '../progress';
 
@@ -45,9 +45,8 @@ export const snapshotCreate = command({
   ],
   async run({ args, options, session, out }) {
     const { redefine, current, validate } = options;
-    if (redefine && args.xmlfile === undefined) throw new UsageError('--redefine needs the description: name its file');
+    const xml = await givenDescription(args.xmlfile, redefine);
     if (current && !redefine) throw new UsageError('--current goes only with --redefine');
-    const xml = args.xmlfile === undefined ? {} : { xml: await readText(args.xmlfile) };
     const request = { ...xml, ...requestOf(options), redefine, current, validate };
     await watchJob(
       session,
@@ -81,19 +80,10 @@ export const snapshotCreateAs = command({
     example('snapshot-create-as web1 all --memspec /srv/web1.mem', 'memory in a file, disks below overlays'),
   ],
   async run({ args, options, session, out }) {
-    const text = (tag: string, words: string | undefined): Element | undefined =>
-      words === undefined ? undefined : { name: tag, text: words };
+    const { name: named, description } = args;
     const disks = options.diskspec.map(diskOf);
-    const xml = formatElement(
-      element(
-        'domainsnapshot',
-        {},
-        text('name', args.name),
-        text('description', args.description),
-        options.memspec === undefined ? undefined : memoryOf(options.memspec),
-        disks.length > 0 ? element('disks', {}, ...disks) : undefined,
-      ),
-    );
+    const memory = options.memspec === undefined ? undefined : memoryOf(options.memspec);
+    const xml = describedInWords('domainsnapshot', { name: named, description, disks, memory });
     if (options.printXml) return out.show({ xml }, () => xml);
     const request = { xml, ...requestOf(options) };
     await watchJob(
