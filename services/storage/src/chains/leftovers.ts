@@ -19,6 +19,11 @@ export class Leftovers {
     return { [Symbol.dispose]: () => void this.underWay.splice(this.underWay.indexOf(claim), 1) };
   }
 
+  /** A guest stands on these images: no leftovers. */
+  taken(domain: string, paths: ReadonlySet<string>): void {
+    this.made.taken(domain, paths);
+  }
+
   /** These commands are known to have come to nothing. */
   undo(domain: string, claims: readonly string[]): Promise<void> {
     return this.made.over({ domain, claims }, true, (path) => this.isUsed(path));

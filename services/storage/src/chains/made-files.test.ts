@@ -116,6 +116,14 @@ describe('a file that is made for a command', () => {
       expect(existsSync(path())).toBe(there);
     });
 
+    test('is its own once a guest stands on it, also while it holds nothing', async () => {
+      const files = opened();
+      await makeWhole(files);
+      files.taken(domain, new Set([path()]));
+      await opened().over({ domain, claims: ['c1'] }, false, nobody);
+      expect([existsSync(path()), opened().makers]).toEqual([true, []]);
+    });
+
     test('goes when it cannot be written', async () => {
       const files = opened();
       const unwritable = { length: 2 ** 60, pieces: [] };

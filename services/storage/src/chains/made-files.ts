@@ -114,6 +114,11 @@ export class MadeFiles {
     this.forget(id);
   }
 
+  /** A guest stands on these: whatever they hold, they are its own from now on. */
+  taken(domain: string, paths: ReadonlySet<string>): void {
+    for (const [id, note] of [...this.notes]) if (note.domain === domain && paths.has(note.path)) this.forget(id);
+  }
+
   /**
    * These claims are over.
    * @param undone their commands came to nothing; otherwise only what is still as it was made is for nothing

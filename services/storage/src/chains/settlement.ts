@@ -39,6 +39,7 @@ export class Settlement {
     const changed = this.write(domain, said, disks);
     const released = this.lease(domain, said, disks);
     const differs = this.compare(domain, said, disks);
+    this.leftovers.taken(domain, new Set(disks.flatMap(pathsOf)));
     await this.leftovers.sweep(domain);
     if (changed.length > 0) await this.volumes.changed(changed);
     return { released, holds: this.holds(domain, said), differs };
@@ -119,5 +120,5 @@ export class Settlement {
   }
 }
 
-const pathsOf = ({ chain }: PreparedDisk): string[] =>
+const pathsOf = ({ chain }: Pick<PreparedDisk, 'chain'>): string[] =>
   (chain?.layers ?? []).map(({ location }) => describeLocation(location));
