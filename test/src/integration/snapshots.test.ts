@@ -168,6 +168,18 @@ test('a domain that is off is kept in its images or below overlays, goes back, a
   await call(bus, destroyDomain, {}, { target: uuid });
 });
 
+test('a middle snapshot of a guest that ran is deleted when it is off, and the domain starts on what is left', async () => {
+  const path = image('middle');
+  const { uuid } = await stack.run(bus, { name: 'middle', devices: disk(path, 'qcow2') });
+  for (const name of ['one', 'two']) await take(uuid, name, { diskOnly: true });
+  await call(bus, destroyDomain, {}, { target: uuid });
+  await call(bus, deleteSnapshot, { name: 'one' }, { target: uuid });
+  expect([existsSync(overlayOf(path, 'one')), await names(uuid)]).toEqual([false, ['two']]);
+  await call(bus, startDomain, {}, { target: uuid });
+  expect(await sourceOf(uuid)).toBe(overlayOf(path, 'two'));
+  await call(bus, destroyDomain, {}, { target: uuid });
+});
+
 test('what cannot be kept is refused, and nothing of it is left', async () => {
   const path = image('refused');
   const raw = stack.folder.file('other.raw');

@@ -6,7 +6,7 @@ import { diskImages, parseDomain, type Domain } from '@virtbus/domain-xml';
 import { parseSnapshot, type Snapshot } from '@virtbus/domain-xml/snapshot';
 import { silent as log } from '@virtbus/shared/log';
 import type { Actor } from '../actor';
-import { depthsOf, planDeletion, withoutMerged } from './deletion';
+import { depthsOf, planDeletion, standingOn, withoutMerged } from './deletion';
 import { snapshotsOf } from './index';
 
 let folder: string;
@@ -111,4 +111,17 @@ test('an internal snapshot below an overlay stays until the overlay is merged', 
     "internal snapshot 'one' is within an image of disk 'vda' that is not the active",
   );
   expect(plan(actor, 'two', 'one').snapshots).toHaveLength(2);
+});
+
+test('a definition that names its chain no longer names what was merged below its image', () => {
+  const actor = domainWith('two', '/two.qcow2', [
+    { name: 'one', from: '/base.qcow2', to: '/one.qcow2' },
+    { name: 'two', parent: 'one', from: '/one.qcow2', to: '/two.qcow2' },
+  ]);
+  const store = (file: string, below = ''): string =>
+    `<backingStore type='file'><format type='qcow2'/><source file='${file}'/>${below}</backingStore>`;
+  const xml = domainXml('/two.qcow2').replace('<target', `${store('/one.qcow2', store('/base.qcow2'))}<target`);
+  const { merging } = planDeletion(actor, [snapshotsOf(actor).get('one')]);
+  const [disk] = standingOn(parseDomain(xml, { mode: 'inactive' }).domain, merging).devices.disks;
+  expect(diskImages(disk!).map(({ source }) => source.file)).toEqual(['/two.qcow2', '/base.qcow2']);
 });

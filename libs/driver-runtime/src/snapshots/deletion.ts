@@ -1,5 +1,13 @@
 /** Deleting snapshots as a plan: which of their images are merged, which files go, and what other descriptions say afterwards. */
-import { diskImages, isSameLocation, withImages, type Disk, type DiskImage, type Domain } from '@virtbus/domain-xml';
+import {
+  diskImages,
+  isChainEnded,
+  isSameLocation,
+  withImages,
+  type Disk,
+  type DiskImage,
+  type Domain,
+} from '@virtbus/domain-xml';
 import type { Snapshot } from '@virtbus/domain-xml/snapshot';
 import { VirtError } from '@virtbus/shared';
 import type { Actor } from '../actor';
@@ -157,8 +165,13 @@ export function withoutMerged(snapshot: Snapshot, merging: readonly Merging[]): 
 export const standingOn = (domain: Domain, merging: readonly Merging[]): Domain =>
   withDisks(domain, (disk, target) => moved(disk, target, merging));
 
+/** What is merged goes wherever the disk names it; what takes the place of its own image is looked up from there on. */
 function moved(disk: Disk, target: string, merging: readonly Merging[]): Disk {
-  const top = diskImages(disk)[0];
-  const gone = top && merging.find((one) => one.target === target && isSameLocation(one.overlay, top));
-  return gone ? moved(withImages(disk, [gone.below], false), target, merging) : disk;
+  const mergedAt = (image: DiskImage | undefined): Merging | undefined =>
+    image && merging.find((one) => one.target === target && isSameLocation(one.overlay, image));
+  const [top, ...named] = diskImages(disk);
+  const gone = mergedAt(top);
+  if (gone) return moved(withImages(disk, [gone.below], false), target, merging);
+  const left = named.filter((image) => !mergedAt(image));
+  return top && left.length < named.length ? withImages(disk, [top, ...left], isChainEnded(disk)) : disk;
 }
