@@ -30,7 +30,16 @@ export function findRunUser(name: string, log: Log): RunUser | undefined {
     log.warn({ user: name }, 'no such user: guests run as root; make it with: useradd --system --no-create-home');
     return undefined;
   }
-  return { name, uid: Number(uid), gid: Number(gid) };
+  return { name, uid: Number(uid), gid: kvmGroup() ?? Number(gid) };
+}
+
+/**
+ * The group that this machine leaves KVM to. It becomes the guests' own: a process that is launched under another user
+ * has no further groups, and in a container those of the image say nothing of the machine's devices.
+ */
+export function kvmGroup(device = '/dev/kvm'): number | undefined {
+  const stat = statSync(device, { throwIfNoEntry: false });
+  return stat && stat.gid !== 0 && (stat.mode & 0o066) === 0o060 ? stat.gid : undefined;
 }
 
 /** Give a file to the guest's user. Returns who had it, or nothing when it can use the file as it is. */
