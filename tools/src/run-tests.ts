@@ -25,7 +25,7 @@ const projects: Record<string, string[]> = {
   containers: ['--runInBand'],
 };
 
-/** The engine that `containers` needs changes the machine's network: it runs when it is asked for (npm run test:containers). */
+/** `containers` installs an engine and builds images, which takes minutes: it runs when it is asked for (npm run test:containers). */
 const usual = Object.keys(projects).filter((name) => name !== 'containers');
 
 function chosen(): { names: string[]; patterns: string[] } {

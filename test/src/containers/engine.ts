@@ -1,15 +1,17 @@
 /**
  * The container engine of the suite: the one that answers, or a dockerd of our own where there is none.
  *
- * Ours keeps to itself: its sockets in a private folder, no bridge, no rule in the firewall. Images and layers stay in
+ * Ours keeps to itself: its sockets in a private folder, no bridge, no rule in the firewall, and namespaces for its mounts
+ * and processes, so that containers, guests and mounts end with us, however we end. Images and layers stay in
  * `.cache/engine` for the next run. Published ports are served by its proxy, and builds use the host's network.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkout, eventually, findProgram, requirement } from '@virtbus/testkit';
 
 const debianMirror = process.env['VIRTBUS_DEBIAN_MIRROR'] ?? 'http://deb.debian.org/debian';
+const logName = 'dockerd.log';
 const baseTar = join(checkout, '.cache', 'base-image', 'bookworm.tar');
 
 /** Root, because guests run; an engine or the means to start one; compose; a base image or the means to make it. */
@@ -56,19 +58,27 @@ export class Engine implements AsyncDisposable {
     const socket = `unix://${join(folder, 'docker.sock')}`;
     const data = join(checkout, '.cache', 'engine');
     mkdirSync(data, { recursive: true });
-    const log = openSync(join(folder, 'dockerd.log'), 'a');
+    const log = openSync(join(folder, logName), 'a');
     const where = ['--data-root', data, '--exec-root', join(folder, 'exec'), '--pidfile', join(folder, 'dockerd.pid')];
     const apart = ['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-forward=false', '--ip-masq=false'];
-    // It ends with us, however we end.
-    const mortal = ['--pdeathsig', 'TERM', '--', findProgram('dockerd')!];
-    const own = spawn('setpriv', [...mortal, '--host', socket, ...where, ...apart], { stdio: ['ignore', log, log] });
+    const mortal = ['--pdeathsig', 'KILL', '--', 'unshare', '--pid', '--mount-proc', '--fork', '--kill-child', '--'];
+    const command = [findProgram('dockerd')!, '--host', socket, ...where, ...apart];
+    // Process 1 of the namespace takes orphans in, which guests are, and buries them: a shell does. What it runs in the
+    // background would ignore SIGINT, by which the engine ends its proxies.
+    const own = spawn('setpriv', [...mortal, 'bash', '-c', '"$0" "$@"; exit $?', ...command], {
+      stdio: ['ignore', log, log],
+    });
     closeSync(log);
     const engine = new Engine({ DOCKER_HOST: socket }, own);
     await eventually(() => own.exitCode !== null || answers({ ...process.env, ...engine.env }), true, {
       timeoutMs: 60_000,
       intervalMs: 250,
     });
-    if (own.exitCode !== null) throw new Error(`dockerd cannot run (exit code ${own.exitCode}): ${folder}/dockerd.log`);
+    if (own.exitCode !== null) throw new Error(`dockerd cannot run (exit code ${own.exitCode}): ${lastWords(folder)}`);
+    // What a run that was killed could not take down.
+    const left = engine.docker('ps', '--all', '--quiet');
+    if (left) engine.docker('rm', '--force', ...left.split('\n'));
+    for (const kind of ['network', 'volume']) engine.docker(kind, 'prune', '--force');
     return engine;
   }
 
@@ -103,8 +113,11 @@ export class Engine implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const { own } = this;
     if (!own || own.exitCode !== null) return;
+    this.docker('image', 'prune', '--force'); // what the images of this run have taken the place of
     const ended = new Promise<void>((resolve) => own.once('exit', () => resolve()));
-    own.kill('SIGTERM');
+    own.kill('SIGKILL');
     await ended;
   }
 }
+
+const lastWords = (folder: string): string => readFileSync(join(folder, logName), 'utf8').slice(-1_000);

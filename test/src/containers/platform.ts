@@ -96,13 +96,24 @@ export class Platform implements AsyncDisposable {
     return [this.project, service, '1'].join(separator);
   }
 
-  network(name: string): string {
-    return `${this.project}_${name}`;
+  /** Take services off networks of the file. */
+  cut(services: readonly string[], networks: readonly string[]): void {
+    for (const service of services) for (const network of networks) this.wire('disconnect', network, service);
   }
 
-  /** Stop as `docker stop` does, start again, and wait until it says that it can work. */
-  async restart(service: string): Promise<void> {
-    this.docker('restart', '--time', '60', this.container(service));
+  /** Put them on these networks again. */
+  join(services: readonly string[], networks: readonly string[]): void {
+    for (const service of services)
+      for (const network of networks) this.wire('connect', network, service, '--alias', service);
+  }
+
+  private wire(verb: string, network: string, service: string, ...options: string[]): void {
+    this.docker('network', verb, ...options, `${this.project}_${network}`, this.container(service));
+  }
+
+  /** Replace it as an upgrade does: stopped with SIGTERM, made anew, waited for until it says that it can work. */
+  async replace(service: string): Promise<void> {
+    this.dockerCompose('up', '--detach', '--no-deps', '--force-recreate', service);
     await this.healthy(service);
   }
 

@@ -4,7 +4,7 @@ import { lastSequence, newId, tail, type Bus } from '@virtbus/shared/bus';
 
 type Turn = typeof suspendDomain | typeof resumeDomain;
 
-export class SteadyClient {
+export class SteadyClient implements AsyncDisposable {
   /** Ids of the commands that were answered, in order, with what they are to have caused. */
   readonly acknowledged: { id: string; type: 'suspended' | 'resumed' }[] = [];
   readonly failures: string[] = [];
@@ -30,6 +30,8 @@ export class SteadyClient {
     await this.ended;
   }
 
+  [Symbol.asyncDispose] = (): Promise<void> => this.stop();
+
   /** What the log tells of this domain since the client began, oldest first. */
   async told(): Promise<DomainEvent[]> {
     const events: DomainEvent[] = [];
@@ -48,7 +50,7 @@ export class SteadyClient {
         this.acknowledged.push({ id, type: suspended ? 'suspended' : 'resumed' });
       } catch (error) {
         this.failures.push((error as Error).message);
-        if (this.failures.length > 20) return;
+        if (this.stopping || this.failures.length > 20) return;
       }
     }
   }

@@ -42,7 +42,7 @@ export interface GivenCertificates {
 }
 
 /** How long a change waits for another one of the same folder, milliseconds. */
-const patienceMs = 10_000;
+const patienceMs = 30_000;
 
 export class AuthorityFolder {
   private constructor(

@@ -45,6 +45,8 @@ export async function serverConfig(authority: Authority, o: ServerOptions): Prom
     `listen: ${listen(server.port)}`,
     ...(o.monitorPort === undefined ? [] : [`http: "127.0.0.1:${o.monitorPort}"`]),
     'max_payload: 1MB',
+    // Another server or a client that hangs is dropped after three of these. Until then part of what is asked goes to it.
+    'ping_interval: "5s"',
     `jetstream { store_dir: ${quote(o.storeDir)} }`,
     ...(o.tlsDir === undefined ? [] : [`tls ${certificates(o.tlsDir, false)}`]),
     ...(o.cluster.length < 2 ? [] : clusterBlock(o, listen(server.clusterPort))),
@@ -69,7 +71,10 @@ export async function trustIn(authority: Authority, storeDir: string): Promise<s
   ].join('\n');
 }
 
-/** Clients know every server from their context file: none is told of addresses that no certificate names. */
+/**
+ * Clients know every server from their context file, and servers tell each other their names: nobody learns an address that
+ * no certificate names.
+ */
 function clusterBlock({ server, cluster, tlsDir }: ServerOptions, listen: string): string[] {
   const others = cluster.filter(({ name }) => name !== server.name);
   const routes = others.map(({ host, clusterPort }) => quote(`nats-route://${bracketed(host)}:${clusterPort}`));
@@ -77,6 +82,7 @@ function clusterBlock({ server, cluster, tlsDir }: ServerOptions, listen: string
     'cluster {',
     '  name: virtbus',
     `  listen: ${listen}`,
+    `  advertise: ${quote(`${bracketed(server.host)}:${server.clusterPort}`)}`,
     '  no_advertise: true',
     `  routes: [${routes.join(', ')}]`,
     ...(tlsDir === undefined ? [] : [`  tls ${certificates(tlsDir, true)}`]),
