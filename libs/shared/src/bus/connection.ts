@@ -2,14 +2,7 @@
  * The connection to NATS: credentials, reconnecting for ever, and what happens to it as plain log lines.
  */
 import { randomBytes } from 'node:crypto';
-import {
-  connect,
-  Events,
-  type ConnectionOptions,
-  type JetStreamClient,
-  type JetStreamManager,
-  type NatsConnection,
-} from 'nats';
+import { Events, type ConnectionOptions, type JetStreamClient, type JetStreamManager, type NatsConnection } from 'nats';
 import type { VirtError } from '../errors';
 import type { Log } from '../log';
 import { meter, metrics } from '../metrics';
@@ -17,6 +10,7 @@ import { bodySubject } from '../contracts/subjects';
 import { Bodies } from './bodies';
 import { connectError, isRefusal } from './connect-error';
 import { accessOf } from './credentials';
+import { dial } from './dial';
 
 export interface BusOptions {
   /** One or more servers, comma separated. */
@@ -85,7 +79,7 @@ export async function connectBus(options: BusOptions, log?: Log): Promise<Bus> {
   };
   let nc: NatsConnection;
   try {
-    nc = await connect(settings);
+    nc = await dial(settings);
   } catch (cause) {
     throw connectError(access, cause);
   }

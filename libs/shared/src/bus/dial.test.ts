@@ -1,0 +1,30 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { Attempt } from './dial';
+
+const info = `INFO ${JSON.stringify({ server_id: 'late', version: '2.9.10', proto: 1, headers: true, max_payload: 1024 })}\r\n`;
+
+test('an attempt to connect that was given up ends, and is no connection that was lost', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  try {
+    const attempt = new Attempt();
+    let lost = false;
+    void attempt.closed().then(() => (lost = true));
+    const arrival = once(server, 'connection');
+    const outcome = attempt.connect({ hostname: '127.0.0.1', port, tlsName: '' }, {}).then(
+      () => 'connected',
+      () => 'refused',
+    );
+    const [client] = (await arrival) as [Socket];
+    const end = once(client.on('error', () => undefined).resume(), 'close');
+    await attempt.close(new Error('too long'));
+    client.write(info);
+    expect(await outcome).toBe('refused');
+    await end;
+    expect({ lost, connected: attempt.connected }).toEqual({ lost: false, connected: false });
+  } finally {
+    server.close();
+  }
+});

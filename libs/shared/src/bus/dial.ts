@@ -1,0 +1,37 @@
+/**
+ * How a NATS server is dialled: as nats.js does, but an attempt that takes too long is given up for good.
+ *
+ * nats.js 2.29 leaves such an attempt open. When the server answers after all, as one does that was paused, and then drops
+ * the client that says nothing, this end is taken for that of the connection in use: another is made beside it, and what
+ * both bring is mixed up by one parser.
+ */
+import type { ConnectionOptions, NatsConnection } from 'nats';
+import { NatsConnectionImpl, setTransportFactory } from 'nats/lib/src/nats-base-client';
+import { NodeTransport, nodeResolveHost } from 'nats/lib/src/node_transport';
+
+export function dial(options: ConnectionOptions): Promise<NatsConnection> {
+  setTransportFactory({ factory: () => new Attempt(), dnsResolveFn: nodeResolveHost });
+  return NatsConnectionImpl.connect(options);
+}
+
+/** One connection to one server, from the first try on. */
+export class Attempt extends NodeTransport {
+  private givenUp = false;
+
+  override close(error?: Error): Promise<void> {
+    if (!this.connected) {
+      this.givenUp = true;
+      (this.socket as NodeTransport['socket'] | undefined)?.destroy();
+    }
+    return super.close(error);
+  }
+
+  /** Called when the server has answered. What is thrown ends the socket. */
+  override setupHandlers(): void {
+    if (this.givenUp) {
+      this.connected = false;
+      throw new Error('given up before the server answered');
+    }
+    super.setupHandlers();
+  }
+}
