@@ -72,7 +72,8 @@ export async function connectBus(options: BusOptions, log?: Log): Promise<Bus> {
     maxReconnectAttempts: -1,
     reconnectDelayHandler: () => (refused ? refusedMs : 250 + Math.random() * 250),
     ignoreAuthErrorAbort: isService,
-    pingInterval: 10_000,
+    // One that is silent for three of these is left.
+    pingInterval: 5_000,
     timeout: 5_000,
     ...(inboxPrefix ? { inboxPrefix } : {}),
     ...access.settings,

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Attempt } from './dial';
 
 const info = `INFO ${JSON.stringify({ server_id: 'late', version: '2.9.10', proto: 1, headers: true, max_payload: 1024 })}\r\n`;
@@ -24,6 +25,28 @@ test('an attempt to connect that was given up ends, and is no connection that wa
     expect(await outcome).toBe('refused');
     await end;
     expect({ lost, connected: attempt.connected }).toEqual({ lost: false, connected: false });
+  } finally {
+    server.close();
+  }
+});
+
+test('a server that has stopped reading is left at once, whatever waits to be sent to it', async () => {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined).pause();
+    socket.write(info);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  try {
+    const attempt = new Attempt();
+    await attempt.connect({ hostname: '127.0.0.1', port: (server.address() as AddressInfo).port, tlsName: '' }, {});
+    const more = new Uint8Array(1_048_576);
+    // Until the system takes no more.
+    while (attempt.socket.writableLength <= 2 * more.length) {
+      attempt.send(more);
+      await nextTurn();
+    }
+    attempt.disconnect();
+    await attempt.closed();
   } finally {
     server.close();
   }

@@ -1,9 +1,10 @@
 /**
- * How a NATS server is dialled: as nats.js does, but an attempt that takes too long is given up for good.
+ * How a NATS server is dialled: as nats.js does, but what is given up is given up for good.
  *
- * nats.js 2.29 leaves such an attempt open. When the server answers after all, as one does that was paused, and then drops
- * the client that says nothing, this end is taken for that of the connection in use: another is made beside it, and what
- * both bring is mixed up by one parser.
+ * nats.js 2.29 leaves an attempt that takes too long open. When the server answers after all, as one does that was paused,
+ * and then drops the client that says nothing, this end is taken for that of the connection in use: another is made beside
+ * it, and what both bring is mixed up by one parser. And before it leaves a server that answers no pings it waits until
+ * that has taken what was written last, which a server that is stopped never does.
  */
 import type { ConnectionOptions, NatsConnection } from 'nats';
 import { NatsConnectionImpl, setTransportFactory } from 'nats/lib/src/nats-base-client';
@@ -24,6 +25,11 @@ export class Attempt extends NodeTransport {
       (this.socket as NodeTransport['socket'] | undefined)?.destroy();
     }
     return super.close(error);
+  }
+
+  /** The server does not answer any more. */
+  override disconnect(): void {
+    void this.close(new Error('the server does not answer'));
   }
 
   /** Called when the server has answered. What is thrown ends the socket. */
