@@ -12,6 +12,7 @@ import {
   startPostcopy,
   VirtError,
   encodeToken,
+  type MigrationStep,
 } from '@virtbus/shared';
 import { endpoint, type Bus, type Call, type Endpoint } from '@virtbus/shared/bus';
 import { newLedger } from '@virtbus/migration-saga';
@@ -48,9 +49,10 @@ export function endpointsOf(bus: Bus, sagas: Sagas, parties: Parties): Endpoint[
       migration: sagas.show(await sagas.giveUp(call.target!, targetIsOff)),
     })),
     endpoint(setMigrationLimits, async (limits, call) => {
-      const saga = await underWay(call.target!);
-      await parties.tell(saga, migrationLimits, limits);
-      return { migration: sagas.show(await sagas.amend(saga.id, limits)) };
+      // Written first: what is sent from now on is sent so.
+      const saga = await sagas.amend(call.target!, limits);
+      if (!beforeSending.has(saga.ledger.step)) await parties.tell(saga, migrationLimits, limits);
+      return { migration: sagas.show(saga) };
     }),
     endpoint(startPostcopy, async (_request, call) => {
       const saga = await underWay(call.target!);
@@ -59,6 +61,9 @@ export function endpointsOf(bus: Bus, sagas: Sagas, parties: Parties): Endpoint[
     }),
   ];
 }
+
+/** Steps at which the source has not been asked to send: it will hear of the limits with that. */
+const beforeSending: ReadonlySet<MigrationStep> = new Set(['claim', 'begin', 'prepare'] as const);
 
 async function migrate(
   bus: Bus,

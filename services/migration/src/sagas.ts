@@ -125,7 +125,7 @@ export class Sagas {
     });
   }
 
-  /** Other options from now on; the source has been told. */
+  /** Other options from now on. */
   amend(target: string, options: Partial<MigrationOptions>): Promise<Saga> {
     return this.change(target, (saga) => ({ ...saga, options: { ...saga.options, ...options } }));
   }

@@ -223,6 +223,15 @@ test('what cannot be is refused by name, before the source is touched', async ()
   await remove(other);
 });
 
+test('a limit that is set before anything is sent holds when it is', async () => {
+  const guest = await stack.run(bus, { name: 'hurried', host: 'h1', linux: true });
+  const begun = await begin('hurried', { to: 'h2', bandwidth: slow });
+  await hurry(begun);
+  // At the first speed it would take many minutes.
+  expect(await ended(begun)).toMatchObject({ state: 'completed', owed: [] });
+  await remove(guest);
+});
+
 test('one that is given up leaves the guest where it is; a second one at a time is refused', async () => {
   const guest = await stack.run(bus, { name: 'aborted', host: 'h1' });
   const first = await sending('aborted');

@@ -11,6 +11,7 @@ import {
   type migrationUndo,
   VirtError,
   type JobInfo,
+  type MigrationOptions,
   type MigrationProgress,
   type MigrationView,
 } from '@virtbus/shared';
@@ -27,13 +28,16 @@ type Begin = z.output<typeof migrationBegin.request>;
 type Perform = z.output<typeof migrationPerform.request>;
 type Confirm = z.output<typeof migrationConfirm.request>;
 type Undo = z.output<typeof migrationUndo.request>;
+type Limits = Omit<z.output<typeof migrationLimits.request>, 'id'>;
 
 /** Until a hypervisor that hangs is asked again, milliseconds. */
 const againMs = 1_000;
 
 export class MigrationSource extends MigrationSide {
-  /** Transfers that run, to be given up. */
-  private readonly sending = new Map<string, AbortController>();
+  /** Transfers that run, to be given up, and what they were asked for. */
+  private readonly sending = new Map<string, { stop: AbortController; options: MigrationOptions }>();
+  /** Limits that were set before anything was sent. */
+  private readonly early = new Map<string, Limits>();
   private readonly progress = new Map<string, MigrationProgress>();
   /** `performed` on disk, and nobody is told before it is seen how that ends. */
   private readonly untold = new Set<string>();
@@ -124,7 +128,9 @@ export class MigrationSource extends MigrationSide {
     const job: JobInfo = { type: 'unbounded', operation: 'migration-out', commandId: record.id, elapsedMs: 0 };
     actor.job = job;
     actor.abortJob = stop;
-    this.sending.set(record.id, stop);
+    Object.assign(options, this.early.get(record.id));
+    this.early.delete(record.id);
+    this.sending.set(record.id, { stop, options });
     try {
       await this.facet.perform(guestOf(actor), {
         ...this.ask({ ...record, options }, stop.signal),
@@ -209,9 +215,10 @@ export class MigrationSource extends MigrationSide {
       const record = this.find(id);
       if (!record) return this.neverHere(id, uuid);
       if (record.phase === 'performing' || this.untold.has(id)) {
-        this.sending.get(id)?.abort(new VirtError('OPERATION_ABORTED', { detail: 'migration out job: canceled' }));
+        this.sending.get(id)?.stop.abort(new VirtError('OPERATION_ABORTED', { detail: 'migration out job: canceled' }));
         await this.steps.settled(`${id} perform`);
       }
+      this.early.delete(id);
       if (record.phase === 'begun') this.undone(record);
       if (record.phase === 'performed' && targetUndone) await this.takeBack(record, epoch);
       return this.view(record);
@@ -270,7 +277,15 @@ export class MigrationSource extends MigrationSide {
     return { ...this.view(shown), ...(progress ? { progress } : {}) };
   }
 
-  async limits({ id, ...limits }: z.output<typeof migrationLimits.request>, call: Call): Promise<MigrationView> {
+  async limits({ id, ...given }: Limits & { id: string }, call: Call): Promise<MigrationView> {
+    const limits = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Limits;
+    const sending = this.sending.get(id);
+    if (!sending && this.find(id)?.phase === 'begun') {
+      this.early.set(id, { ...this.early.get(id), ...limits });
+      return this.status(id);
+    }
+    // A transfer that is just being set up takes them from there.
+    if (sending) Object.assign(sending.options, limits);
     await this.facet.limits(this.limitedGuest(id), limits, call.signal);
     return this.status(id);
   }
