@@ -67,5 +67,5 @@ async function ended(guest: QemuGuest): Promise<never> {
 export function failureOf(info: MigrationInfo): VirtError {
   if (info.status === 'cancelled') return new VirtError('OPERATION_ABORTED', { detail: 'migration out job: canceled' });
   const why = info['error-desc'] ?? `the migration ended as '${info.status ?? 'none'}'`;
-  return new VirtError('OPERATION_FAILED', { detail: `operation failed: job 'migration out' failed: ${why}` });
+  return new VirtError('OPERATION_FAILED', { detail: `job 'migration out' failed: ${why}` });
 }
