@@ -87,16 +87,12 @@ async function places(uuid: string): Promise<string[]> {
   return [...(await at('h1')), ...(await at('h2'))];
 }
 
-/** The first passes over a guest's memory that events told of. */
-async function passes(uuid: string): Promise<unknown[]> {
+/** The first pass over a guest's memory that an event told of; a guest that changes little needs no second one. */
+async function firstPass(uuid: string): Promise<unknown> {
   const signal = AbortSignal.timeout(patience.timeoutMs);
-  const told: unknown[] = [];
-  const filter = eventFilter({ class: 'migration-iteration' });
-  for await (const { event } of tail(bus, { filter, since: 'all', signal })) {
-    if (event.domain?.uuid === uuid) told.push(event.data?.['iteration']);
-    if (told.length === 2) break;
-  }
-  return told;
+  const filter = eventFilter({ uuid, class: 'migration-iteration' });
+  for await (const { event } of tail(bus, { filter, since: 'all', signal })) return event.data?.['iteration'];
+  return undefined;
 }
 
 /** Processes of one domain's guest. */
@@ -264,7 +260,7 @@ test("virsh's words: a migration is tried, waited for, listed, watched as a job 
   expect(completed).toMatch(
     /Job type: +Completed[^]*Operation: +migration in[^]*Iteration: +\d[^]*Total downtime: +\d/,
   );
-  expect(await passes(guest.uuid)).toEqual([1, 2]);
+  expect(await firstPass(guest.uuid)).toBe(1);
   expect(await virtbus(...wish, '--to', 'h1', '--bandwidth', '1KiB', '--detach')).toMatch(/^Migration .* begun$/);
   await eventually(async () => /Memory remaining/.test(await virtbus('domjobinfo', 'typed')), true, patience);
   expect(await virtbus('domjobabort', 'typed')).not.toContain('error');
