@@ -35,9 +35,8 @@ const telling: Readonly<Record<string, readonly string[]>> = {
   job: ['completed', 'failed', 'cancelled'],
 };
 
-/** Until a domain is told of again, milliseconds; longer each time. */
-const firstPauseMs = 1_000;
-const longestPauseMs = 30_000;
+/** Until a domain is told of again, milliseconds. */
+const pauseMs = 1_000;
 /** Looks at a domain that changes all the time, until its images are left as they are for now. */
 const attempts = 5;
 
@@ -60,7 +59,8 @@ export class Settler {
   private readonly busy = new Map<string, Settling>();
   /** Domains to be told of again, by host and domain: their host did not answer, or a command was in progress. */
   private readonly waiting = new Map<string, { at: At; uuid: string }>();
-  private pauseMs = firstPauseMs;
+  /** Hosts that did not answer when they were asked last. */
+  private readonly away = new Set<string>();
   private timer: NodeJS.Timeout | undefined;
   /** What the fleet was told last that a domain holds, where, and under which epoch. */
   private readonly told = new Map<string, { host: string; epoch: number; holds: Settled['holds'] }>();
@@ -143,23 +143,33 @@ export class Settler {
       await this.settleOnce(at, uuid, settling);
     } catch (error) {
       this.trouble(error, { domain: uuid });
-      if (!settling.again && isVirtError(error) && notReached.has(error.code)) this.later(at, uuid);
+      if (!isVirtError(error) || !notReached.has(error.code)) return;
+      this.away.add(at.host);
+      if (!settling.again) this.later(at, uuid);
     }
   }
 
   private later(at: At, uuid: string): void {
     this.waiting.set(keyOf(at, uuid), { at, uuid });
-    this.timer ??= setTimeout(() => void this.again(), this.pauseMs).unref();
+    this.timer ??= setTimeout(() => void this.again(), pauseMs).unref();
   }
 
   private async again(): Promise<void> {
     const due = [...this.waiting.values()];
     this.waiting.clear();
-    this.pauseMs = Math.min(longestPauseMs, 2 * this.pauseMs);
-    await inParallel(due, ({ at, uuid }) => this.settle(at, uuid));
+    this.away.clear();
+    const hosts = [...new Set(due.map(({ at }) => at.host))];
+    await inParallel(hosts, (host) => this.againAt(due.filter(({ at }) => at.host === host)));
     this.timer = undefined;
-    if (this.waiting.size === 0) this.pauseMs = firstPauseMs;
-    else this.timer = setTimeout(() => void this.again(), this.pauseMs).unref();
+    if (this.waiting.size > 0) this.timer = setTimeout(() => void this.again(), pauseMs).unref();
+  }
+
+  /** A host that does not answer for one of its domains is not asked for the others. */
+  private async againAt([first, ...others]: { at: At; uuid: string }[]): Promise<void> {
+    if (!first) return;
+    await this.settle(first.at, first.uuid);
+    if (!this.away.has(first.at.host)) await inParallel(others, ({ at, uuid }) => this.settle(at, uuid));
+    else for (const { at, uuid } of others) this.waiting.set(keyOf(at, uuid), { at, uuid });
   }
 
   private async settleOnce(at: At, uuid: string, settling: Settling): Promise<void> {
