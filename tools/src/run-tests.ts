@@ -45,7 +45,8 @@ async function run(names: string[], patterns: string[]): Promise<boolean> {
   const skips = join(folder, 'skips');
   mkdirSync(logs);
   rmSync(keptLogs, { recursive: true, force: true });
-  process.on('SIGINT', () => undefined); // reaches jest as well, which ends; then we clean up
+  const stopped = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopped.abort());
 
   const outcomes: Outcome[] = [];
   const leftovers: string[] = [];
@@ -54,14 +55,15 @@ async function run(names: string[], patterns: string[]): Promise<boolean> {
       const options = [...(projects[name] ?? []), ...patterns];
       const env = { TMPDIR: folder, VIRTBUS_TEST_LOGS: logs, VIRTBUS_TEST_SKIPS: skips };
       const jest = (report: string, ...extra: string[]): Promise<Outcome> =>
-        runJest({ root, project: name, options: extra, env, report: join(folder, report) });
+        runJest({ root, project: name, options: extra, env, report: join(folder, report), signal: stopped.signal });
       let outcome = await jest(`${name}.json`, ...options);
-      if (deservesSecondRun(outcome)) {
+      if (deservesSecondRun(outcome) && !stopped.signal.aborted) {
         const again = await jest(`${name}-again.json`, '--runInBand', '--runTestsByPath', ...outcome.failedFiles);
         outcome = afterSecondRun(outcome, again);
       }
       outcomes.push(outcome);
       leftovers.push(...(await endLeftovers(folder)));
+      if (stopped.signal.aborted) break;
     }
     const kept = keepLogs(
       logs,

@@ -37,12 +37,14 @@ interface Run {
   env: Record<string, string>;
   /** Where jest is to put its report. */
   report: string;
+  /** Aborted when the run is to end; what its tests had started is the caller's to end then. */
+  signal: AbortSignal;
 }
 
 /** After its report jest has nothing left to do: one that stays was kept from ending by an open handle of a test. */
 const endMs = 20_000;
 
-export async function runJest({ root, project, options, env, report }: Run): Promise<Outcome> {
+export async function runJest({ root, project, options, env, report, signal }: Run): Promise<Outcome> {
   const jest = join(root, 'node_modules', 'jest', 'bin', 'jest.js');
   const args = [jest, '--selectProjects', project, '--passWithNoTests', '--json', '--outputFile', report, ...options];
   const child = spawn(process.execPath, args, {
@@ -50,6 +52,8 @@ export async function runJest({ root, project, options, env, report }: Run): Pro
     env: { ...process.env, ...env },
     stdio: ['ignore', 'ignore', 'inherit'], // what is meant for people goes to stderr
   });
+  const stop = (): void => void child.kill('SIGKILL');
+  signal.addEventListener('abort', stop);
   let hung = false;
   let reportedAt: number | undefined;
   const watch = setInterval(() => {
@@ -60,6 +64,7 @@ export async function runJest({ root, project, options, env, report }: Run): Pro
   }, 500);
   const code = await new Promise<number | null>((resolve, reject) => child.once('exit', resolve).once('error', reject));
   clearInterval(watch);
+  signal.removeEventListener('abort', stop);
 
   const problems: string[] = [];
   if (hung)
