@@ -94,6 +94,10 @@ test('a guest whose memory is gone for good is ended on the target, and the migr
     return { ...freshMind(ledger), ...sides };
   };
   expect(decide(at('arriving'))).toEqual({ do: 'wait', for: 'memory' });
+  const silent = at('arriving');
+  expect(decide({ ...silent, target: { phase: 'finished', memory: 'arriving', silent: true } })).toEqual({
+    do: 'forsake',
+  });
   expect(decide(at('whole'))).toEqual({ do: 'confirm' });
   expect(decide(at('awaiting'))).toEqual({ do: 'forsake' });
   const error = { code: 'OPERATION_FAILED', message: 'the guest ended', details: {} };

@@ -73,7 +73,8 @@ function conclude({ ledger, source, target, registryAway }: Mind): Deed {
   const memory = isKnown(target) ? target.memory : undefined;
   const needed = memory === 'arriving' || memory === 'stranded' || memory === 'awaiting';
   if (source === 'away') return needed ? { do: 'wait', for: 'source' } : owing(ledger.settled, as, 'source');
-  if (needed && memory !== 'arriving' && isKnown(source) && source.lost) return { do: 'forsake' };
+  const waits = memory === 'arriving' && !(isKnown(target) && target.silent);
+  if (needed && !waits && isKnown(source) && source.lost) return { do: 'forsake' };
   if (memory === 'stranded') return { do: 'prepare', recover: true };
   if (memory === 'awaiting') return { do: 'perform', recover: true };
   return memory === 'arriving' ? { do: 'wait', for: 'memory' } : { do: 'confirm' };

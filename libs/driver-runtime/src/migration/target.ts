@@ -28,8 +28,13 @@ type Undo = z.output<typeof migrationUndo.request>;
 
 /** How often a guest whose memory still arrives is looked at, milliseconds. */
 const lookMs = 250;
+/** How long a hypervisor may be silent until it is told that it is, milliseconds. */
+const silentMs = 30_000;
 
 export class MigrationTarget extends MigrationSide {
+  /** Post-copy whose hypervisor does not answer: it may stand still over memory that never comes. */
+  private readonly silent = new Set<string>();
+
   prepare(uuid: string, ask: Prepare, call: Call): Promise<MigrationView> {
     return this.steps.once(`${ask.id} prepare`, async () => {
       const known = this.find(ask.id);
@@ -50,6 +55,10 @@ export class MigrationTarget extends MigrationSide {
       } else await this.receive(record, domain, ask, call);
       return this.view(record);
     });
+  }
+
+  protected override view(record: MigrationRecord): MigrationView {
+    return { ...super.view(record), ...(this.silent.has(record.id) && { silent: true }) };
   }
 
   private checkRoom(uuid: string, name: string): void {
@@ -213,7 +222,8 @@ export class MigrationTarget extends MigrationSide {
   forsake(id: string): Promise<MigrationView> {
     return this.steps.once(`${id} forsake`, async () => {
       const record = this.find(id);
-      if (!record || !isStranded(record)) return this.status(id);
+      if (!record || !(isStranded(record) || this.silent.has(id))) return this.status(id);
+      record.memory = 'stranded';
       const actor = this.actorOf(record);
       const end = { graceful: false, reason: 'crashed', detail: 'crashed' } as const;
       await actor?.as({ id, operation: 'migrate' }, async () => actor.guest?.destroy(end));
@@ -267,7 +277,10 @@ export class MigrationTarget extends MigrationSide {
       const actor = this.actorOf(record);
       const guest = actor?.guest;
       if (!guest) return this.ended(record);
+      const late = setTimeout(() => this.silent.add(record.id), silentMs).unref();
       const now = await this.facet.transferred(guest, 'target').catch(() => undefined);
+      clearTimeout(late);
+      this.silent.delete(record.id);
       if (now === 'arrived') {
         await postcopyOf(this.facet).end(guest);
         this.postcopyIs(actor, record, 'migrated');

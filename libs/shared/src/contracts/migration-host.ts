@@ -82,6 +82,13 @@ export const MigrationView = z.object({
       'in post-copy, of `performed`: the process that has the rest of the memory is gone; of `finished`: the guest has ended ' +
         'for want of it, and waits for none any more',
     ),
+  silent: z
+    .boolean()
+    .optional()
+    .describe(
+      'in post-copy, of `finished` and `arriving`: the hypervisor has not answered for half a minute. It may stand still over ' +
+        'memory that never comes',
+    ),
   guest: DomainState.optional().describe('the guest on this side; absent where there is none'),
   revision: revision.optional().describe('of `performed`: of the domain; on the target it goes on from there'),
   progress: MigrationProgress.optional(),
