@@ -94,10 +94,13 @@ test('a guest whose memory is gone for good is ended on the target, and the migr
     return { ...freshMind(ledger), ...sides };
   };
   expect(decide(at('arriving'))).toEqual({ do: 'wait', for: 'memory' });
-  const silent = at('arriving');
-  expect(decide({ ...silent, target: { phase: 'finished', memory: 'arriving', silent: true } })).toEqual({
-    do: 'forsake',
-  });
+  const silent: Mind = { ...at('arriving'), target: { phase: 'finished', memory: 'arriving', silent: true } };
+  expect(decide(silent)).toEqual({ do: 'forsake' });
+  // Whether the source still has it is asked while the target does not say that it arrives.
+  const waiting: Mind = { ...silent, source: { phase: 'performed' } };
+  expect(decide(waiting)).toEqual({ do: 'wait', for: 'memory' });
+  expect(learn(waiting, { do: 'wait', for: 'memory' }, 'done')).toMatchObject({ source: 'unknown', target: 'unknown' });
+  expect(decide({ ...silent, source: 'unknown' })).toEqual({ do: 'look', at: 'source' });
   expect(decide(at('whole'))).toEqual({ do: 'confirm' });
   expect(decide(at('awaiting'))).toEqual({ do: 'forsake' });
   const error = { code: 'OPERATION_FAILED', message: 'the guest ended', details: {} };

@@ -12,7 +12,7 @@
  * - the source is ended only when the target has said that it is `finished`.
  */
 import type { MigrationState } from '@virtbus/shared';
-import { isIn, isKnown, type Mind, type Seen } from './mind';
+import { isIn, isKnown, isSilent, type Mind, type Seen } from './mind';
 
 export type At = 'source' | 'target';
 
@@ -73,8 +73,9 @@ function conclude({ ledger, source, target, registryAway }: Mind): Deed {
   const memory = isKnown(target) ? target.memory : undefined;
   const needed = memory === 'arriving' || memory === 'stranded' || memory === 'awaiting';
   if (source === 'away') return needed ? { do: 'wait', for: 'source' } : owing(ledger.settled, as, 'source');
-  const waits = memory === 'arriving' && !(isKnown(target) && target.silent);
-  if (needed && !waits && isKnown(source) && source.lost) return { do: 'forsake' };
+  const silent = isSilent(target);
+  if (needed && silent && source === 'unknown') return { do: 'look', at: 'source' };
+  if (needed && (memory !== 'arriving' || silent) && isKnown(source) && source.lost) return { do: 'forsake' };
   if (memory === 'stranded') return { do: 'prepare', recover: true };
   if (memory === 'awaiting') return { do: 'perform', recover: true };
   return memory === 'arriving' ? { do: 'wait', for: 'memory' } : { do: 'confirm' };

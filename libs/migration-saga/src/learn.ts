@@ -2,7 +2,7 @@
 import type { MigrationStep } from '@virtbus/shared';
 import type { At, Deed } from './decide';
 import type { Ledger } from './ledger';
-import { isIn, isKnown, type Mind, type Side } from './mind';
+import { isIn, isKnown, isSilent, type Mind, type Side } from './mind';
 
 /** What came of a deed. */
 export type Outcome<S extends Side = Side> =
@@ -122,7 +122,7 @@ function askAgain<S extends Side>(mind: Mind<S>): Mind<S> {
   const arriving = isKnown(target) && target.memory === 'arriving';
   return {
     ...mind,
-    source: source === 'away' ? 'unknown' : source,
+    source: source === 'away' || isSilent(target) ? 'unknown' : source,
     target: target === 'away' || arriving ? 'unknown' : target,
     registryAway: false,
   };

@@ -38,3 +38,6 @@ export function isKnown<S extends Side>(seen: Seen<S>): seen is S {
 export function isIn(seen: Seen, ...phases: Side['phase'][]): boolean {
   return isKnown(seen) && phases.includes(seen.phase);
 }
+
+/** In post-copy: its guest may stand still over memory that the source no longer has. */
+export const isSilent = (target: Seen): boolean => isKnown(target) && target.silent === true;

@@ -273,14 +273,15 @@ export class MigrationTarget extends MigrationSide {
 
   /** Post-copy: until all its memory is here, or it has ended and needs none. */
   private follow(record: MigrationRecord): void {
+    let heardAt = performance.now();
     const again = async (): Promise<void> => {
       const actor = this.actorOf(record);
       const guest = actor?.guest;
       if (!guest) return this.ended(record);
-      const late = setTimeout(() => this.silent.add(record.id), silentMs).unref();
       const now = await this.facet.transferred(guest, 'target').catch(() => undefined);
-      clearTimeout(late);
-      this.silent.delete(record.id);
+      if (now !== undefined) heardAt = performance.now();
+      if (performance.now() - heardAt < silentMs) this.silent.delete(record.id);
+      else this.silent.add(record.id);
       if (now === 'arrived') {
         await postcopyOf(this.facet).end(guest);
         this.postcopyIs(actor, record, 'migrated');
@@ -310,6 +311,7 @@ export class MigrationTarget extends MigrationSide {
   }
 
   private whole(record: MigrationRecord): void {
+    this.silent.delete(record.id);
     record.memory = 'whole';
     this.book.keep(record);
     this.letGo(record);
