@@ -78,8 +78,9 @@ export class Rounds {
     const now = async (): Promise<Migration | undefined> => show().catch(() => undefined);
     // An answer that nobody got says nothing: whether there is a migration does.
     if (refused && !(await now())) return refused;
-    await eventually(async () => (await now())?.step, 'done', { timeoutMs: closedMs }).catch(() => undefined);
-    return show().catch(asError);
+    const isClosed = (migration: Migration | undefined): boolean => migration?.step === 'done';
+    const closed = await eventually(now, isClosed, { timeoutMs: closedMs }).catch(() => undefined);
+    return closed ?? show().catch(asError);
   }
 
   private async ask(guest: MovingGuest, to: string, id: string, { kind, point, restIsSlow }: Plan) {
