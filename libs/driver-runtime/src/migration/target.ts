@@ -223,11 +223,10 @@ export class MigrationTarget extends MigrationSide {
     return this.steps.once(`${id} forsake`, async () => {
       const record = this.find(id);
       if (!record || !(isStranded(record) || this.silent.has(id))) return this.status(id);
-      record.memory = 'stranded';
       const actor = this.actorOf(record);
       const end = { graceful: false, reason: 'crashed', detail: 'crashed' } as const;
       await actor?.as({ id, operation: 'migrate' }, async () => actor.guest?.destroy(end));
-      this.ended(record);
+      this.lost(record);
       return this.view(record);
     });
   }
@@ -279,6 +278,7 @@ export class MigrationTarget extends MigrationSide {
       const guest = actor?.guest;
       if (!guest) return this.ended(record);
       const now = await this.facet.transferred(guest, 'target').catch(() => undefined);
+      if (record.memory === 'whole') return; // It was forsaken meanwhile.
       if (now !== undefined) heardAt = performance.now();
       if (performance.now() - heardAt < silentMs) this.silent.delete(record.id);
       else this.silent.add(record.id);
@@ -319,11 +319,14 @@ export class MigrationTarget extends MigrationSide {
 
   /** Its guest has ended while memory was still to come. It has needed none of it, or ended for want of it. */
   private ended(record: MigrationRecord): void {
-    if (isStranded(record)) {
-      const detail = `the guest ended before all of its memory had come from host '${record.peer?.host}'`;
-      record.error = new VirtError('OPERATION_FAILED', { detail }).toBody();
-      record.lost = true;
-    }
+    if (isStranded(record)) this.lost(record);
+    else this.whole(record);
+  }
+
+  private lost(record: MigrationRecord): void {
+    const detail = `the guest ended before all of its memory had come from host '${record.peer?.host}'`;
+    record.error = new VirtError('OPERATION_FAILED', { detail }).toBody();
+    record.lost = true;
     this.whole(record);
   }
 
