@@ -48,9 +48,22 @@ export class StandIns {
     const template = join(this.#templates, `${format}${flash ? '-flash' : ''}`);
     if (!existsSync(template)) {
       const size = flash ? '2M' : '1M';
-      execFileSync('qemu-img', ['create', '-q', ...createOptions(format), template, size]);
+      create(['create', '-q', ...createOptions(format), template, size]);
     }
     copyFileSync(template, at);
+  }
+}
+
+/**
+ * For a passphrase QEMU measures how fast this processor is, and gives up where the clock has not moved meanwhile
+ * (crypto/pbkdf.c: "Unable to get accurate CPU usage"): it is asked again.
+ */
+function create(words: readonly string[], attempts = 5): void {
+  try {
+    execFileSync('qemu-img', words, { stdio: 'pipe' });
+  } catch (error) {
+    if (attempts === 1) throw error;
+    create(words, attempts - 1);
   }
 }
 
