@@ -85,7 +85,9 @@ export async function startDomainService({
   tellBeliefs(bus, projection);
   const queue = new Queue(fleet, endpoints);
   queue.start();
-  void settler.restore(hosts.names());
+  settler.restore(hosts.names()).catch((err: unknown) => {
+    log.warn({ err }, 'the leases of the fleet could not be compared with the books of the hosts');
+  });
   log.info({ domains: projection.domains.length, hosts: hosts.list().length }, 'domain service ready');
   return {
     stop: async () => {

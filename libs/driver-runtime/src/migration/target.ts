@@ -224,6 +224,9 @@ export class MigrationTarget extends MigrationSide {
       const record = this.find(id);
       if (!record || !(isStranded(record) || this.silent.has(id))) return this.status(id);
       const actor = this.actorOf(record);
+      // On disk first: whoever finds the guest gone after a crash of ours knows why it is.
+      record.lost = true;
+      this.book.keep(record);
       const end = { graceful: false, reason: 'crashed', detail: 'crashed' } as const;
       await actor?.as({ id, operation: 'migrate' }, async () => actor.guest?.destroy(end));
       this.lost(record);
@@ -319,7 +322,7 @@ export class MigrationTarget extends MigrationSide {
 
   /** Its guest has ended while memory was still to come. It has needed none of it, or ended for want of it. */
   private ended(record: MigrationRecord): void {
-    if (isStranded(record)) this.lost(record);
+    if (record.lost || isStranded(record)) this.lost(record);
     else this.whole(record);
   }
 

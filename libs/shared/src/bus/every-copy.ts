@@ -17,12 +17,13 @@ export function answerForCopy(bus: Bus, subject: string, answer: () => unknown):
   });
 }
 
-/** What the copies answer; one that hangs is not among them. @param timeoutMs for all of them together */
+/** What the copies answer; one that hangs, or whose answer cannot be read, is not among them. @param timeoutMs for all of them together */
 export async function askEveryCopy(bus: Bus, subject: string, timeoutMs: number): Promise<unknown[]> {
   const how = { strategy: RequestStrategy.JitterTimer, maxWait: timeoutMs, jitter: silenceMs };
   const answers: Promise<unknown>[] = [];
   for await (const message of await bus.nc.requestMany(subject, undefined, how)) {
     answers.push(bus.bodies.incoming(message.data, message.headers, timeoutMs).then(decode));
   }
-  return Promise.all(answers);
+  const ended = await Promise.allSettled(answers);
+  return ended.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
 }

@@ -106,7 +106,8 @@ async function* follow<E>(
       if (bus.nc.isClosed()) {
         const refused = bus.refused();
         if (refused) throw refused;
-        return; // Whoever closed the connection reads no more.
+        // Whoever closed the connection reads no more; what was to be read to its end was not.
+        if (!options.once) return;
       }
       if (options.once || isVirtError(error, 'ACCESS_DENIED')) throw VirtError.from(error);
       await pause(options.signal);

@@ -195,8 +195,8 @@ export const migrationForsake = driverContract({
   response: MigrationView,
   timeoutMs: 60_000,
   doc:
-    'Target: the source has said that what a `stranded` guest waits for is `lost`. The guest cannot live without ' +
-    'it: it is ended here, shut off as crashed.',
+    'Target: the source has said that what a guest that is `stranded`, or `silent`, waits for is `lost`. The guest cannot ' +
+    'live without it: it is ended here, shut off as crashed.',
 });
 
 export const migrationConfirm = driverContract({
@@ -250,7 +250,7 @@ export const migrationLimits = driverContract({
   }),
   response: MigrationView,
   timeoutMs: 10_000,
-  doc: 'Source: change the limits of a transfer that runs. `OPERATION_INVALID` when none does.',
+  doc: 'Source: change the limits of a transfer that runs, or has yet to begin. `OPERATION_INVALID` when there is none.',
 });
 
 export const migrationPostcopy = driverContract({
