@@ -1,7 +1,8 @@
 /** What must be right of a guest that has moved, or has not, on every host: it is at one place, and nothing is left elsewhere. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { buckets, getDomain, getJob, qmpCommand, storageLeases } from '@virtbus/shared';
 import { call, callDriver, Table } from '@virtbus/shared/bus';
+import { readReplaced } from '@virtbus/shared/files';
 import { z } from 'zod';
 import { faultsMeanwhile, type Expectations } from '../block-stand/sound';
 import type { MovingGuest } from './moving-guest';
@@ -109,9 +110,11 @@ const recordSchema = z.looseObject({
 });
 
 function faultsOfBook(folder: string, host: string): string[] {
-  return readdirSync(folder).flatMap((name) => {
+  // A record may be being replaced now, or a driver was killed over it: then it is there under one of its names, or both.
+  const names = new Set(readdirSync(folder).map((name) => name.replace(/\.new$/, '')));
+  return [...names].flatMap((name) => {
     if (!name.endsWith('.json')) return [`host ${host} has left ${name} among its migrations`];
-    const { phase, memory = 'whole' } = recordSchema.parse(JSON.parse(readFileSync(`${folder}/${name}`, 'utf8')));
+    const { phase, memory = 'whole' } = recordSchema.parse(JSON.parse(readReplaced(`${folder}/${name}`) ?? ''));
     const ended = ['undone', 'confirmed', 'finished'].includes(phase) && memory === 'whole';
     return ended ? [] : [`host ${host} remembers ${name} as ${phase}, memory ${memory}`];
   });

@@ -276,12 +276,14 @@ export class MigrationTarget extends MigrationSide {
   /** Post-copy: until all its memory is here, or it has ended and needs none. */
   private follow(record: MigrationRecord): void {
     let heardAt = performance.now();
+    const isForsaken = (): boolean => record.memory === 'whole';
     const again = async (): Promise<void> => {
+      if (isForsaken()) return;
       const actor = this.actorOf(record);
       const guest = actor?.guest;
       if (!guest) return this.ended(record);
       const now = await this.facet.transferred(guest, 'target').catch(() => undefined);
-      if (record.memory === 'whole') return; // It was forsaken meanwhile.
+      if (isForsaken()) return;
       if (now !== undefined) heardAt = performance.now();
       if (performance.now() - heardAt < silentMs) this.silent.delete(record.id);
       else this.silent.add(record.id);

@@ -111,8 +111,8 @@ export class Rounds {
       if (state !== 'completed' && !reason) faults.push('it came to nothing without a reason');
     }
     const wrong = (): Promise<string[]> => faultsOfPlace(guest);
-    await eventually(async () => (await wrong()).length, 0, { timeoutMs: settleMs }).catch(() => undefined);
-    faults.push(...(await wrong()));
+    const soundSoon = eventually(wrong, (found) => found.length === 0, { timeoutMs: settleMs });
+    faults.push(...(await soundSoon.catch(wrong)));
     const [place] = await placesOf(guest);
     if (!place) return faults;
     guest.disks.host = place.host;
