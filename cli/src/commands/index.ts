@@ -29,6 +29,7 @@ import { capabilities, domcapabilities, domhost, hostInfo, hosts } from './hosts
 import { id, name, uuid } from './identity';
 import { domjobabort, domjobinfo, dominfo, domstate } from './info';
 import { attachInterface, detachInterface, domifSetlink, domiflist } from './interfaces';
+import { leaseDrop, leaseList } from './leases';
 import { console, destroy, reboot, reset, resume, shutdown, start, suspend } from './lifecycle';
 import { list } from './list';
 import { desc, metadata } from './metadata';
@@ -71,7 +72,6 @@ import {
 import { domblkstat, domifstat, dommemstat, domstats } from './stats';
 import { completion, help, version } from './tools';
 import { blkiotune, memtune, schedinfo } from './tuning';
-import { leaseDrop, leaseList } from './leases';
 import { verify } from './verify';
 import { why } from './why';
 import { volDelete, volDownload, volResize, volUpload, volWipe } from './volume-content';
