@@ -10,6 +10,7 @@ import { run } from '../programs';
 import { orExplain } from '../system-errors';
 import { appear, exists, permit } from './appear';
 import { settleBacking } from './backing';
+import { measured } from './measured';
 import { checkName, locate, type Located, type VolumeRef } from './names';
 import { made, mustBeBelievable, mustBeSound, pathOf, type Workshop } from './workshop';
 
@@ -191,7 +192,8 @@ async function fillWithPrograms(workshop: Workshop, making: Making, path: string
   await workshop.inProgress.withSecret(secret, (secretFile) =>
     workshop.inProgress.withSecret(sourceSecret, async (sourceSecretFile) => {
       const commands = imageCommands({ ...image, volume, secretFile, sourceSecretFile });
-      for (const [program = '', ...words] of commands) await run(program, words, { signal, mortal: true });
+      for (const [program = '', ...words] of commands)
+        await measured(() => run(program, words, { signal, mortal: true }));
     }),
   );
 }
