@@ -2,7 +2,7 @@
  * The images behind a domain's disks as its driver holds them: what storage has prepared for a command, and what the
  * driver tells of it later. The driver opens nothing that was not prepared for the domain as it is now.
  */
-import { formatDevice, isEmptyDrive, parseDomain, type Disk, type Domain } from '@virtbus/domain-xml';
+import { dispensableDisks, formatDevice, isEmptyDrive, parseDomain, type Disk, type Domain } from '@virtbus/domain-xml';
 import { VirtError, type ChainDocument, type driverStorage, type Prepared } from '@virtbus/shared';
 import type { z } from 'zod';
 import type { Actor } from './actor';
@@ -34,6 +34,12 @@ export function heldBy(prepared: Prepared | undefined): HeldDisks {
   ];
   return Object.fromEntries(named.map(([name, chain]) => [name, { claim, ...(chain ? { chain } : {}) }]));
 }
+
+/** What a start is given: what its guest may open, and the disks that it goes without. */
+export const opensOf = (prepared: Prepared | undefined): { disks: HeldDisks; missing: readonly string[] } => ({
+  disks: heldBy(prepared),
+  missing: prepared?.missing ?? [],
+});
 
 /** The chains of disks, by target; of what was planned, by name. */
 export function chainsOf(disks: HeldDisks): ReadonlyMap<string, ChainDocument> {
@@ -76,7 +82,7 @@ export async function tellStorage(
   if (!actor) {
     const left = host.buried(uuid);
     const { name = '', epoch = 0, revision = 0 } = left ?? {};
-    const nothing = { active: false, definition: [], live: [], uses: [] };
+    const nothing = { active: false, definition: [], mayMiss: [], live: [], uses: [] };
     return { known: left !== undefined, since: host.since, name, epoch, revision, ...nothing };
   }
   const restores = actor.managedSave && !afresh;
@@ -91,6 +97,7 @@ export async function tellStorage(
     ...{ name, epoch, revision, active: actor.active },
     ...(actor.record.incoming !== undefined && { incoming: true }),
     definition: disksOf(definition, 'inactive'),
+    mayMiss: definition ? dispensableDisks(definition, restores ? 'restore' : 'boot') : [],
     live: actor.active ? disksOf(actor.live, 'live') : [],
     uses: [...opening, ...held],
   };

@@ -16,7 +16,7 @@ import type { Call } from '@virtbus/shared/bus';
 import type { Actor, Cause } from './actor';
 import { facet } from './driver';
 import type { DriverHost } from './host';
-import { begin, heldBy } from './images';
+import { begin, opensOf } from './images';
 import { causeOf, turn } from './ops/op';
 import { boot, restoreFrom } from './ops/start';
 import { snapshotsOf } from './snapshots';
@@ -85,7 +85,7 @@ export async function create(
   const life: Life = { operation: 'create', job: 'start', epoch: ask.epoch };
   return comeAlive(host, { ...prepared.domain, uuid: domain.uuid }, life, call, async (actor) => {
     using _images = begin(host, actor, ask.prepared);
-    const how = { paused: ask.paused, disks: heldBy(ask.prepared), signal: call.signal };
+    const how = { paused: ask.paused, ...opensOf(ask.prepared), signal: call.signal };
     await boot(host, actor, { ...how, domain: prepared.domain });
     actor.warnIgnored(ignored);
     return { domain: actor.summary(), warnings: [...ignored, ...prepared.warnings] };
@@ -102,7 +102,7 @@ export async function restore(
   const { domain, ignored } = parse(ask.xml ?? image.xml, call, false);
   return comeAlive(host, domain, life, call, async (actor) => {
     using _images = begin(host, actor, ask.prepared);
-    await restoreFrom(host, actor, { ...ask, disks: heldBy(ask.prepared), signal: call.signal });
+    await restoreFrom(host, actor, { ...ask, ...opensOf(ask.prepared), signal: call.signal });
     actor.warnIgnored(ignored);
     return { domain: actor.summary() };
   });

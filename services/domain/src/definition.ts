@@ -1,6 +1,7 @@
 /** Reading a definition as far as the fleet needs it: identity, what host it fits, and the document with its uuid in it. */
 import { createHash } from 'node:crypto';
 import {
+  dispensableDisks,
   domainFromJson,
   formatDevice,
   formatDomain,
@@ -24,6 +25,8 @@ export interface Definition {
   xml: string;
   /** Its disks, each an element. */
   disks: string[];
+  /** Targets of those that a boot does without when their image is missing. */
+  mayMiss: string[];
   warnings: string[];
 }
 
@@ -57,6 +60,7 @@ export function readDefinition({ xml, document, validate = false }: Given, comma
     memoryKiB: domain.memory.kib,
     xml: xml ?? canonical({ ...domain, uuid }),
     disks: disksOf(domain),
+    mayMiss: dispensableDisks(domain, 'boot'),
     warnings: warnings.map(warningText),
   };
 }

@@ -84,7 +84,8 @@ function openingOf(c: Contract, request: Record<string, unknown>, home: Home): O
   if (c.plansImages) return { disks: () => [], command: { operation: c.operation, request } };
   if (c === startDomain) {
     const nothing = home.images === false && home.managedSave === false;
-    return { nothing, afresh: forceBoot === true, disks: ({ active, definition }) => (active ? [] : definition) };
+    const disks: Opening['disks'] = ({ active, definition }) => (active ? [] : definition);
+    return { nothing, afresh: forceBoot === true, disks, mayMiss: (told) => told };
   }
   // What is only defined is opened by no guest; nonsense is the driver's to refuse.
   if (typeof xml !== 'string' || affect === 'config' || !xml.trimStart().startsWith('<disk')) return { disks: [] };

@@ -2,6 +2,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import {
   diskImages,
+  dispensableDisks,
   formatDevice,
   isEmptyDrive,
   isSameLocation,
@@ -11,7 +12,7 @@ import {
   type Domain,
 } from '@virtbus/domain-xml';
 import { formatSnapshot, type Snapshot } from '@virtbus/domain-xml/snapshot';
-import { revertSnapshot, VirtError, type ImageNeed, type Request } from '@virtbus/shared';
+import { diskOfNeed, revertSnapshot, VirtError, type ImageNeed, type Request } from '@virtbus/shared';
 import type { Actor } from '../actor';
 import { nvramOf } from '../document';
 import { facet } from '../driver';
@@ -88,6 +89,7 @@ function imageNeeds(actor: Actor, snapshot: Snapshot & { domain: Domain }, id: s
   const overlays = overlaysOf({ disks: newOverlays(snapshot, beganAt(actor, id)) });
   const rewinds = !isExternal(snapshot) && snapshot.memory?.snapshot !== 'internal';
   const taken = new Set(snapshot.disks.flatMap((disk) => (disk.snapshot === 'internal' ? [disk.name] : [])));
+  const dispensable = dispensableDisks(definitionOf(snapshot), 'restore');
   return definitionOf(snapshot).devices.disks.flatMap((disk): ImageNeed[] => {
     const target = disk.target.dev ?? '';
     if (isEmptyDrive(disk)) return [];
@@ -96,9 +98,10 @@ function imageNeeds(actor: Actor, snapshot: Snapshot & { domain: Domain }, id: s
       ...{ name: `${name}:${target}`, target, use },
       disk: formatDevice({ list: 'disks', value }),
     });
+    const mayMiss = !image && !taken.has(target) && dispensable.includes(target);
     const readOnly = image ? { ...disk, readonly: true } : disk;
     return [
-      need('base', rewinds && taken.has(target) ? 'write' : 'open', readOnly),
+      { ...need('base', rewinds && taken.has(target) ? 'write' : 'open', readOnly), ...(mayMiss && { mayMiss }) },
       ...(image ? [need('overlay', 'create', withImages(disk, [image], true))] : []),
     ];
   });
@@ -171,6 +174,7 @@ async function startAgain(
     restore,
     reverts: true,
     disks: standing(domain, held, prepared?.claim ?? ''),
+    missing: prepared?.missing?.map(diskOfNeed),
     signal: call.signal,
   });
 }

@@ -5,14 +5,14 @@
  * did not start has no life to tell of.
  */
 import { rmSync } from 'node:fs';
-import { parseDomain, type Domain } from '@virtbus/domain-xml';
+import { parseDomain, withoutDisks, type Domain, type DroppedDisk } from '@virtbus/domain-xml';
 import { isVirtError, startDomain, VirtError } from '@virtbus/shared';
 import type { Actor } from '../actor';
 import { facet, type Guest, type StartSpec } from '../driver';
 import type { DriverHost } from '../host';
 import { reasonOf } from '../host';
 import { hasImages } from '../document';
-import { chainsOf, heldBy } from '../images';
+import { chainsOf, opensOf } from '../images';
 import { checkMemory } from '../memory';
 import type { HeldDisks } from '../record';
 import { change } from './op';
@@ -25,6 +25,8 @@ export interface BootSpec {
   reverts?: boolean;
   /** What the guest may open. */
   disks: HeldDisks;
+  /** Disks to start without, by target: their images are not there, and the document allows it. */
+  missing?: readonly string[] | undefined;
   signal: AbortSignal;
 }
 
@@ -38,7 +40,7 @@ export const start = change(
       throw new VirtError('RESOURCE_BUSY', { detail: `the disks of domain '${actor.record.name}' are not prepared` });
     }
     if (forceBoot) dropManagedSave(host, actor);
-    await startDefined(host, actor, { paused, disks: heldBy(prepared), signal: call.signal });
+    await startDefined(host, actor, { ...opensOf(prepared), paused, signal: call.signal });
     return { domain: actor.summary() };
   },
   { async: 'start' },
@@ -48,7 +50,7 @@ export const start = change(
 export async function startDefined(
   host: DriverHost,
   actor: Actor,
-  { paused, ...how }: Pick<BootSpec, 'paused' | 'disks' | 'signal'>,
+  { paused, ...how }: Pick<BootSpec, 'paused' | 'disks' | 'missing' | 'signal'>,
 ): Promise<void> {
   const path = host.store.managedSaveOf(actor.uuid);
   if (actor.managedSave) await restoreFrom(host, actor, { ...how, path, paused: paused || undefined });
@@ -66,7 +68,10 @@ export function dropManagedSave(host: DriverHost, actor: Actor): void {
 export async function restoreFrom(
   host: DriverHost,
   actor: Actor,
-  how: { path: string; paused?: boolean | undefined; xml?: string | undefined } & Pick<BootSpec, 'disks' | 'signal'>,
+  how: { path: string; paused?: boolean | undefined; xml?: string | undefined } & Pick<
+    BootSpec,
+    'disks' | 'missing' | 'signal'
+  >,
 ): Promise<void> {
   const image = await facet(host.implementation, 'save').inspect(how.path);
   const { domain } = parseDomain(how.xml ?? image.xml, { mode: 'inactive', unknown: 'warn' });
@@ -80,20 +85,22 @@ export async function restoreFrom(
     paused: how.paused ?? !image.running,
     restore: { path: how.path },
     disks: how.disks,
+    missing: how.missing,
     signal: how.signal,
   });
 }
 
 export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Promise<void> {
   host.implementation.expectStart?.();
-  checkMemory(spec.domain);
+  const { domain, dropped } = withoutDisks(spec.domain, new Set(spec.missing));
+  checkMemory(domain);
   const starting = new AbortController();
   const stop = (): void => starting.abort(spec.signal.reason);
   spec.signal.addEventListener('abort', stop, { once: true });
   actor.starting = starting;
   actor.record.id = host.nextId();
   actor.record.asked = undefined;
-  actor.live = spec.domain;
+  actor.live = domain;
   // What the last run stood on is past.
   actor.record.disks = spec.disks;
   host.awaited.delete(actor.uuid);
@@ -102,12 +109,12 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
   try {
     actor.enter({ state: 'paused', reason: 'starting-up' });
     // Without it, a process of a domain that has no definition could not be found again after a crash of ours.
-    if (!actor.config) actor.setLive(spec.domain);
+    if (!actor.config) actor.setLive(domain);
     actor.makeRunFolder();
     guest = await host.implementation.start({
       uuid: actor.uuid,
       id: actor.record.id,
-      domain: spec.domain,
+      domain,
       folders: actor.folders,
       paused: spec.paused,
       restore: spec.restore,
@@ -125,8 +132,9 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
     actor.guest = guest;
     if (guest.saved !== actor.record.guest) actor.setSaved(guest.saved);
     if (guest.live !== actor.live) actor.setLive(guest.live);
+    for (const disk of dropped) tellDropped(actor, disk);
     await letRun(actor, guest, spec, starting.signal);
-    for (const type of host.implementation.taints?.(spec.domain) ?? []) actor.taint(type);
+    for (const type of host.implementation.taints?.(domain) ?? []) actor.taint(type);
     // A managed save image is of a guest that has run on since: to restore it later would be to go back in time.
     dropManagedSave(host, actor);
   } catch (thrown) {
@@ -143,6 +151,11 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
     actor.starting = undefined;
     spec.signal.removeEventListener('abort', stop);
   }
+}
+
+/** The definition still has the disk: a start tells again, each time that its image is missing. */
+function tellDropped(actor: Actor, { emptied, ...data }: DroppedDisk): void {
+  actor.emit({ class: 'disk-change', type: emptied ? 'missing-on-start' : 'drop-missing-on-start', data });
 }
 
 /**

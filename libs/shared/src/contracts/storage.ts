@@ -23,6 +23,9 @@ const uses = z
   .array(z.object({ claim, target: z.string().optional().describe('all that was taken when left out') }))
   .describe('claims that the driver has begun to use, or keeps to start the domain by itself');
 
+const mayMiss = z.array(z.string()).describe('disks that a start does without where their image is missing');
+const missing = z.array(z.string()).describe('disks and needs that may be missing, and whose image is');
+
 /** Two domains can hold an image only if both share it. */
 export const LeaseMode = z.enum(['exclusive', 'shared']);
 export type LeaseMode = z.infer<typeof LeaseMode>;
@@ -76,6 +79,7 @@ export const ImageNeed = z.object({
     .string()
     .optional()
     .describe("what a file that is made is to stand on, as libvirt's <disk>: it is made whole where it can be"),
+  mayMiss: z.boolean().optional().describe('the operation does without it where its image is missing: `open` alone'),
 });
 export type ImageNeed = z.infer<typeof ImageNeed>;
 
@@ -106,6 +110,7 @@ export const Prepared = z.object({
   claim,
   disks: z.array(PreparedDisk),
   images: z.array(PreparedImage).default([]).describe('what the operation needs, as it planned'),
+  missing: missing.optional(),
 });
 export type Prepared = z.infer<typeof Prepared>;
 
@@ -138,6 +143,9 @@ export const driverStorage = driverContract({
     definition: disks.describe('of the definition, or of the managed save image that the next start restores'),
     live: disks.describe('of the guest that runs; empty when none does'),
     uses,
+    mayMiss: mayMiss
+      .optional()
+      .describe('of `definition`; absent from a driver that starts with all of its disks or not'),
     needs: z.array(ImageNeed).optional().describe('of the command; none when it was answered before'),
   }),
   timeoutMs: 5_000,
@@ -154,12 +162,14 @@ export const storagePrepare = driverContract({
     uses,
     claim,
     disks,
+    mayMiss: mayMiss.default([]),
     needs: z.array(ImageNeed).default([]),
     copies: z.array(DiskCopy).default([]).describe('disks whose images are made first where they are missing'),
   }),
   response: z.object({
     disks: z.array(PreparedDisk),
     images: z.array(PreparedImage).optional().describe('those of the needs'),
+    missing: missing.optional(),
     leases: z.array(ImageLease).describe('those that are taken now; none when others are in the way'),
     conflicts: z.array(LeaseConflict),
     released: z.array(z.string()).describe('identities that the domain held before and holds no longer'),

@@ -20,6 +20,7 @@ export const domainEventClasses = {
   control: { number: 7, types: ['error'] },
   'block-job': { number: 16, types: ['completed', 'failed', 'canceled', 'ready'] },
   'block-threshold': { number: 24, types: ['exceeded'] },
+  'disk-change': { number: 9, types: ['missing-on-start', 'drop-missing-on-start'] },
   tray: { number: 10, types: ['open', 'close'] },
   balloon: { number: 13, types: ['change'] },
   oom: { number: null, types: ['killed'] },

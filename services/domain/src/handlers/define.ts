@@ -51,8 +51,9 @@ export function createEndpoint(fleet: Fleet): Endpoint {
     const definition = readDefinition(request, call.id);
     return settle(fleet, definition, request, call, ({ at, epoch }) => {
       const { uuid, name, xml, disks } = definition;
+      const opening = { disks, mayMiss: () => definition.mayMiss };
       const { validate, paused } = request;
-      return withImages(fleet, { ...at, uuid, name, epoch }, call, { disks }, (prepared) =>
+      return withImages(fleet, { ...at, uuid, name, epoch }, call, opening, (prepared) =>
         callDriver(
           fleet.bus,
           at,

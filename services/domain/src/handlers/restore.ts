@@ -1,6 +1,6 @@
 /** Restore: look into the save image for the identity of its domain, claim that, have the host bring the guest back. */
 import { driverInspectSave, driverRestore, isVirtError, restoreDomain, VirtError } from '@virtbus/shared';
-import { parseDomain } from '@virtbus/domain-xml';
+import { dispensableDisks, parseDomain } from '@virtbus/domain-xml';
 import { callDriver, endpoint, type Call, type Endpoint } from '@virtbus/shared/bus';
 import { disksOf } from '../definition';
 import { onBehalf, type Fleet } from '../fleet';
@@ -11,7 +11,8 @@ import { takeBack } from './take-back';
 export function restoreEndpoint(fleet: Fleet): Endpoint {
   return endpoint(restoreDomain, async ({ host, path, xml, paused }, call, fail) => {
     const { at, uuid, name, xml: saved } = await inspect(fleet, host, path, call);
-    const disks = disksOf(parseDomain(xml ?? saved, { mode: 'inactive', unknown: 'warn' }).domain);
+    const document = parseDomain(xml ?? saved, { mode: 'inactive', unknown: 'warn' }).domain;
+    const opening = { disks: disksOf(document), mayMiss: () => dispensableDisks(document, 'restore') };
     const want = { uuid, name, commandId: call.id, forMs: call.timeoutMs + 60_000 };
     const claim = await fleet.claims.domain(want, async () => at);
     try {
@@ -21,7 +22,7 @@ export function restoreEndpoint(fleet: Fleet): Endpoint {
         });
       }
       const { epoch } = claim;
-      const { domain } = await withImages(fleet, { ...at, uuid, name, epoch }, call, { disks }, (prepared) => {
+      const { domain } = await withImages(fleet, { ...at, uuid, name, epoch }, call, opening, (prepared) => {
         const request = { path, epoch, xml, paused, prepared };
         return callDriver(fleet.bus, at, driverRestore, request, onBehalf(call, { uuid }));
       });

@@ -43,6 +43,8 @@ export interface Opening {
   /** Pass a managed save image over. */
   afresh?: boolean;
   disks: string[] | ((look: Look) => string[]);
+  /** Targets of those that it does without when their image is missing. @param told what the driver says of its next start */
+  mayMiss?: (told: string[]) => string[];
   /** The command itself, where its driver plans what it needs beside those disks. */
   command?: { operation: string; request: unknown };
 }
@@ -55,7 +57,7 @@ export async function withImages<T extends { domain: DomainSummary }>(
   fleet: Fleet,
   subject: Subject,
   call: Call,
-  { nothing = false, afresh = false, disks: wanted, command }: Opening,
+  { nothing = false, afresh = false, disks: wanted, mayMiss = () => [], command }: Opening,
   send: (prepared: Prepared | undefined) => Promise<T>,
 ): Promise<T> {
   if (typeof wanted !== 'function' && !wanted.some(hasMedium)) return send(undefined);
@@ -75,7 +77,9 @@ export async function withImages<T extends { domain: DomainSummary }>(
     // A claim that was revoked stays so: each attempt has one of its own.
     const holder: LeaseHolder = { ...pick(subject), claim: attempt === 1 ? call.id : `${call.id}.${attempt}` };
     const beside = new Beside();
-    const prepared = await prepare(fleet, holder, look, disks, call, { beside });
+    // A driver that does not speak of it cannot leave a disk out.
+    const without = look.mayMiss ? mayMiss(look.mayMiss) : [];
+    const prepared = await prepare(fleet, holder, look, disks, call, { beside, mayMiss: without });
     try {
       const answer = await send(prepared).finally(() => beside.done());
       // What was planned is the driver's now: it tells of it in its own time.
@@ -102,6 +106,8 @@ function hasMedium(xml: string): boolean {
 interface Preparing {
   /** The domain is on its way from another host, and keeps what it has there. */
   joins?: boolean;
+  /** Targets of disks whose image need not be there. */
+  mayMiss?: string[];
   /** What need not be waited for before the command is sent goes here. */
   beside?: Beside;
 }
@@ -116,7 +122,8 @@ export async function prepare(
   how: Preparing = {},
 ): Promise<Prepared> {
   const { domain: uuid, host, driver, name, epoch, claim } = holder;
-  const request = { driver, name, epoch, revision, uses, claim, disks, needs, copies };
+  const { mayMiss = [] } = how;
+  const request = { driver, name, epoch, revision, uses, claim, disks, mayMiss, needs, copies };
   const evicted = new Set<string>();
   for (;;) {
     const context: CallContext = { ...onBehalf(call, { uuid }), epoch };
@@ -125,7 +132,8 @@ export async function prepare(
     const taken = found.conflicts.length === 0;
     const conflicts = taken ? await takeForFleet(fleet, holder, found, how) : found.conflicts;
     if (conflicts.length === 0) {
-      return { epoch, revision, claim, disks: found.disks, images: found.images ?? [] };
+      const { images = [], missing = [] } = found;
+      return { epoch, revision, claim, disks: found.disks, images, missing };
     }
     // Taken again when nobody is in the way: two that let go for each other both try anew.
     if (taken) await release(fleet, holder, true);

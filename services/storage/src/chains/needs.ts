@@ -30,7 +30,8 @@ export class Needs {
   ) {}
 
   /**
-   * Find or make them all. Files that were made stay when another need fails: the caller ends the claim then.
+   * Find or make them all; those that may be missing, and are, are left out. Files that were made stay when another need
+   * fails: the caller ends the claim then.
    * @throws IMAGE_IN_USE for what others stand on; CONFIG_UNSUPPORTED for a file that is there already
    */
   async resolve(maker: Maker, needs: readonly ImageNeed[]): Promise<ResolvedNeed[]> {
@@ -38,13 +39,14 @@ export class Needs {
       needs.filter(({ use }) => use !== 'create').map((need) => this.existing(maker.domain, need)),
     );
     // Only now is anything made: what cannot be had is known by now.
-    const found = new Map(there.map((one) => [one.target, one]));
+    const found = new Map(there.flatMap((one) => (one ? [[one.target, one]] : [])));
     for (const need of needs) if (need.use === 'create') found.set(need.name, await this.create(maker, need));
-    return needs.map(({ name }) => found.get(name)!);
+    return needs.flatMap(({ name }) => found.get(name) ?? []);
   }
 
-  private async existing(domain: string, need: ImageNeed): Promise<ResolvedNeed> {
-    const { disk, chain } = await this.resolver.disk(need.disk);
+  private async existing(domain: string, need: ImageNeed): Promise<ResolvedNeed | undefined> {
+    const { disk, chain, missing } = await this.resolver.disk(need.disk, need.mayMiss ? [need.target] : []);
+    if (missing) return undefined;
     if (!chain) throw noImage(need);
     const { location } = chain.layers[0]!;
     if (need.use === 'write' && 'path' in location) {

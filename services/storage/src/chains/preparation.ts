@@ -76,12 +76,18 @@ export class Preparation {
 
   private async take(
     domain: string,
-    { disks, claim, uses, needs, copies, ...of }: Request<typeof storagePrepare>,
+    { disks, mayMiss, claim, uses, needs, copies, ...of }: Request<typeof storagePrepare>,
   ): Promise<Answer<typeof storagePrepare>> {
     await makeCopies(this.books.made, { domain, claim }, copies);
     const { resolver, chains, leases: book } = this.books;
-    const resolved = await Promise.all(disks.map((xml) => resolver.disk(xml)));
+    const looked = await Promise.all(disks.map((xml) => resolver.disk(xml, mayMiss)));
+    const resolved = looked.filter((disk) => !disk.missing);
     const needed = await this.books.needs.resolve({ domain, claim }, needs);
+    const there = new Set(needed.map(({ need }) => need));
+    const missing = [
+      ...looked.flatMap((disk) => (disk.missing ? disk.target : [])),
+      ...needs.flatMap((need) => (there.has(need) ? [] : need.name)),
+    ];
     const leases = leasesOf([...resolved, ...needed]);
     const { name, epoch, revision } = of;
     const released = book.settle({ ...of, domain, uses });
@@ -89,7 +95,7 @@ export class Preparation {
     const conflicts = book.take({ ...of, domain, id: claim, leases });
     const prepared = resolved.map(({ target, chain }): PreparedDisk => ({ target, ...(chain ? { chain } : {}) }));
     const images = needed.map(({ need, chain }): PreparedImage => ({ name: need.name, target: need.target, chain }));
-    if (conflicts.length > 0) return { disks: prepared, images, leases: [], conflicts, released };
+    if (conflicts.length > 0) return { disks: prepared, images, missing, leases: [], conflicts, released };
     if (prepared.length > 0) chains.prepared({ domain, name, epoch, revision }, prepared);
     const made = new Set(needed.flatMap((one) => (one.made ? [one.target] : [])));
     const told = leases.map((lease) => ({
@@ -97,7 +103,7 @@ export class Preparation {
       ...(made.has(lease.target) && { made: true }),
       ...(before.has(lease.identity) && { held: true }),
     }));
-    return { disks: prepared, images, leases: told, conflicts, released };
+    return { disks: prepared, images, missing, leases: told, conflicts, released };
   }
 
   private async release(

@@ -13,6 +13,8 @@ export interface ResolvedDisk {
   disk: Disk;
   /** Undefined for a drive without a medium. */
   chain: ChainDocument | undefined;
+  /** Nothing is where its image should be, and its domain does without. */
+  missing?: boolean;
   /** It is to be written to, whatever the document says. */
   writes?: boolean;
 }
@@ -28,15 +30,37 @@ export class Resolver {
     return localImages({ machine: this.host.machine });
   }
 
-  /** @param xml a `<disk>`. Throws what keeps the disk from being used, in one line that names disk and image. */
-  async disk(xml: string): Promise<ResolvedDisk> {
+  /**
+   * Throws what keeps the disk from being used, in one line that names disk and image.
+   * @param xml a `<disk>`
+   * @param mayMiss targets of disks whose image need not be there
+   */
+  async disk(xml: string, mayMiss: readonly string[] = []): Promise<ResolvedDisk> {
     const device = parseDevice(xml);
     if (device.list !== 'disks')
       throw new VirtError('INVALID_ARG', { detail: `a <disk> is needed, not ${device.list}` });
     const disk = device.value;
     const target = disk.target.dev ?? '';
-    const start = await this.startOf(disk);
-    return { target, disk, chain: start && (await this.chain(start)) };
+    try {
+      const start = await this.startOf(disk);
+      return { target, disk, chain: start && (await this.chain(start)) };
+    } catch (error) {
+      if (!mayMiss.includes(target) || !(await this.isMissing(disk))) throw error;
+      return { target, disk, chain: undefined, missing: true };
+    }
+  }
+
+  /** There is no such file, or no such volume in a pool that runs. What lies below the image is not asked for. */
+  private async isMissing(disk: Disk): Promise<boolean> {
+    try {
+      const start = await this.startOf(disk);
+      const image = start && (await this.opener()(start.location, 'given'));
+      await image?.close();
+      return false;
+    } catch (error) {
+      const { cause } = error as Error & { cause?: NodeJS.ErrnoException };
+      return isVirtError(cause, 'VOLUME_NOT_FOUND') || cause?.code === 'ENOENT';
+    }
   }
 
   /** The chain of an image; without a format the image is raw. */

@@ -2,6 +2,7 @@
 import type { Disk } from '../../elements/disk';
 import type { StorageSource } from '../../elements/storage-source';
 import { lineOf } from '../../schema';
+import { isRemovable } from '../../startup-policy';
 import { diskIndex } from '../controllers';
 import { iotuneFault } from './iotune';
 import type { Rule } from './rule';
@@ -99,6 +100,10 @@ const media: Rule = ({ domain: { devices }, faults }) => {
     if (disk.device === 'floppy' && bus !== 'fdc') refuse(`unexpected bus type '${bus}' for floppy disk`);
     if (disk.shareable && disk.driver?.type !== undefined && disk.driver.type !== 'raw')
       refuse(`shared access for disk '${dev}' requires use of supported storage format`);
+    if (disk.source?.startupPolicy === 'requisite' && !isRemovable(disk))
+      refuse(
+        `startupPolicy 'requisite' of disk '${dev}' is only for cdroms and floppies: a hard disk can be 'optional'`,
+      );
     if (disk.vendor !== undefined && bus !== 'scsi') refuse("Only scsi disk supports 'vendor'");
     if (disk.product !== undefined && bus !== 'scsi' && bus !== 'sata' && bus !== 'ide')
       refuse("Only scsi disk supports 'product'");
