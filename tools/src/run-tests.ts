@@ -1,8 +1,8 @@
 /**
  * Runs the tests of the repository: `node tools/dist/run-tests.js [--project NAME]… [PATTERN…]`.
  *
- * Unit tests run two files at a time; those with guests and whole stacks run one after the other, because two cores
- * emulate a single guest just so. Everything that tests write goes below one folder, which is removed at the end; a
+ * Two files run at a time, also those with guests and whole stacks, which wait more than they compute; what measures or
+ * hurts a whole container engine has it alone. Everything that tests write goes below one folder, which is removed at the end; a
  * process that still refers to that folder was left behind by a test, and that is a failure. Logs of failed test files
  * are kept in `.cache/test-logs`. A few failed files are run a second time, and what passes then is told as flaky; it has failed. The last line is `N passed, N failed, N skipped`.
  */
@@ -20,7 +20,7 @@ const root = resolve(__dirname, '..', '..');
 const keptLogs = join(root, '.cache', 'test-logs');
 const projects: Record<string, string[]> = {
   unit: ['--maxWorkers=2'],
-  integration: ['--runInBand'],
+  integration: ['--maxWorkers=2'],
   conformance: ['--maxWorkers=2'],
   containers: ['--runInBand'],
 };

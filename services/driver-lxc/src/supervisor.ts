@@ -44,8 +44,10 @@ export async function launchSupervisor(options: LaunchOptions): Promise<Supervis
       child.once('exit', () => resolve());
       child.once('error', () => resolve());
     });
-    const identity = child.pid === undefined ? undefined : identify(child.pid);
-    if (!identity) throw new VirtError('SYSTEM_ERROR', { detail: `cannot run ${options.program}` });
+    if (child.pid === undefined) throw new VirtError('SYSTEM_ERROR', { detail: `cannot run ${options.program}` });
+    const identity = identify(child.pid);
+    // It has had its say and ended before we looked: its log tells why.
+    if (!identity) return { identity: { pid: child.pid, startTime: 0, exe: options.program }, exited };
     try {
       options.onSpawned(identity);
     } catch (error) {

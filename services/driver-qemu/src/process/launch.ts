@@ -70,7 +70,9 @@ export async function launch(options: LaunchOptions): Promise<Launched> {
       ...(options.signal && { signal: options.signal }),
     });
     // Anew: an emulator that is a wrapper script has become QEMU since.
-    return { process: { identity: identify(child.pid)!, exited }, qmp, lastWords: () => log.tail() };
+    const identity = identify(child.pid);
+    if (!identity) throw new Error('QEMU has ended as soon as it answered');
+    return { process: { identity, exited }, qmp, lastWords: () => log.tail() };
   } catch (error) {
     await rm(options.monitorPath, { force: true });
     if (error instanceof LaunchError) throw error;
