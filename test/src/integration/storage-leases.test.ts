@@ -224,4 +224,6 @@ test('an operator sees who holds what, and lets go of what nobody uses, but of n
   expect(await drop()).toEqual([expect.objectContaining({ ...held, fleet: false })]);
   expect(await told('seen')).toEqual([]);
   await eventually(() => leases('h1'), []);
+  await expect(told('nobody')).rejects.toMatchObject({ code: 'DOMAIN_NOT_FOUND' });
+  await expect(call(bus, listLeases, { host: 'nowhere' })).rejects.toMatchObject({ code: 'HOST_NOT_FOUND' });
 });

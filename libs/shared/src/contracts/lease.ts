@@ -36,7 +36,7 @@ export const listLeases = contract({
     leases: z.array(HeldImage),
     notAsked: z.array(z.object({ host: HostName, reason: z.string() })).describe('hosts whose books could not be read'),
   }),
-  errors: [],
+  errors: ['HOST_NOT_FOUND', 'DOMAIN_NOT_FOUND'],
   doc: 'The images that domains hold, from the books of the hosts and from what the fleet knows.',
   example: {},
 });

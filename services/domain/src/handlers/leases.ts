@@ -11,7 +11,7 @@ import {
   type HeldImage,
 } from '@virtbus/shared';
 import { callDriver, endpoint, type Endpoint } from '@virtbus/shared/bus';
-import type { Fleet } from '../fleet';
+import { locate, type Fleet } from '../fleet';
 import { inParallel } from '../registry/reconciler';
 
 /** For how long each host is waited for, milliseconds. */
@@ -28,6 +28,7 @@ interface Found {
 export function leasesEndpoint(fleet: Fleet): Endpoint {
   return endpoint(listLeases, async ({ host, domain }) => {
     const { leases, notAsked } = await find(fleet, host, domain);
+    if (leases.length === 0) await mustBeKnown(fleet, host, domain);
     return { leases: leases.map(told), notAsked };
   });
 }
@@ -40,6 +41,14 @@ export function dropLeasesEndpoint(fleet: Fleet): Endpoint {
     for (const held of byHost(leases)) await letGo(fleet, held, hostIsGone);
     return { dropped: leases.map(told) };
   });
+}
+
+/** Who has gone for good may still hold something; of whom nobody knows anything, nobody can say that it holds nothing. */
+async function mustBeKnown(fleet: Fleet, host: string | undefined, domain: string | undefined): Promise<void> {
+  if (host !== undefined) fleet.hosts.driversOf(host);
+  if (domain === undefined) return;
+  const home = await locate(fleet, domain);
+  if (home.left) throw new VirtError('DOMAIN_NOT_FOUND', { domain });
 }
 
 const told = ({ claims: _claims, ...lease }: Held): HeldImage => lease;
