@@ -66,6 +66,9 @@ export interface NewEvent extends Omit<EventNews, 'caused'> {
   cause?: (Pick<Cause, 'id'> & Partial<Cause>) | null | undefined;
 }
 
+/** Neither the former guest nor the next one is there. */
+const between: DomainState = { state: 'paused', reason: 'from-snapshot' };
+
 export class Actor<G extends Guest = Guest> {
   readonly jobs = new Jobs();
   guest: G | undefined;
@@ -80,6 +83,8 @@ export class Actor<G extends Guest = Guest> {
   /** The command that moves the balloon, until it has arrived: the guest takes its time. */
   ballooning: { id: string; kib: number } | undefined;
   managedSave = false;
+  /** Its guest ends to make place for another: a domain without a definition is not forgotten then. */
+  changesGuest = false;
   /** Claims on images that commands in progress have begun to use. */
   readonly opening = new Set<string>();
   /** The commands being applied, the latest last: `destroy` may interrupt another, and agent commands run beside. */
@@ -260,8 +265,9 @@ export class Actor<G extends Guest = Guest> {
     hear(this, this.host, news);
   }
 
-  /** Back to a definition: nothing of the guest remains. */
+  /** Back to a definition: nothing of the guest remains. A transient domain that changes its guest stays active meanwhile. */
   shutOff(to: DomainState & { state: 'shutoff' }): void {
+    const { state, reason } = this.changesGuest && !this.config ? between : to;
     this.guest = undefined;
     this.record.guest = undefined;
     this.record.asked = undefined;
@@ -269,8 +275,8 @@ export class Actor<G extends Guest = Guest> {
     this.record.disks = this.startsItself ? ownDisks(this.record.disks) : undefined;
     this.ballooning = undefined;
     this.record.id = -1;
-    this.record.state = to.state;
-    this.record.reason = to.reason;
+    this.record.state = state;
+    this.record.reason = reason;
     if (this.config) {
       this.live = undefined;
       this.host.store.dropDocument(this.uuid, 'live');

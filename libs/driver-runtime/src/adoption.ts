@@ -3,7 +3,14 @@
  * start we never finished and that has not run an instruction.
  */
 import { existsSync } from 'node:fs';
-import { resumedDetail, suspendedDetail, VirtError, type DomainState, type ReasonOf } from '@virtbus/shared';
+import {
+  resumedDetail,
+  revertSnapshot,
+  suspendedDetail,
+  VirtError,
+  type DomainState,
+  type ReasonOf,
+} from '@virtbus/shared';
 import { meter, metrics } from '@virtbus/shared/metrics';
 import type { Actor } from './actor';
 import { findBackup } from './backup/running';
@@ -61,7 +68,7 @@ function ended<G extends Guest>(
 ): void {
   const { pending } = actor.record;
   actor.record.pending = undefined;
-  if (before.reason === 'starting-up') return unborn(host, actor);
+  if (before.reason === 'starting-up') return unborn(host, actor, pending?.operation);
   if (pending?.operation !== 'destroy') {
     actor.hear({
       kind: 'ended',
@@ -77,10 +84,16 @@ function ended<G extends Guest>(
   actor.remember({ ...pending, response: { domain: actor.summary() } });
 }
 
-/** It never ran: there is nothing to tell, and the command that asked for it can be given again. */
-function unborn<G extends Guest>(host: DriverHost<G>, actor: Actor<G>): void {
+/**
+ * It never ran: there is nothing to tell, and the command that asked for it can be given again. But a transient domain that
+ * was on its way back to a snapshot has run before.
+ */
+function unborn<G extends Guest>(host: DriverHost<G>, actor: Actor<G>, operation: string | undefined): void {
   actor.shutOff({ state: 'shutoff', reason: 'failed' });
-  if (!actor.record.persistent) host.discard(actor);
+  if (actor.record.persistent) return;
+  if (operation !== revertSnapshot.operation) return host.discard(actor);
+  actor.lifecycle('stopped', 'failed', null);
+  host.gone(actor);
 }
 
 async function alive<G extends Guest>(
@@ -106,7 +119,7 @@ async function alive<G extends Guest>(
       actor.starting = undefined;
     });
     actor.record.pending = undefined;
-    return unborn(host, actor);
+    return unborn(host, actor, pending?.operation);
   }
   const restored = actor.managedSave || pending?.operation === 'restore';
   // The guest lives, so a managed save image is of its past: consumed by its start, or of a save that we died in.

@@ -57,7 +57,7 @@ function end(actor: Actor, host: ActorHost, news: GuestNews & { kind: 'ended' })
     trigger: news.trigger,
     cause,
   });
-  if (!actor.record.persistent) host.gone(actor);
+  if (!actor.record.persistent && !actor.active) host.gone(actor);
 }
 
 /** The guest's power news are the effect of the command that asked it to shut down or reboot. */

@@ -4,12 +4,15 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import {
+  createDomain,
   createSnapshot,
   deleteSnapshot,
+  destroyDomain,
   getDomainXml,
   isVirtError,
   listSnapshots,
   revertSnapshot,
+  verifyFleet,
 } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
 import { eventually, Stack } from '@virtbus/testkit';
@@ -104,6 +107,26 @@ test('a domain has gone back to a snapshot or not, whenever the driver is killed
   }
   await call(bus, deleteSnapshot, { name: 'base' }, { target: uuid });
   expect(await documentOf(uuid, true)).toContain(`'${path}'`);
+});
+
+test('a transient domain has a guest or is gone, and all agree on it, whenever the driver is killed over its way back', async () => {
+  const path = stack.folder.file('transient.qcow2');
+  const document = await stack.domainXml({ name: 'transient', devices: disk(path, 'qcow2') });
+  const xml = '<domainsnapshot><name>base</name></domainsnapshot>';
+  const others = stack.guestPids().length;
+  for (const ms of [30, 120, 250]) {
+    qemuImg('create', '-q', '-f', 'qcow2', path, '16M');
+    const { uuid } = (await call(bus, createDomain, { xml: document })).domain;
+    await call(bus, createSnapshot, { xml }, { target: uuid });
+    await killedAfter(ms, call(bus, revertSnapshot, { name: 'base' }, { target: uuid, timeoutMs: 2_000 }));
+    const lives = (await stack.events(bus, uuid)).filter(({ class: kind }) => kind === 'lifecycle');
+    const last = lives.at(-1)!;
+    if (last.domain.state === 'running') await call(bus, destroyDomain, {}, { target: uuid });
+    else expect([ms, last.type, last.domain.state]).toEqual([ms, 'stopped', 'shutoff']);
+    await expect(stack.state(bus, uuid)).rejects.toMatchObject({ code: 'DOMAIN_NOT_FOUND' });
+    expect((await call(bus, verifyFleet, {})).disagreements).toEqual([]);
+    expect(stack.guestPids()).toHaveLength(others);
+  }
 });
 
 test('nothing flushed is lost when QEMU dies over a snapshot before we hear that it was taken', async () => {

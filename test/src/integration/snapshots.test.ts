@@ -1,6 +1,7 @@
 /** Snapshots of real guests: taken, gone back to, deleted; what the guest or the image holds afterwards tells whether they do. */
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import {
+  createDomain,
   createSnapshot,
   deleteSnapshot,
   destroyDomain,
@@ -10,6 +11,7 @@ import {
   listSnapshots,
   revertSnapshot,
   startDomain,
+  verifyFleet,
   type RequestInput,
 } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
@@ -138,6 +140,35 @@ test('a guest goes back to the memory and the disk of an external snapshot', asy
   expect(await sourceOf(uuid)).toBe(path);
   expect(existsSync(memory)).toBe(false);
   await call(bus, destroyDomain, {}, { target: uuid });
+});
+
+test('a transient domain goes back and stays one; it is gone when it cannot be started from the snapshot', async () => {
+  const [path, memory] = [image('transient'), stack.folder.file('transient.memory')];
+  const xml = await stack.domainXml({ name: 'transient', devices: disk(path, 'qcow2') });
+  const { uuid } = (await call(bus, createDomain, { xml })).domain;
+  const back = (name: string, how: object = {}) => call(bus, revertSnapshot, { name, ...how }, { target: uuid });
+  const same = { uuid, persistent: false, state: 'running', reason: 'from-snapshot' };
+  await take(uuid, 'inner');
+  expect((await back('inner')).domain).toMatchObject(same);
+  await take(uuid, 'disks', { diskOnly: true });
+  await expect(back('disks')).rejects.toMatchObject({ message: expect.stringContaining('cannot be off') as string });
+  expect((await back('disks', { running: true, force: true })).domain).toMatchObject(same);
+  expect(await stack.state(bus, 'transient')).toBe('running(from-snapshot)');
+  expect((await call(bus, verifyFleet, {})).disagreements).toEqual([]);
+  await take(uuid, 'outer', {}, `<memory snapshot='external' file='${memory}'/>`);
+  writeFileSync(memory, readFileSync(memory).fill(0, 64 * 1024));
+  await expect(back('outer')).rejects.toMatchObject({ code: 'OPERATION_FAILED' });
+  await expect(stack.state(bus, uuid)).rejects.toMatchObject({ code: 'DOMAIN_NOT_FOUND' });
+  expect((await call(bus, verifyFleet, {})).disagreements).toEqual([]);
+  const lives = (await stack.events(bus, uuid)).filter(({ class: kind }) => kind === 'lifecycle');
+  const turns = ['stopped from-snapshot', 'started from-snapshot'];
+  expect(lives.map(({ type, detail }) => `${type} ${detail}`).filter((one) => /^st/.test(one))).toEqual([
+    'started booted',
+    ...turns,
+    ...turns,
+    'stopped from-snapshot',
+    'stopped failed',
+  ]);
 });
 
 test('a domain that is off is kept in its images or below overlays, goes back, and loses its snapshots again', async () => {

@@ -15,7 +15,7 @@ import { formatSnapshot, type Snapshot } from '@virtbus/domain-xml/snapshot';
 import { diskOfNeed, revertSnapshot, VirtError, type ImageNeed, type Request } from '@virtbus/shared';
 import type { Actor } from '../actor';
 import { nvramOf } from '../document';
-import { facet } from '../driver';
+import { facet, type Guest } from '../driver';
 import { chainsOf, heldBy, hold } from '../images';
 import { beganAt } from '../began-at';
 import type { HeldDisks } from '../record';
@@ -35,7 +35,8 @@ export const revert = planned(
   {
     plan: (request, { actor, call }) => imageNeeds(actor, checked(actor, request), call.id),
     run: async (request, context) => {
-      await revertTo(context, request, checked(context.actor, request));
+      const snapshot = checked(context.actor, request);
+      await revertTo(context, request, snapshot).finally(() => forget(context));
       return { domain: context.actor.summary() };
     },
   },
@@ -50,9 +51,10 @@ function checked(actor: Actor, { name, running, paused, force }: RevertRequest):
   };
   const { domain } = snapshot;
   if (running && paused) throw new VirtError('INVALID_ARG', { detail: 'running and paused exclude each other' });
-  if (!actor.record.persistent) refuse('a transient domain cannot go back: it is forgotten when its guest ends');
   if (!domain) return refuse(`snapshot '${name}' lacks domain '${actor.record.name}' rollback info`);
   const ran = wasActive(snapshot);
+  if (!actor.record.persistent && !ran && !running && !paused)
+    refuse(`a transient domain cannot be off: snapshot '${name}' is of no running guest, so say how it is to go on`);
   if (!force && actor.active && !ran && (running || paused))
     refuse('must respawn guest to start inactive snapshot', 'SNAPSHOT_REVERT_RISKY');
   for (const { name: disk, snapshotDeleteInProgress } of snapshot.disks)
@@ -125,7 +127,7 @@ async function revertTo(context: Context, request: RevertRequest, snapshot: Snap
   beginDoing(actor, { what: 'revert', name: snapshot.name, xml });
   hold(actor, disks);
   try {
-    if (actor.guest) await actor.guest.destroy({ graceful: false, reason: 'from-snapshot', detail: 'from-snapshot' });
+    if (actor.guest) await giveUp(actor, actor.guest);
     hold(actor, disks); // Its end let go of all.
     dropManagedSave(host, actor);
     const images = chainsOf(disks);
@@ -137,7 +139,7 @@ async function revertTo(context: Context, request: RevertRequest, snapshot: Snap
     if (!isExternal(snapshot) && snapshot.memory?.snapshot !== 'internal')
       await facility.rewind(definitionOf(snapshot), snapshot, call.signal);
     if (request.resetNvram) dropNvram(snapshot.domain);
-    actor.setConfig(onOverlays(definitionOf(snapshot)));
+    if (actor.record.persistent) actor.setConfig(onOverlays(definitionOf(snapshot)));
   } catch (error) {
     abandon(actor);
     throw error;
@@ -145,6 +147,26 @@ async function revertTo(context: Context, request: RevertRequest, snapshot: Snap
   finishRevert(actor, snapshot, revertDisks, filesOf(chainsOf(disks)));
   abandon(actor);
   await startAgain(context, request, snapshot, onOverlays(snapshot.domain), disks);
+}
+
+/** The guest as it is now ends; its domain goes on without it. */
+async function giveUp(actor: Actor, guest: Guest): Promise<void> {
+  actor.changesGuest = true;
+  try {
+    await guest.destroy({ graceful: false, reason: 'from-snapshot', detail: 'from-snapshot' });
+  } finally {
+    actor.changesGuest = false;
+  }
+}
+
+/** A transient domain that has lost its guest, and got no other, is no more. */
+function forget({ host, actor }: Context): void {
+  if (actor.record.persistent || actor.guest) return;
+  if (actor.active) {
+    actor.shutOff({ state: 'shutoff', reason: 'failed' });
+    actor.lifecycle('stopped', 'failed');
+  }
+  host.gone(actor);
 }
 
 function dropNvram(domain: Domain): void {

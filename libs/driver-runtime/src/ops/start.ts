@@ -105,6 +105,7 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
   actor.record.disks = spec.disks;
   host.awaited.delete(actor.uuid);
   const { revision } = actor.record;
+  const wasKnown = actor.active;
   let guest: Guest | undefined;
   try {
     actor.enter({ state: 'paused', reason: 'starting-up' });
@@ -143,7 +144,7 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
       .catch((error: unknown) => actor.log.error({ err: error }, 'a guest that failed to start cannot be ended'));
     actor.record.disks = undefined; // What was leased for it is let go.
     actor.shutOff({ state: 'shutoff', reason: 'failed' });
-    if (actor.record.revision > revision) actor.lifecycle('stopped', 'failed'); // Its life was told of already.
+    if (wasKnown || actor.record.revision > revision) actor.lifecycle('stopped', 'failed'); // Its life was told of already.
     host.changed();
     actor.log.warn({ reason: reasonOf(thrown) }, 'start failed');
     throw starting.signal.aborted && isVirtError(starting.signal.reason) ? starting.signal.reason : thrown;
