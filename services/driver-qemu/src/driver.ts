@@ -71,6 +71,8 @@ export interface QemuDriverOptions {
   user: RunUser | undefined;
   sandbox: boolean;
   cgroup: GuestCgroup | undefined;
+  /** Folder of the certificates of pulls that ask for TLS. */
+  backupCertificates: string;
   migration: { address: string | undefined; ports: PortRange; sharedFolders: readonly string[]; silenceMs: number };
   log: Log;
 }
@@ -97,7 +99,7 @@ export class QemuDriver implements Driver<QemuGuest> {
     };
     this.facets = {
       agent,
-      backup: backupFacet(this.deviceHost),
+      backup: backupFacet({ ...this.deviceHost, backupCertificates: options.backupCertificates }),
       blockJobs: blockJobsFacet(this.deviceHost),
       checkpoints: checkpointsFacet(this.deviceHost),
       console,

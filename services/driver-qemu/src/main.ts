@@ -22,6 +22,7 @@ runService({
         user: findRunUser(values.qemuUser, log),
         sandbox: values.sandbox,
         cgroup: values.cgroup === undefined ? undefined : GuestCgroup.open(values.cgroup),
+        backupCertificates: values.backupCertificates,
         migration: {
           address: values.migrationAddress,
           ports: values.migrationPorts,

@@ -2,6 +2,7 @@
 import { driverSettings } from '@virtbus/driver-runtime';
 import { bool, list, setting } from '@virtbus/shared/config';
 import { z } from 'zod';
+import { certificateFolder } from './certificates';
 
 const portRange = z
   .string()
@@ -38,6 +39,11 @@ export const settings = {
     'VIRTBUS_MIGRATION_SILENCE_MS',
     z.coerce.number().int().positive().default(30_000),
     'how long a transfer between hosts may stand still before it is given up, milliseconds',
+  ),
+  backupCertificates: setting(
+    'VIRTBUS_BACKUP_CERTIFICATES',
+    z.string().startsWith('/').default(certificateFolder),
+    'folder of the certificates that pulls with TLS show: ca-cert.pem, server-cert.pem, server-key.pem',
   ),
   sharedFolders: setting(
     'VIRTBUS_SHARED_FOLDERS',

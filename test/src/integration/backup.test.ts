@@ -23,10 +23,11 @@ import {
   type JobInfo,
 } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
-import { eventually, freePort, needsRoot, Stack } from '@virtbus/testkit';
+import { eventually, freePort, needsProgram, needsRoot, Stack, temporaryFolder } from '@virtbus/testkit';
 import { faultsOf, lossesOfImage } from '../block-stand/sound';
 import { WritingGuest } from '../block-stand/writing-guest';
 import type { Flushed } from '../block-stand/content';
+import { makeCertificates } from './certificates';
 import { disk, qemuImg } from './storage-stand';
 
 jest.setTimeout(240_000);
@@ -34,11 +35,16 @@ jest.setTimeout(240_000);
 const mib = 1024 ** 2;
 let stack: Stack;
 let bus: Bus;
+const folder = temporaryFolder();
+const certificates = folder.file('certificates');
 beforeAll(async () => {
-  stack = await Stack.start();
+  stack = await Stack.start({ env: { VIRTBUS_BACKUP_CERTIFICATES: certificates } });
   bus = await stack.connect();
 });
-afterAll(() => stack?.[Symbol.asyncDispose]());
+afterAll(async () => {
+  await stack?.[Symbol.asyncDispose]();
+  folder[Symbol.dispose]();
+});
 
 const layerNames = (disk: string): string[] => [...[3, 2, 1].map((n) => `${disk}-${n}.qcow2`), `${disk}-0.img`];
 const chains = { vda: layerNames('vda'), vdb: layerNames('vdb') };
@@ -188,6 +194,44 @@ test('a pull can be read over NBD while the guest writes on, also after the driv
   expect(await lastOf(guest)).toMatchObject({ type: 'completed', operation: 'backup' });
   await expect(call(bus, getBackupXml, {}, target(guest))).rejects.toMatchObject({ code: 'NO_DOMAIN_BACKUP' });
   expect(await faultsOf(guest, { chains, bitmaps: ['before'] })).toEqual([]);
+});
+
+needsProgram('openssl').test('a pull with TLS can be read by who shows a certificate, and by nobody else', async () => {
+  const guest = await WritingGuest.start(stack, bus, { name: 'sealed' });
+  await guest.flushesMore(8);
+  const before = copyOf(guest.flushed);
+  const port = await freePort();
+  const xml = pull(guest, `<server transport='tcp' tls='yes' name='127.0.0.1' port='${port}'/>`);
+  const beginAt = (xml: string) => call(bus, beginBackup, { xml }, target(guest));
+  await expect(beginAt(xml)).rejects.toMatchObject({
+    message: `unsupported configuration: TLS certificate ${certificates}/ca-cert.pem is missing; name another folder, or make it`,
+  });
+  expect(readdirSync(guest.folder).filter((name) => name.startsWith('scratch'))).toEqual([]);
+
+  makeCertificates(certificates, '127.0.0.1');
+  // What fails after QEMU has read them leaves nothing in the way of the next: the address is nobody's here.
+  await expect(beginAt(xml.replace('127.0.0.1', '192.0.2.1'))).rejects.toMatchObject({ code: 'OPERATION_FAILED' });
+  await beginAt(xml);
+  await stack.restartDriver('h1');
+  const seen = stack.folder.file('sealed.qcow2');
+  const read = (...more: string[]): string => {
+    const [object = '', ...options] = more;
+    const image = ['driver=nbd', 'export=vda', 'host=127.0.0.1', `port=${port}`, ...options].join();
+    return qemuImg('convert', ...(object ? ['--object', object] : []), '--image-opts', '-O', 'qcow2', image, seen);
+  };
+  const credentials = (of: string): string => `tls-creds-x509,id=tls0,endpoint=client,dir=${of}`;
+  const stranger = makeCertificates(folder.file('stranger'), '127.0.0.1');
+  expect(() => read()).toThrow(/TLS/);
+  expect(() => read(credentials(stranger), 'tls-creds=tls0')).toThrow(/certificate/);
+  read(credentials(certificates), 'tls-creds=tls0');
+  expect(lossesOfImage(guest, 'vda', seen, 'qcow2', before)).toEqual([]);
+  await call(bus, abortJob, {}, target(guest));
+  await over(guest);
+  // Once more: neither server nor credentials of the last one are left.
+  await beginAt(xml);
+  await call(bus, abortJob, {}, target(guest));
+  await over(guest);
+  expect(await faultsOf(guest, { chains })).toEqual([]);
 });
 
 /** Ranges of an export; without data are those that the bitmap marks, as qemu-img shows it. */

@@ -16,7 +16,6 @@ export function requestedBackup(context: Context, request: Request<typeof beginB
   const checkpoint =
     request.checkpoint === undefined ? undefined : requestedCheckpoint(context, request.checkpoint, now);
   const backup = alignBackup(asked, actor.document, checkpoint?.name ?? `${now}`);
-  if (backup.server?.tls) throw new VirtError('CONFIG_UNSUPPORTED', { detail: 'TLS is not supported for <server>' });
   for (const disk of backup.disks) checkBeginning(context, disk);
   return { backup, checkpoint, reuse: request.reuseExternal };
 }

@@ -10,24 +10,35 @@ import { addExport, addressOf, startServer } from './nbd';
 import { planDisks, planJob, type DiskPlan } from './plan';
 import type { BackupJob } from './saved-backup';
 
+export interface BackupHost extends BlockHost {
+  /** Folder of the certificates of pulls that ask for TLS. */
+  backupCertificates: string;
+}
+
 /** Whatever fails, nothing of it stays. */
-export async function begin(host: BlockHost, guest: QemuGuest, start: BackupStart, signal: AbortSignal): Promise<void> {
+export async function begin(
+  host: BackupHost,
+  guest: QemuGuest,
+  start: BackupStart,
+  signal: AbortSignal,
+): Promise<void> {
   const plans = await planDisks(host, guest, start);
   const jobs = plans.map((plan) => planJob(guest, plan, start, start.images));
   const { backup } = start;
   const server = backup.server && addressOf(backup.server);
+  const certificates = backup.server?.tls ? host.backupCertificates : undefined;
   guest.saved.backup = {
     xml: formatBackup(backup, { stored: true }),
     command: start.command,
     began: Date.now(),
     begun: false,
-    ...(server && { server }),
+    ...(server && { server, tls: certificates !== undefined }),
     disks: plans.map(({ asked, total }) => ({ disk: asked.name, exportName: asked.exportname ?? asked.name, total })),
   };
   try {
     await guest.blockJobs.begin(jobs, async () => {
       for (const [at, job] of jobs.entries()) await openStore(host, guest, plans[at]!, job, signal);
-      if (server) await startServer(guest, server, signal);
+      if (server) await startServer(guest, { addr: server, certificates }, signal);
       await guest.askRaw('transaction', { actions: actionsOf(host, guest, start, plans, jobs) }, signal);
     });
     await offer(host, guest, signal);

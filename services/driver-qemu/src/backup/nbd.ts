@@ -1,5 +1,6 @@
 /** A pull is read over NBD: QEMU's server, and an export for each disk. (facts: block-jobs §3.5) */
 import type { BackupServer } from '@virtbus/domain-xml/backup';
+import { addCredentials } from '../certificates';
 import type { QemuGuest } from '../guest';
 import { isRefusal } from '../monitor-failure';
 import type { NbdAddress } from './saved-backup';
@@ -10,13 +11,24 @@ export function addressOf({ transport, name = 'localhost', port, socket = '' }: 
     : { type: 'inet', data: { host: name, port: `${port}` } };
 }
 
-export async function startServer(guest: QemuGuest, addr: NbdAddress, signal: AbortSignal): Promise<void> {
-  await guest.askRaw('nbd-server-start', { addr }, signal);
+const tlsId = 'objlibvirt_backup_tls0';
+
+/** @param certificates their folder, when only who shows one may read, and what is read is encrypted */
+export async function startServer(
+  guest: QemuGuest,
+  { addr, certificates }: { addr: NbdAddress; certificates: string | undefined },
+  signal: AbortSignal,
+): Promise<void> {
+  if (certificates !== undefined)
+    await addCredentials(guest, { id: tlsId, folder: certificates, end: 'server' }, signal);
+  const tls = certificates === undefined ? {} : { 'tls-creds': tlsId };
+  await guest.askRaw('nbd-server-start', { addr, ...tls }, signal);
 }
 
 /** Ends all exports too. Nothing to do where no server runs. */
 export async function stopServer(guest: QemuGuest): Promise<void> {
   await ignoreRefusal(guest.askRaw('nbd-server-stop'));
+  if (guest.saved.backup?.tls) await ignoreRefusal(guest.ask('object-del', { id: tlsId }));
 }
 
 export interface Export {

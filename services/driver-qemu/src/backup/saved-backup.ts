@@ -13,6 +13,8 @@ export interface SavedBackup {
   begun: boolean;
   /** Of a pull: where QEMU listens. */
   server?: NbdAddress | undefined;
+  /** It is read with certificates. */
+  tls?: boolean | undefined;
   disks: SavedBackupDisk[];
 }
 

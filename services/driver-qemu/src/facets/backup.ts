@@ -1,16 +1,19 @@
 /** Backups of a running guest: begun, asked for, told to end. */
 import { parseBackup } from '@virtbus/domain-xml/backup';
 import type { Facets, RunningBackup } from '@virtbus/driver-runtime';
-import { begin, backupJobs, offer } from '../backup/begin';
+import { begin, backupJobs, offer, type BackupHost } from '../backup/begin';
 import { endOthers, tellEnd } from '../backup/kind';
 import { planDisks } from '../backup/plan';
 import { stopServer } from '../backup/nbd';
-import type { BlockHost } from '../block-jobs/nodes';
+import { showCertificates } from '../certificates';
 import type { QemuGuest } from '../guest';
 
-export function backupFacet(host: BlockHost): NonNullable<Facets<QemuGuest>['backup']> {
+export function backupFacet(host: BackupHost): NonNullable<Facets<QemuGuest>['backup']> {
   return {
-    check: async (guest, ask) => void (await planDisks(host, guest, ask)),
+    check: async (guest, ask) => {
+      if (ask.backup.server?.tls) showCertificates(host.backupCertificates, 'server');
+      await planDisks(host, guest, ask);
+    },
     begin: (guest, start, signal) => begin(host, guest, start, signal),
     running,
     resume: async (guest, signal) => {

@@ -3,8 +3,8 @@
  * what is put back after. (facts: migration §5)
  */
 import { VirtError, type MigrationOptions, type MigrationRole } from '@virtbus/shared';
+import { addCredentials } from '../certificates';
 import type { QemuGuest } from '../guest';
-import { certificateFolder } from './certificates';
 import { switchLimitMs } from './switch-limit';
 
 /** What to send when no limit was asked for, bytes a second: libvirt's word for unlimited. */
@@ -111,9 +111,12 @@ export async function setUpMigration(
     guest.saved.migration = { parameters: kept };
     guest.tell({ kind: 'saved' });
   }
-  const tls = options.tls && (await tlsObject(guest, options.tls.directory, side, signal));
+  if (options.tls) {
+    const end = side === 'source' ? 'client' : 'server';
+    await addCredentials(guest, { id: tlsId, folder: options.tls.directory, end }, signal);
+  }
   await switchCapabilities(guest, states, capabilities, signal);
-  await guest.ask('migrate-set-parameters', parametersFor(options, side, tls), signal);
+  await guest.ask('migrate-set-parameters', parametersFor(options, side, options.tls && tlsId), signal);
   const noDescription = { path: '/machine', property: 'suppress-vmdesc', value: true };
   await guest.askRaw('qom-set', noDescription, signal);
 }
@@ -153,14 +156,3 @@ const mayChange = (capability: string): boolean => ours.has(capability);
 
 /** The certificates of a migration that asks for them: of its memory, and of its disks. */
 export const tlsId = 'objlibvirt_migrate_tls0';
-async function tlsObject(
-  guest: QemuGuest,
-  directory: string = certificateFolder,
-  side: MigrationRole,
-  signal: AbortSignal,
-): Promise<string> {
-  const endpoint = side === 'source' ? 'client' : 'server';
-  const props = { 'qom-type': 'tls-creds-x509', id: tlsId, dir: directory, endpoint, 'verify-peer': true };
-  await guest.ask('object-add', props, signal);
-  return tlsId;
-}

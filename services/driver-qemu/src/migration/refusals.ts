@@ -12,7 +12,7 @@ import { isVirtError, VirtError, type ErrorCode, type ImageIdentity, type Migrat
 import type { MigrationHost } from '../facets/migration';
 import type { QemuGuest } from '../guest';
 import { onTap } from '../networks';
-import { mustBeTrusted, showCertificates } from './certificates';
+import { mustBeTrusted, showCertificates } from '../certificates';
 import { copiedDisks } from './copied-disks';
 import { topNodes } from './nodes';
 import { capabilitiesFor } from './parameters';
@@ -40,7 +40,7 @@ export async function blockersOf(guest: QemuGuest, ask: Ask, sharing: Sharing): 
     const known = await guest.ask('query-migrate-capabilities', undefined, signal);
     capabilitiesFor(options, 'source', new Set(known.map(({ capability }) => capability)));
   });
-  if (options.tls) await found.of(() => showCertificates(options.tls?.directory, 'source'));
+  if (options.tls) await found.of(() => showCertificates(options.tls?.directory, 'client'));
   if (live.devices.disks.some(({ transient }) => transient !== undefined)) {
     found.add('OPERATION_INVALID', 'migration with transient disk is not supported');
   }
@@ -101,7 +101,7 @@ export async function show(guest: QemuGuest, { options, signal }: Ask): Promise<
     });
     shown.copies = await Promise.all(copies);
   });
-  await found.of(() => void (options.tls && (shown.certificates = showCertificates(options.tls.directory, 'source'))));
+  await found.of(() => void (options.tls && (shown.certificates = showCertificates(options.tls.directory, 'client'))));
   return shown;
 }
 
@@ -126,7 +126,7 @@ export async function obstaclesFor(
   });
   await found.of(() => {
     if (!options.tls) return;
-    const { authority, certificate } = showCertificates(options.tls.directory, 'target');
+    const { authority, certificate } = showCertificates(options.tls.directory, 'server');
     if (!certificates) return;
     const name = options.tls.peer ?? (options.uri ? parsePlace(options.uri).host : ownAddress(host.address));
     mustBeTrusted(certificate, certificates.authority, 'target', name);

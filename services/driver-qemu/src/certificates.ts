@@ -1,17 +1,22 @@
 /**
- * Whether the certificates of a migration can work, found out before QEMU is asked to use them: those of this host against its
- * own authority, and those of one side against the authority of the other (names of files: libvirt's and QEMU's for x509).
+ * Certificates of migrations and of backups that are read over the network: given to QEMU, and before that looked at, whether
+ * they can work. Those of this host are held against its own authority, those of one side of a migration against the authority
+ * of the other (names of files: libvirt's and QEMU's for x509).
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { VirtError, type MigrationRole } from '@virtbus/shared';
+import type { QemuGuest } from './guest';
 
 /** Where they are when nobody names a folder: libvirt's place. */
 export const certificateFolder = '/etc/pki/qemu';
 
 const wrong = (detail: string): VirtError => new VirtError('CONFIG_UNSUPPORTED', { detail });
+
+/** Who listens shows the server's certificate, who connects the client's: the source of a migration does. */
+export type TlsEnd = 'client' | 'server';
 
 /** What the other side needs to judge ours: public, in PEM. */
 export interface Shown {
@@ -23,8 +28,7 @@ export interface Shown {
  * The certificates of this side.
  * @throws CONFIG_UNSUPPORTED for those that are missing, expired, without their key, or not of their own authority
  */
-export function showCertificates(folder: string = certificateFolder, side: MigrationRole): Shown {
-  const name = side === 'source' ? 'client' : 'server';
+export function showCertificates(folder: string = certificateFolder, name: TlsEnd): Shown {
   const file = (one: string): string => {
     try {
       return readFileSync(join(folder, one), 'utf8');
@@ -40,6 +44,16 @@ export function showCertificates(folder: string = certificateFolder, side: Migra
   }
   mustTrust(shown.authority, shown.certificate, `TLS certificate ${join(folder, `${name}-cert.pem`)}`);
   return shown;
+}
+
+/** Have QEMU read the certificates. Who is at the other end has to show one too. @param id that QEMU's commands name them by */
+export async function addCredentials(
+  guest: QemuGuest,
+  { id, folder = certificateFolder, end }: { id: string; folder?: string | undefined; end: TlsEnd },
+  signal: AbortSignal,
+): Promise<void> {
+  const props = { 'qom-type': 'tls-creds-x509', id, dir: folder, endpoint: end, 'verify-peer': true };
+  await guest.ask('object-add', props, signal);
 }
 
 /**
