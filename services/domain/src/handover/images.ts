@@ -12,6 +12,7 @@ import {
 } from '@virtbus/shared';
 import { callDriver, type Call } from '@virtbus/shared/bus';
 import type { z } from 'zod';
+import { attempts } from '../attempts';
 import type { Fleet } from '../fleet';
 import { prepare, release } from '../images/prepare';
 import type { Handover } from './handover';
@@ -71,13 +72,10 @@ export class HandoverImages {
   private async letGoLater(leased: Parameters<typeof release>[1]): Promise<void> {
     const { nc } = this.fleet.bus;
     const until = Date.now() + askedForMs;
-    for (
-      let pauseMs: number = pauses.first;
-      !nc.isClosed() && Date.now() < until;
-      pauseMs = Math.min(2 * pauseMs, pauses.longest)
-    ) {
-      await new Promise((resolve) => setTimeout(resolve, pauseMs).unref());
-      if (await release(this.fleet, leased, true)) return;
+    for await (const attempt of attempts(pauses)) {
+      if (nc.isClosed() || Date.now() > until) return;
+      // The first was `letGo`'s own.
+      if (attempt > 1 && (await release(this.fleet, leased, true))) return;
     }
   }
 }

@@ -5,11 +5,11 @@
  */
 import { startDomain, VirtError, type Inventory } from '@virtbus/shared';
 import { encode, type Endpoint } from '@virtbus/shared/bus';
+import { attempts } from '../attempts';
 import { applyCommand } from '../command';
 import type { Fleet } from '../fleet';
 
-const firstPauseMs = 1_000;
-const longestPauseMs = 30_000;
+const pauses = { first: 1_000, longest: 30_000 } as const;
 
 export class Awaited {
   private readonly starting = new Set<string>();
@@ -36,7 +36,8 @@ export class Awaited {
   private async begin(uuid: string, id: string): Promise<void> {
     const { log } = this.fleet;
     const body = encode({}, 'msgpack');
-    for (let pauseMs = firstPauseMs; !this.stopped; pauseMs = Math.min(longestPauseMs, 2 * pauseMs)) {
+    for await (const _attempt of attempts(pauses)) {
+      if (this.stopped) return;
       try {
         const context = { id, timeoutMs: startDomain.timeoutMs };
         await applyCommand(this.start, { contract: startDomain, target: uuid, context, body }, log);
@@ -45,7 +46,6 @@ export class Awaited {
         const { retry, message: reason } = VirtError.from(thrown);
         log[retry === 'later' ? 'info' : 'error']({ domain: uuid, reason }, 'autostart failed');
         if (retry !== 'later') return;
-        await new Promise((resolve) => setTimeout(resolve, pauseMs).unref());
       }
     }
   }

@@ -3,11 +3,11 @@
  * until the domain changes. The driver is asked, as soon as it is there, never to begin it; what it does not use is let go.
  */
 import { isVirtError } from '@virtbus/shared';
+import { attempts } from '../attempts';
 
-const firstPauseMs = 1_000;
-const longestPauseMs = 30_000;
+const pauses = { first: 1_000, longest: 30_000 } as const;
 /** Then it is left to what the driver tells of the domain: some ten minutes. */
-const attempts = 24;
+const mostAttempts = 24;
 
 interface Doubt {
   /** What the command's images are leased under. */
@@ -19,18 +19,14 @@ interface Doubt {
 }
 
 export async function settleDoubt({ claim, revoke, letGo }: Doubt): Promise<void> {
-  let pauseMs = firstPauseMs;
-  for (let attempt = 1; ; attempt++) {
+  for await (const attempt of attempts(pauses)) {
     try {
       const uses = await revoke();
       // What is in use is let go when the driver tells that it is no longer.
       if (!uses.some((use) => use.claim === claim)) await letGo();
       return;
     } catch (error) {
-      if (!isVirtError(error) || attempt === attempts) throw error;
+      if (!isVirtError(error) || attempt === mostAttempts) throw error;
     }
-    const pause = pauseMs;
-    await new Promise((resolve) => setTimeout(resolve, pause).unref());
-    pauseMs = Math.min(longestPauseMs, 2 * pauseMs);
   }
 }
