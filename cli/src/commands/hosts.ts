@@ -34,6 +34,20 @@ export const hostInfo = command({
   },
 });
 
+export const hostForget = command({
+  name: 'host-forget',
+  group: 'host',
+  summary: 'List a host no more that is gone for good',
+  about: 'Refused while a driver of it is online, or a domain lives there. A host that comes back is listed again.',
+  args: { host: argument('name of the host', 'host') },
+  options: {},
+  gives: 'forgetHost',
+  examples: [example('host forget h1', 'after it was drained and switched off')],
+  async run({ args: { host }, session }) {
+    await session.give('forgetHost', {}, host, () => `Host '${host}' forgotten`);
+  },
+});
+
 const where = {
   host: value('HOST', 'which host; may be left out when there is but one', 'host'),
   driver: value('DRIVER', 'which driver: qemu, …'),

@@ -25,7 +25,7 @@ import { hostDrain, hostUndrain } from './drain';
 import { domxmlExplain } from './explain';
 import { agent, exec, monitor, screenshot, sendKey } from './guest';
 import { setmaxmem, setmem, setvcpus, vcpucount, vcpuinfo } from './hardware';
-import { capabilities, domcapabilities, domhost, hostInfo, hosts } from './hosts';
+import { capabilities, domcapabilities, domhost, hostForget, hostInfo, hosts } from './hosts';
 import { id, name, uuid } from './identity';
 import { domjobabort, domjobinfo, dominfo, domstate } from './info';
 import { attachInterface, detachInterface, domifSetlink, domiflist } from './interfaces';
@@ -100,7 +100,18 @@ export const commands: readonly CommandSpec[] = [
   ...[backupBegin, backupDumpxml, checkpointCreate, checkpointCreateAs, checkpointList, checkpointDumpxml],
   ...[checkpointInfo, checkpointParent, checkpointDelete],
   ...[verify, leaseList, leaseDrop],
-  ...[hosts, hostInfo, hostDrain, hostUndrain, domhost, capabilities, domcapabilities, cpuCompare, cpuBaseline],
+  ...[
+    hosts,
+    hostInfo,
+    hostDrain,
+    hostUndrain,
+    hostForget,
+    domhost,
+    capabilities,
+    domcapabilities,
+    cpuCompare,
+    cpuBaseline,
+  ],
   ...[authInit, authAdd, authList, authRotate, authRevoke, authRenew],
   ...[help, completion, version],
 ];

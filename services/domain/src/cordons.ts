@@ -1,6 +1,7 @@
 /**
- * Hosts on which nothing new is placed: kept in the registry, so that it outlives us, and followed, so that every copy of
- * this service places by it. A registry that was wiped is told again by whoever still knows.
+ * What people say of hosts: that nothing new is placed on one (a cordon), or that one is gone for good. Kept in the
+ * registry, so that it outlives us, and followed, so that every copy of this service goes by it. A registry that was wiped
+ * is told again of cordons by whoever still knows.
  */
 import { Conflict } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
@@ -31,9 +32,13 @@ export class Cordons {
     while (!this.stopped && !this.registry.bus.nc.isClosed()) {
       try {
         const changes = await this.registry.on(({ cordons }) => cordons.watch());
-        // The keys of drivers, `host.driver`, lie in the same bucket.
         this.changes = changes;
-        for await (const { key, value } of changes) if (!key.includes('.')) this.hosts.cordon(key, value !== undefined);
+        for await (const { key, value, deleted } of changes) {
+          // The keys of drivers, `host.driver`, lie in the same bucket.
+          const [host, driver] = key.split('.') as [string, string | undefined];
+          if (driver === undefined) this.hosts.cordon(host, value !== undefined);
+          else if (deleted && !this.hosts.isOnline({ host, driver })) this.hosts.forget({ host, driver });
+        }
       } catch (err) {
         this.log.debug({ err }, 'cordons of hosts cannot be followed now');
       }

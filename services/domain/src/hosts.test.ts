@@ -33,3 +33,12 @@ test('the drivers of a host come online ones first; a host nobody heard of is no
   expect(hosts.driversOf('h1').map(({ driver }) => driver)).toEqual(['qemu', 'lxc']);
   expect(() => hosts.driversOf('h2')).toThrow("no host named 'h2'");
 });
+
+test('a driver that is forgotten is not listed, and is new when it is heard again', () => {
+  const hosts = new Hosts(() => 0);
+  hosts.hear(status());
+  hosts.hear(status({ driver: 'lxc' }));
+  hosts.forget({ host: 'h1', driver: 'qemu' });
+  expect(hosts.list().map(({ driver }) => driver)).toEqual(['lxc']);
+  expect(hosts.hear(status())).toBe('new');
+});

@@ -52,6 +52,11 @@ export class Hosts {
     if (!this.rows.has(key)) this.rows.set(key, { status, heardAt: -Infinity });
   }
 
+  /** The driver is gone for good: it is listed no more, until it is heard again. */
+  forget(at: At): void {
+    this.rows.delete(hostKey(at));
+  }
+
   /** Nothing new is to be placed there, or domains may be again. */
   cordon(host: string, cordoned: boolean): void {
     if (cordoned) this.closed.add(host);

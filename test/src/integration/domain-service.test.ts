@@ -3,6 +3,7 @@ import {
   createDomain,
   defineDomain,
   destroyDomain,
+  forgetHost,
   getDomain,
   getDomainXml,
   hostCapabilities,
@@ -17,6 +18,7 @@ import {
   VirtError,
 } from '@virtbus/shared';
 import { call, newId } from '@virtbus/shared/bus';
+import { eventually } from '@virtbus/testkit';
 import { soon, Stack } from './domain-service-stack';
 
 const xml = (name: string, rest = ''): string =>
@@ -251,4 +253,30 @@ test('the service shows itself to micro discovery, once a copy', async () => {
   for await (const info of await stack.bus.nc.services.client().info('virtbus-domain')) found.push(info);
   expect(found).toHaveLength(3);
   expect(found[0]!.endpoints.map(({ name }) => name)).toEqual(expect.arrayContaining(['domain-start', 'domain-list']));
+});
+
+test('a host that is gone for good is forgotten by every copy, once nothing lives there, and listed when it is back', async () => {
+  const listed = async (): Promise<string[]> => {
+    // Each copy answers one of these, more or less.
+    const answers = await Promise.all(Array.from({ length: 9 }, () => call(stack.bus, listHosts, {})));
+    return [...new Set(answers.flatMap(({ hosts }) => hosts.map(({ host, online }) => `${host} ${String(online)}`)))];
+  };
+  // Asked of any copy: what one has not heard yet it will.
+  const forget = (): Promise<string> =>
+    call(stack.bus, forgetHost, {}, { target: 'h3' }).then(
+      () => 'forgotten',
+      (error: Error) => error.message,
+    );
+  expect(await forget()).toContain("no host named 'h3'");
+  const gone = await stack.addHost('h3');
+  await eventually(listed, (hosts) => hosts.includes('h3 true'));
+  await call(stack.bus, defineDomain, { xml: xml('left-there'), host: 'h3' });
+  await eventually(forget, (answer) => answer.includes("domains live on host 'h3' (left-there)"));
+  await call(stack.bus, undefineDomain, {}, { target: 'left-there' });
+  await eventually(forget, (answer) => answer.includes("driver test of host 'h3' is online"));
+  await gone.stop();
+  await eventually(forget, 'forgotten');
+  await eventually(listed, (hosts) => !hosts.some((host) => host.startsWith('h3')));
+  await stack.addHost('h3');
+  await eventually(listed, (hosts) => hosts.includes('h3 true'));
 });

@@ -12,10 +12,11 @@ export interface Entry<T> {
   revision: number;
 }
 
-/** A change in a bucket; `value` is absent when the key was deleted. */
+/** A change in a bucket; `value` is absent when the key was deleted, and when this version cannot read it. */
 export interface Change<T> {
   key: string;
   value: T | undefined;
+  deleted: boolean;
   revision: number;
 }
 
@@ -85,6 +86,7 @@ export class Table<T> {
     const read = (entry: KvEntry): Change<T> => ({
       key: entry.key,
       value: this.read(entry),
+      deleted: entry.operation !== 'PUT',
       revision: entry.revision,
     });
     return {

@@ -23,6 +23,20 @@ export const listHosts = contract({
   example: {},
 });
 
+export const forgetHost = contract({
+  kind: 'cmd',
+  entity: 'host',
+  operation: 'forget',
+  servedBy: 'domain-service',
+  role: 'admin',
+  queue: false,
+  request: z.object({}),
+  response: z.object({}),
+  errors: ['HOST_NOT_FOUND', 'OPERATION_INVALID'],
+  doc: 'List a host no more that is gone for good. Refused while a driver of it is online, or a domain lives there. One that comes back is listed again.',
+  example: {},
+});
+
 const ofDriver = { driver: z.string().optional().describe('the driver of the host that can do most when left out') };
 const formatted = { format: z.enum(['xml', 'json']).default('xml') };
 const emulation = {

@@ -4,6 +4,7 @@ import {
   createDomain,
   defineDomain,
   dropLeases,
+  forgetHost,
   getDomain,
   listDomains,
   listHosts,
@@ -19,7 +20,7 @@ import type { Endpoint } from '@virtbus/shared/bus';
 import type { Fleet } from '../fleet';
 import { toHome, toHost } from '../forward';
 import { createEndpoint, defineEndpoint } from './define';
-import { hostsEndpoint } from './hosts';
+import { forgetHostEndpoint, hostsEndpoint } from './hosts';
 import { dropLeasesEndpoint, leasesEndpoint } from './leases';
 import { getEndpoint, listEndpoint } from './list';
 import { renameEndpoint } from './rename';
@@ -32,6 +33,7 @@ const own = new Map<Contract, (fleet: Fleet) => Endpoint>([
   [getDomain, getEndpoint],
   [statsOfDomains, statsEndpoint],
   [listHosts, hostsEndpoint],
+  [forgetHost, forgetHostEndpoint],
   [listLeases, leasesEndpoint],
   [dropLeases, dropLeasesEndpoint],
   [verifyFleet, verifyEndpoint],

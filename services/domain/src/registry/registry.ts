@@ -123,6 +123,19 @@ export class Registry {
     });
   }
 
+  /** A host is gone for good: nothing of it is kept. */
+  async forgetHost(host: string): Promise<void> {
+    await this.on(async ({ hosts, cordons }) => {
+      for (const { key, value, revision } of await hosts.entries()) {
+        if (value.host !== host) continue;
+        this.hostsWritten.delete(key);
+        await yielding(() => hosts.delete(key, revision));
+      }
+      const cordon = await cordons.get(host);
+      if (cordon) await yielding(() => cordons.delete(host, cordon.revision));
+    });
+  }
+
   private tables(): Promise<Tables> {
     this.opening ??= this.open().catch((error: unknown) => {
       this.opening = undefined;
