@@ -1,8 +1,17 @@
 import { cpSync, writeFileSync } from 'node:fs';
 import { eventFilter, type DomainEvent } from '@virtbus/shared';
-import { EventPublisher, Journal, lastEvent, lastSequence, tail, type Bus, type Logged } from '@virtbus/shared/bus';
+import {
+  connectBus,
+  EventPublisher,
+  Journal,
+  lastEvent,
+  lastSequence,
+  tail,
+  type Bus,
+  type Logged,
+} from '@virtbus/shared/bus';
 import { silent } from '@virtbus/shared/log';
-import { eventually } from '@virtbus/testkit';
+import { eventually, startNatsServer } from '@virtbus/testkit';
 import { BusStand, event, uuidOf } from './bus-stand';
 
 jest.setTimeout(120_000);
@@ -327,4 +336,15 @@ test('the last event of a domain is found, from any host or from one', async () 
   expect((await lastEvent(reader, { uuid: uuidOf(1), host: 'h1' }))?.domain.revision).toBe(2);
   expect(await lastEvent(reader, { uuid: uuidOf(1), host: 'h2' })).toBeUndefined();
   expect(await lastEvent(reader, { uuid: uuidOf(2) })).toBeUndefined();
+});
+
+test('a log that cannot be read to its end is told as that, and not as a defect of ours', async () => {
+  await using server = await startNatsServer({ config: 'jetstream: disabled' });
+  const bus = await connectBus({ name: 'test', url: server.url });
+  try {
+    const read = tail(bus, { since: 'all', once: true }).next();
+    await expect(read).rejects.toMatchObject({ code: 'RPC', retry: 'later' });
+  } finally {
+    await bus.close();
+  }
 });

@@ -109,7 +109,7 @@ async function* follow<E>(
         // Whoever closed the connection reads no more; what was to be read to its end was not.
         if (!options.once) return;
       }
-      if (options.once || isVirtError(error, 'ACCESS_DENIED')) throw VirtError.from(error);
+      if (options.once || isVirtError(error, 'ACCESS_DENIED')) throw unreadable(error);
       await pause(options.signal);
       continue;
     }
@@ -141,6 +141,13 @@ async function* follow<E>(
     }
     await pause(options.signal);
   }
+}
+
+/** JetStream has no leader, or no answer. */
+function unreadable(error: unknown): VirtError {
+  if (isVirtError(error)) return error;
+  const why = error instanceof Error ? error.message : String(error);
+  return new VirtError('RPC', { detail: `the event log in JetStream cannot be read now: ${why}` }, { cause: error });
 }
 
 /** The server lets a host publish under its own name only: what speaks of another host's domain is no event. */
