@@ -48,7 +48,7 @@ function isDispensable(disk: Disk, start: StartKind): boolean {
 /** The domain with these of its disks gone, these of its drives empty. */
 export function withoutDisks(domain: Domain, missing: ReadonlySet<string>): { domain: Domain; dropped: DroppedDisk[] } {
   if (missing.size === 0) return { domain, dropped: [] };
-  const isMissing = ({ target }: Disk): boolean => missing.has(target.dev ?? '');
+  const isMissing = (disk: Disk): boolean => missing.has(disk.target.dev ?? '') && !isEmptyDrive(disk);
   const dropped = assignAliases(domain).devices.disks.filter(isMissing).map(described);
   const copy = copyModel(domain);
   const { devices } = copy;

@@ -4,6 +4,7 @@ import {
   createDomain,
   createPool,
   createSnapshot,
+  definePool,
   destroyDomain,
   getDomainXml,
   managedSave,
@@ -76,7 +77,7 @@ test('a guest starts without an optional disk that is missing, and its definitio
   await stop(uuid);
 });
 
-test('a volume that its pool does not have is missing, in a transient domain too', async () => {
+test('a volume that its pool does not have, and one of a pool that does not run, are missing, in a transient domain too', async () => {
   mkdirSync(file('pool'));
   await call(
     bus,
@@ -84,11 +85,16 @@ test('a volume that its pool does not have is missing, in a transient domain too
     { document: { type: 'dir', name: 'isos', target: { path: file('pool') } } },
     { target: 'h1' },
   );
-  const source = `<source pool='isos' volume='none.iso' startupPolicy='optional'/>`;
-  const devices = `<disk type='volume' device='cdrom'>${source}<target dev='sda' bus='sata'/></disk>`;
+  const off = { type: 'dir', name: 'off', target: { path: file('elsewhere') } };
+  await call(bus, definePool, { document: off }, { target: 'h1' });
+  const volumeOf = (pool: string, dev: string): string => {
+    const source = `<source pool='${pool}' volume='none.iso' startupPolicy='optional'/>`;
+    return `<disk type='volume' device='cdrom'>${source}<target dev='${dev}' bus='sata'/></disk>`;
+  };
+  const devices = volumeOf('isos', 'sda') + volumeOf('off', 'sdb');
   const { domain } = await call(bus, createDomain, { xml: await stack.domainXml({ name: 'transient', devices }) });
-  expect(await disks(domain.uuid)).toEqual(['(sda)']);
-  expect(await dropped(domain.uuid)).toMatchObject([{ source: 'isos/none.iso' }]);
+  expect(await disks(domain.uuid)).toEqual(['(sda)', '(sdb)']);
+  expect(await dropped(domain.uuid)).toMatchObject([{ source: 'isos/none.iso' }, { source: 'off/none.iso' }]);
   await stop(domain.uuid);
 });
 
@@ -106,6 +112,9 @@ test('what is mandatory, what a boot requires, and what cannot be opened keep th
     await stack.define(bus, { name, devices });
     expect((await refusal(start(name))).message).toMatch(words);
   }
+  const network = `<disk type='network'><source protocol='nbd' name='x' startupPolicy='optional'><host name='h'/></source><target dev='vdb'/></disk>`;
+  const remote = stack.define(bus, { name: 'never', devices: network });
+  expect((await refusal(remote)).message).toMatch(/'optional' of disk 'vdb' is not for disks of type network/);
   const requisite = stack.define(bus, { name: 'never', devices: hardDisk(file('none.img'), 'requisite') });
   expect((await refusal(requisite)).message).toMatch(/'requisite' of disk 'vdb' is only for cdroms and floppies/);
 });
@@ -126,11 +135,11 @@ test('a guest comes back without a medium that has gone, but not without a disk 
   await stop(uuid);
 });
 
-test('so it goes back to a snapshot', async () => {
+test('so it goes back to a snapshot, which does not know a disk that the guest ran without', async () => {
   qemuImg('create', '-q', '-f', 'qcow2', file('root.qcow2'), '4M');
   chmodSync(file('root.qcow2'), 0o644);
   const iso = rawImage(file('c.iso'), 'iso');
-  const devices = disk(file('root.qcow2'), 'qcow2') + cdrom(iso, 'optional');
+  const devices = disk(file('root.qcow2'), 'qcow2') + cdrom(iso, 'optional') + hardDisk(file('no.img'), 'optional');
   const { uuid } = await stack.run(bus, { name: 'back', devices });
   const memory = `<memory snapshot='external' file='${file('back.memory')}'/>`;
   await call(
@@ -142,7 +151,7 @@ test('so it goes back to a snapshot', async () => {
   rmSync(iso);
   await call(bus, revertSnapshot, { name: 's' }, { target: uuid });
   expect(await disks(uuid)).toEqual(['(sda)', 'vda']);
-  expect(await disks(uuid, true)).toEqual(['sda', 'vda']);
-  expect(await dropped(uuid)).toMatchObject([{ target: 'sda', source: iso }]);
+  expect(await disks(uuid, true)).toEqual(['sda', 'vda', 'vdb']);
+  expect(await dropped(uuid)).toMatchObject([{ target: 'vdb' }, { target: 'sda', source: iso }]);
   await stop(uuid);
 });

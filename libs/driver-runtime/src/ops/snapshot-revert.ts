@@ -91,7 +91,7 @@ function imageNeeds(actor: Actor, snapshot: Snapshot & { domain: Domain }, id: s
   const overlays = overlaysOf({ disks: newOverlays(snapshot, beganAt(actor, id)) });
   const rewinds = !isExternal(snapshot) && snapshot.memory?.snapshot !== 'internal';
   const taken = new Set(snapshot.disks.flatMap((disk) => (disk.snapshot === 'internal' ? [disk.name] : [])));
-  const dispensable = dispensableDisks(definitionOf(snapshot), 'restore');
+  const dispensable = dispensableIn(snapshot);
   return definitionOf(snapshot).devices.disks.flatMap((disk): ImageNeed[] => {
     const target = disk.target.dev ?? '';
     if (isEmptyDrive(disk)) return [];
@@ -100,13 +100,21 @@ function imageNeeds(actor: Actor, snapshot: Snapshot & { domain: Domain }, id: s
       ...{ name: `${name}:${target}`, target, use },
       disk: formatDevice({ list: 'disks', value }),
     });
-    const mayMiss = !image && !taken.has(target) && dispensable.includes(target);
+    const mayMiss = !image && !taken.has(target) && dispensable.has(target);
     const readOnly = image ? { ...disk, readonly: true } : disk;
     return [
       { ...need('base', rewinds && taken.has(target) ? 'write' : 'open', readOnly), ...(mayMiss && { mayMiss }) },
       ...(image ? [need('overlay', 'create', withImages(disk, [image], true))] : []),
     ];
   });
+}
+
+/** A state expects the hard disks of its guest, but not one that the guest ran without. */
+function dispensableIn(snapshot: Snapshot & { domain: Domain }): ReadonlySet<string> {
+  const definition = definitionOf(snapshot);
+  const had = new Set(snapshot.domain.devices.disks.map(({ target }) => target.dev));
+  const never = dispensableDisks(definition, 'boot').filter((target) => !had.has(target));
+  return new Set([...dispensableDisks(definition, 'restore'), ...never]);
 }
 
 const definitionOf = ({ domain, inactiveDomain }: Snapshot & { domain: Domain }): Domain => inactiveDomain ?? domain;

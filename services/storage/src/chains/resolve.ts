@@ -7,6 +7,9 @@ import { givenChain, parseDevice, type Disk } from '@virtbus/domain-xml';
 import { isVirtError, VirtError, type ChainDocument } from '@virtbus/shared';
 import type { StorageHost, VolumeDirectory } from '../host';
 
+/** What the system says of a file, and pools of a volume, that cannot be had; OPERATION_INVALID: the pool does not run. */
+const notThere: ReadonlySet<string> = new Set(['ENOENT', 'VOLUME_NOT_FOUND', 'POOL_NOT_FOUND', 'OPERATION_INVALID']);
+
 export interface ResolvedDisk {
   /** Its target, or the name of the need that it is. */
   target: string;
@@ -50,7 +53,7 @@ export class Resolver {
     }
   }
 
-  /** There is no such file, or no such volume in a pool that runs. What lies below the image is not asked for. */
+  /** There is no such file, or its pool has no such volume or does not run. What lies below the image is not asked for. */
   private async isMissing(disk: Disk): Promise<boolean> {
     try {
       const start = await this.startOf(disk);
@@ -58,8 +61,8 @@ export class Resolver {
       await image?.close();
       return false;
     } catch (error) {
-      const { cause } = error as Error & { cause?: NodeJS.ErrnoException };
-      return isVirtError(cause, 'VOLUME_NOT_FOUND') || cause?.code === 'ENOENT';
+      const { cause } = error as Error & { cause?: { code?: string } };
+      return cause?.code !== undefined && notThere.has(cause.code);
     }
   }
 

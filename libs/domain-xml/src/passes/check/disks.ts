@@ -100,10 +100,6 @@ const media: Rule = ({ domain: { devices }, faults }) => {
     if (disk.device === 'floppy' && bus !== 'fdc') refuse(`unexpected bus type '${bus}' for floppy disk`);
     if (disk.shareable && disk.driver?.type !== undefined && disk.driver.type !== 'raw')
       refuse(`shared access for disk '${dev}' requires use of supported storage format`);
-    if (disk.source?.startupPolicy === 'requisite' && !isRemovable(disk))
-      refuse(
-        `startupPolicy 'requisite' of disk '${dev}' is only for cdroms and floppies: a hard disk can be 'optional'`,
-      );
     if (disk.vendor !== undefined && bus !== 'scsi') refuse("Only scsi disk supports 'vendor'");
     if (disk.product !== undefined && bus !== 'scsi' && bus !== 'sata' && bus !== 'ide')
       refuse("Only scsi disk supports 'product'");
@@ -123,6 +119,17 @@ const media: Rule = ({ domain: { devices }, faults }) => {
   }
 };
 
+const policies: Rule = ({ domain: { devices }, faults }) => {
+  for (const disk of devices.disks) {
+    const { startupPolicy } = disk.source ?? {};
+    const refuse = (why: string): void =>
+      faults.add('XML_ERROR', `startupPolicy '${startupPolicy}' of disk '${disk.target.dev}' ${why}`, place(disk));
+    if (startupPolicy !== undefined && disk.type === 'network') refuse('is not for disks of type network');
+    else if (startupPolicy === 'requisite' && !isRemovable(disk))
+      refuse("is only for cdroms and floppies: a hard disk can be 'optional'");
+  }
+};
+
 const secretTypes: Readonly<Record<string, string>> = { rbd: 'ceph', iscsi: 'iscsi' };
 
 const sources: Rule = ({ domain: { devices }, faults }) => {
@@ -139,4 +146,4 @@ const sources: Rule = ({ domain: { devices }, faults }) => {
 };
 
 export const diskConflicts: readonly Rule[] = [targets, addresses];
-export const diskRules: readonly Rule[] = [...diskConflicts, media, sources];
+export const diskRules: readonly Rule[] = [...diskConflicts, media, policies, sources];
