@@ -20,6 +20,10 @@ if [ ! -e "$cache/$suite.tar" ]; then
   mkdir -p "$cache"
   root=$(mktemp -d "$PWD/$cache/root.XXXXXX")
   trap 'rm -rf --one-file-system "$root"' EXIT
+  # Manuals and translations are left out, here and by later installations; a file system that is thrown away when it is
+  # incomplete need not be flushed file by file.
+  mkdir -p "$root/etc/dpkg/dpkg.cfg.d"
+  printf '%s\n' force-unsafe-io path-exclude=/usr/share/{doc,man,locale,info}/'*' >"$root/etc/dpkg/dpkg.cfg.d/small"
   source=${VIRTBUS_DEBIAN_MIRROR:-$(mirror)}
   debootstrap --variant=minbase --include=ca-certificates "$suite" "$root" ${source:+"$source"} >"$cache/debootstrap.log" 2>&1 || {
     tail -n 3 "$cache/debootstrap.log" >&2
@@ -27,8 +31,6 @@ if [ ! -e "$cache/$suite.tar" ]; then
   }
   rm -rf "$root"/var/cache/apt/*.bin "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* \
     "$root"/usr/share/{doc,man,locale,info} "$root"/var/log/*
-  # Later installations leave them out as well.
-  printf 'path-exclude=/usr/share/%s/*\n' doc man locale info >"$root/etc/dpkg/dpkg.cfg.d/small"
   echo 'Acquire::Languages "none";' >"$root/etc/apt/apt.conf.d/small"
   tar --create --file "$cache/$suite.tar.part" --directory "$root" --numeric-owner .
   mv "$cache/$suite.tar.part" "$cache/$suite.tar"

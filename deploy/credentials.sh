@@ -8,7 +8,7 @@ bus=/authority/bus
 host=${VIRTBUS_HOST:?}
 
 # A server listens on the port under which it is published: it has one address, inside and outside.
-server() { echo "nats-$1=nats-$1:$2:6222"; }
+server() { echo "nats-$1=nats-$1.virtbus:$2:6222"; }
 [ -e $bus/authority.json ] ||
   virtbus auth-init $bus --tls --config-dir /data/config --store-dir /data/store --monitor-port 8222 \
     --servers "$(server 1 "${VIRTBUS_NATS_PORT_1:?}"),$(server 2 "${VIRTBUS_NATS_PORT_2:?}"),$(server 3 "${VIRTBUS_NATS_PORT_3:?}")"

@@ -5,11 +5,13 @@
  * and processes, so that containers, guests and mounts end with us, however we end. Images and layers stay in
  * `.cache/engine` for the next run. Published ports are served by its proxy, and builds use the host's network.
  */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { execFile as execFileWithCallback, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { checkout, eventually, findProgram, requirement } from '@virtbus/testkit';
 
+const execFile = promisify(execFileWithCallback);
 const debianMirror = process.env['VIRTBUS_DEBIAN_MIRROR'] ?? 'http://deb.debian.org/debian';
 const logName = 'dockerd.log';
 const baseTar = join(checkout, '.cache', 'base-image', 'bookworm.tar');
@@ -76,44 +78,40 @@ export class Engine implements AsyncDisposable {
     });
     if (own.exitCode !== null) throw new Error(`dockerd cannot run (exit code ${own.exitCode}): ${lastWords(folder)}`);
     // What a run that was killed could not take down.
-    const left = engine.docker('ps', '--all', '--quiet');
-    if (left) engine.docker('rm', '--force', ...left.split('\n'));
-    for (const kind of ['network', 'volume']) engine.docker(kind, 'prune', '--force');
+    const left = await engine.docker('ps', '--all', '--quiet');
+    if (left) await engine.docker('rm', '--force', ...left.split('\n'));
+    for (const kind of ['network', 'volume']) await engine.docker(kind, 'prune', '--force');
     return engine;
   }
 
-  /** Run `docker` and return what it has written. Throws with what it said. */
-  docker(...args: string[]): string {
-    const { status, stdout, stderr } = spawnSync('docker', args, {
-      env: { ...process.env, ...this.env, DOCKER_BUILDKIT: '0' },
-      encoding: 'utf8',
-      timeout: 600_000,
-      maxBuffer: 64 * 1_048_576,
-    });
-    if (status !== 0) throw new Error(`docker ${args.join(' ')}: ${stderr}${stdout}`);
-    return stdout.trim();
+  /** Run `docker` and return what it has written. Rejects with what it said. */
+  docker(...args: string[]): Promise<string> {
+    return this.run('docker', args);
   }
 
-  /** Run compose on a file. Throws with what it said. */
-  compose(file: string, project: string, settings: Record<string, string>, ...args: string[]): string {
+  /** Run compose on a file. Rejects with what it said. */
+  compose(file: string, project: string, settings: Record<string, string>, ...args: string[]): Promise<string> {
     const [program, ...first] = composeProgram() === 'plugin' ? ['docker', 'compose'] : ['docker-compose'];
-    const words = [...first, '--file', file, '--project-name', project, ...args];
-    const env = { ...process.env, ...this.env, ...settings };
-    const { status, stdout, stderr } = spawnSync(program, words, { env, encoding: 'utf8', timeout: 300_000 });
-    if (status !== 0) throw new Error(`compose ${args.join(' ')}: ${stderr}${stdout}`);
-    return stdout.trim();
+    return this.run(program, [...first, '--file', file, '--project-name', project, ...args], settings);
   }
 
-  /** Whether a registry gives us an image. */
-  pulls(image: string): boolean {
-    const env = { ...process.env, ...this.env };
-    return spawnSync('docker', ['pull', '--quiet', image], { env, timeout: 120_000 }).status === 0;
+  /** Run a program that talks to the engine and return what it has written. Rejects with what it said. */
+  async run(program: string, args: string[], settings: Record<string, string> = {}): Promise<string> {
+    // The builder that every engine has.
+    const env = { ...process.env, ...this.env, ...settings, DOCKER_BUILDKIT: '0' };
+    try {
+      const { stdout } = await execFile(program, args, { env, timeout: 600_000, maxBuffer: 64 * 1_048_576 });
+      return stdout.trim();
+    } catch (error) {
+      const { stderr, stdout } = error as { stderr: string; stdout: string };
+      throw new Error(`${program} ${args.join(' ')}: ${stderr}${stdout}`, { cause: error });
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     const { own } = this;
     if (!own || own.exitCode !== null) return;
-    this.docker('image', 'prune', '--force'); // what the images of this run have taken the place of
+    await this.docker('image', 'prune', '--force'); // what the images of this run have taken the place of
     const ended = new Promise<void>((resolve) => own.once('exit', () => resolve()));
     own.kill('SIGKILL');
     await ended;

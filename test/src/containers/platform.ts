@@ -7,16 +7,17 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { connectBus, type Bus } from '@virtbus/shared/bus';
 import { checkout, endContainers, eventually, freePort } from '@virtbus/testkit';
-import type { DockerComposeEnvironment, StartedDockerComposeEnvironment } from 'testcontainers';
+import { BreakableLink } from '../integration/breakable-link';
 import { composeProgram, type Engine } from './engine';
 
 export const servers = ['nats-1', 'nats-2', 'nats-3'] as const;
 export const copies = ['domain-1', 'domain-2', 'migration-1', 'migration-2'] as const;
+/** Where the servers are published; what hosts take for them, on 127.0.0.1, are links that can be parted. */
+const published = '127.0.0.2';
 const cgroups = '/sys/fs/cgroup';
 
 export class Platform implements AsyncDisposable {
   private readonly buses: Bus[] = [];
-  private environment: StartedDockerComposeEnvironment | undefined;
   private readonly lookup = dns.lookup;
 
   private constructor(
@@ -24,7 +25,7 @@ export class Platform implements AsyncDisposable {
     private readonly folder: string,
     readonly project: string,
     private readonly settings: Record<string, string>,
-    private readonly compose: DockerComposeEnvironment,
+    private readonly links: readonly BreakableLink[],
   ) {}
 
   /** @param folder private */
@@ -39,6 +40,7 @@ export class Platform implements AsyncDisposable {
     const settings: Record<string, string> = {
       VIRTBUS_TAG: tag,
       VIRTBUS_NATS_IMAGE: `virtbus-nats:${tag}`,
+      VIRTBUS_NATS_LISTEN: published,
       // The host's name tells its guests from those of other hosts of this machine.
       VIRTBUS_HOST: project,
       VIRTBUS_QEMU_CGROUP: `virtbus-guests-${project}`,
@@ -46,7 +48,12 @@ export class Platform implements AsyncDisposable {
       VIRTBUS_RUN: join(folder, 'run'),
       VIRTBUS_IMAGES: join(folder, 'images'),
     };
-    for (const server of servers) settings[portSetting(server)] = String(await freePort());
+    const links: BreakableLink[] = [];
+    for (const server of servers) {
+      const port = await freePort();
+      settings[portSetting(server)] = String(port);
+      links.push(await BreakableLink.to(`tcp:${published}:${port}`, port));
+    }
     for (const name of ['storage', 'driver-qemu', 'driver-lxc'])
       settings[`VIRTBUS_${name.toUpperCase().replace('-', '_')}_HTTP`] = `unix:/run/virtbus/${name}-http.sock`;
     for (const name of ['state', 'run', 'images']) mkdirSync(join(folder, name), { mode: 0o711 });
@@ -58,11 +65,11 @@ export class Platform implements AsyncDisposable {
       .withDefaultWaitStrategy(Wait.forHealthCheck())
       .withWaitStrategy(containerName('init'), Wait.forOneShotStartup());
     if (composeProgram() === 'standalone') compose.withClientOptions({ executable: { standalone: true } });
-    const platform = new Platform(engine, folder, project, settings, compose);
+    const platform = new Platform(engine, folder, project, settings, links);
     try {
-      platform.environment = await compose.up();
+      await compose.up();
     } catch (error) {
-      const said = platform.logs();
+      const said = await platform.dockerCompose('logs', '--no-color', '--tail', '20').catch(String);
       await platform[Symbol.asyncDispose]();
       throw new Error(`the platform does not come up: ${said}`, { cause: error });
     }
@@ -78,16 +85,16 @@ export class Platform implements AsyncDisposable {
     return this.settings['VIRTBUS_IMAGES']!;
   }
 
-  /** The CLI in its container; standard output. Throws with what it said when it fails. */
-  virtbus(...args: string[]): string {
+  /** The CLI in its container; standard output. Rejects with what it said when it fails. */
+  virtbus(...args: string[]): Promise<string> {
     return this.dockerCompose('run', '--rm', '-T', 'cli', ...args);
   }
 
-  dockerCompose(...args: string[]): string {
+  dockerCompose(...args: string[]): Promise<string> {
     return this.engine.compose(composeFile(this.folder), this.project, this.settings, ...args);
   }
 
-  docker(...args: string[]): string {
+  docker(...args: string[]): Promise<string> {
     return this.engine.docker(...args);
   }
 
@@ -97,38 +104,54 @@ export class Platform implements AsyncDisposable {
   }
 
   /** Take services off networks of the file. */
-  cut(services: readonly string[], networks: readonly string[]): void {
-    for (const service of services) for (const network of networks) this.wire('disconnect', network, service);
+  async cut(services: readonly string[], networks: readonly string[]): Promise<void> {
+    for (const service of services) for (const network of networks) await this.wire('disconnect', network, service);
   }
 
   /** Put them on these networks again. */
-  join(services: readonly string[], networks: readonly string[]): void {
-    for (const service of services)
-      for (const network of networks) this.wire('connect', network, service, '--alias', service);
+  async join(services: readonly string[], networks: readonly string[]): Promise<void> {
+    for (const service of services) {
+      for (const network of networks) {
+        const names = network === 'bus' ? [service, address(service)] : [service];
+        await this.wire('connect', network, service, ...names.flatMap((name) => ['--alias', name]));
+      }
+    }
   }
 
-  private wire(verb: string, network: string, service: string, ...options: string[]): void {
-    this.docker('network', verb, ...options, `${this.project}_${network}`, this.container(service));
+  private async wire(verb: string, network: string, service: string, ...options: string[]): Promise<void> {
+    await this.docker('network', verb, ...options, `${this.project}_${network}`, this.container(service));
+  }
+
+  /** Nothing gets from the services of the host to the bus or back, and nobody is told. */
+  partHost(): void {
+    for (const link of this.links) link.part();
+  }
+
+  healHost(): void {
+    for (const link of this.links) link.heal();
   }
 
   /** Replace it as an upgrade does: stopped with SIGTERM, made anew, waited for until it says that it can work. */
   async replace(service: string): Promise<void> {
-    this.dockerCompose('up', '--detach', '--no-deps', '--force-recreate', service);
+    await this.dockerCompose('up', '--detach', '--no-deps', '--force-recreate', service);
     await this.healthy(service);
   }
 
+  /** Asks what the engine asks for its health, without waiting for the engine's next turn. */
   async healthy(service: string): Promise<void> {
-    const health = (): string =>
-      this.docker('inspect', '--format', '{{.State.Running}} {{.State.Health.Status}}', this.container(service));
-    await eventually(health, 'true healthy', { timeoutMs: 120_000, intervalMs: 500 });
+    const container = this.container(service);
+    const check = await this.docker('inspect', '--format', '{{json .Config.Healthcheck.Test}}', container);
+    const [, ...command] = JSON.parse(check) as string[];
+    const asked = (): Promise<string> => this.docker('exec', container, ...command);
+    await eventually(asked, () => true, { timeoutMs: 120_000, intervalMs: 500 });
   }
 
   /** A connection as admin, through the published ports. */
   async connect(): Promise<Bus> {
-    // The servers' certificates name them as containers know them; out here they are on the loopback.
-    dns.lookup = toLoopback(this.lookup);
+    // The servers' certificates name them as containers know them.
+    dns.lookup = toPublished(this.lookup);
     const volume = `${this.project}_admin-credentials`;
-    const file = join(this.docker('volume', 'inspect', '--format', '{{.Mountpoint}}', volume), 'admin.json');
+    const file = join(await this.docker('volume', 'inspect', '--format', '{{.Mountpoint}}', volume), 'admin.json');
     const own = join(this.folder, 'admin.json');
     writeFileSync(own, readFileSync(file), { mode: 0o600 });
     const bus = await connectBus({ name: 'test of containers', context: own });
@@ -141,20 +164,14 @@ export class Platform implements AsyncDisposable {
     return processesIn(this.settings['VIRTBUS_QEMU_CGROUP']!);
   }
 
-  logs(): string {
-    try {
-      return this.dockerCompose('logs', '--no-color', '--tail', '20');
-    } catch (error) {
-      return String(error);
-    }
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     for (const bus of this.buses) await bus.close().catch(() => undefined);
     dns.lookup = this.lookup;
-    const paused = this.docker('ps', '--quiet', '--filter', 'status=paused', '--filter', `name=${this.project}`);
-    if (paused) this.docker('unpause', ...paused.split('\n'));
-    this.dockerCompose('down', '--volumes', '--timeout', '20', '--remove-orphans');
+    this.healHost();
+    const paused = await this.docker('ps', '--quiet', '--filter', 'status=paused', '--filter', `name=${this.project}`);
+    if (paused) await this.docker('unpause', ...paused.split('\n'));
+    await this.dockerCompose('down', '--volumes', '--timeout', '20', '--remove-orphans');
+    for (const link of this.links) await link[Symbol.asyncDispose]();
     await endContainers(`/run/virtbus/${this.host}`);
     for (const pid of this.guests()) process.kill(pid, 'SIGKILL');
     await eventually(() => this.guests().length, 0, { timeoutMs: 30_000 });
@@ -168,6 +185,9 @@ export class Platform implements AsyncDisposable {
 function containerName(service: string): string {
   return composeProgram() === 'plugin' ? `${service}-1` : `vb${process.pid}_${service}_1`;
 }
+
+/** A server's name for its clients and for the other servers, on the network `bus`. */
+const address = (server: string): string => `${server}.virtbus`;
 
 const portSetting = (server: string): string => `VIRTBUS_NATS_PORT_${server.slice(-1)}`;
 
@@ -189,9 +209,9 @@ function processesIn(cgroup: string): number[] {
   return [...new Set(pids)];
 }
 
-function toLoopback(real: typeof dns.lookup): typeof dns.lookup {
+function toPublished(real: typeof dns.lookup): typeof dns.lookup {
   const lookup = (name: string, ...rest: unknown[]): void => {
-    const known = (servers as readonly string[]).includes(name) ? '127.0.0.1' : name;
+    const known = servers.some((server) => address(server) === name) ? published : name;
     (real as (...args: unknown[]) => void)(known, ...rest);
   };
   return Object.assign(lookup, { __promisify__: real.__promisify__ });

@@ -7,13 +7,13 @@ export class BreakableLink implements AsyncDisposable {
 
   private constructor(private readonly server: Server) {}
 
-  /** In front of `tcp:HOST:PORT`. */
-  static async to(uri: string): Promise<BreakableLink> {
+  /** In front of `tcp:HOST:PORT`. It listens on this port of 127.0.0.1, or on a free one. */
+  static async to(uri: string, ownPort = 0): Promise<BreakableLink> {
     const [, host, port] = /^tcp:(.*):(\d+)$/.exec(uri) ?? [];
     const server = createServer();
     const link = new BreakableLink(server);
     server.on('connection', (near) => link.join(near, connect({ host: host!, port: Number(port) })));
-    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(ownPort, '127.0.0.1', resolve));
     return link;
   }
 
