@@ -1,6 +1,6 @@
 /**
- * Four projects: `unit` (beside the sources), `integration` (real nats-server, real QEMU, over several services),
- * `conformance`, and `containers` (docker-compose.yml in a container engine). Sources are compiled by swc; types are checked by `tsc -b` before jest starts.
+ * Five projects: `unit` (beside the sources), `integration` (real nats-server, real QEMU, over several services),
+ * `conformance`, `containers` (docker-compose.yml in a container engine) and `containers-hurt` (what it stands). Sources are compiled by swc; types are checked by `tsc -b` before jest starts.
  */
 const transform = {
   '^.+\\.ts$': [
@@ -45,6 +45,7 @@ module.exports = {
     ]),
     project('integration', ['test/src/integration/**/*.test.ts']),
     project('conformance', ['test/src/conformance/**/*.test.ts']),
-    project('containers', ['test/src/containers/**/*.test.ts']),
+    project('containers', ['test/src/containers/*.test.ts']),
+    project('containers-hurt', ['test/src/containers/hurt/*.test.ts']),
   ],
 };
