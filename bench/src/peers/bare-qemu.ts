@@ -11,12 +11,17 @@ export interface BareQemu {
   monitor: string;
 }
 
-/** The very command line of a guest of ours that runs, with a monitor of its own instead of the inherited one. */
+/**
+ * The very command line of a guest of ours that runs, with a monitor of its own instead of the inherited one and of that of
+ * a `MonitoredEmulator`, which would take our guest's place.
+ */
 export function bareTwinOf(pid: number, monitor: string): BareQemu {
   const [, ...args] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replace(/\0$/, '').split('\0');
   const at = args.findIndex((word) => word.startsWith('socket,id=charmonitor,fd='));
   if (at < 0) throw new Error(`the QEMU with pid ${pid} has no inherited monitor: ${args.join(' ')}`);
   args[at] = args[at]!.replace(/fd=\d+/, `path=${monitor}`);
+  const second = args.indexOf('-qmp');
+  if (second >= 0) args.splice(second, 2);
   return { program: readlinkSync(`/proc/${pid}/exe`), args, monitor };
 }
 

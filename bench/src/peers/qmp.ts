@@ -16,11 +16,13 @@ export class QmpMonitor {
   /** Called with each event and its time, seconds since 1970 with QEMU's microseconds. */
   onEvent: (event: string, time: number) => void = () => undefined;
   private answer: ((message: QmpMessage) => void) | undefined;
+  private hangUp: (() => void) | undefined;
 
   private constructor(private readonly socket: Socket) {
     const lines = createInterface({ input: socket });
     lines.on('line', (line) => this.take(JSON.parse(line) as QmpMessage));
     lines.on('error', () => undefined); // the socket's; its end is told by 'close'
+    socket.once('close', () => this.hangUp?.());
   }
 
   /** Connects as soon as the socket is there, and negotiates: answered once QEMU has built its machine. */
@@ -33,7 +35,7 @@ export class QmpMonitor {
   async execute(command: string, args?: Record<string, unknown>): Promise<unknown> {
     const answered = new Promise<QmpMessage>((resolve, reject) => {
       this.answer = resolve;
-      this.socket.once('close', () => reject(new Error(`QEMU hung up before it answered ${command}`)));
+      this.hangUp = () => reject(new Error(`QEMU hung up before it answered ${command}`));
     });
     this.socket.write(`${JSON.stringify({ execute: command, ...(args && { arguments: args }) })}\n`);
     const { error, return: result } = await answered;
