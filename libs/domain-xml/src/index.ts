@@ -12,7 +12,7 @@ export { readXml, type XmlElement } from './xml/reader';
 export * from './block';
 export * from './device';
 export * from './disk-chain';
-export { dispensableDisks, withoutDisks, type DroppedDisk, type StartKind } from './startup-policy';
+export { dispensableDisks, isDispensable, withoutDisks, type DroppedDisk, type StartKind } from './startup-policy';
 export * from './metadata';
 export * from './migration-cookie';
 export { nameFault } from './domain-name';

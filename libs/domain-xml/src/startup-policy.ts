@@ -34,7 +34,8 @@ export function dispensableDisks({ devices }: Domain, start: StartKind): string[
   return can.flatMap(({ target }) => target.dev ?? []);
 }
 
-function isDispensable(disk: Disk, start: StartKind): boolean {
+/** A start can do without its image. */
+export function isDispensable(disk: Disk, start: StartKind): boolean {
   switch (disk.source?.startupPolicy) {
     case 'optional':
       return isRemovable(disk) || start === 'boot';

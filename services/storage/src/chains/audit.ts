@@ -1,5 +1,6 @@
 /** Everything on this host that no guest could start on: disks of definitions, and volumes of pools that run. */
 import { describeLocation } from '@virtbus/disk-image';
+import { isDispensable, parseDevice } from '@virtbus/domain-xml';
 import { isVirtError, type auditChains, type Response } from '@virtbus/shared';
 import type { Chains } from './handlers';
 import { faultOf } from './show';
@@ -15,7 +16,7 @@ export async function audit({ host, chains, resolver, volumes }: Chains): Promis
     ...chains.all.flatMap(({ domain, name, definition }) =>
       definition.map((xml) => async (): Promise<Fault | undefined> => {
         try {
-          await resolver.disk(xml);
+          await resolver.disk(xml, dispensableIn(xml));
           return undefined;
         } catch (error) {
           const { target } = await resolver.named(xml);
@@ -44,6 +45,12 @@ export async function audit({ host, chains, resolver, volumes }: Chains): Promis
     }),
   );
   return { checked: checks.length, faults: faults.sort((a, b) => (a.what < b.what ? -1 : 1)) };
+}
+
+/** The disk's target, if its guest starts without its image. */
+function dispensableIn(xml: string): string[] {
+  const { list, value } = parseDevice(xml);
+  return list === 'disks' && isDispensable(value, 'boot') ? [value.target.dev ?? ''] : [];
 }
 
 function told(error: unknown, host: string): Pick<Fault, 'reason' | 'repair'> {
