@@ -100,7 +100,7 @@ install_missing() {
 # The suite of containers starts an engine of its own where none answers (Debian's package starts one where systemd
 # runs); without one it is skipped by name.
 install_engine() {
-  [ "$purpose" = containers ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
+  [[ $purpose == @(test|containers) ]] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
   local log=.cache/bootstrap-engine.log
   missing=()
   docker version >/dev/null 2>&1 || command -v dockerd >/dev/null || missing+=(docker.io)

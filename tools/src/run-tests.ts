@@ -26,8 +26,8 @@ const projects: Record<string, string[]> = {
   'containers-hurt': ['--runInBand'],
 };
 
-/** These install an engine and build images, which takes minutes: they run when they are asked for (npm run test:containers). */
-const usual = Object.keys(projects).filter((name) => !name.startsWith('containers'));
+/** What a platform of containers stands takes minutes to find out: that is done when it is asked for (npm run test:containers). */
+const usual = Object.keys(projects).filter((name) => name !== 'containers-hurt');
 
 function chosen(): { names: string[]; patterns: string[] } {
   const options = { project: { type: 'string', multiple: true, default: usual } } as const;
