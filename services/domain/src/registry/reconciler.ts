@@ -7,7 +7,7 @@ import type { Log } from '@virtbus/shared/log';
 import { encodeToken } from '@virtbus/shared';
 import type { Entry } from '@virtbus/shared/bus';
 import type { Knowledge } from '../knowledge';
-import type { Projection } from '../projection';
+import type { Projection, Tombstone } from '../projection';
 import type { AskHost } from './claims';
 import type { DomainEntry } from './entries';
 import { reconcile, type Action, type Registered, type Trouble } from './reconcile';
@@ -117,6 +117,21 @@ export class Reconciler {
   }
 
   private async act(action: Action): Promise<void> {
+    if (action.kind === 'forget') return this.registry.forget(action);
+    const uuid = action.kind === 'claim-name' ? action.uuid : action.entry.uuid;
+    if (this.departed(uuid)) return;
+    await this.write(action);
+    // Whoever let go of it meanwhile found nothing to let go of.
+    const left = this.departed(uuid);
+    if (left) await this.registry.forget(left);
+  }
+
+  /** An inventory may be older than the end of a domain that it lists. */
+  private departed(uuid: string): Tombstone | undefined {
+    return this.projection.get(uuid) ? undefined : this.projection.departed(uuid);
+  }
+
+  private async write(action: Exclude<Action, { kind: 'forget' }>): Promise<void> {
     switch (action.kind) {
       case 'create':
         await this.registry.on(({ domains }) => yielding(() => domains.create(action.entry.uuid, action.entry)));
@@ -130,9 +145,6 @@ export class Reconciler {
         await this.registry.on(({ names }) =>
           yielding(() => names.create(encodeToken(action.name), { uuid: action.uuid, until: 0 })),
         );
-        return;
-      case 'forget':
-        await this.registry.forget(action);
     }
   }
 
