@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs';
 import { buckets, getDomain, getJob, qmpCommand, storageLeases } from '@virtbus/shared';
 import { call, callDriver, Table } from '@virtbus/shared/bus';
 import { readReplaced } from '@virtbus/shared/files';
+import { eventually } from '@virtbus/testkit';
 import { z } from 'zod';
 import { faultsMeanwhile, type Expectations } from '../block-stand/sound';
 import type { MovingGuest } from './moving-guest';
@@ -33,7 +34,7 @@ export async function placesOf({ stand, uuid }: MovingGuest): Promise<Place[]> {
 }
 
 /** Of a guest that may run or not, once its migration is closed. */
-export async function faultsOfPlace(guest: MovingGuest): Promise<string[]> {
+async function faultsOfPlace(guest: MovingGuest): Promise<string[]> {
   const places = await placesOf(guest);
   const [place] = places;
   const told = places.map(({ host, state, epoch }) => `${host} ${state} epoch ${epoch}`).join(', ');
@@ -48,10 +49,16 @@ export async function faultsOfPlace(guest: MovingGuest): Promise<string[]> {
   return found.flat().map((fault) => `${fault} (it lives at ${told})`);
 }
 
+/** The same, once storage and the registry have heard of the end by the events that tell it, which may be late. */
+export async function faultsThatStay(guest: MovingGuest): Promise<string[]> {
+  const look = (): Promise<string[]> => faultsOfPlace(guest);
+  return eventually(look, (faults) => faults.length === 0).catch(look);
+}
+
 /** The same and all of its disks; it stops to write for a moment. */
 export async function faultsOfRunning(guest: MovingGuest, expected: Expectations = {}): Promise<string[]> {
   const besides = readdirSync(guest.disks.folder);
-  return [...(await faultsOfPlace(guest)), ...(await faultsMeanwhile(guest.disks, { besides, ...expected }))];
+  return [...(await faultsThatStay(guest)), ...(await faultsMeanwhile(guest.disks, { besides, ...expected }))];
 }
 
 async function faultsOfRegistry({ stand, uuid }: MovingGuest, { host, epoch }: Place): Promise<string[]> {

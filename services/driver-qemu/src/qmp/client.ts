@@ -1,7 +1,11 @@
 /**
  * One conversation with one QEMU over its QMP socket.
  *
- * - Commands carry ids; an answer that comes after its time-out is recognised by its id and dropped.
+ * - Commands go out one at a time, as QEMU does them: one that is sent before the last is answered meets a monitor that
+ *   QEMU has suspended meanwhile, and in rare cases reaches it without its beginning. One that QEMU says it could not
+ *   read (an error without an id; QEMU's docs/interop/qmp-spec) has not been done, and is said again.
+ * - Commands carry ids; an answer that comes after its time-out is recognised by its id and dropped. What was not sent by
+ *   then never is.
  * - Events are handed over in QEMU's order and before the answers that follow them on the wire. Those that arrive before
  *   the first listener is there are held for it.
  * - Words that are not QMP break the monitor: `controlError` once, no further commands, the socket kept, so that QEMU
@@ -46,6 +50,13 @@ interface QmpClientEvents {
   newListener: [name: string | symbol, listener: unknown];
 }
 
+/** On its way, or about to be. */
+interface Sent {
+  id: number;
+  words: string;
+  said: number;
+}
+
 interface Waiting {
   command: string;
   resolve(value: unknown): void;
@@ -53,16 +64,16 @@ interface Waiting {
 }
 
 const DEFAULT_TIMEOUT_MS = 30_000;
-/** A QEMU that owes us this many answers is not sent more commands. */
-const MAX_UNANSWERED = 64;
+/** How often a command is said that QEMU cannot read. */
+const MAX_SAID = 3;
 /** Events held for the first listener. */
 const MAX_HELD_EVENTS = 1024;
 
 export class QmpClient extends EventEmitter<QmpClientEvents> {
   private readonly decoder = new QmpDecoder();
   private readonly waiting = new Map<number | 'greeting', Waiting>();
-  /** Ids of commands nobody waits for any more, whose answers are still to come. */
-  private readonly abandoned = new Set<number>();
+  private underWay: Sent | undefined;
+  private line: Sent[] = [];
   private readonly watchers = new Set<(event: QmpEvent) => void>();
   private held: QmpEvent[] = [];
   private hasListener = false;
@@ -139,19 +150,14 @@ export class QmpClient extends EventEmitter<QmpClientEvents> {
   /** `execute` for commands that are not in our table (the administrator's raw monitor command, probing). */
   async executeRaw(command: string, args?: object, options: ExecuteOptions = {}): Promise<unknown> {
     if (this.firstFailure) throw this.firstFailure;
-    if (this.abandoned.size >= MAX_UNANSWERED) {
-      throw new MonitorTimeout(
-        command,
-        0,
-        `QEMU has left ${this.abandoned.size} commands unanswered; not sent: ${command}`,
-      );
-    }
     const id = ++this.lastId;
     const send = (waiting: Waiting): (() => void) => {
       this.waiting.set(id, waiting);
-      this.socket.write(encode({ execute: command, ...(args && { arguments: args }), id }));
+      this.line.push({ id, words: encode({ execute: command, ...(args && { arguments: args }), id }), said: 0 });
+      this.sendNext();
       return () => {
-        if (this.waiting.delete(id)) this.abandoned.add(id);
+        this.waiting.delete(id);
+        this.line = this.line.filter((later) => later.id !== id);
       };
     };
     return step(`qmp ${command}`, () =>
@@ -238,20 +244,33 @@ export class QmpClient extends EventEmitter<QmpClientEvents> {
     }
   }
 
+  private sendNext(): void {
+    if (this.underWay || this.firstFailure) return;
+    this.underWay = this.line.shift();
+    if (this.underWay) this.say(this.underWay);
+  }
+
+  private say(sent: Sent): void {
+    sent.said++;
+    this.socket.write(sent.words);
+  }
+
   private answer(message: QmpMessage): void {
-    const id = message['id'];
-    if (typeof id === 'number' && this.abandoned.delete(id)) return;
-    const waiting = typeof id === 'number' ? this.take(id) : undefined;
-    if (waiting && 'return' in message) {
-      waiting.resolve(message['return']);
-    } else if (waiting && 'error' in message) {
-      const error = message['error'] as { class: string; desc: string };
-      waiting.reject(new QmpError(waiting.command, error.class, error.desc));
-    } else {
-      const broken = new MonitorBroken(`QEMU sent an unexpected reply: ${JSON.stringify(message).slice(0, 200)}`);
-      waiting?.reject(broken);
-      throw broken;
+    const { underWay } = this;
+    const { id } = message;
+    const isUnread = id === undefined && 'error' in message;
+    if (underWay && isUnread && underWay.said < MAX_SAID) return this.say(underWay);
+    if (underWay?.id !== id || !('return' in message || 'error' in message)) {
+      throw new MonitorBroken(`QEMU sent an unexpected reply: ${JSON.stringify(message).slice(0, 200)}`);
     }
+    this.underWay = undefined;
+    const waiting = underWay && this.take(underWay.id);
+    if ('return' in message) waiting?.resolve(message['return']);
+    else {
+      const error = message['error'] as { class: string; desc: string };
+      waiting?.reject(new QmpError(waiting.command, error.class, error.desc));
+    }
+    this.sendNext();
   }
 
   private take(id: number | 'greeting'): Waiting | undefined {

@@ -42,9 +42,8 @@ export class MonitorTimeout extends Error {
   constructor(
     readonly command: string,
     readonly waitedMs: number,
-    message = `QEMU did not answer '${command}' within ${waitedMs} ms`,
   ) {
-    super(message);
+    super(`QEMU did not answer '${command}' within ${waitedMs} ms`);
   }
 }
 

@@ -9,7 +9,7 @@ import { eventually } from '@virtbus/testkit';
 import { chainsOf, faultsOfImages } from '../../block-stand/sound';
 import { MovingGuest, type Wish } from '../../migration-stand/moving-guest';
 import { tidy } from '../../migration-stand/moves';
-import { faultsOfPlace, faultsOfRunning, placesOf } from '../../migration-stand/sound';
+import { faultsOfRunning, faultsThatStay, placesOf } from '../../migration-stand/sound';
 import type { MigrationStand } from '../../migration-stand/stand';
 import { PatientClient } from '../patient-client';
 import { Points } from './points';
@@ -24,8 +24,6 @@ export interface RoundResult {
 
 /** For everything that restarts take, on a busy machine, and for what TCP takes to give a connection up. */
 const closedMs = 180_000;
-/** What storage and the registry are told by events, and may hear late. */
-const settleMs = 30_000;
 /** Slow enough that one that is to be given up is still being sent, bytes a second. */
 const slow = 1024 * 1024;
 
@@ -110,9 +108,7 @@ export class Rounds {
       if (step !== 'done') faults.push(`the migration is not closed: ${state} ${step}, owes ${owed.join()}`);
       if (state !== 'completed' && !reason) faults.push('it came to nothing without a reason');
     }
-    const wrong = (): Promise<string[]> => faultsOfPlace(guest);
-    const soundSoon = eventually(wrong, (found) => found.length === 0, { timeoutMs: settleMs });
-    faults.push(...(await soundSoon.catch(wrong)));
+    faults.push(...(await faultsThatStay(guest)));
     const [place] = await placesOf(guest);
     if (!place) return faults;
     guest.disks.host = place.host;
