@@ -3,6 +3,7 @@
  * killed over one: nothing that the guest had flushed is lost.
  */
 import { existsSync, readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   createDomain,
   createSnapshot,
@@ -29,14 +30,23 @@ beforeAll(async () => {
 });
 afterAll(() => stack[Symbol.asyncDispose]());
 
-/** Kill the driver this long after the work was begun, milliseconds, and start it again. */
-async function killedAfter(ms: number, work: Promise<unknown>): Promise<void> {
+/** Kill the driver at that moment of the work, and start it again. */
+async function killedAt(moment: Promise<unknown>, work: Promise<unknown>): Promise<void> {
   const settled = work.catch((error: unknown) => {
     if (!isVirtError(error)) throw error;
   });
-  await new Promise((resolve) => setTimeout(resolve, ms));
+  await moment;
   await stack.restartDriver('h1');
   await settled;
+}
+
+const killedAfter = (ms: number, work: Promise<unknown>): Promise<void> => killedAt(delay(ms), work);
+
+/** The definition on disk names this overlay: QEMU goes over to it about now. */
+async function defined(uuid: string, overlay: string): Promise<void> {
+  const definition = stack.folder.file('state', 'hosts', 'h1', 'qemu', 'domains', uuid, 'config.xml');
+  const isNamed = (): boolean => existsSync(definition) && readFileSync(definition, 'utf8').includes(overlay);
+  await eventually(isNamed, true, { intervalMs: 1 });
 }
 
 const documentOf = async (domain: string, inactive: boolean): Promise<string> =>
@@ -56,7 +66,9 @@ async function standingOf(domain: string, name: string, overlays: readonly strin
   return { listed, named, nodes: await formatNodes(domain) };
 }
 
+/** Milliseconds after a snapshot was asked for. */
 const moments = [5, 60, 90, 120, 160, 250];
+const timesDefined = 4;
 
 test('a snapshot of two disks is there or not, whenever the driver is killed over it', async () => {
   const paths = ['a', 'b'].map((name) => stack.folder.file(`${name}.qcow2`));
@@ -65,11 +77,13 @@ test('a snapshot of two disks is there or not, whenever the driver is killed ove
   const { uuid } = await stack.run(bus, { name: 'crash', devices });
   let layers = 1;
   const lost: string[] = [];
-  for (const ms of moments) {
-    const name = `s${ms}`;
-    const xml = `<domainsnapshot><name>${name}</name></domainsnapshot>`;
-    await killedAfter(ms, call(bus, createSnapshot, { xml, diskOnly: true }, { target: uuid, timeoutMs: 4_000 }));
+  for (let round = 0; round < moments.length + timesDefined; round++) {
+    const name = `s${round}`;
     const overlays = paths.map((path) => path.replace('.qcow2', `.${name}`));
+    const xml = `<domainsnapshot><name>${name}</name></domainsnapshot>`;
+    const work = call(bus, createSnapshot, { xml, diskOnly: true }, { target: uuid, timeoutMs: 4_000 });
+    const ms = moments[round];
+    await killedAt(ms === undefined ? defined(uuid, overlays[0]!) : delay(ms), work);
     // A driver that is back in time to be asked again may still be at it.
     const { listed } = await eventually(
       () => standingOf(uuid, name, overlays),
@@ -77,6 +91,7 @@ test('a snapshot of two disks is there or not, whenever the driver is killed ove
     );
     if (listed) layers++;
     else lost.push(...overlays);
+    expect(overlays.map((overlay) => listed && !existsSync(overlay))).toEqual([false, false]);
     expect(await stack.state(bus, uuid)).toBe('running(booted)');
   }
   // What storage made for a command that no driver has seen goes when the domain is next heard of.
@@ -140,9 +155,7 @@ test('nothing flushed is lost when QEMU dies over a snapshot before we hear that
   const taken = call(bus, createSnapshot, { xml, diskOnly: true }, { target: guest.uuid, timeoutMs: 60_000 });
   taken.catch(() => undefined);
   const driver = stack.drivers.get('h1')!;
-  const definition = stack.folder.file('state', 'hosts', 'h1', 'qemu', 'domains', guest.uuid, 'config.xml');
-  const isNamed = (): boolean => existsSync(definition) && readFileSync(definition, 'utf8').includes(overlay);
-  await eventually(isNamed, true, { intervalMs: 1, timeoutMs: 30_000 });
+  await defined(guest.uuid, overlay);
   driver.kill('SIGSTOP');
   try {
     await guest.flushesMore(6);

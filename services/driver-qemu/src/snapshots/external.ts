@@ -24,7 +24,7 @@ import {
 } from '@virtbus/domain-xml';
 import { overlaysOf, withOverlays, type LiveTaking, type SnapshotsFacet } from '@virtbus/driver-runtime';
 import { VirtError } from '@virtbus/shared';
-import { imagesIn, nodeSource, removeNodes, type BlockHost } from '../block-jobs/nodes';
+import { areFree, imagesIn, nodeSource, type BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
 import { keepNumbers } from '../image-numbers';
 import { isRefusal } from '../monitor-failure';
@@ -200,9 +200,12 @@ async function cameTrue(guest: QemuGuest, plans: readonly Plan[]): Promise<boole
 /** Until QEMU is asked once more for what it did not answer, milliseconds. */
 const askAgainMs = 500;
 
-/** Overlays are added with nothing below them; the transaction gives them what they stand on. */
+/**
+ * Overlays are added with nothing below them; the transaction gives them what they stand on. Not asked `flat`: QEMU counts
+ * no depth then, and says 0 of every node.
+ */
 async function isTaken(guest: QemuGuest, plans: readonly Plan[]): Promise<boolean> {
-  const nodes = await guest.ask('query-named-block-nodes', { flat: true });
+  const nodes = await guest.ask('query-named-block-nodes');
   return plans.every(({ overlay }) => {
     const node = nodes.find((one) => one['node-name'] === overlay);
     return node !== undefined && node.backing_file_depth > 0;
@@ -226,7 +229,11 @@ export async function wasTakenExternally(
     await joinJob(guest, creationJob(overlay)).catch((err: unknown) =>
       guest.log.info({ err }, 'an overlay was not made'),
     );
-    await removeNodes(guest, imageRemoval(source, disk, 0));
+    if (await areFree(guest, imageRemoval(source, disk, 0))) continue;
+    // Its file goes with what came to nothing: never from below a guest.
+    throw new VirtError('OPERATION_FAILED', {
+      detail: `QEMU uses '${overlay}', though no disk was seen to stand on it`,
+    });
   }
   if (snapshot.memory?.file !== undefined) rmSync(snapshot.memory.file, { force: true });
   return false;
