@@ -29,7 +29,7 @@ export const wayOptions = {
   parallelConnections: number('N', 'connections for memory', 1),
   compMethods: choice(['xbzrle', 'zlib', 'zstd'], 'compress memory; zlib and zstd need --parallel-connections'),
   bandwidth: value('MIBPS', 'limit for memory, MiB/s; with a unit, bytes/s'),
-  downtime: number('MS', 'how long the guest may stand still; else as short as it lets', 1),
+  downtime: number('MS', 'how long the guest may stand still', 1),
   tls: flag('encrypt what is sent'),
   tlsDestination: value('NAME', 'that the target must prove'),
   tlsDirectory: value('FOLDER', 'of certificates on both hosts (/etc/pki/qemu)'),

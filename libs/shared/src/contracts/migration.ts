@@ -40,9 +40,7 @@ export const MigrationOptions = z.object({
     .optional(),
   bandwidth: bandwidth.optional().describe('bytes a second for memory; no limit when left out'),
   postcopyBandwidth: bandwidth.optional(),
-  downtimeMs: ms
-    .optional()
-    .describe('how long the guest may stand still at the switch; else as short as it lets, at last 300 ms'),
+  downtimeMs: ms.optional().describe('how long the guest may stand still at the switch; the hypervisor decides else'),
   name: z.string().optional().describe('name of the domain on the target'),
   xml: z.string().optional().describe('document for the target: the same hardware'),
   persistentXml: z.string().optional().describe('definition for the target'),

@@ -5,7 +5,6 @@
 import { VirtError, type MigrationOptions, type MigrationRole } from '@virtbus/shared';
 import { addCredentials } from '../certificates';
 import type { QemuGuest } from '../guest';
-import { switchLimitMs } from './switch-limit';
 
 /** What to send when no limit was asked for, bytes a second: libvirt's word for unlimited. */
 const unlimited = 9_223_372_036_853_727_232;
@@ -62,11 +61,11 @@ export function capabilitiesFor(
 
 /** Parameters for one side; empty strings switch TLS off whatever an earlier migration had set. */
 export function parametersFor(options: MigrationOptions, side: MigrationRole, tls?: string): Record<string, unknown> {
-  const { bandwidth, postcopyBandwidth, autoConverge, parallel, compression } = options;
+  const { bandwidth, postcopyBandwidth, downtimeMs, autoConverge, parallel, compression } = options;
   const source = {
     'max-bandwidth': bandwidth ?? unlimited,
     'max-postcopy-bandwidth': postcopyBandwidth,
-    'downtime-limit': switchLimitMs(options, 1),
+    'downtime-limit': downtimeMs,
     'cpu-throttle-initial': autoConverge?.initial,
     'cpu-throttle-increment': autoConverge?.increment,
     'xbzrle-cache-size': compression?.method === 'xbzrle' ? compression.cacheBytes : undefined,

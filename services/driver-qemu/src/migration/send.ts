@@ -17,7 +17,6 @@ import { pausesBeforeSwitchover, resetMigration, setUpMigration, tlsId } from '.
 import { parsePlace, qemuUri } from './places';
 import { progressOf } from './progress';
 import { inTime, watchdog } from './silence';
-import { raiseSwitchLimit } from './switch-limit';
 import { failureOf, isOver, isPostcopy, isUnderWay, reach } from './transfer';
 
 export interface Sending extends MigrationAsk {
@@ -45,7 +44,6 @@ export async function send(guest: QemuGuest, ask: Sending): Promise<void> {
   using _passes = guest.watch((event) => {
     if (!handedOver && isEvent(event, 'MIGRATION_PASS')) tellPass(guest, event.data.pass);
   });
-  using _limit = raiseSwitchLimit(guest, options);
   try {
     await setUpMigration(guest, options, 'source', signal);
     if (disks.length > 0) {
