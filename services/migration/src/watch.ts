@@ -9,6 +9,8 @@ import type { Parties } from './parties';
 
 /** Between two looks, milliseconds. */
 const everyMs = 1_000;
+/** Looks after which a transfer that has not begun never will: our call was lost on its way. */
+const lostAfter = 5;
 const passing: ReadonlySet<MigrationView['phase']> = new Set(['performing', 'finishing']);
 
 export interface Watcher {
@@ -31,7 +33,7 @@ export async function watched(
   const began = performance.now();
   const was = mind[at];
   const before = isKnown(was) ? was.phase : undefined;
-  for (;;) {
+  for (let looks = 1; ; looks++) {
     const first = await Promise.race([answer, later()]);
     if (first !== undefined) return first;
     const look = await Promise.race([answer, parties.ask(saga, mind, { do: 'look', at })]);
@@ -39,6 +41,9 @@ export async function watched(
     const arrived = typeof look === 'object' && 'view' in look && isNews(look.view, before);
     // Nobody listens there: whoever took the call is gone.
     if (look === 'away' || arrived) return look;
+    // Whoever takes the call writes down at once that it sends: asked again, it does so once.
+    const isLost = deed.do === 'perform' && before === 'begun' && looks >= lostAfter;
+    if (isLost && typeof look === 'object' && 'view' in look && look.view.phase === before) return look;
     const decided = await onLook(performance.now() - began);
     if (decided !== undefined) return decided;
   }
