@@ -108,6 +108,18 @@ test('an error answer keeps its class and its words', async () => {
   client.close();
 });
 
+test.each([{ return: {} }, { return: {}, id: 99 }, unread])(
+  'an answer that nobody waits for breaks the monitor: %j',
+  async (words) => {
+    using peer = new Peer(() => undefined);
+    const client = await QmpClient.connect(peer.path);
+    const broken = new Promise((resolve) => client.once('controlError', resolve));
+    peer.send(words);
+    await expect(broken).resolves.toBeInstanceOf(MonitorBroken);
+    client.close();
+  },
+);
+
 test('a command that times out poisons no later one: its late answer is dropped', async () => {
   using peer = new Peer((request, self) => {
     if (request.execute === 'quick') self.send({ return: 'fresh', id: request.id });

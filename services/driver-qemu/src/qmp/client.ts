@@ -260,11 +260,11 @@ export class QmpClient extends EventEmitter<QmpClientEvents> {
     const { id } = message;
     const isUnread = id === undefined && 'error' in message;
     if (underWay && isUnread && underWay.said < MAX_SAID) return this.say(underWay);
-    if (underWay?.id !== id || !('return' in message || 'error' in message)) {
+    if (!underWay || underWay.id !== id || !('return' in message || 'error' in message)) {
       throw new MonitorBroken(`QEMU sent an unexpected reply: ${JSON.stringify(message).slice(0, 200)}`);
     }
     this.underWay = undefined;
-    const waiting = underWay && this.take(underWay.id);
+    const waiting = this.take(underWay.id);
     if ('return' in message) waiting?.resolve(message['return']);
     else {
       const error = message['error'] as { class: string; desc: string };
