@@ -9,7 +9,12 @@ import type { Parties } from './parties';
 
 /** Between two looks, milliseconds. */
 const everyMs = 1_000;
-/** Looks after which a transfer that has not begun never will: our call was lost on its way. */
+/**
+ * What a side is in until a call is there: it writes down at once that it sends, or lets run. Of other calls the answer is
+ * not waited for long, and asking again is left to their time-out; a transfer has an hour, and a guest stands still for the end.
+ */
+const untouched: Partial<Record<Deed['do'], MigrationView['phase']>> = { perform: 'begun', finish: 'prepared' };
+/** Looks after which such a call was lost on its way. */
 const lostAfter = 5;
 const passing: ReadonlySet<MigrationView['phase']> = new Set(['performing', 'finishing']);
 
@@ -37,17 +42,20 @@ export async function watched(
     const first = await Promise.race([answer, later()]);
     if (first !== undefined) return first;
     const look = await Promise.race([answer, parties.ask(saga, mind, { do: 'look', at })]);
-    if (typeof look === 'object' && 'view' in look) onView(look.view);
-    const arrived = typeof look === 'object' && 'view' in look && isNews(look.view, before);
+    const view = viewOf(look);
+    if (view) onView(view);
+    const arrived = view !== undefined && isNews(view, before);
     // Nobody listens there: whoever took the call is gone.
     if (look === 'away' || arrived) return look;
-    // Whoever takes the call writes down at once that it sends: asked again, it does so once.
-    const isLost = deed.do === 'perform' && before === 'begun' && looks >= lostAfter;
-    if (isLost && typeof look === 'object' && 'view' in look && look.view.phase === before) return look;
+    // It is asked anew. A call that only was late is joined by the second.
+    if (looks >= lostAfter && view && view.phase === untouched[deed.do]) return look;
     const decided = await onLook(performance.now() - began);
     if (decided !== undefined) return decided;
   }
 }
+
+const viewOf = (seen: Outcome<MigrationView>): MigrationView | undefined =>
+  typeof seen === 'object' && 'view' in seen ? seen.view : undefined;
 
 const isNews = ({ phase }: MigrationView, before: MigrationView['phase'] | undefined): boolean =>
   phase !== before && !passing.has(phase);
