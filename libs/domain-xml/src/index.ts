@@ -12,6 +12,7 @@ export { readXml, type XmlElement } from './xml/reader';
 export * from './block';
 export * from './device';
 export * from './disk-chain';
+export { isRemovable } from './elements/disk';
 export { dispensableDisks, isDispensable, withoutDisks, type DroppedDisk, type StartKind } from './startup-policy';
 export * from './metadata';
 export * from './migration-cookie';

@@ -7,7 +7,7 @@
  *   requisite   empty on a restore     not allowed
  *   optional    empty                  left out of a boot; a restored state expects it
  */
-import type { Disk } from './elements/disk';
+import { isRemovable, type Disk } from './elements/disk';
 import type { Domain } from './elements/domain';
 import { isEmptyDrive } from './qemu/block-chain';
 import { copyModel } from './schema';
@@ -25,8 +25,6 @@ export interface DroppedDisk {
   /** The drive stays, without a medium. */
   emptied: boolean;
 }
-
-export const isRemovable = ({ device }: Disk): boolean => device === 'cdrom' || device === 'floppy';
 
 /** Targets of the disks that a start can do without. */
 export function dispensableDisks({ devices }: Domain, start: StartKind): string[] {

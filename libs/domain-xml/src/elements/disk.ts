@@ -197,6 +197,9 @@ const fields = {
 
 export type Disk = Model<typeof fields>;
 
+/** A drive whose medium comes and goes. */
+export const isRemovable = ({ device }: Pick<Disk, 'device'>): boolean => device === 'cdrom' || device === 'floppy';
+
 export const disk = element('disk', fields, {
   // Snapshots leave out what can not be written, so that need not be said.
   shape: (model: Disk) => (model.snapshot === 'no' && model.readonly ? { ...model, snapshot: undefined } : model),

@@ -3,7 +3,7 @@
  * Gives the device as it is then.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { mediumPlan, type Device, type Disk, type Graphics, type Interface } from '@virtbus/domain-xml';
+import { isRemovable, mediumPlan, type Device, type Disk, type Graphics, type Interface } from '@virtbus/domain-xml';
 import { VirtError } from '@virtbus/shared';
 import { commandLineContext } from '../command-line';
 import { filesOfDisk } from '../files';
@@ -43,7 +43,7 @@ async function changeMedium(
   asked: Disk,
   signal: AbortSignal,
 ): Promise<Disk> {
-  if (old.device !== 'cdrom' && old.device !== 'floppy') {
+  if (!isRemovable(old)) {
     throw new VirtError('OPERATION_UNSUPPORTED', { detail: `disk ${old.target.dev} has no removable media` });
   }
   if (asked.source?.file !== undefined || asked.source?.dev !== undefined) {

@@ -2,7 +2,7 @@
  * Disks that travel with their guest: the target serves its new images over NBD, the source mirrors into them until both
  * are the same, and lets go of them while the guest stands still. (facts: migration §6)
  */
-import type { Disk, Domain } from '@virtbus/domain-xml';
+import { isRemovable, type Disk, type Domain } from '@virtbus/domain-xml';
 import { VirtError, type MigrationOptions } from '@virtbus/shared';
 import type { QemuGuest } from '../guest';
 import type { JobInfo } from '../qmp';
@@ -20,8 +20,7 @@ export function copiedDisks(domain: Domain, { storage, disks }: MigrationOptions
   });
 }
 
-const canBeCopied = (disk: Disk): boolean =>
-  disk.readonly !== true && disk.device !== 'cdrom' && disk.device !== 'floppy' && disk.source !== undefined;
+const canBeCopied = (disk: Disk): boolean => disk.readonly !== true && !isRemovable(disk) && disk.source !== undefined;
 
 export const exportName = (disk: Disk): string => `drive-${disk.alias?.name ?? disk.target.dev ?? ''}`;
 const nodeName = (disk: Disk): string => `migration-${disk.target.dev ?? ''}-storage`;

@@ -1,8 +1,7 @@
 /** Disks: targets, buses, sources, what goes together. */
-import type { Disk } from '../../elements/disk';
+import { isRemovable, type Disk } from '../../elements/disk';
 import type { StorageSource } from '../../elements/storage-source';
 import { lineOf } from '../../schema';
-import { isRemovable } from '../../startup-policy';
 import { diskIndex } from '../controllers';
 import { iotuneFault } from './iotune';
 import type { Rule } from './rule';
