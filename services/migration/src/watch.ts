@@ -26,7 +26,7 @@ export interface Watcher {
 
 /** The outcome of a deed: its answer, or what the side tells when the answer does not come. */
 export async function watched(
-  parties: Parties,
+  parties: Pick<Parties, 'ask'>,
   saga: Saga,
   mind: Mind<MigrationView>,
   deed: Deed,

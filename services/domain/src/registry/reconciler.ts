@@ -28,9 +28,9 @@ export class Reconciler {
   private allHere: (() => void) | undefined;
 
   constructor(
-    private readonly registry: Registry,
+    private readonly registry: Pick<Registry, 'on' | 'forget'>,
     private readonly projection: Projection,
-    private readonly knowledge: Knowledge,
+    private readonly knowledge: Pick<Knowledge, 'heard' | 'once'>,
     private readonly askHost: AskHost,
     private readonly log: Log,
   ) {}
