@@ -65,46 +65,34 @@ needs.test(
   5 * minutes,
 );
 
-needs.test(
-  'a command that is answered is applied once and told once, while each server and each copy is killed in turn',
-  async () => {
-    await using client = await patient();
-    for (const name of [...servers, ...copies]) {
-      await stand.platform.docker('kill', stand.platform.container(name));
-      try {
-        await goesOn(client);
-      } finally {
-        await stand.platform.docker('start', stand.platform.container(name));
+/** `hurt` and `heal` are docker's commands; whoever stands still does so for `forMs`, whoever is dead until others serve. */
+const harms = [
+  { is: 'is killed', hurt: 'kill', heal: 'start', forMs: undefined },
+  { is: 'stands still for a while', hurt: 'pause', heal: 'unpause', forMs: pausedMs },
+];
+for (const { is, hurt, heal, forMs } of harms) {
+  needs.test(
+    `a command that is answered is applied once and told once, while each server and each copy ${is} in turn`,
+    async () => {
+      await using client = await patient();
+      for (const name of [...servers, ...copies]) {
+        const container = stand.platform.container(name);
+        await stand.platform.docker(hurt, container);
+        try {
+          await (forMs === undefined ? goesOn(client) : sleep(forMs));
+        } finally {
+          await stand.platform.docker(heal, container);
+        }
+        if (forMs !== undefined) await goesOn(client);
+        await stand.platform.healthy(name);
       }
-      await stand.platform.healthy(name);
-    }
-    await client.stop();
-    await agrees(client);
-    expect(isAlive(stand.guest.pid)).toBe(true);
-  },
-  8 * minutes,
-);
-
-needs.test(
-  'a command that is answered is applied once and told once, while each server and each copy stands still for a while in turn',
-  async () => {
-    await using client = await patient();
-    for (const name of [...servers, ...copies]) {
-      await stand.platform.docker('pause', stand.platform.container(name));
-      try {
-        await sleep(pausedMs);
-      } finally {
-        await stand.platform.docker('unpause', stand.platform.container(name));
-      }
-      await goesOn(client);
-      await stand.platform.healthy(name);
-    }
-    await client.stop();
-    await agrees(client);
-    expect(isAlive(stand.guest.pid)).toBe(true);
-  },
-  8 * minutes,
-);
+      await client.stop();
+      await agrees(client);
+      expect(isAlive(stand.guest.pid)).toBe(true);
+    },
+    8 * minutes,
+  );
+}
 
 needs.test(
   'a server and a copy of a service that are cut off from the others are done without, and come back',
