@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from './eventually';
-import { descendants } from './process-table';
+import { descendants, end } from './process-table';
 
 const hierarchies = '/sys/fs/cgroup';
 
@@ -62,9 +62,19 @@ function thaw(folder: string): void {
     ['payload/freezer.state', 'THAWED'],
     ['payload/cgroup.freeze', '0'],
   ] as const) {
-    const path = join(folder, file);
-    if (existsSync(path)) writeFileSync(path, value);
+    try {
+      // Not made where it is not: of the two versions one is there, and none once the container has gone.
+      writeFileSync(join(folder, file), value, { flag: 'r+' });
+    } catch (error) {
+      if (!isGone(error)) throw error;
+    }
   }
+}
+
+/** The file was not there, or its cgroup went between opening it and writing. */
+function isGone(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ENODEV';
 }
 
 function removeTree(folder: string): void {
@@ -83,13 +93,5 @@ function readOf(pid: number, file: string): string {
     return readFileSync(`/proc/${pid}/${file}`, 'utf8');
   } catch {
     return '';
-  }
-}
-
-function end(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // It has just ended by itself.
   }
 }

@@ -320,15 +320,18 @@ export class Stack implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const bus of this.buses) await bus.close().catch(() => undefined);
-    for (const driver of this.drivers.values()) await driver.stop('SIGTERM');
-    for (const storage of this.storages.values()) await storage.stop('SIGTERM');
-    for (const service of [...this.migrationServices, ...this.domainServices]) await service.stop('SIGTERM');
-    await endContainers(this.folder.path);
-    for (const pid of this.guestPids()) end(pid);
-    await eventually(() => this.guestPids().length, 0);
-    for (const server of this.servers) await server[Symbol.asyncDispose]();
-    this.folder[Symbol.dispose]();
+    await inTurn([
+      ...this.buses.map((bus) => () => bus.close().catch(() => undefined)),
+      ...[...this.drivers.values(), ...this.storages.values()].map((service) => () => service.stop('SIGTERM')),
+      ...[...this.migrationServices, ...this.domainServices].map((service) => () => service.stop('SIGTERM')),
+      () => endContainers(this.folder.path),
+      async () => {
+        for (const pid of this.guestPids()) end(pid);
+        await eventually(() => this.guestPids().length, 0);
+      },
+      ...this.servers.map((server) => () => server[Symbol.asyncDispose]()),
+      () => this.folder[Symbol.dispose](),
+    ]);
   }
 
   private kindOf(host: string): DriverKind {
@@ -361,6 +364,19 @@ export class Stack implements AsyncDisposable {
     // Its home is in the run folder; the command line of a guest without disks and sockets names no path.
     return environment(pid).includes(this.folder.path);
   }
+}
+
+/** Every step is done, also after one that failed. Throws what the first of these threw. */
+async function inTurn(steps: readonly (() => unknown)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 async function patiently<T>(attempt: () => Promise<T>): Promise<T> {

@@ -1,7 +1,14 @@
 /** A real nats-server with our roles, connections of each role, and domains and events to send over them. */
 import type { DomainEvent, DomainSummary } from '@virtbus/shared';
 import { connectBus, ensureJetStream, newId, type Bus } from '@virtbus/shared/bus';
-import { BusUsers, startNatsServer, temporaryFolder, type NatsServer, type TemporaryFolder } from '@virtbus/testkit';
+import {
+  BusUsers,
+  eventually,
+  startNatsServer,
+  temporaryFolder,
+  type NatsServer,
+  type TemporaryFolder,
+} from '@virtbus/testkit';
 
 export type Name = 'admin' | 'operator' | 'reader' | 'service' | 'host-h1' | 'host-h2';
 
@@ -39,7 +46,8 @@ export class BusStand implements AsyncDisposable {
 
   async makeStreams(): Promise<void> {
     const bus = await connectBus({ name: 'streams', context: this.context('service') });
-    await ensureJetStream(bus);
+    // A disk that others keep busy may outlast one question; a service would ask again, too.
+    await eventually(() => ensureJetStream(bus).then(() => true), true);
     await bus.close();
   }
 
