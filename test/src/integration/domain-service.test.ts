@@ -218,6 +218,12 @@ test('placement names the reason of every host when none fits', async () => {
   expect(await code(call(stack.bus, defineDomain, { xml: xml('lost'), host: 'h9' }))).toBe('HOST_NOT_FOUND');
 });
 
+test('a host that nobody knows is not told of as an empty one', async () => {
+  for (const contract of [listDomains, statsOfDomains])
+    expect(await code(call(stack.bus, contract, { host: 'h9' }))).toBe('HOST_NOT_FOUND');
+  expect((await call(stack.bus, listDomains, { host: 'h1', name: 'nobody' })).domains).toEqual([]);
+});
+
 test('statistics are gathered from every host', async () => {
   await call(stack.bus, createDomain, { xml: xml('measured1'), host: 'h1' });
   await call(stack.bus, createDomain, { xml: xml('measured2'), host: 'h2' });

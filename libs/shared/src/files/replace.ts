@@ -12,7 +12,8 @@ export function makeFolder(path: string, mode: number): void {
 
 /**
  * Write beside, then take the old one's place: a crash leaves the old one, or the new one under one of its two names.
- * @param durable wait for the disk: for what must survive a power cut
+ * @param durable the content is on disk before it takes the place of the old one, for what must survive a power cut: one
+ *   right afterwards, before the file system has committed the new name (ext4: 5 s at most), leaves the old one whole
  */
 export function replaceFile(path: string, content: string, durable: boolean): void {
   try {

@@ -7,12 +7,14 @@ import { matcher } from './glob';
 
 type Filter = Request<typeof listDomains>;
 
+/** Throws `HOST_NOT_FOUND` for those of a host that nobody knows. */
 export function listEndpoint({ projection, hosts }: Fleet): Endpoint {
-  return endpoint(listDomains, async (filter) => ({
-    ...page(projection.domains, filter),
-    asOf: projection.asOf,
-    offline: hosts.offline(),
-  }));
+  return endpoint(listDomains, async (filter) => {
+    const found = page(projection.domains, filter);
+    // A mistyped host would look like an empty one.
+    if (filter.host !== undefined && found.total === 0) hosts.driversOf(filter.host);
+    return { ...found, asOf: projection.asOf, offline: hosts.offline() };
+  });
 }
 
 export function getEndpoint(fleet: Fleet): Endpoint {

@@ -9,11 +9,13 @@ interface Share extends At {
   domains?: string[];
 }
 
+/** Throws `HOST_NOT_FOUND` for those of a host that nobody knows. */
 export function statsEndpoint(fleet: Fleet): Endpoint {
   return endpoint(statsOfDomains, async ({ groups, host, domains }, call) => {
     const shares = (domains ? await sharesOf(fleet, domains) : everyHost(fleet)).filter(
       (share) => host === undefined || share.host === host,
     );
+    if (host !== undefined && shares.length === 0) fleet.hosts.driversOf(host);
     const { timeoutMs } = onBehalf(call);
     const stats: DomainStats[] = [];
     const missing: { host: string; reason: string }[] = [];
