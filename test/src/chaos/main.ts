@@ -12,27 +12,40 @@ const usage = `usage: npm run chaos -- block-jobs [--rounds N] [--seed S] [--fro
 
 const runs = { 'block-jobs': blockJobs, migration, moves, cluster };
 
+const text = { type: 'string' } as const;
+const options = {
+  rounds: text,
+  seed: text,
+  from: text,
+  kind: text,
+  moves: text,
+  hosts: text,
+  minutes: text,
+  commands: text,
+  events: text,
+  parted: text,
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
 async function main(argv: readonly string[]): Promise<number> {
-  const option = { type: 'string' } as const;
-  const { values, positionals } = parseArgs({
-    args: [...argv],
-    allowPositionals: true,
-    options: {
-      rounds: option,
-      seed: option,
-      from: option,
-      kind: option,
-      moves: option,
-      hosts: option,
-      minutes: option,
-      commands: option,
-      events: option,
-      parted: option,
-    },
-  });
+  const { values, positionals } = given(argv);
+  const { help, ...chosen } = values;
+  if (help) {
+    console.log(usage);
+    return 0;
+  }
   const run = Object.entries(runs).find(([name]) => positionals.join() === name)?.[1];
   if (!run) throw new Error(usage);
-  return run(values);
+  return run(chosen);
+}
+
+function given(argv: readonly string[]) {
+  try {
+    return parseArgs({ args: [...argv], allowPositionals: true, options });
+  } catch (error) {
+    // The rest of Node's words is about dashes.
+    throw new Error(`chaos: ${(error as Error).message.split('.')[0]}\n${usage}`, { cause: error });
+  }
 }
 
 main(process.argv.slice(2)).then(
