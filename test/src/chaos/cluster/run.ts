@@ -68,10 +68,11 @@ export async function playCluster(plan: ClusterPlan): Promise<ClusterResult> {
   };
 }
 
-/** In turn, until the time is over; one host is cut off meanwhile. */
+/** In turn and again from the first, until the time is over; one host is cut off meanwhile. */
 async function breakAll(stand: ClusterStand, plan: ClusterPlan): Promise<string[]> {
   const broken: string[] = [];
   const until = performance.now() + plan.lastsMs;
+  const isOver = (): boolean => performance.now() > until || plan.stopped();
   const began = (name: string): void => {
     broken.push(name);
     plan.tell(name);
@@ -82,13 +83,13 @@ async function breakAll(stand: ClusterStand, plan: ClusterPlan): Promise<string[
     await stand.part(plan.partedMs);
     plan.tell(`${loadedHosts.at(-1)} is back`);
   })();
-  for (const one of breaksOf(stand.stack, loadedHosts.at(-1)!)) {
-    if (performance.now() > until || plan.stopped()) break;
+  const breaks = breaksOf(stand.stack, loadedHosts.at(-1)!);
+  for (let turn = 0; !isOver(); turn++) {
+    const one = breaks[turn % breaks.length]!;
     began(one.name);
     await one.run();
     await untilReplicated(stand.bus);
   }
-  while (performance.now() < until && !plan.stopped()) await sleep(200);
   await parted;
   return broken;
 }
