@@ -2,10 +2,9 @@
  * The descriptions of a domain's snapshots, or of its checkpoints: a file each, in libvirt's XML, all in memory. Every file is
  * replaced whole, so a crash leaves the old one or the new one.
  */
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { VirtError } from '@virtbus/shared';
-import { dropReplaced, makeFolder, readReplaced, replaceFile } from '@virtbus/shared/files';
+import { dropReplaced, makeFolder, readReplaced, replacedIn, replaceFile } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 
 export interface Description {
@@ -115,8 +114,7 @@ export class DescriptionBook<D extends Description> {
 
   private files(): string[] {
     try {
-      const names = readdirSync(this.folder).map((name) => name.replace(/\.new$/, ''));
-      return [...new Set(names)].filter((name) => name.endsWith('.xml')).map((name) => join(this.folder, name));
+      return replacedIn(this.folder, '.xml').map((name) => join(this.folder, name));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
       throw error;

@@ -8,10 +8,10 @@
  *   <state>/journal/                    events that the bus has not acknowledged
  */
 import { randomUUID } from 'node:crypto';
-import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { domainStates } from '@virtbus/shared';
-import { dropReplaced, makeFolder, readReplaced, replaceFile } from '@virtbus/shared/files';
+import { dropReplaced, makeFolder, readReplaced, replacedIn, replaceFile } from '@virtbus/shared/files';
 import type { Answered, DomainRecord, HostRecord, Tombstone } from './record';
 
 /** How long the answers of a domain that has gone are kept, milliseconds. */
@@ -111,18 +111,18 @@ export class Store {
 
   /** It is back. */
   exhume(uuid: string): void {
-    rmSync(join(this.folder, 'gone', `${uuid}.json`), { force: true });
+    dropReplaced(join(this.folder, 'gone', `${uuid}.json`));
   }
 
   tombstones(): Tombstone[] {
-    return readdirSync(join(this.folder, 'gone')).flatMap((name) => {
+    return replacedIn(join(this.folder, 'gone'), '.json').flatMap((name) => {
       const path = join(this.folder, 'gone', name);
-      if (!name.endsWith('.json')) return [];
-      if (Date.now() - statSync(path).mtimeMs > tombstoneMs) {
-        rmSync(path, { force: true });
+      const writtenAt = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
+      if (Date.now() - writtenAt > tombstoneMs) {
+        dropReplaced(path);
         return [];
       }
-      const tombstone = parseJson(readFileSync(path, 'utf8')) as Tombstone | undefined;
+      const tombstone = parseJson(readReplaced(path) ?? '') as Tombstone | undefined;
       return tombstone && Array.isArray(tombstone.answered) ? [tombstone] : [];
     });
   }

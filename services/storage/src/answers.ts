@@ -2,11 +2,11 @@
  * The answers that commands got, on disk for a day: a command id that comes again gets its first answer again, also
  * after a restart, and the work is not done twice.
  */
-import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isVirtError, VirtError, type ErrorBody } from '@virtbus/shared';
 import type { Endpoint } from '@virtbus/shared/bus';
-import { makeFolder, replaceFile } from '@virtbus/shared/files';
+import { makeFolder, readReplaced, replaceFile } from '@virtbus/shared/files';
 
 const keptMs = 86_400_000;
 
@@ -67,7 +67,7 @@ export class Answers {
 
   private read(key: string, operation: string): Answer | undefined {
     try {
-      const answer = JSON.parse(readFileSync(this.path(key), 'utf8')) as Answer;
+      const answer = JSON.parse(readReplaced(this.path(key)) ?? '') as Answer;
       return answer.operation === operation ? answer : undefined;
     } catch {
       return undefined;

@@ -4,10 +4,9 @@
  *
  *   <state>/migrations/<id>.json
  */
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ErrorBody, MigrationEnd, MigrationOptions, MigrationPhase, MigrationRole } from '@virtbus/shared';
-import { dropReplaced, makeFolder, readReplaced, replaceFile } from '@virtbus/shared/files';
+import { dropReplaced, makeFolder, readReplaced, replacedIn, replaceFile } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 
 const rememberedMs = 86_400_000;
@@ -63,8 +62,7 @@ export class MigrationBook {
     log: Log,
   ) {
     makeFolder(folder, 0o700);
-    const names = new Set(readdirSync(folder).map((name) => name.replace(/\.new$/, '')));
-    for (const name of [...names].filter((one) => one.endsWith('.json'))) {
+    for (const name of replacedIn(folder, '.json')) {
       const record = read(readReplaced(join(folder, name)));
       if (record) this.records.set(key(record), record);
       else log.error({ file: join(folder, name) }, 'cannot read what is remembered of a migration; the file stays');

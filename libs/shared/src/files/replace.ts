@@ -1,5 +1,15 @@
 /** Files that a service keeps its truth in: replaced whole, so that a crash leaves the old one or the new one. */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { VirtError } from '../errors';
 
 export function makeFolder(path: string, mode: number): void {
@@ -41,6 +51,12 @@ export function replaceFile(path: string, content: string, durable: boolean): vo
 /** A file that `replaceFile` wrote; undefined when there is none. */
 export function readReplaced(path: string): string | undefined {
   return readIfThere(path) ?? readIfThere(`${path}.new`);
+}
+
+/** Names of the files in a folder that `replaceFile` wrote, each once, whichever of its two it has. */
+export function replacedIn(folder: string, ending = ''): string[] {
+  const names = new Set(readdirSync(folder).map((name) => name.replace(/\.new$/, '')));
+  return [...names].filter((name) => name.endsWith(ending));
 }
 
 /** Take away a file that `replaceFile` wrote, under either name. */

@@ -4,11 +4,10 @@
  *
  *   <state>/chains/<uuid>.json
  */
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { PreparedDisk } from '@virtbus/shared';
-import { dropReplaced, makeFolder, readReplaced, replaceFile } from '@virtbus/shared/files';
+import { dropReplaced, makeFolder, readReplaced, replacedIn, replaceFile } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 import type { Difference } from './reread';
 
@@ -35,8 +34,7 @@ export class ChainBook {
     log: Log,
   ) {
     makeFolder(folder, 0o700);
-    const names = new Set(readdirSync(folder).map((name) => name.replace(/\.new$/, '')));
-    for (const name of [...names].filter((one) => one.endsWith('.json'))) {
+    for (const name of replacedIn(folder, '.json')) {
       const record = readRecord(readReplaced(join(folder, name)));
       if (record) this.domains.set(record.domain, record);
       else log.error({ file: join(folder, name) }, 'cannot read the chains of a domain; the file is left as it is');

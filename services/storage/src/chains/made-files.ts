@@ -8,12 +8,11 @@
  * stays.
  */
 import { randomBytes } from 'node:crypto';
-import { readdirSync } from 'node:fs';
 import { lstat, open, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { NewImage } from '@virtbus/disk-image';
 import { VirtError } from '@virtbus/shared';
-import { dropReplaced, makeFolder, readReplaced, replaceFile } from '@virtbus/shared/files';
+import { dropReplaced, makeFolder, readReplaced, replacedIn, replaceFile } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 import { systemError } from '../system-errors';
 
@@ -47,8 +46,7 @@ export class MadeFiles {
     private readonly log: Log,
   ) {
     makeFolder(folder, 0o700);
-    const names = new Set(readdirSync(folder).map((name) => name.replace(/\.new$/, '')));
-    for (const name of names) {
+    for (const name of replacedIn(folder)) {
       const note = readNote(readReplaced(join(folder, name)));
       if (note) this.notes.set(name, note);
       else

@@ -7,11 +7,10 @@
  * nothing, or when the domain's driver says at a later revision that the image is not used. Two commands on one domain may
  * hold the same image; it is free when both have let go.
  */
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { diskOfNeed, VirtError, type ImageLease, type LeaseConflict, type LeaseHolder } from '@virtbus/shared';
-import { dropReplaced, makeFolder, readReplaced, replaceFile } from '@virtbus/shared/files';
+import { dropReplaced, makeFolder, readReplaced, replacedIn, replaceFile } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 
 /** What one command has taken. */
@@ -69,8 +68,7 @@ export class LeaseBook {
     log: Log,
   ) {
     makeFolder(folder, 0o700);
-    const names = new Set(readdirSync(folder).map((name) => name.replace(/\.new$/, '')));
-    for (const name of [...names].filter((one) => one.endsWith('.json'))) {
+    for (const name of replacedIn(folder, '.json')) {
       const record = readRecord(readReplaced(join(folder, name)));
       if (record) this.remember(record);
       else log.error({ file: join(folder, name) }, 'cannot read the leases of a domain; the file is left as it is');

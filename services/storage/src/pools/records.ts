@@ -1,8 +1,7 @@
 /** The pools on disk, one file each: `<state>/pools/<uuid>.json`, replaced whole. */
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatPool, parsePool, type Pool } from '@virtbus/domain-xml/storage';
-import { dropReplaced, makeFolder, readReplaced, replaceFile } from '@virtbus/shared/files';
+import { dropReplaced, makeFolder, readReplaced, replacedIn, replaceFile } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 
 export interface PoolRecord {
@@ -36,17 +35,14 @@ export class PoolRecords {
 
   /** A record that cannot be read is named in the log and left as it is. */
   load(): PoolRecord[] {
-    const names = new Set(readdirSync(this.folder).map((name) => name.replace(/\.new$/, '')));
-    return [...names]
-      .filter((name) => name.endsWith('.json'))
-      .flatMap((name) => {
-        try {
-          return [read(readReplaced(join(this.folder, name)) ?? '')];
-        } catch (err) {
-          this.log.error({ err, record: name }, 'cannot read the record of a pool; it is left as it is');
-          return [];
-        }
-      });
+    return replacedIn(this.folder, '.json').flatMap((name) => {
+      try {
+        return [read(readReplaced(join(this.folder, name)) ?? '')];
+      } catch (err) {
+        this.log.error({ err, record: name }, 'cannot read the record of a pool; it is left as it is');
+        return [];
+      }
+    });
   }
 
   save(uuid: string, { definition, live, bootId, autostart }: PoolRecord): void {

@@ -6,10 +6,10 @@
  *   <state>/volumes-in-progress/<id>.secret  a passphrase that a program reads, for that long (mode 0600)
  */
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { makeFolder, replaceFile } from '@virtbus/shared/files';
+import { dropReplaced, makeFolder, readReplaced, replacedIn, replaceFile } from '@virtbus/shared/files';
 import type { StorageHost } from '../host';
 import { backendOf } from '../pools/backends';
 import { deviceVolume } from '../pools/device-volume';
@@ -96,11 +96,11 @@ export class InProgress {
   }
 
   private *notes(): Iterable<[id: string, note: Note]> {
-    for (const name of readdirSync(this.folder)) {
+    for (const name of replacedIn(this.folder)) {
       const [, id] = /^([0-9a-f]+)\.json$/.exec(name) ?? [];
       if (id === undefined) continue;
       try {
-        yield [id, JSON.parse(readFileSync(join(this.folder, name), 'utf8')) as Note];
+        yield [id, JSON.parse(readReplaced(join(this.folder, name)) ?? '') as Note];
       } catch (err) {
         this.host.log.warn({ err, note: name }, 'a note of a volume in progress cannot be read; it is left as it is');
       }
@@ -112,7 +112,7 @@ export class InProgress {
   }
 
   private forget(id: string): void {
-    rmSync(join(this.folder, `${id}.json`), { force: true });
+    dropReplaced(join(this.folder, `${id}.json`));
   }
 }
 
