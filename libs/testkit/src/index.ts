@@ -7,6 +7,7 @@ export type { ContainerSpec, GuestSpec } from './guest-documents';
 export { freePort, startNatsServer, type NatsServer, type NatsServerOptions } from './nats-server';
 export { descendants, isAlive, processEntry, type ProcessEntry } from './process-table';
 export { needsNewerQemu } from './newer-qemu';
+export { ProcessLog } from './process-log';
 export { ordinaryCapabilities } from './ordinary-capabilities';
 export { checkout, findProgram } from './programs';
 export { needsContainers, needsProgram, needsRoot, requirement, type Requirement } from './requirement';

@@ -16,6 +16,8 @@ export class PatientClient {
   constructor(
     readonly bus: Bus,
     private readonly target: string,
+    /** Called with each answer that is not the final one. */
+    private readonly onRefusal: (error: Error) => void = () => undefined,
   ) {}
 
   /** The final answer to the command of this id. Throws the `VirtError` that is one, or the last that was none when patience is over. */
@@ -26,6 +28,7 @@ export class PatientClient {
         return await call(this.bus, contract, request, { target: this.target, id, timeoutMs: answerMs });
       } catch (error) {
         if (!isVirtError(error) || error.retry === 'never' || Date.now() > until) throw error;
+        this.onRefusal(error);
         await sleep(pauseMs);
       }
     }

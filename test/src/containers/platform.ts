@@ -6,7 +6,7 @@ import dns from 'node:dns';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connectBus, type Bus } from '@virtbus/shared/bus';
-import { checkout, endContainers, eventually, freePort } from '@virtbus/testkit';
+import { checkout, endContainers, eventually, freePort, ProcessLog } from '@virtbus/testkit';
 import { BreakableLink } from '../integration/breakable-link';
 import { composeProgram, type Engine } from './engine';
 
@@ -170,6 +170,8 @@ export class Platform implements AsyncDisposable {
     this.healHost();
     const paused = await this.docker('ps', '--quiet', '--filter', 'status=paused', '--filter', `name=${this.project}`);
     if (paused) await this.docker('unpause', ...paused.split('\n'));
+    const said = await this.dockerCompose('logs', '--no-color', '--timestamps').catch(String);
+    new ProcessLog('containers').append(said);
     await this.dockerCompose('down', '--volumes', '--timeout', '20', '--remove-orphans');
     for (const link of this.links) await link[Symbol.asyncDispose]();
     await endContainers(`/run/virtbus/${this.host}`);

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { listMigrations } from '@virtbus/shared';
 import { call } from '@virtbus/shared/bus';
-import { eventually, isAlive } from '@virtbus/testkit';
+import { eventually, isAlive, ProcessLog } from '@virtbus/testkit';
 import { PatientClient } from '../../chaos/patient-client';
 import { needsEngine } from '../engine';
 import { copies, servers } from '../platform';
@@ -32,7 +32,10 @@ async function agrees(client: SteadyClient): Promise<void> {
 }
 
 const patient = () => {
-  const client = new PatientClient(stand.bus, stand.guest.uuid);
+  const log = new ProcessLog('client');
+  const client = new PatientClient(stand.bus, stand.guest.uuid, ({ message }) =>
+    log.append(`${new Date().toISOString()} ${message}\n`),
+  );
   return SteadyClient.start(stand.bus, stand.guest.uuid, (turn, id) => client.ask(turn, {}, id));
 };
 
@@ -40,8 +43,8 @@ const patient = () => {
 async function goesOn(client: SteadyClient): Promise<void> {
   const so = client.acknowledged.length;
   await eventually(
-    () => client.acknowledged.length,
-    (now) => now > so + 4,
+    () => ({ acknowledged: client.acknowledged.length, failures: client.failures }),
+    ({ acknowledged }) => acknowledged > so + 4,
     { timeoutMs: 90_000 },
   );
   await eventually(
