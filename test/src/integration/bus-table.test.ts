@@ -66,6 +66,25 @@ test('all of a bucket is read in one sweep, without what was deleted', async () 
   expect(entries.every(({ key, value }) => key === `d${value.epoch}`)).toBe(true);
 });
 
+test('a bucket is swept again only when something was written to it, by whomever', async () => {
+  const jsm = await (await stand.as('admin')).jsm();
+  const sweeps = jest.spyOn((table as unknown as { kv: { history: () => unknown } }).kv, 'history');
+  await table.create('web1', h1);
+  const first = await table.entries();
+  expect(await table.entries()).toEqual(first);
+  expect(sweeps).toHaveBeenCalledTimes(1);
+  first[0]!.value.host = 'changed by who asked';
+  expect((await table.entries())[0]?.value).toEqual(h1);
+  const other = await Table.open(await stand.as('service'), bucket, Place);
+  const revision = await other.update('web1', h2, first[0]!.revision);
+  expect(await table.entries()).toEqual([{ key: 'web1', value: h2, revision }]);
+  await other.delete('web1', revision);
+  expect(await table.entries()).toEqual([]);
+  expect(sweeps).toHaveBeenCalledTimes(3);
+  await jsm.streams.delete(`KV_${bucket}`);
+  await expect(table.entries()).rejects.toMatchObject({ api_error: { code: 404 } });
+});
+
 test('whoever watches sees what is there and then each change', async () => {
   await table.create('web1', h1);
   const seen: Change<Place>[] = [];

@@ -1,5 +1,5 @@
 /** Typed access to a key-value bucket; every write is a compare-and-set. */
-import { type KV, type KvEntry } from 'nats';
+import { type KV, type KvEntry, type StreamInfo } from 'nats';
 import type { z } from 'zod';
 import { isVirtError } from '../errors';
 import { decode, encode } from './codec';
@@ -29,20 +29,23 @@ export class Conflict extends Error {
 }
 
 export class Table<T> {
+  /** What the last sweep found, and the bucket as it was before it. */
+  private swept: { mark: string; found: readonly KvEntry[] } | undefined;
+
   private constructor(
     private readonly kv: KV,
     private readonly schema: z.ZodType<T>,
-    private readonly subjects: (filter: string) => Promise<string[]>,
+    private readonly stream: (filter?: string) => Promise<StreamInfo>,
+    private readonly root: string,
   ) {}
 
   static async open<T>(bus: Bus, bucket: string, schema: z.ZodType<T>): Promise<Table<T>> {
     const root = `$KV.${bucket}.`;
-    const subjects = async (filter: string): Promise<string[]> => {
+    const stream = async (filter?: string): Promise<StreamInfo> => {
       const jsm = await bus.jsm();
-      const { state } = await jsm.streams.info(`KV_${bucket}`, { subjects_filter: `${root}${filter}` });
-      return Object.keys(state.subjects ?? {}).map((subject) => subject.slice(root.length));
+      return jsm.streams.info(`KV_${bucket}`, filter === undefined ? {} : { subjects_filter: `${root}${filter}` });
     };
-    return new Table(await bus.js.views.kv(bucket, { bindOnly: true }), schema, subjects);
+    return new Table(await bus.js.views.kv(bucket, { bindOnly: true }), schema, stream, root);
   }
 
   async get(key: string): Promise<Entry<T> | undefined> {
@@ -54,8 +57,9 @@ export class Table<T> {
   /** The entries whose keys begin with these tokens, a token being what stands between dots. */
   async below(prefix: string): Promise<Entry<T>[]> {
     // A watch would make a consumer; the stream's own list of subjects is one question.
-    const subjects = await this.subjects(`${prefix}.>`);
-    const found = await Promise.all(subjects.map((key) => this.get(key)));
+    const { state } = await this.stream(`${prefix}.>`);
+    const keys = Object.keys(state.subjects ?? {}).map((subject) => subject.slice(this.root.length));
+    const found = await Promise.all(keys.map((key) => this.get(key)));
     return found.filter((entry) => entry !== undefined);
   }
 
@@ -97,16 +101,30 @@ export class Table<T> {
     };
   }
 
-  /** Everything in the bucket, in one sweep of its stream. */
+  /**
+   * Everything in the bucket, in one sweep of its stream; none where nothing was written since the last. A sweep makes a
+   * consumer, on which all servers of a cluster have to agree: too much for what is asked every few seconds.
+   */
   async entries(): Promise<Entry<T>[]> {
-    const found = new Map<string, Entry<T>>();
+    const { created, state } = await this.stream();
+    // The time of the last message too: a stream that was put back may come to the same number again.
+    const mark = `${created} ${state.last_seq} ${state.last_ts}`;
+    if (this.swept?.mark !== mark) this.swept = { mark, found: await this.sweep() };
+    return this.swept.found.flatMap((entry) => {
+      const value = this.read(entry);
+      return value === undefined ? [] : { key: entry.key, value, revision: entry.revision };
+    });
+  }
+
+  /** The last of each key. */
+  private async sweep(): Promise<KvEntry[]> {
+    const found = new Map<string, KvEntry>();
     const history = await this.kv.history();
     const late = setTimeout(() => history.stop(new Error('the bucket was not read in time')), sweepMs);
     try {
       for await (const entry of history) {
-        const value = this.read(entry);
-        if (value === undefined) found.delete(entry.key);
-        else found.set(entry.key, { key: entry.key, value, revision: entry.revision });
+        if (entry.operation === 'PUT') found.set(entry.key, entry);
+        else found.delete(entry.key);
       }
     } finally {
       clearTimeout(late);
