@@ -1,5 +1,6 @@
 /** Credentials on a real cluster: three servers with TLS, as `virtbus auth init` describes them. */
 import { execFileSync } from 'node:child_process';
+import dns from 'node:dns';
 import { join } from 'node:path';
 import { defineDomain, getDomain, isVirtError, resumeDomain, startDomain, suspendDomain } from '@virtbus/shared';
 import { AuthorityFolder, tellServers, type NewUser } from '@virtbus/shared/auth';
@@ -46,8 +47,8 @@ afterAll(async () => {
   folder[Symbol.dispose]();
 });
 
-const add = (user: NewUser): Promise<string> =>
-  AuthorityFolder.change(path, async (opened) => opened.writeContext(await opened.authority.add(user)));
+const add = (user: NewUser, authority = path): Promise<string> =>
+  AuthorityFolder.change(authority, async (opened) => opened.writeContext(await opened.authority.add(user)));
 const addressOf = (n: number): string => made.url.split(',')[n]!;
 
 async function connected(options: Partial<Parameters<typeof connectBus>[0]>): Promise<Bus> {
@@ -138,6 +139,37 @@ test.each([
   const context = await add({ name: `user-${newId()}`, role: 'reader' });
   const options = 'ca' in how ? { context, ca: join(other, 'tls', 'ca.pem') } : { url: made.url };
   expect(await refusal(options)).toMatch(line);
+});
+
+test('a server is known by its name as the system looks it up, and by no other; no name server is asked', async () => {
+  const other = folder.file('named');
+  const port = await freePort();
+  const named = [{ name: 'x', host: 'localhost', port, clusterPort: await freePort() }];
+  const { url } = await AuthorityFolder.create(other, { servers: named, tls: 'own' });
+  const config = await AuthorityFolder.change(other, async (opened) => opened.serverConfig('x'));
+  const server = await startProcess([findProgram('nats-server')!, '-c', config], { name: 'x' });
+  servers.push(server);
+  const context = await add({ name: 'zoe', role: 'reader' }, other);
+  const asked = jest.spyOn(dns, 'resolve4');
+  const bus = await eventually(
+    () => connected({ context }),
+    () => true,
+    patience,
+  );
+  await bus.nc.flush();
+  expect(url).toContain('localhost');
+  expect(asked).not.toHaveBeenCalled();
+  const lookup = dns.lookup;
+  // Whoever gives out addresses leads to it under another name.
+  dns.lookup = Object.assign(
+    (_name: string, ...rest: unknown[]) => (lookup as (...args: unknown[]) => void)('127.0.0.1', ...rest),
+    { __promisify__: lookup.__promisify__ },
+  );
+  try {
+    expect(await refusal({ context, url: `tls://other.virtbus:${port}` })).toMatch(/^AUTH_FAILED: .*other\.virtbus/);
+  } finally {
+    dns.lookup = lookup;
+  }
 });
 
 test('TLS is not given up where a server has none', async () => {

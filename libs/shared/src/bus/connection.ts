@@ -75,6 +75,9 @@ export async function connectBus(options: BusOptions, log?: Log): Promise<Bus> {
     // One that is silent for three of these is left.
     pingInterval: 5_000,
     timeout: 5_000,
+    // Names are the system's to look up, within that time. The client's own way leaves out /etc/hosts, and waits for a name
+    // server that does not answer for as long as it takes: a service stayed away half a minute with two good servers left.
+    resolve: false,
     ...(inboxPrefix ? { inboxPrefix } : {}),
     ...access.settings,
   };
