@@ -1,6 +1,7 @@
 import {
   existsSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -9,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { DomainSummary } from '@virtbus/shared';
 import type { DomainRecord, Tombstone } from './record';
 import { Store } from './store';
@@ -114,6 +115,17 @@ describe('the store', () => {
     expect(again().tombstones()).toEqual([tombstone()]);
     store.exhume(uuid);
     expect(again().tombstones()).toEqual([]);
+    expect(readdirSync(dirname(path))).toEqual([]);
+  });
+
+  test('forgets one of which only the new name is left after a day as well', () => {
+    store.bury(tombstone());
+    const path = join(root, 'state', 'gone', `${uuid}.json`);
+    renameSync(path, `${path}.new`);
+    const yesterday = new Date(Date.now() - 86_400_001);
+    utimesSync(`${path}.new`, yesterday, yesterday);
+    expect(again().tombstones()).toEqual([]);
+    expect(readdirSync(dirname(path))).toEqual([]);
   });
 
   test('has one uuid for the host, for ever; one that cannot be read is replaced', () => {

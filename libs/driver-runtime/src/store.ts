@@ -8,10 +8,10 @@
  *   <state>/journal/                    events that the bus has not acknowledged
  */
 import { randomUUID } from 'node:crypto';
-import { readdirSync, rmSync, statSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { domainStates } from '@virtbus/shared';
-import { dropReplaced, makeFolder, readReplaced, replacedIn, replaceFile } from '@virtbus/shared/files';
+import { dropReplaced, makeFolder, readReplaced, replacedAt, replacedIn, replaceFile } from '@virtbus/shared/files';
 import type { Answered, DomainRecord, HostRecord, Tombstone } from './record';
 
 /** How long the answers of a domain that has gone are kept, milliseconds. */
@@ -117,8 +117,7 @@ export class Store {
   tombstones(): Tombstone[] {
     return replacedIn(join(this.folder, 'gone'), '.json').flatMap((name) => {
       const path = join(this.folder, 'gone', name);
-      const writtenAt = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
-      if (Date.now() - writtenAt > tombstoneMs) {
+      if (Date.now() - (replacedAt(path) ?? 0) > tombstoneMs) {
         dropReplaced(path);
         return [];
       }

@@ -2,11 +2,10 @@
  * The answers that commands got, on disk for a day: a command id that comes again gets its first answer again, also
  * after a restart, and the work is not done twice.
  */
-import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isVirtError, VirtError, type ErrorBody } from '@virtbus/shared';
 import type { Endpoint } from '@virtbus/shared/bus';
-import { makeFolder, readReplaced, replaceFile } from '@virtbus/shared/files';
+import { dropReplaced, makeFolder, readReplaced, replacedAt, replacedIn, replaceFile } from '@virtbus/shared/files';
 
 const keptMs = 86_400_000;
 
@@ -21,9 +20,9 @@ export class Answers {
 
   constructor(private readonly folder: string) {
     makeFolder(folder, 0o700);
-    for (const name of readdirSync(folder)) {
+    for (const name of replacedIn(folder)) {
       const path = join(folder, name);
-      if (Date.now() - statSync(path).mtimeMs > keptMs) rmSync(path, { force: true });
+      if (Date.now() - (replacedAt(path) ?? 0) > keptMs) dropReplaced(path);
     }
   }
 

@@ -8,6 +8,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { VirtError } from '../errors';
@@ -57,6 +58,12 @@ export function readReplaced(path: string): string | undefined {
 export function replacedIn(folder: string, ending = ''): string[] {
   const names = new Set(readdirSync(folder).map((name) => name.replace(/\.new$/, '')));
   return [...names].filter((name) => name.endsWith(ending));
+}
+
+/** When a file that `replaceFile` wrote was written, milliseconds since 1970; undefined when there is none. */
+export function replacedAt(path: string): number | undefined {
+  const stats = [path, `${path}.new`].map((name) => statSync(name, { throwIfNoEntry: false }));
+  return stats.find((one) => one !== undefined)?.mtimeMs;
 }
 
 /** Take away a file that `replaceFile` wrote, under either name. */
