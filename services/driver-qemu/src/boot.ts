@@ -25,6 +25,7 @@ import { PtyConsole } from './pty-console';
 import { giveBack, lend, type Owned, type RunUser } from './run-user';
 import { readSaveImage } from './save-image';
 import type { SavedQemu } from './saved-guest';
+import { withUsbDevices } from './usb-devices';
 
 export interface BootHost {
   capabilities: QemuCapabilities;
@@ -44,7 +45,8 @@ export type BootSpec = StartSpec & { incoming?: boolean };
 export async function bootGuest(spec: BootSpec, host: BootHost): Promise<QemuGuest> {
   const { folders, signal, log } = spec;
   requireFirmware(spec.domain, installedFirmware());
-  let live = describeChains(await makeLive(spec.domain, spec.id, folders, host.capabilities), spec.chains);
+  const made = await makeLive(spec.domain, spec.id, folders, host.capabilities);
+  let live = describeChains(withUsbDevices(made, spec.restore ? 'restore' : 'boot'), spec.chains);
   const saved: SavedQemu = {
     process: { pid: 0, startTime: 0, exe: '' },
     owners: [],

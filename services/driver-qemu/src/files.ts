@@ -1,8 +1,11 @@
 /** The files that a guest needs on this host, and what it does with each. */
 import { existsSync } from 'node:fs';
-import { isEmptyDrive, numberImages, withChain, type Disk, type Domain } from '@virtbus/domain-xml';
+import { isEmptyDrive, numberImages, withChain, type Device, type Disk, type Domain } from '@virtbus/domain-xml';
 import { VirtError, type ChainDocument } from '@virtbus/shared';
 import { onTap, tunDevice } from './networks';
+import { usbNode } from './usb-devices';
+
+type Hostdev = Domain['devices']['hostdevs'][number];
 
 export interface NeededFile {
   path: string;
@@ -23,6 +26,7 @@ export function neededFiles(domain: Domain): NeededFile[] {
     ...boot,
     ...(nvram && existsSync(nvram) ? [{ path: nvram, need: 'write', what: 'nvram' } as const] : []),
     ...devices.disks.flatMap(filesOfDisk),
+    ...devices.hostdevs.flatMap(filesOfHostdev),
     ...(devices.interfaces.some(onTap) ? [{ path: tunDevice, need: 'write', what: 'taps' } as const] : []),
   ];
 }
@@ -43,6 +47,14 @@ export function filesOfDisk(disk: Disk): NeededFile[] {
   }
   return files;
 }
+
+/** Of a device that joins a running guest, or leaves it. */
+export function filesOfDevice({ list, value }: Device): NeededFile[] {
+  if (list === 'disks') return filesOfDisk(value);
+  return list === 'hostdevs' ? filesOfHostdev(value) : [];
+}
+
+const filesOfHostdev = (hostdev: Hostdev): NeededFile[] => one(usbNode(hostdev), 'write', 'USB device');
 
 const one = (path: string | undefined, need: NeededFile['need'], what: string): NeededFile[] =>
   path ? [{ path, need, what }] : [];

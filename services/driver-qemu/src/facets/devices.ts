@@ -11,18 +11,18 @@ import {
   plugPlan,
   replaceDevice,
   type Device,
-  type Disk,
   type Interface,
   type QemuCapabilities,
 } from '@virtbus/domain-xml';
 import type { Facets } from '@virtbus/driver-runtime';
 import { isVirtError, VirtError, type ChainDocument } from '@virtbus/shared';
 import { commandLineContext, type LineHost } from '../command-line';
-import { describeChain, filesOfDisk } from '../files';
+import { describeChain, filesOfDevice } from '../files';
 import type { QemuGuest } from '../guest';
 import { numbered } from '../image-numbers';
 import { makeTap, removeTap, tunDevice } from '../networks';
 import { giveBack, lend, type RunUser } from '../run-user';
+import { locateUsb } from '../usb-devices';
 import { changeDevice } from './change-device';
 import { applyLimits } from './disks';
 
@@ -36,7 +36,7 @@ export interface DeviceHost extends LineHost {
 
 export function devicesFacet(host: DeviceHost): NonNullable<Facets<QemuGuest>['devices']> {
   return {
-    attach: (guest, device, signal, chain) => attach(host, guest, withImages(device, chain), signal),
+    attach: (guest, device, signal, chain) => attach(host, guest, found(withImages(device, chain)), signal),
     detach: (guest, device, signal) => detach(guest, device, signal),
     update: async (guest, asked, signal, chain) => {
       const old = findDevice(guest.live, asked);
@@ -53,6 +53,10 @@ export function devicesFacet(host: DeviceHost): NonNullable<Facets<QemuGuest>['d
 /** A disk with all that it stands on; other devices as they are. */
 const withImages = (device: Device, chain: ChainDocument | undefined): Device =>
   device.list === 'disks' ? { list: 'disks', value: describeChain(device.value, chain) } : device;
+
+/** A USB device of the host as it is plugged in there; other devices as they are. */
+const found = (device: Device): Device =>
+  device.list === 'hostdevs' ? { list: 'hostdevs', value: locateUsb(device.value) } : device;
 
 /** Its images get numbers that none has had in this run. */
 const withNumbers = (guest: QemuGuest, device: Device): Device =>
@@ -96,8 +100,8 @@ export async function departed(host: DeviceHost, guest: QemuGuest, device: Devic
     await guest.askRaw(command, args);
   }
   if (device.list === 'interfaces') await removeTap(device.value);
-  if (device.list !== 'disks') return;
-  const paths = new Set(filesOfDisk(device.value).map(({ path }) => path));
+  if (device.list !== 'disks' && device.list !== 'hostdevs') return;
+  const paths = new Set(filesOfDevice(device).map(({ path }) => path));
   const mine = guest.saved.owners.filter(({ path }) => paths.has(path));
   giveBack(mine, guest.log);
   guest.saved.owners = guest.saved.owners.filter((owner) => !mine.includes(owner));
@@ -111,12 +115,12 @@ async function prepareOnHost(
   device: Device,
   undo: (() => unknown)[],
 ): Promise<void> {
-  if (device.list === 'disks') lendDisk(host, guest, device.value, undo);
+  lendFiles(host, guest, device, undo);
   if (device.list === 'interfaces') await plugTap(host, guest, device.value, undo);
 }
 
-function lendDisk(host: DeviceHost, guest: QemuGuest, disk: Disk, undo: (() => unknown)[]): void {
-  for (const { path, need } of filesOfDisk(disk)) {
+function lendFiles(host: DeviceHost, guest: QemuGuest, device: Device, undo: (() => unknown)[]): void {
+  for (const { path, need } of filesOfDevice(device)) {
     const owner = lend(path, host.user, need);
     if (!owner) continue;
     guest.saved.owners.push(owner);
