@@ -24,15 +24,7 @@ import { keepNumbers } from './image-numbers';
 import { monitorFailure } from './monitor-failure';
 import { terminate, type ExitStatus, type GuestProcess } from './process';
 import type { PtyConsole } from './pty-console';
-import {
-  isEvent,
-  QmpClient,
-  type CommandArgs,
-  type CommandName,
-  type CommandResult,
-  type MigrationStatus,
-  type QmpEvent,
-} from './qmp';
+import { QmpClient, type CommandArgs, type CommandName, type CommandResult, type QmpEvent } from './qmp';
 import { newsOf, wordsOf } from './qmp-news';
 import type { SavedQemu } from './saved-guest';
 
@@ -71,8 +63,6 @@ export class QemuGuest implements Guest {
   rebootOnShutdown = false;
   /** The guest agent has its port open. */
   agentConnected = false;
-  /** How far its migration was when its monitor last told; undefined when that has told nothing since it was opened. */
-  migrationTold: MigrationStatus | undefined;
   readonly folders: GuestFolders;
   readonly log: Log;
   readonly blockJobs: JobEngine;
@@ -206,7 +196,6 @@ export class QemuGuest implements Guest {
 
   /** What it tells while it is heard is QEMU's news. */
   private heard(event: QmpEvent): void {
-    if (isEvent(event, 'MIGRATION')) this.migrationTold = event.data.status;
     this.trigger = wordsOf(event);
     try {
       newsOf(this, event);
@@ -356,7 +345,6 @@ export class QemuGuest implements Guest {
   /** Begin to hear a monitor's events. */
   private use(qmp: QmpClient): void {
     this.qmp = qmp;
-    this.migrationTold = undefined;
     qmp.on('event', (event: QmpEvent) => this.heard(event));
     qmp.on('controlError', (error) => {
       this.log.error({ err: error }, 'the monitor is broken; the guest runs on');

@@ -20,8 +20,7 @@ export const isUnderWay = (status: MigrationStatus | undefined): boolean => stat
 /**
  * Wait until the migration has a status that `wanted` takes.
  * @param seen called with what QEMU tells in between. Where it is left out the status is all there is to know, and the
- *   event that tells it is enough, or told it already: the guest may be standing still, and a QEMU that takes one in loads
- *   memory in the thread that answers. A failure is asked for its reason.
+ *   event that tells it is enough: the guest may be standing still. A failure is asked for its reason.
  * @param patienceMs how long it may take to answer
  * @throws the signal's reason; what a lost monitor says
  */
@@ -32,21 +31,18 @@ export async function reach(
   seen?: (info: MigrationInfo) => void,
   patienceMs?: number,
 ): Promise<MigrationInfo> {
-  let wake = (_changed: boolean): void => undefined;
+  let wake = (_status: MigrationStatus): void => undefined;
   using _events = guest.watch((event) => {
-    if (isEvent(event, 'MIGRATION')) wake(true);
+    if (isEvent(event, 'MIGRATION')) wake(event.data.status);
   });
-  for (let isTold = !seen; ;) {
+  for (;;) {
     signal.throwIfAborted();
-    const told = isTold ? guest.migrationTold : undefined;
-    if (told && told !== 'failed' && wanted(told)) return { status: told };
-    const changed = new Promise<boolean>((resolve) => (wake = resolve));
-    if (told === undefined || told === 'failed') {
-      const info = await guest.ask('query-migrate', undefined, signal, patienceMs);
-      seen?.(info);
-      if (wanted(info.status)) return info;
-    }
-    isTold = (await Promise.race([changed, pause(signal), ended(guest)])) === true && !seen;
+    const changed = new Promise<MigrationStatus>((resolve) => (wake = resolve));
+    const info = await guest.ask('query-migrate', undefined, signal, patienceMs);
+    seen?.(info);
+    if (wanted(info.status)) return info;
+    const status = await Promise.race([changed, pause(signal), ended(guest)]);
+    if (!seen && status && status !== 'failed' && wanted(status)) return { status };
   }
 }
 
