@@ -68,7 +68,11 @@ needs.test('certificates encrypt what is sent; wrong ones are refused, and the g
   const encrypted = (directory: string, more: object = {}): Move =>
     move({ uuid, name: 'web1', from: 'h1', to: 'h2', epoch: epoch + 1 }, { tls: { directory, ...more } });
   const staysHere = async (): Promise<void> => {
-    expect(await stack.state(user, uuid)).toMatch(/^running/);
+    // The drivers are asked directly here: the domain service hears of it a moment later.
+    await eventually(
+      () => stack.state(user, uuid),
+      (state) => state.startsWith('running'),
+    );
     expect(stack.guestPids()).toHaveLength(1);
   };
 
