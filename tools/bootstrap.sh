@@ -97,18 +97,23 @@ install_missing() {
   [ ${#missing[@]} = 0 ] || die "still missing after the installation: ${missing[*]}; as root run: $by_hand"
 }
 
-# The suite of containers starts an engine of its own where none answers (Debian's package starts one where systemd
-# runs); without one it is skipped by name.
-install_engine() {
+# What single tests use beside, skipped by name without it: an engine, which the suite of containers starts itself where
+# none answers (Debian's package starts one where systemd runs), a stock libvirtd, whose package starts none, and parted.
+install_for_tests() {
   [[ $purpose == @(test|containers) ]] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
-  local log=.cache/bootstrap-engine.log
+  local log=.cache/bootstrap-tests.log
   missing=()
   docker version >/dev/null 2>&1 || command -v dockerd >/dev/null || missing+=(docker.io)
   docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null || missing+=(docker-compose)
   command -v debootstrap >/dev/null || missing+=(debootstrap)
+  if [ "$purpose" = test ]; then
+    command -v libvirtd >/dev/null || missing+=(libvirt-daemon)
+    /usr/bin/python3 -c 'import libvirt' 2>/dev/null || missing+=(python3-libvirt)
+    command -v parted >/dev/null || missing+=(parted)
+  fi
   [ ${#missing[@]} -gt 0 ] || return 0
-  say "installing ${missing[*]}, for the suite of containers"
-  install_packages "$log" || say "could not; that suite is skipped ($log)" >&2
+  say "installing ${missing[*]}, for tests"
+  install_packages "$log" || say "could not; what needs them is skipped ($log)" >&2
 }
 
 # QEMU drops to this user when the host service runs as root. It owns nothing and cannot log in.
@@ -168,7 +173,7 @@ flock -n 9 || {
   flock 9
 }
 install_missing
-install_engine
+install_for_tests
 add_qemu_user
 add_sub_ids
 install_dependencies
