@@ -25,6 +25,7 @@ import { PtyConsole } from './pty-console';
 import { giveBack, lend, type Owned, type RunUser } from './run-user';
 import { readSaveImage } from './save-image';
 import type { SavedQemu } from './saved-guest';
+import type { UsbClaims } from './usb-claims';
 import { withUsbDevices } from './usb-devices';
 
 export interface BootHost {
@@ -33,6 +34,7 @@ export interface BootHost {
   sandbox: boolean;
   /** Guests run there; beside us when left out. */
   cgroup: GuestCgroup | undefined;
+  usb: UsbClaims;
   departed: GuestParts['departed'];
   jobKinds: GuestParts['jobKinds'];
   /** Give a guest that waits the memory that a snapshot keeps within its disks. */
@@ -55,6 +57,7 @@ export async function bootGuest(spec: BootSpec, host: BootHost): Promise<QemuGue
   let launched: Launched | undefined;
   let image: Awaited<ReturnType<typeof open>> | undefined;
   try {
+    host.usb.take(live, live.devices.hostdevs);
     makeFolder(folders.run, 0o700);
     if (host.user) chownSync(folders.run, host.user.uid, host.user.gid);
     prepareNvram(live, host.user);
@@ -91,7 +94,7 @@ export async function bootGuest(spec: BootSpec, host: BootHost): Promise<QemuGue
       ...launched,
       sink: spec.sink,
       log,
-      cleanUp,
+      cleanUp: cleanUpOn(host),
       departed: host.departed,
       jobKinds: host.jobKinds,
     });
@@ -105,6 +108,7 @@ export async function bootGuest(spec: BootSpec, host: BootHost): Promise<QemuGue
   } catch (thrown) {
     if (launched) await endHalfBorn(launched);
     giveBack(saved.owners, log);
+    host.usb.giveBackAll(live);
     await removeTaps(live, log);
     signal.throwIfAborted();
     throw startError(thrown);
@@ -114,11 +118,14 @@ export async function bootGuest(spec: BootSpec, host: BootHost): Promise<QemuGue
 }
 
 /** The guest's files go back to their owners, its taps are removed. */
-export async function cleanUp(guest: QemuGuest): Promise<void> {
-  giveBack(guest.saved.owners, guest.log);
-  removeLeftBackup(guest.saved);
-  await removeTaps(guest.live, guest.log);
-}
+export const cleanUpOn =
+  ({ usb }: Pick<BootHost, 'usb'>) =>
+  async (guest: QemuGuest): Promise<void> => {
+    giveBack(guest.saved.owners, guest.log);
+    usb.giveBackAll(guest.live);
+    removeLeftBackup(guest.saved);
+    await removeTaps(guest.live, guest.log);
+  };
 
 function lendFiles(live: Domain, user: RunUser | undefined): Owned[] {
   const owners: Owned[] = [];

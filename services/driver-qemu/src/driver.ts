@@ -58,6 +58,7 @@ import { MigrationPorts, type PortRange } from './migration/ports';
 import { reattachGuest } from './reattach';
 import type { RunUser } from './run-user';
 import { loadInternal } from './snapshots/internal';
+import { UsbClaims } from './usb-claims';
 
 export interface QemuDriverOptions {
   /** Folder for the cache of capabilities. */
@@ -91,10 +92,11 @@ export class QemuDriver implements Driver<QemuGuest> {
     private readonly info: HostInfo,
     private readonly options: QemuDriverOptions,
   ) {
-    this.deviceHost = { ...options, capabilitiesOf: (guest) => this.capabilitiesFor(guest.live) };
+    const usb = new UsbClaims();
+    this.deviceHost = { ...options, usb, capabilitiesOf: (guest) => this.capabilitiesFor(guest.live) };
     const { user, sandbox, cgroup } = options;
     this.bootHost = {
-      ...{ user, sandbox, cgroup, departed: this.departed, jobKinds: jobKinds(this.deviceHost) },
+      ...{ user, sandbox, cgroup, usb, departed: this.departed, jobKinds: jobKinds(this.deviceHost) },
       load: (guest, snapshot, signal) => loadInternal(this.deviceHost, guest, snapshot, signal),
     };
     this.facets = {

@@ -5,8 +5,8 @@ import { findOrphan, isSame, type Reattached, type ReattachSpec } from '@virtbus
 import type { DomainState } from '@virtbus/shared';
 import { agentPort } from './agent-port';
 import { removeLeftBackup } from './backup/kind';
-import { cleanUp } from './boot';
-import { monitorPath, QemuGuest, type GuestParts } from './guest';
+import { cleanUpOn, type BootHost } from './boot';
+import { monitorPath, QemuGuest } from './guest';
 import { removeTapsOf } from './networks';
 import { adopt } from './process';
 import { PtyConsole } from './pty-console';
@@ -19,7 +19,7 @@ const patienceMs = 5_000;
 
 export async function reattachGuest(
   spec: ReattachSpec,
-  { departed, jobKinds }: Pick<GuestParts, 'departed' | 'jobKinds'>,
+  { departed, jobKinds, usb }: Pick<BootHost, 'departed' | 'jobKinds' | 'usb'>,
 ): Promise<Reattached<QemuGuest>> {
   const saved = (spec.saved as SavedQemu | undefined) ?? unrecorded(spec);
   if (!saved || !isSame(saved.process)) return gone(spec, saved);
@@ -33,12 +33,13 @@ export async function reattachGuest(
     qmp,
     sink: spec.sink,
     log: spec.log,
-    cleanUp,
+    cleanUp: cleanUpOn({ usb }),
     departed,
     jobKinds,
     found: true,
   });
   guest.state = spec.state;
+  usb.found(guest.live);
   openConsoles(guest);
   const agent = guest.live.devices.channels.find(({ target }) => target?.name === agentPort);
   guest.agentConnected = agent?.target?.state === 'connected';

@@ -22,6 +22,7 @@ import type { QemuGuest } from '../guest';
 import { numbered } from '../image-numbers';
 import { makeTap, removeTap, tunDevice } from '../networks';
 import { giveBack, lend, type RunUser } from '../run-user';
+import type { UsbClaims } from '../usb-claims';
 import { locateUsb } from '../usb-devices';
 import { changeDevice } from './change-device';
 import { applyLimits } from './disks';
@@ -32,6 +33,7 @@ const unplugMs = 5_000;
 export interface DeviceHost extends LineHost {
   capabilitiesOf(guest: QemuGuest): QemuCapabilities;
   user: RunUser | undefined;
+  usb: UsbClaims;
 }
 
 export function devicesFacet(host: DeviceHost): NonNullable<Facets<QemuGuest>['devices']> {
@@ -93,13 +95,14 @@ async function attach(host: DeviceHost, guest: QemuGuest, asked: Device, signal:
   return device;
 }
 
-/** A device has left: its backend goes, its tap, and its files return to their owners. */
+/** A device has left: its backend goes, its tap, its claim, and its files return to their owners. */
 export async function departed(host: DeviceHost, guest: QemuGuest, device: Device): Promise<void> {
   const context = commandLineContext(guest.live, guest.folders, host, host.capabilitiesOf(guest));
   for (const { command, arguments: args } of afterUnplug({ domain: guest.live, context }, device)) {
     await guest.askRaw(command, args);
   }
   if (device.list === 'interfaces') await removeTap(device.value);
+  if (device.list === 'hostdevs') host.usb.giveBack(device.value);
   if (device.list !== 'disks' && device.list !== 'hostdevs') return;
   const paths = new Set(filesOfDevice(device).map(({ path }) => path));
   const mine = guest.saved.owners.filter(({ path }) => paths.has(path));
@@ -108,13 +111,17 @@ export async function departed(host: DeviceHost, guest: QemuGuest, device: Devic
   guest.tellLive();
 }
 
-/** Files lent to the guest's user, the tap of an interface. */
+/** A USB device claimed, files lent to the guest's user, the tap of an interface. */
 async function prepareOnHost(
   host: DeviceHost,
   guest: QemuGuest,
   device: Device,
   undo: (() => unknown)[],
 ): Promise<void> {
+  if (device.list === 'hostdevs') {
+    host.usb.take(guest.live, [device.value]);
+    undo.push(() => host.usb.giveBack(device.value));
+  }
   lendFiles(host, guest, device, undo);
   if (device.list === 'interfaces') await plugTap(host, guest, device.value, undo);
 }
