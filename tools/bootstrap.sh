@@ -98,7 +98,8 @@ install_missing() {
 }
 
 # What single tests use beside, skipped by name without it: an engine, which the suite of containers starts itself where
-# none answers (Debian's package starts one where systemd runs), a stock libvirtd, whose package starts none, and parted.
+# none answers (Debian's package starts one where systemd runs), a stock libvirtd, whose package starts none, parted, and
+# what boots a systemd in namespaces.
 install_for_tests() {
   [[ $purpose == @(test|containers) ]] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
   local log=.cache/bootstrap-tests.log
@@ -110,6 +111,7 @@ install_for_tests() {
     command -v libvirtd >/dev/null || missing+=(libvirt-daemon)
     /usr/bin/python3 -c 'import libvirt' 2>/dev/null || missing+=(python3-libvirt)
     command -v parted >/dev/null || missing+=(parted)
+    command -v systemd-nspawn >/dev/null || missing+=(systemd-container)
   fi
   [ ${#missing[@]} -gt 0 ] || return 0
   say "installing ${missing[*]}, for tests"
