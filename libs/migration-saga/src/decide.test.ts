@@ -52,6 +52,32 @@ test('a source that has handed over is let run only after the target was', () =>
   expect(decide({ ...mind, target: { phase: 'finished' } })).toEqual({ do: 'commit' });
 });
 
+test('a guest that post-copy has taken along is not called back', () => {
+  const ledger = giveUp({ ...newLedger, promised: 7, targetAsked: true }, { as: 'cancelled', reason: 'enough' });
+  const source: Side = { phase: 'performed', postcopy: true };
+  const mind: Mind = { ...freshMind(ledger), source, target: { phase: 'prepared' } };
+  expect(decide(mind)).toEqual({ do: 'finish' });
+  expect(decide({ ...mind, target: 'away' })).toEqual({ do: 'wait', for: 'target' });
+  expect(decide({ ...mind, source: { phase: 'performed' } })).toEqual({ do: 'undo', at: 'target' });
+  // Where the target has failed, or is known to be off, nothing is left to wait for.
+  expect(decide({ ...mind, target: { phase: 'undone' } })).toEqual({ do: 'undo', at: 'source', targetUndone: true });
+  const off = giveUp(ledger, { as: 'cancelled', reason: 'burnt', targetIsOff: true });
+  expect(decide({ ...mind, ledger: off, target: 'away' })).toEqual({ do: 'release', fence: true });
+});
+
+test('a guest that ended at the source with its target is told as lost, with the reason', () => {
+  const ledger = giveUp({ ...newLedger, promised: 7, released: 8 }, { as: 'failed', reason: 'its QEMU has ended' });
+  const mind: Mind = {
+    ...freshMind(ledger),
+    source: { phase: 'performed', postcopy: true },
+    target: { phase: 'undone' },
+  };
+  const error = { code: 'OPERATION_FAILED', message: 'it could not go on', details: {} };
+  const next = learn(mind, decide(mind), { view: { phase: 'undone', lost: true, error } });
+  expect(next.ledger.lost).toBe('it could not go on');
+  expect(decide(next)).toEqual({ do: 'close', as: 'failed' });
+});
+
 test('where somebody vouches that the target is off the domain gets an epoch above the promised one first', () => {
   const ledger = giveUp({ ...newLedger, promised: 7 }, { as: 'failed', reason: 'burnt', targetIsOff: true });
   const mind: Mind = { ...freshMind(ledger), source: { phase: 'performed' }, target: 'away' };

@@ -4,7 +4,7 @@
  *   claim ─▶ begin ─▶ prepare ─▶ perform ─▶ finish ─▶ commit ─▶ confirm ─▶ close
  *     └────────┴────────┴──────────┴── undo both ─▶ release ─▶ close
  *
- * The way back is open until the target is `finishing`; what the sides say decides, not what the ledger says. Three rules
+ * The way back is open until the target is `finishing`, or post-copy has begun; what the sides say decides, not what the ledger says. Three rules
  * keep the guest from running twice, or nowhere:
  *
  * - the target is let run only when the source has said that it is `performed`;
@@ -42,8 +42,14 @@ export function decide(mind: Mind): Deed {
   if (isIn(target, 'finished')) return conclude(mind);
   // It was told once that the target was finished; a target may forget that after a day.
   if (isIn(source, 'confirmed')) return target === 'unknown' ? { do: 'look', at: 'target' } : conclude(mind);
-  if (ledger.givenUp || isIn(source, 'undone') || isIn(target, 'undone')) return goBack(mind);
+  if (isIn(source, 'undone') || isIn(target, 'undone') || isUnwanted(mind)) return goBack(mind);
   return goOn(mind);
+}
+
+/** Given up, and not too late: once post-copy has begun, to call the guest back would end it. */
+function isUnwanted({ ledger: { givenUp }, source }: Mind): boolean {
+  const tooLate = isKnown(source) && source.phase === 'performed' && source.postcopy === true;
+  return givenUp !== undefined && (givenUp.as === 'failed' || givenUp.targetIsOff === true || !tooLate);
 }
 
 function goOn({ ledger, source, target, registryAway }: Mind): Deed {

@@ -103,9 +103,10 @@ function seen<S extends Side>(mind: Mind<S>, deed: Deed, side: At, view: S): Min
   // The memory is on its way again: the target can tell.
   if (deed.do === 'perform' && deed.recover) now.target = 'unknown';
   const reason = view.error?.message ?? `the ${side} has taken back what it began`;
-  if (view.phase === 'finished' && view.lost) now.ledger = { ...mind.ledger, lost: reason };
+  if (view.lost && (view.phase === 'finished' || view.phase === 'undone'))
+    now.ledger = { ...mind.ledger, lost: reason };
   if (view.phase !== 'undone') return now;
-  return { ...now, ledger: giveUp(mind.ledger, { as: 'failed', reason }) };
+  return { ...now, ledger: giveUp(now.ledger, { as: 'failed', reason }) };
 }
 
 /** On the way there a refusal is the end of it; on the way to an end what was refused is tried again later. */

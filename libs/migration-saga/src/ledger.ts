@@ -29,7 +29,7 @@ export const Ledger = z.object({
   committed: z.boolean().optional(),
   /** The registry has taken the promise back; the epoch under which the domain lives on at its source. */
   released: z.number().int().nonnegative().optional(),
-  /** Post-copy: the guest has gone to the target, and ended there for want of its memory; why. */
+  /** Post-copy: the guest has ended, on the target for want of its memory, or at the source because the target was gone; why. */
   lost: z.string().optional(),
   /** How it ended, and who has yet to be told. */
   settled: MigrationState.exclude(['running']).optional(),

@@ -3,7 +3,7 @@ import type { MigrationView } from '@virtbus/shared';
 import { newLedger, type Ledger } from './ledger';
 
 /** What decisions need of a side; the rest of its view is for the next step. */
-export type Side = Pick<MigrationView, 'phase' | 'memory' | 'lost' | 'silent' | 'error'>;
+export type Side = Pick<MigrationView, 'phase' | 'memory' | 'lost' | 'postcopy' | 'silent' | 'error'>;
 
 /** `unknown`: not asked yet. `away`: asked, and nobody answered. */
 export type Seen<S extends Side = Side> = S | 'unknown' | 'away';

@@ -2,7 +2,7 @@
  * Every order of events of a migration, within small bounds; `npm run explore -- migration` goes further. Looked for are a
  * guest that may run twice, or never again, an end that leaves something behind, and a state from which no end is reached.
  */
-import { decide, type Deed, type Mind } from '@virtbus/migration-saga';
+import { decide, isIn, isKnown, type Deed, type Mind } from '@virtbus/migration-saga';
 import { migrationModel, type Bound } from '../explore/migration/world';
 import { explore } from '../explore/search';
 
@@ -11,7 +11,7 @@ const most = 500_000;
 test.each<[string, Bound, number]>([
   ['when nothing goes wrong', { faults: 0, aborts: 0, postcopy: false }, 30],
   ['with a fault anywhere, and given up at any time', { faults: 1, aborts: 1, postcopy: false }, 30_000],
-  ['in post-copy, with a fault', { faults: 1, aborts: 0, postcopy: true }, 3_000],
+  ['in post-copy, with a fault, and given up at any time', { faults: 1, aborts: 1, postcopy: true }, 30_000],
 ])(
   'the guest runs on one host at a time, and the migration always ends: %s',
   (_case, bound, least) => {
@@ -69,6 +69,14 @@ describe('a machine that is wrong is found out', () => {
         right.do === 'prepare' && right.recover ? { do: 'forsake' } : right,
       ),
     ).toBe('the guest is ended though its memory could have come');
+  });
+
+  test('that calls a guest back which post-copy has taken along', () => {
+    const isTaken = ({ ledger, source, target }: Mind): boolean =>
+      ledger.givenUp !== undefined && isKnown(source) && source.postcopy === true && isIn(target, 'prepared');
+    expect(
+      found({ postcopy: true, faults: 0 }, (mind, right) => (isTaken(mind) ? { do: 'undo', at: 'target' } : right)),
+    ).toBe('the guest is ended though nothing has failed');
   });
 
   test('that waits for memory which is gone for good', () => {

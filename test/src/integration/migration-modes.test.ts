@@ -8,10 +8,11 @@ import {
   migrationPerform,
   migrationStatus,
   migrationUndo,
+  startDomain,
   type MigrationRole,
   type MigrationView,
 } from '@virtbus/shared';
-import { callDriver, type Bus } from '@virtbus/shared/bus';
+import { call, callDriver, type Bus } from '@virtbus/shared/bus';
 import { eventually, requirement, Stack, tinyGuestBooted } from '@virtbus/testkit';
 import { BreakableLink } from './breakable-link';
 import { arrive, confirm, env, finish, move, perform, qemu, upToPrepared, type Move } from './host-moves';
@@ -180,5 +181,39 @@ needsUserfaultfd.test(
     expect(await status(one, 'target')).toMatchObject({ guest: { state: 'running', reason: 'migrated' } });
     expect(stack.guestPids()).toHaveLength(1);
     await guestSays(await stack.connect(), uuid, 'echo still $((40 + 2))', 'still 42');
+  },
+);
+
+needsUserfaultfd.test(
+  'post-copy: a target that is gone before it let the guest run takes it along, and the source says so',
+  async () => {
+    await using here = await scene({ VIRTBUS_QEMU_USER: 'root' });
+    const { stack, bus, uuid, moved, sends } = here;
+    const context = { domain: uuid };
+    const source = stack.pidOf(uuid);
+    const one = moved({ postcopy: true, bandwidth: crawl, postcopyBandwidth: crawl });
+    const sending = perform(bus, one, await upToPrepared(bus, one));
+    await sends(one);
+    await callDriver(bus, qemu('h1'), migrationPostcopy, { id: one.id }, context);
+    expect(await sending).toMatchObject({ phase: 'performed', postcopy: true });
+    process.kill(
+      stack.guestPids().find((pid) => pid !== source)!,
+      'SIGKILL',
+    );
+    await stack.restartDriver('h1');
+    const undo = async (host: string, role: MigrationRole, more: object = {}): Promise<MigrationView> =>
+      callDriver(bus, qemu(host), migrationUndo, { id: one.id, role, ...more }, context);
+    expect(await undo('h2', 'target')).toMatchObject({ phase: 'undone' });
+    expect(await undo('h1', 'source', { targetUndone: true })).toMatchObject({
+      ...{ phase: 'undone', lost: true },
+      error: {
+        code: 'OPERATION_FAILED',
+        message: expect.stringContaining('the guest ended with its target') as string,
+      },
+    });
+    expect(stack.guestPids()).toHaveLength(0);
+    const user = await stack.connect();
+    expect(await stack.state(user, uuid)).toBe('shutoff(crashed)');
+    await call(user, startDomain, {}, { target: uuid });
   },
 );

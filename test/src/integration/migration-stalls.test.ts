@@ -1,10 +1,11 @@
 /** What hangs in the middle of a migration tells nobody: each time the transfer ends by itself, says why, and the guest runs once. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
 import { writeCookie } from '@virtbus/domain-xml';
-import { migrationBegin, migrationStatus, migrationUndo, type MigrationView } from '@virtbus/shared';
-import { callDriver, type Bus } from '@virtbus/shared/bus';
-import { eventually, Stack, tinyGuestBooted } from '@virtbus/testkit';
+import { migrationBegin, migrationStatus, migrationUndo, qmpCommand, type MigrationView } from '@virtbus/shared';
+import { call, callDriver, type Bus } from '@virtbus/shared/bus';
+import { eventually, Stack, startProcess, tinyGuestBooted } from '@virtbus/testkit';
 import { arrive, env, finish, move, perform, qemu, upToPrepared, type Move } from './host-moves';
 
 jest.setTimeout(300_000);
@@ -84,6 +85,56 @@ test('a target that takes no more of a disk', async () => {
   expect(await sending).toMatchObject(ended('nothing has reached 127.0.0.1 for 5 s'));
   await undo(stuck, 'h2', { role: 'target' });
   await runsAtSource(source);
+});
+
+/** A port where connections begin and do not come about, until it is let go on. */
+async function deafPort(): Promise<{ port: number; hear: () => void } & AsyncDisposable> {
+  const listen = `require('net').createServer().listen(0, '127.0.0.1', 1, function () { console.log('at ' + this.address().port) })`;
+  const server = await startProcess([process.execPath, '-e', listen], { name: 'deaf port' });
+  const port = Number((await server.waitFor(/^at \d+$/)).slice('at '.length));
+  server.kill('SIGSTOP');
+  const sockets: Socket[] = [];
+  // The kernel takes a few for it.
+  for (let heard = true; heard;) {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    sockets.push(socket);
+    heard = await eventually(() => socket.readyState, 'open', { timeoutMs: 500 }).then(
+      () => true,
+      () => false,
+    );
+  }
+  return {
+    port,
+    hear: () => server.kill('SIGCONT'),
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy();
+      await server.stop('SIGKILL');
+    },
+  };
+}
+
+test('a QEMU that does not give up a connection which nobody takes', async () => {
+  const source = stack.pidOf(one.uuid);
+  await using deaf = await deafPort();
+  const stuck = moved({});
+  const prepared = await upToPrepared(bus, stuck);
+  const view = await perform(bus, stuck, { ...prepared, uri: `tcp:127.0.0.1:${deaf.port}` });
+  expect(view).toMatchObject(ended('nothing has reached 127.0.0.1 for 5 s'));
+  await undo(stuck, 'h2', { role: 'target' });
+  await runsAtSource(source);
+  const status = async (): Promise<unknown> => {
+    const { result } = await call(user, qmpCommand, { execute: 'query-migrate' }, { target: one.uuid });
+    return (result as { status?: string }).status;
+  };
+  expect(await status()).toBe('cancelling');
+  // Nobody is kept off the domain for it, and whoever moves it is told.
+  const next = moved({});
+  const refused = await perform(bus, next, await upToPrepared(bus, next));
+  expect(refused).toMatchObject(ended("There's a migration process in progress"));
+  await undo(next, 'h2', { role: 'target' });
+  deaf.hear();
+  await eventually(status, 'cancelled', patience);
 });
 
 test('a source that does not send the last of it, and goes on when it can', async () => {

@@ -35,12 +35,14 @@ export interface MigrationRecord {
   revision?: number | undefined;
   /** Source: the guest ran when it was sent. */
   wasRunning?: boolean;
+  /** Source, `performed`: post-copy has begun. */
+  postcopy?: boolean;
   /** Source, `undone`: the transfer has yet to be taken back, and the guest to be let run. */
   takingBack?: boolean | undefined;
   /** Target: where the memory is to be sent. */
   uri?: string;
   memory?: 'whole' | 'arriving' | 'stranded' | 'awaiting';
-  /** Target: the guest has ended because the rest of its memory never came. */
+  /** The guest has ended: its target, because the rest of its memory never came; its source, because the target was gone after post-copy had begun. */
   lost?: boolean;
   error?: ErrorBody | undefined;
   /** Of the last change, milliseconds since 1970. */

@@ -32,11 +32,13 @@ export type Transferred =
   /** Nothing is sent, or it was cancelled or failed: the guest belongs here. */
   | 'not-begun'
   | 'sending'
-  /** Everything was sent, or the other side runs in post-copy: the guest here stays paused. */
+  /** Everything was sent: the guest here stays paused. */
   | 'handed-over'
+  /** Source: the other side has the guest, and fetches its memory. It can never run here again. */
+  | 'post-copy'
   /** Target: everything has arrived. */
   | 'arrived'
-  /** Post-copy whose link broke. */
+  /** Post-copy whose link broke; of the source, too, the guest can never run here again. */
   | 'stranded';
 
 /** What the source shows the target before anything begins. */

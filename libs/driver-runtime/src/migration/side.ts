@@ -80,7 +80,7 @@ export abstract class MigrationSide {
   }
 
   protected view(record: MigrationRecord): MigrationView {
-    const { phase, cookie, xml, definition, copies, uri, memory, lost, error } = record;
+    const { phase, cookie, xml, definition, copies, uri, postcopy, memory, lost, error } = record;
     const actor = this.actorOf(record);
     return {
       phase,
@@ -88,6 +88,7 @@ export abstract class MigrationSide {
       ...(phase === 'begun' && { xml, definition, copies }),
       ...(phase === 'prepared' && { uri }),
       ...(phase === 'performed' && actor && { revision: actor.record.revision }),
+      ...(phase === 'performed' && postcopy && { postcopy }),
       ...(memory === undefined ? {} : { memory }),
       ...(lost && { lost }),
       ...(actor ? { guest: actor.state } : {}),

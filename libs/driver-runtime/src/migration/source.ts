@@ -18,6 +18,7 @@ import {
 import type { z } from 'zod';
 import type { Call } from '@virtbus/shared/bus';
 import type { Actor, Cause } from '../actor';
+import type { Guest } from '../driver';
 import { guestOf, notRunning, turn } from '../ops/op';
 import { snapshotsOf } from '../snapshots';
 import type { MigrationRecord } from './book';
@@ -149,11 +150,14 @@ export class MigrationSource extends MigrationSide {
           Object.assign(job, { total, processed, remaining, migration: now, elapsedMs: Date.now() - began });
         },
       });
+      if (this.untold.has(record.id)) await this.notePostcopy(record);
       this.untold.delete(record.id);
       actor.lastJob = { ...job, type: 'completed', elapsedMs: Date.now() - began };
     } catch (thrown) {
       actor.lastJob = { ...job, type: stop.signal.aborted ? 'cancelled' : 'failed', elapsedMs: Date.now() - began };
-      if (isHandedOver(record) && !this.untold.delete(record.id)) {
+      const untold = this.untold.has(record.id) && !(await this.notePostcopy(record));
+      this.untold.delete(record.id);
+      if (isHandedOver(record) && !untold) {
         // What the target makes of it decides.
         actor.log.info({ err: thrown }, 'the last of a guest was not seen to get through');
         return;
@@ -166,6 +170,17 @@ export class MigrationSource extends MigrationSide {
       actor.job = undefined;
       actor.abortJob = undefined;
     }
+  }
+
+  /** Has it come to post-copy? That it has is on disk before anybody is told that the guest is `performed`. */
+  private async notePostcopy(record: MigrationRecord): Promise<boolean> {
+    const guest = this.actorOf(record)?.guest;
+    if (!guest || record.options?.postcopy !== true) return false;
+    const now = await this.facet.transferred(guest, 'source').catch(() => undefined);
+    if (now !== 'post-copy' && now !== 'stranded') return false;
+    record.postcopy = true;
+    this.book.keep(record);
+    return true;
   }
 
   private async recover(record: MigrationRecord, { uri }: Perform, call: Call): Promise<MigrationView> {
@@ -243,13 +258,17 @@ export class MigrationSource extends MigrationSide {
     await this.goOnHere(record);
   }
 
-  /** As if it had never begun. A guest whose hypervisor hangs is left to a later attempt, for as long as it is there. */
+  /**
+   * As if it had never begun. A guest whose hypervisor hangs is left to a later attempt, for as long as it is there; one whose
+   * target is gone after post-copy has begun ends (facts: migration §1, §8).
+   */
   private async goOnHere(record: MigrationRecord): Promise<void> {
     const actor = this.actorOf(record);
     const guest = actor?.guest;
     if (actor && guest) {
       try {
         await actor.as(causeOf(record), async () => {
+          if (record.postcopy || (await this.notePostcopy(record))) return this.endHere(record, guest);
           await this.facet.withdraw(guest, this.ask(record, new AbortController().signal));
           await this.letRun(record, actor);
         });
@@ -262,6 +281,14 @@ export class MigrationSource extends MigrationSide {
     delete record.takingBack;
     this.book.keep(record);
     this.letGo(record);
+  }
+
+  private async endHere(record: MigrationRecord, guest: Guest): Promise<void> {
+    const detail = 'the guest ended with its target: post-copy had begun, and it could not go on at its source';
+    record.error = new VirtError('OPERATION_FAILED', { detail }).toBody();
+    record.lost = true;
+    this.book.keep(record);
+    await guest.destroy({ graceful: false, reason: 'crashed', detail: 'crashed' });
   }
 
   private async letRun(record: MigrationRecord, actor: Actor): Promise<void> {
@@ -324,6 +351,7 @@ export class MigrationSource extends MigrationSide {
     }
     this.held.set(record.id, await actor.jobs.async('migration-out', 'migrate'));
     if (record.phase === 'undone') return this.goOnHere(record);
+    if (record.phase === 'performed') await this.notePostcopy(record);
     if (record.phase !== 'performing') return;
     const detail = 'the driver of the source was started again while the guest was sent';
     record.error = new VirtError('OPERATION_ABORTED', { detail }).toBody();

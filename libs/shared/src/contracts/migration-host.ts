@@ -80,7 +80,13 @@ export const MigrationView = z.object({
     .optional()
     .describe(
       'in post-copy, of `performed`: the process that has the rest of the memory is gone; of `finished`: the guest has ended ' +
-        'for want of it, and waits for none any more',
+        'for want of it, and waits for none any more; of `undone`: it has ended because the target was gone',
+    ),
+  postcopy: z
+    .boolean()
+    .optional()
+    .describe(
+      'of `performed`: post-copy has begun. The guest goes on on the target, or ends: nobody can let it run here',
     ),
   silent: z
     .boolean()

@@ -79,7 +79,7 @@ export function migrationFacet(host: MigrationHost): MigrationFacet<QemuGuest> {
       await clientsHaveGone(guest);
       keepFiles(guest, ask);
     },
-    withdraw: (guest) => withdraw(guest),
+    withdraw: (guest) => withdraw(guest, host.silenceMs),
     transferred,
     limits: async (guest, { bandwidth, postcopyBandwidth, downtimeMs }, signal) => {
       const limits = {
@@ -141,6 +141,7 @@ async function transferred(guest: QemuGuest, role: MigrationRole): Promise<Trans
   const { status } = await guest.ask('query-migrate');
   if (status === 'postcopy-paused') return 'stranded';
   if (role === 'target') return status === 'completed' ? 'arrived' : 'sending';
-  if (status === 'completed' || isPostcopy(status)) return 'handed-over';
+  if (isPostcopy(status)) return 'post-copy';
+  if (status === 'completed') return 'handed-over';
   return isUnderWay(status) ? 'sending' : 'not-begun';
 }

@@ -131,16 +131,29 @@ async function copiesReady(
 /**
  * Stop sending and put everything back as it was; the guest is let run by whoever paused it. QEMU lets it run itself when
  * it had paused it for the switch.
+ *
+ * QEMU gives up once a connection that it is making has come about or failed; and 7.2 never does when it makes several to a
+ * target that is killed meanwhile. The guest need not wait for that: what cannot be put back yet, the next migration sets anew.
+ * @param patienceMs how long QEMU may take
  */
-export async function withdraw(guest: QemuGuest): Promise<void> {
+export async function withdraw(guest: QemuGuest, patienceMs: number): Promise<void> {
   const { status } = await guest.ask('query-migrate');
+  let gaveUp = true;
   if (isUnderWay(status)) {
     guest.expectRun('migration-canceled');
     if (status !== 'cancelling') await guest.ask('migrate_cancel');
-    await reach(guest, isOver, noSignal);
+    const late = AbortSignal.timeout(patienceMs);
+    gaveUp = await reach(guest, isOver, late).then(
+      () => true,
+      (error: unknown) => {
+        if (!late.aborted) throw error;
+        return false;
+      },
+    );
+    if (!gaveUp) guest.log.warn('QEMU does not give its migration up; until it has, this guest cannot be moved');
   }
   const copied = new Set(guest.saved.migration?.copies ?? []);
   const disks = guest.live.devices.disks.filter(({ target }) => copied.has(target.dev ?? ''));
   await endCopies(guest, disks, { force: true });
-  await resetMigration(guest);
+  if (gaveUp) await resetMigration(guest);
 }

@@ -112,10 +112,11 @@ export class Rounds {
     const [place] = await placesOf(guest);
     if (!place) return faults;
     guest.disks.host = place.host;
-    const lost = isLost(migration);
-    const moved = lost || (!(migration instanceof Error) && migration.state === 'completed');
+    const lost = lostWith(migration);
+    const moved = lost === 'source' || (!(migration instanceof Error) && migration.state === 'completed');
     if (place.host !== (moved ? to : from)) faults.push(`it is ${outcomeOf(migration)}, and lives on ${place.host}`);
-    const wanted = place.host === struck || (lost && struck === from) ? /^shutoff\((crashed|failed)\)/ : /^running/;
+    const ended = struck === place.host || struck === (lost === 'source' ? from : lost && to);
+    const wanted = struck && ended ? /^shutoff\((crashed|failed)\)/ : /^running/;
     if (!wanted.test(place.state)) faults.push(`it is ${place.state} on ${place.host}, struck was QEMU on ${struck}`);
     if (faults.length > 0) return faults;
     if (place.state.startsWith('running')) await guest.isHeard();
@@ -135,11 +136,13 @@ function outcomeOf(migration: Migration | Error): string {
   return reason === undefined ? state : `${state}: ${reason}`;
 }
 
-/** The rest of a post-copy went with its QEMU on the source, and the guest on the target with it. */
-const isLost = (migration: Migration | Error): boolean =>
-  !(migration instanceof Error) &&
-  migration.state === 'failed' &&
-  /^operation failed: the guest ended before all of its memory had come/i.test(migration.reason ?? '');
+/** Whose QEMU took the guest of a post-copy along: the source's had the rest of it, the target's was to let it run. */
+function lostWith(migration: Migration | Error): 'source' | 'target' | undefined {
+  if (migration instanceof Error || migration.state !== 'failed') return undefined;
+  const { reason = '' } = migration;
+  if (/^operation failed: the guest ended before all of its memory had come/i.test(reason)) return 'source';
+  return /^operation failed: the guest ended with its target: post-copy had begun/i.test(reason) ? 'target' : undefined;
+}
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 

@@ -8,6 +8,8 @@ export interface Source {
   phase: 'absent' | 'begun' | 'performing' | 'performed' | 'confirmed' | 'undone';
   /** Post-copy: its process was killed, with memory that the target may need. */
   gone?: boolean;
+  /** Post-copy: the target never ran it, and here it could not go on. */
+  ended?: boolean;
 }
 
 export interface Target {
@@ -37,13 +39,16 @@ export const copyOfSides = (sides: Sides): Sides => ({
 });
 
 /** Whose guest may be running. */
-export const runsAtSource = ({ source: { phase } }: Sides): boolean => phase !== 'performed' && phase !== 'confirmed';
+export const runsAtSource = ({ source: { phase, ended } }: Sides): boolean =>
+  phase !== 'performed' && phase !== 'confirmed' && !ended;
 export const runsAtTarget = ({ target: { phase } }: Sides): boolean => phase === 'finishing' || phase === 'finished';
 
-export function viewOf(side: Source | Target): Side {
-  const { phase } = side;
-  if (!('stream' in side)) return side.gone && phase === 'performed' ? { phase, lost: true } : { phase };
-  const { memory, lost } = side;
+export function viewOf({ source, target, postcopy }: Sides, at: 'source' | 'target'): Side {
+  if (at === 'source') {
+    const { phase, gone } = source;
+    return phase === 'performed' && postcopy ? { phase, postcopy, ...(gone && { lost: true }) } : { phase };
+  }
+  const { phase, memory, lost } = target;
   return { phase, ...(memory !== undefined && { memory }), ...(lost && { lost }) };
 }
 
@@ -111,9 +116,10 @@ function undoTarget(target: Target): void {
   if (target.phase === 'absent' || target.phase === 'prepared') target.phase = 'undone';
 }
 
-function undoSource({ source, target }: Sides, targetUndone: boolean): void {
+function undoSource({ source, target, postcopy }: Sides, targetUndone: boolean): void {
   const mayRun = source.phase === 'absent' || source.phase === 'begun' || source.phase === 'performing';
   if (!mayRun && !(source.phase === 'performed' && targetUndone)) return;
+  if (postcopy && source.phase === 'performed') source.ended = true;
   source.phase = 'undone';
   if (target.stream === 'coming') target.stream = 'broken';
 }

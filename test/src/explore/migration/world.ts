@@ -78,10 +78,14 @@ export function migrationModel({ faults, aborts, postcopy }: Bound, decideBy: De
     faults,
     aborts,
   };
+  const wrong = (world: World): string | undefined =>
+    world.sides.source.ended && world.faults === faults
+      ? 'the guest is ended though nothing has failed'
+      : wrongIn(world);
   return { initial, key: keyOf, moves: (world) => moves(world, decideBy), wrong, ended };
 }
 
-function wrong({ sides, journal }: World): string | undefined {
+function wrongIn({ sides, journal }: World): string | undefined {
   const { source, target, registry } = sides;
   const [here, there] = [runsAtSource(sides), runsAtTarget(sides)];
   if (here && there) return 'the guest may run on both hosts';
@@ -95,7 +99,7 @@ function wrong({ sides, journal }: World): string | undefined {
   const arrived = there && !target.lost;
   if (settled !== undefined && (settled === 'completed') !== arrived) return `it is told to be ${settled} and is not`;
   if (!closed) return undefined;
-  if (!here && !there) return 'it is over and the guest runs nowhere';
+  if (!here && !there && !source.ended) return 'it is over and the guest runs nowhere';
   if (registry === 'promised') return 'it is over and the registry keeps an epoch for it';
   const clean = there
     ? registry === 'committed' && source.phase === 'confirmed'
@@ -176,9 +180,10 @@ function deliver(world: World, index: number): boolean {
   return true;
 }
 
-function answerTo({ source, target, registry }: Sides, deed: Deed): Outcome {
+function answerTo(sides: Sides, deed: Deed): Outcome {
+  const { registry } = sides;
   const side = sideOf(deed);
-  if (side) return { view: viewOf(side === 'source' ? source : target) };
+  if (side) return { view: viewOf(sides, side) };
   if (deed.do === 'claim' && registry === 'released') return { refused: 'this migration was withdrawn' };
   return deed.do === 'commit' ? 'done' : { epoch: 1 };
 }
