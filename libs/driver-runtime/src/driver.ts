@@ -37,7 +37,7 @@ export interface Driver<G extends Guest = Guest> {
   prepare(domain: Domain, how: { before?: Domain | undefined }): { domain: Domain; warnings: string[] };
   /** Why nobody vouches for a guest of this document; no reasons when left out. */
   taints?(domain: Domain): TaintType[];
-  /** A start has been asked for: what the machine takes its time over can begin while the start is written down. */
+  /** A start has been asked for, and may yet be refused: what the machine takes its time over can begin meanwhile. */
   expectStart?(): void;
   /**
    * Resolves with the guest ready, paused or incoming from the save image, and the caller lets it run. A container runs

@@ -26,6 +26,8 @@ export interface Op<C extends Contract = Contract, G extends Guest = Guest> {
   job: NormalJob | 'agent' | { async: AsyncJob } | 'none';
   /** `once`: the same command id is applied once. Commands that only open something or look are not kept. */
   once: boolean;
+  /** The command is there, though it may yet wait for its turn, or be refused: what the machine takes its time over begins. */
+  foresee?(context: Context<G>): void;
   /**
    * The images that the command needs beside what the disks stand on; nothing is changed. There for each contract that
    * `plansImages`. Throws what is wrong with the request. What was prepared comes with the context of `run`.
@@ -93,6 +95,7 @@ export function causeOf({ id, traceparent, caller }: Call, operation: string): C
 export async function perform(operation: Op, request: unknown, context: Context): Promise<unknown> {
   const { host, actor, call } = context;
   const cause = causeOf(call, operation.contract.operation);
+  operation.foresee?.(context);
   const work = async (): Promise<unknown> => {
     using _job = await take(operation, actor, call);
     host.mustHave(actor);

@@ -15,7 +15,7 @@ import { hasImages } from '../document';
 import { chainsOf, opensOf } from '../images';
 import { checkMemory } from '../memory';
 import type { HeldDisks } from '../record';
-import { change } from './op';
+import { change, type Op } from './op';
 
 export interface BootSpec {
   domain: Domain;
@@ -30,21 +30,24 @@ export interface BootSpec {
   signal: AbortSignal;
 }
 
-export const start = change(
-  startDomain,
-  'inactive',
-  async ({ paused, forceBoot }, { host, actor, call, prepared }) => {
-    const boots = forceBoot || !actor.managedSave;
-    if (boots && !prepared && hasImages(actor.document)) {
-      // Whoever sent it knew an earlier definition.
-      throw new VirtError('RESOURCE_BUSY', { detail: `the disks of domain '${actor.record.name}' are not prepared` });
-    }
-    if (forceBoot) dropManagedSave(host, actor);
-    await startDefined(host, actor, { ...opensOf(prepared), paused, signal: call.signal });
-    return { domain: actor.summary() };
-  },
-  { async: 'start' },
-);
+export const start: Op = {
+  ...change(
+    startDomain,
+    'inactive',
+    async ({ paused, forceBoot }, { host, actor, call, prepared }) => {
+      const boots = forceBoot || !actor.managedSave;
+      if (boots && !prepared && hasImages(actor.document)) {
+        // Whoever sent it knew an earlier definition.
+        throw new VirtError('RESOURCE_BUSY', { detail: `the disks of domain '${actor.record.name}' are not prepared` });
+      }
+      if (forceBoot) dropManagedSave(host, actor);
+      await startDefined(host, actor, { ...opensOf(prepared), paused, signal: call.signal });
+      return { domain: actor.summary() };
+    },
+    { async: 'start' },
+  ),
+  foresee: ({ host }) => host.implementation.expectStart?.(),
+};
 
 /** Start a defined domain: from its managed save image where it has one. */
 export async function startDefined(
