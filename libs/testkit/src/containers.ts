@@ -43,7 +43,7 @@ export async function endContainers(folder: string): Promise<void> {
   await eventually(() => supervisorsBelow(folder).length, 0);
   // Processes that were killed are still dying.
   const left = (): boolean => {
-    for (const path of cgroups) removeTree(path);
+    for (const path of cgroups) removeCgroups(path);
     return [...cgroups].some((path) => existsSync(path));
   };
   await eventually(left, false, { timeoutMs: 5_000 });
@@ -77,14 +77,15 @@ function isGone(error: unknown): boolean {
   return code === 'ENOENT' || code === 'ENODEV';
 }
 
-function removeTree(folder: string): void {
+/** A cgroup and those below it, as far as nobody is in them. */
+export function removeCgroups(folder: string): void {
   try {
     for (const entry of readdirSync(folder, { withFileTypes: true })) {
-      if (entry.isDirectory()) removeTree(join(folder, entry.name));
+      if (entry.isDirectory()) removeCgroups(join(folder, entry.name));
     }
     rmdirSync(folder);
   } catch {
-    // It is not there.
+    // It is not there, or somebody is in it.
   }
 }
 

@@ -1,7 +1,7 @@
 /** Help for tests on real processes: a nats-server, our services, a Linux guest, and waiting for states. */
 export { HostsInNamespaces, needsHostNamespaces } from './hosts-in-namespaces';
 export { BusUsers } from './bus-users';
-export { endContainers, initOf } from './containers';
+export { endContainers, initOf, removeCgroups } from './containers';
 export { eventually, type EventuallyOptions } from './eventually';
 export type { ContainerSpec, GuestSpec } from './guest-documents';
 export { freePort, startNatsServer, type NatsServer, type NatsServerOptions } from './nats-server';

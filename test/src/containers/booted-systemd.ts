@@ -3,10 +3,10 @@
  * settings are brought along; no unit of the machine's is started.
  */
 import { execFile as execFileWithCallback } from 'node:child_process';
-import { existsSync, lstatSync } from 'node:fs';
-import { basename } from 'node:path';
+import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
-import { eventually, findProgram, requirement, startProcess, type Requirement } from '@virtbus/testkit';
+import { eventually, findProgram, removeCgroups, requirement, startProcess, type Requirement } from '@virtbus/testkit';
 
 const execFile = promisify(execFileWithCallback);
 const systemd = '/usr/lib/systemd/systemd';
@@ -25,6 +25,7 @@ export class BootedSystemd implements AsyncDisposable {
   private constructor(
     private readonly nspawn: Process,
     private readonly init: number,
+    private readonly cgroups: readonly string[],
   ) {}
 
   /** @param shown folders of ours, by their path inside */
@@ -45,7 +46,7 @@ export class BootedSystemd implements AsyncDisposable {
       const init = () => nspawn.children().find(isInit)?.pid;
       const pid = await eventually(init, (found) => found !== undefined || !nspawn.running);
       if (pid === undefined) throw new Error(`systemd-nspawn has ended: ${nspawn.log.tail()}`);
-      const booted = new BootedSystemd(nspawn, pid);
+      const booted = new BootedSystemd(nspawn, pid, cgroupsOf(pid));
       await eventually(() => booted.run('systemctl', 'is-active', 'basic.target'), 'active\n', { timeoutMs: 60_000 });
       return booted;
     } catch (error) {
@@ -67,5 +68,20 @@ export class BootedSystemd implements AsyncDisposable {
       () => undefined,
     );
     await this.nspawn.stop('SIGKILL');
+    for (const folder of this.cgroups) removeCgroups(folder);
   }
+}
+
+/** What systemd-nspawn makes beside the cgroup that it is in, and leaves there. */
+function cgroupsOf(init: number): string[] {
+  const hierarchies = '/sys/fs/cgroup';
+  const mounts = [hierarchies, ...readdirSync(hierarchies).map((name) => join(hierarchies, name))];
+  const bases = new Set(
+    readFileSync(`/proc/${init}/cgroup`, 'utf8')
+      .split('\n')
+      .flatMap((line) => /^[^/]*(\/.*)?\/payload(\/|$)/.exec(line)?.slice(1, 2) ?? []),
+  );
+  return mounts.flatMap((mount) =>
+    [...bases].flatMap((base) => ['payload', 'supervisor'].map((name) => join(mount, base ?? '', name))),
+  );
 }
