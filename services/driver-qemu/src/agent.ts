@@ -6,11 +6,14 @@
  *
  * Source: QEMU's guest agent protocol reference.
  */
+import { addAbortListener } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { isVirtError, VirtError } from '@virtbus/shared';
+import { z } from 'zod';
 
 const maxAnswer = 16 * 1024 * 1024;
 const delimiter = 0xff;
+const newline = 0x0a;
 
 export interface AgentCommand {
   execute: string;
@@ -28,11 +31,14 @@ export async function askAgent(
   how: { timeoutMs: number; signal: AbortSignal; left?: Promise<void> },
 ): Promise<unknown> {
   const socket = await open(path);
+  const answers = linesOf(socket);
   const limit = AbortSignal.any([how.signal, AbortSignal.timeout(how.timeoutMs)]);
   try {
-    await synchronize(socket, limit);
-    if (!how.left) return await exchange(socket, [command], limit);
-    return await obeyed(exchange(socket, [command, { execute: 'guest-ping' }], limit), how.left);
+    await synchronize(socket, answers, limit);
+    send(socket, command);
+    if (!how.left) return await answerTo(command, answers, limit);
+    send(socket, { execute: 'guest-ping' });
+    return await obeyed(answerTo(command, answers, limit), how.left);
   } catch (error) {
     if (!limit.aborted) throw error;
     const detail = `${command.execute} was not answered within ${how.timeoutMs} ms`;
@@ -51,16 +57,19 @@ function open(path: string): Promise<Socket> {
   });
 }
 
-/** An agent that does not even answer this is not there. */
-async function synchronize(socket: Socket, limit: AbortSignal): Promise<void> {
+/**
+ * Asks once and passes over what comes before the answer: each answer left in the pipe is one that the next command would
+ * take for its own. An agent that does not even answer this is not there.
+ */
+async function synchronize(socket: Socket, answers: Answers, limit: AbortSignal): Promise<void> {
   const id = Math.floor(Math.random() * 0x7fffffff);
   const silence = AbortSignal.timeout(3_000);
+  const signal = AbortSignal.any([limit, silence]);
+  // The delimiter before a request resets the agent's own parser.
+  socket.write(Buffer.of(delimiter));
+  send(socket, { execute: 'guest-sync-delimited', arguments: { id } });
   try {
-    const signal = AbortSignal.any([limit, silence]);
-    for (;;) {
-      const answer = await exchange(socket, [{ execute: 'guest-sync-delimited', arguments: { id } }], signal, true);
-      if (answer === id) return;
-    }
+    while (!answersSync(await nextLine(answers, signal), id));
   } catch (error) {
     if (limit.aborted || !silence.aborted) throw error;
     throw new VirtError('AGENT_UNRESPONSIVE', {
@@ -69,57 +78,73 @@ async function synchronize(socket: Socket, limit: AbortSignal): Promise<void> {
   }
 }
 
-/** Send commands and settle with the first line that comes back. */
-function exchange(
-  socket: Socket,
-  commands: [AgentCommand, ...AgentCommand[]],
-  limit: AbortSignal,
-  delimited = false,
-): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    let received = Buffer.alloc(0);
-    const finish = (act: () => void): void => {
-      socket.off('data', onData).off('close', onClose);
-      limit.removeEventListener('abort', onAbort);
-      act();
-    };
-    const onAbort = (): void => finish(() => reject(limit.reason as Error));
-    const onClose = (): void =>
-      finish(() => reject(new VirtError('AGENT_UNRESPONSIVE', { detail: 'the guest agent hung up' })));
-    const onData = (chunk: Buffer): void => {
-      received = Buffer.concat([received, chunk]);
-      if (received.length > maxAnswer) {
-        return finish(() => reject(new VirtError('AGENT_COMMAND_FAILED', { detail: 'the answer is too long' })));
-      }
-      const start = delimited ? received.lastIndexOf(delimiter) + 1 : 0;
-      if (delimited && start === 0) return;
-      const end = received.indexOf('\n', start);
-      if (end < 0) return;
-      const line = received.subarray(start, end).toString('utf8');
-      finish(() => settle(line, commands[0].execute, resolve, reject));
-    };
-    socket.on('data', onData).on('close', onClose);
-    if (limit.aborted) return onAbort();
-    limit.addEventListener('abort', onAbort, { once: true });
-    // The delimiter before a request resets the agent's own parser.
-    if (delimited) socket.write(Buffer.of(delimiter));
-    socket.write(commands.map((command) => `${JSON.stringify(command)}\n`).join(''));
-  });
+/** The delimiter stands before the answer; whatever was before that on the line is the rest of something else. */
+function answersSync(line: Buffer, id: number): boolean {
+  const start = line.lastIndexOf(delimiter) + 1;
+  if (start === 0) return false;
+  return Answer.safeParse(json(line.subarray(start))).data?.return === id;
 }
 
-function settle(line: string, command: string, resolve: (v: unknown) => void, reject: (e: Error) => void): void {
+async function answerTo({ execute }: AgentCommand, answers: Answers, limit: AbortSignal): Promise<unknown> {
+  const answer = Answer.safeParse(json(await nextLine(answers, limit)));
+  if (!answer.success) {
+    const detail = `the guest agent answered '${execute}' with words that are not its protocol`;
+    throw new VirtError('AGENT_COMMAND_FAILED', { detail }, { cause: answer.error });
+  }
+  if (!answer.data.error) return answer.data.return;
+  const detail = `unable to execute QEMU agent command '${execute}': ${answer.data.error.desc}`;
+  throw new VirtError('AGENT_COMMAND_FAILED', { detail });
+}
+
+const Answer = z.object({ return: z.unknown().optional(), error: z.object({ desc: z.string() }).optional() });
+
+function json(line: Buffer): unknown {
   try {
-    const answer = JSON.parse(line) as { return?: unknown; error?: { class: string; desc: string } };
-    if (answer.error) {
-      const detail = `unable to execute QEMU agent command '${command}': ${answer.error.desc}`;
-      return reject(new VirtError('AGENT_COMMAND_FAILED', { detail }));
-    }
-    resolve(answer.return);
-  } catch (cause) {
-    const detail = `the guest agent answered '${command}' with words that are not its protocol`;
-    reject(new VirtError('AGENT_COMMAND_FAILED', { detail }, { cause }));
+    return JSON.parse(line.toString('utf8'));
+  } catch {
+    return undefined;
   }
 }
+
+function send(socket: Socket, command: AgentCommand): void {
+  socket.write(`${JSON.stringify(command)}\n`);
+}
+
+type Answers = AsyncGenerator<Buffer, void>;
+
+async function* linesOf(socket: Socket): Answers {
+  let parts: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of socket as AsyncIterable<Buffer>) {
+    let rest = chunk;
+    for (let end = rest.indexOf(newline); end >= 0; end = rest.indexOf(newline)) {
+      yield Buffer.concat([...parts, rest.subarray(0, end)]);
+      parts = [];
+      length = 0;
+      rest = rest.subarray(end + 1);
+    }
+    parts.push(rest);
+    length += rest.length;
+    if (length > maxAnswer) throw new VirtError('AGENT_COMMAND_FAILED', { detail: 'the answer is too long' });
+  }
+}
+
+/** @throws AGENT_UNRESPONSIVE when the agent hangs up, the signal's reason when that is aborted first */
+async function nextLine(answers: Answers, signal: AbortSignal): Promise<Buffer> {
+  signal.throwIfAborted();
+  let stop = (): void => undefined;
+  const stopped = new Promise<never>((_, reject) => (stop = () => reject(signal.reason as Error)));
+  using _watch = addAbortListener(signal, stop);
+  const next = answers.next().catch((cause: unknown) => {
+    throw isVirtError(cause) ? cause : hungUp(cause);
+  });
+  const { value } = await Promise.race([next, stopped]);
+  if (!value) throw hungUp();
+  return value;
+}
+
+const hungUp = (cause?: unknown): VirtError =>
+  new VirtError('AGENT_UNRESPONSIVE', { detail: 'the guest agent hung up' }, { cause });
 
 /**
  * For a command that succeeds without a word. The agent does one thing after another, so what follows tells: it answers the
