@@ -60,7 +60,7 @@ export class Store {
       try {
         const text = readReplaced(join(this.folderOf(uuid), 'record.json'));
         if (text !== undefined) records.push(readRecord(text, uuid));
-        else if (readdirSync(this.folderOf(uuid)).length > 0) damaged.push({ uuid, why: 'it has no record.json' });
+        else if (replacedIn(this.folderOf(uuid)).length > 0) damaged.push({ uuid, why: 'it has no record.json' });
         else rmSync(this.folderOf(uuid), { recursive: true });
       } catch (error) {
         damaged.push({ uuid, why: (error as Error).message });

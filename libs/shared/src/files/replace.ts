@@ -23,25 +23,30 @@ export function makeFolder(path: string, mode: number): void {
 
 /**
  * Write beside, then take the old one's place: a crash leaves the old one, or the new one under one of its two names.
+ * What is only begun has a name of its own, which nobody reads.
  * @param durable the content is on disk before it takes the place of the old one, for what must survive a power cut: one
  *   right afterwards, before the file system has committed the new name (ext4: 5 s at most), leaves the old one whole
  */
 export function replaceFile(path: string, content: string, durable: boolean): void {
+  const begun = begunOf(path);
   try {
-    const fd = openSync(`${path}.new`, 'w', 0o600);
+    const fd = openSync(begun, 'w', 0o600);
     try {
       writeFileSync(fd, content);
       if (durable) fsyncSync(fd);
     } finally {
       closeSync(fd);
     }
+    if (durable) return renameSync(begun, path);
     // Renamed over a file, the new one is flushed to disk at once (ext4): half a millisecond that only a file that
-    // must outlive a power cut is worth. Readers look at the `.new` file when they find no other.
-    if (!durable) rmSync(path, { force: true });
-    renameSync(`${path}.new`, path);
+    // must outlive a power cut is worth. Readers look at the second name when they find no file under the first.
+    const second = secondOf(path);
+    renameSync(begun, second);
+    rmSync(path, { force: true });
+    renameSync(second, path);
   } catch (cause) {
     try {
-      rmSync(`${path}.new`, { force: true, recursive: true });
+      rmSync(begun, { force: true });
     } catch {
       // Where nothing can be written nothing can be removed either: the first failure is the one to tell.
     }
@@ -49,27 +54,30 @@ export function replaceFile(path: string, content: string, durable: boolean): vo
   }
 }
 
+const begunOf = (path: string): string => `${path}.part`;
+const secondOf = (path: string): string => `${path}.new`;
+
 /** A file that `replaceFile` wrote; undefined when there is none. */
 export function readReplaced(path: string): string | undefined {
-  return readIfThere(path) ?? readIfThere(`${path}.new`);
+  return readIfThere(path) ?? readIfThere(secondOf(path));
 }
 
 /** Names of the files in a folder that `replaceFile` wrote, each once, whichever of its two it has. */
 export function replacedIn(folder: string, ending = ''): string[] {
-  const names = new Set(readdirSync(folder).map((name) => name.replace(/\.new$/, '')));
-  return [...names].filter((name) => name.endsWith(ending));
+  const whole = readdirSync(folder).filter((name) => !name.endsWith('.part'));
+  return [...new Set(whole.map((name) => name.replace(/\.new$/, '')))].filter((name) => name.endsWith(ending));
 }
 
 /** When a file that `replaceFile` wrote was written, milliseconds since 1970; undefined when there is none. */
 export function replacedAt(path: string): number | undefined {
-  const stats = [path, `${path}.new`].map((name) => statSync(name, { throwIfNoEntry: false }));
+  const stats = [path, secondOf(path)].map((name) => statSync(name, { throwIfNoEntry: false }));
   return stats.find((one) => one !== undefined)?.mtimeMs;
 }
 
-/** Take away a file that `replaceFile` wrote, under either name. */
+/** Take away a file that `replaceFile` wrote, under all its names: the one that counts goes last. */
 export function dropReplaced(path: string): void {
   try {
-    for (const name of [path, `${path}.new`]) rmSync(name, { force: true });
+    for (const name of [begunOf(path), secondOf(path), path]) rmSync(name, { force: true });
   } catch (cause) {
     throw unwritable(path, cause, 'remove');
   }
