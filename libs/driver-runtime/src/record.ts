@@ -55,7 +55,6 @@ export interface SnapshotCreation {
   begun: boolean;
   /** Disks of the definition before it came to name the overlays: for when it was not taken. */
   defined?: Disk[] | undefined;
-  quiesce: boolean;
   /** The overlays were there before. */
   reuse: boolean;
   /** Of a guest that runs. */

@@ -5,6 +5,14 @@ export { endContainers, initOf, removeCgroups } from './containers';
 export { eventually, type EventuallyOptions } from './eventually';
 export type { ContainerSpec, GuestSpec } from './guest-documents';
 export { freePort, startNatsServer, type NatsServer, type NatsServerOptions } from './nats-server';
+export {
+  goodAgent,
+  pretendAgent,
+  syncedWith,
+  type AgentAsked,
+  type AgentReply,
+  type PretendedAgent,
+} from './pretended-agent';
 export { descendants, isAlive, processEntry, type ProcessEntry } from './process-table';
 export { needsNewerQemu } from './newer-qemu';
 export { ProcessLog } from './process-log';

@@ -23,18 +23,20 @@ export interface AgentCommand {
 /**
  * Run one command. `guest-shutdown` and its like are answered by silence: for those, `left` resolves when the guest is seen
  * to obey.
+ * @param how `sending` is called when the agent has answered a first question: the command may have an effect from then on
  * @throws AGENT_UNRESPONSIVE, AGENT_COMMAND_TIMEOUT, AGENT_COMMAND_FAILED
  */
 export async function askAgent(
   path: string,
   command: AgentCommand,
-  how: { timeoutMs: number; signal: AbortSignal; left?: Promise<void> },
+  how: { timeoutMs: number; signal: AbortSignal; left?: Promise<void>; sending?: () => void },
 ): Promise<unknown> {
   const socket = await open(path);
   const answers = linesOf(socket);
   const limit = AbortSignal.any([how.signal, AbortSignal.timeout(how.timeoutMs)]);
   try {
     await synchronize(socket, answers, limit);
+    how.sending?.();
     send(socket, command);
     if (!how.left) return await answerTo(command, answers, limit);
     send(socket, { execute: 'guest-ping' });

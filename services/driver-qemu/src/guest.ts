@@ -76,6 +76,7 @@ export class QemuGuest implements Guest {
   /** The event of QEMU's that is being heard. */
   private trigger: string | undefined;
   private detached = false;
+  private reconnecting: Promise<void> | undefined;
   private readonly unplugging = new Map<string, () => void>();
   private pauseReason: ReasonOf<'paused'> | undefined;
   private onPause: (() => void) | undefined;
@@ -90,7 +91,7 @@ export class QemuGuest implements Guest {
     this.blockJobs = new JobEngine(this, parts.jobKinds, parts.found === true);
     this.ended = this.process.exited.then((exit) => this.finish(exit));
     if (parts.qmp) this.use(parts.qmp);
-    else void this.reconnect();
+    else this.reconnect();
   }
 
   get live(): Domain {
@@ -352,26 +353,29 @@ export class QemuGuest implements Guest {
     });
     qmp.on('close', () => {
       if (this.qmp === qmp) this.qmp = undefined;
-      if (!this.detached) void this.reconnect();
+      this.reconnect();
     });
   }
 
+  private reconnect(): void {
+    this.reconnecting ??= this.untilConnected().finally(() => (this.reconnecting = undefined));
+  }
+
   /** QEMU ends its monitor a moment before it is gone: only a process that stays is worth another try. */
-  private async reconnect(): Promise<void> {
+  private async untilConnected(): Promise<void> {
     const gone = this.process.exited.then(() => true);
-    for (;;) {
+    for (let isCurrent = false; !isCurrent;) {
       const over = await Promise.race([
         gone,
         new Promise<false>((go) => setTimeout(() => go(false), reconnectMs).unref()),
       ]);
-      if (over || this.detached || this.qmp) return;
+      if (over || this.detached) return;
       try {
-        const qmp = await QmpClient.connect(this.monitorPath, { timeoutMs: 5_000 });
-        this.use(qmp);
+        if (!this.qmp) this.use(await QmpClient.connect(this.monitorPath, { timeoutMs: 5_000 }));
         this.log.info('monitor is back');
         await this.refreshState();
         await this.blockJobs.catchUp();
-        return;
+        isCurrent = this.qmp !== undefined;
       } catch {
         this.log.debug('the monitor does not answer yet');
       }

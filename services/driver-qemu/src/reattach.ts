@@ -13,6 +13,7 @@ import { PtyConsole } from './pty-console';
 import { QmpClient, type RunState } from './qmp';
 import { giveBack } from './run-user';
 import type { SavedQemu } from './saved-guest';
+import { thaw } from './snapshots/freeze';
 
 /** A monitor that does not answer in this time belongs to a guest that hangs: it is adopted all the same. */
 const patienceMs = 5_000;
@@ -43,6 +44,7 @@ export async function reattachGuest(
   openConsoles(guest);
   const agent = guest.live.devices.channels.find(({ target }) => target?.name === agentPort);
   guest.agentConnected = agent?.target?.state === 'connected';
+  void thaw(guest);
   const status = qmp && (await statusOf(guest));
   if (!status) {
     spec.log.warn('the guest does not answer on its monitor; it is kept as it was last known');

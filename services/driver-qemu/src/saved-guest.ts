@@ -19,6 +19,8 @@ export interface SavedQemu extends SavedGuest {
   endedJobs?: { by: string; end: JobEnd }[];
   /** The backup that runs. */
   backup?: SavedBackup | undefined;
+  /** Its file systems may be frozen. */
+  frozen?: true | undefined;
   /** Its QEMU knows `backing-mask-protocol`: its images were opened accordingly. */
   masksProtocol?: boolean;
   /**

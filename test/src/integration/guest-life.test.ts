@@ -14,6 +14,7 @@ import {
 } from '@virtbus/shared';
 import { call, newId, tail } from '@virtbus/shared/bus';
 import { eventually, Stack } from '@virtbus/testkit';
+import { guestSays } from './storage-stand';
 
 jest.setTimeout(180_000);
 
@@ -68,6 +69,20 @@ test('the guest agent answers, shuts the guest down, and a reboot is told as one
     intervalMs: 500,
   });
   await eventually(() => stack.state(bus, uuid), 'shutoff(shutdown)', { timeoutMs: 60_000 });
+});
+
+test('a reboot that the guest has not heard of does not turn a later shutdown into one', async () => {
+  await using stack = await Stack.start();
+  const bus = await stack.connect();
+  const { uuid } = await stack.run(bus, { name: 'deaf', linux: true, devices: agentChannel });
+  const connected = async (): Promise<boolean> =>
+    (await stack.events(bus, uuid)).some((event) => event.class === 'agent' && event.type === 'connected');
+  await eventually(connected, true, { timeoutMs: 60_000 });
+  await guestSays(bus, uuid, 'killall acpid && echo power button is "off"', 'power button is off');
+  await call(bus, rebootDomain, { mode: ['acpi'] }, { target: uuid });
+  await call(bus, shutdownDomain, { mode: ['agent'] }, { target: uuid });
+  await eventually(() => stack.state(bus, uuid), 'shutoff(shutdown)', { timeoutMs: 60_000 });
+  expect((await stack.events(bus, uuid)).filter((event) => event.class === 'reboot')).toEqual([]);
 });
 
 test('a transient domain vanishes when it stops, and is destroyed at once', async () => {

@@ -1,5 +1,14 @@
 /** A guest whose QEMU hangs harms itself only. */
-import { destroyDomain, statsOfDomains, suspendDomain, resumeDomain, setMemory } from '@virtbus/shared';
+import {
+  attachDevice,
+  destroyDomain,
+  detachDevice,
+  getDomainXml,
+  resumeDomain,
+  setMemory,
+  statsOfDomains,
+  suspendDomain,
+} from '@virtbus/shared';
 import { call } from '@virtbus/shared/bus';
 import { eventually, Stack } from '@virtbus/testkit';
 
@@ -27,6 +36,24 @@ test('commands to a stopped QEMU end in a typed time-out by their deadline, othe
   await call(bus, destroyDomain, {}, { target: stuck.uuid });
   expect(await stack.state(bus, stuck.uuid)).toBe('shutoff(destroyed)');
   expect(stack.guestPids()).toHaveLength(1);
+});
+
+test('a device that QEMU adds after nobody waits for it any more is in the document, and can be taken away', async () => {
+  await using stack = await Stack.start();
+  const bus = await stack.connect();
+  const { uuid } = await stack.run(bus, { name: 'late', linux: true });
+  await stack.consoleShows(bus, uuid, 'tiny-guest: booted');
+  const xml = "<input type='keyboard' bus='virtio'/>";
+  const keyboards = async (): Promise<number> =>
+    (await call(bus, getDomainXml, {}, { target: uuid })).xml.split("<input type='keyboard' bus='virtio'>").length - 1;
+  process.kill(stack.pidOf(uuid), 'SIGSTOP');
+  await expect(call(bus, attachDevice, { xml }, { target: uuid, timeoutMs: 1_500 })).rejects.toMatchObject({
+    code: 'OPERATION_TIMEOUT',
+  });
+  process.kill(stack.pidOf(uuid), 'SIGCONT');
+  await eventually(keyboards, 1);
+  await eventually(() => call(bus, detachDevice, { xml }, { target: uuid }).then(() => true), true);
+  await eventually(keyboards, 0);
 });
 
 test('a stopped QEMU is adopted by a restarted driver, and obeys when it goes on', async () => {

@@ -151,5 +151,6 @@ const creationOf = (snapshot: Snapshot, request: CreateRequest, online: boolean)
   xml: formatSnapshot({ ...snapshot, active: true }, { stored: true, secrets: true }),
   metadata: !request.noMetadata,
   begun: false,
-  ...{ quiesce: request.quiesce, reuse: request.reuseExternal, online },
+  reuse: request.reuseExternal,
+  online,
 });

@@ -47,15 +47,10 @@ export interface SnapshotsFacet<G extends Guest = Guest> {
   /** Of a domain that is off: the images, not the documents. */
   takeOffline(domain: Domain, taking: Taking): Promise<void>;
   /**
-   * After a crash of ours: has the snapshot been taken that `begin` told of? Tidies up when it has not, and thaws what was
-   * frozen.
+   * After a crash of ours: has the snapshot been taken that `begin` told of? Tidies up when it has not.
    * @param guest undefined when it has ended meanwhile
    */
-  wasTaken(
-    guest: G | undefined,
-    domain: Domain,
-    unfinished: { snapshot: Snapshot; quiesce: boolean },
-  ): Promise<boolean>;
+  wasTaken(guest: G | undefined, domain: Domain, snapshot: Snapshot): Promise<boolean>;
   /** Take the internal parts of a snapshot out of the images; what is not there is no fault. @param guest that has them open */
   remove(guest: G | undefined, domain: Domain, snapshot: Snapshot, signal: AbortSignal): Promise<void>;
   /** Images that a merge in a running guest writes to. */

@@ -115,12 +115,11 @@ async function recoverCreation<G extends Guest>(
   guest: G | undefined,
   doing: SnapshotCreation,
 ): Promise<void> {
-  const { metadata, begun, quiesce, reuse, online } = doing;
+  const { metadata, begun, reuse, online } = doing;
   const snapshot = creationIn(doing);
   const before = actor.document;
   const overlays = overlaysOf(snapshot);
   const external = overlays.size > 0;
-  const unfinished = { snapshot, quiesce };
   // An overlay that is whole serves as well when the guest had not begun to use it: what it does not hold lies below.
   const taken =
     !online && external
@@ -128,7 +127,7 @@ async function recoverCreation<G extends Guest>(
       : !guest && external
         ? // The record may be older than the definition when the whole host went down.
           begun || (actor.config !== undefined && standsOn(actor.config, overlays))
-        : await facility.wasTaken(guest, before, unfinished);
+        : await facility.wasTaken(guest, before, snapshot);
   if (!taken) {
     abandon(actor);
     if (!reuse) dropFiles(overlays);

@@ -2,6 +2,7 @@
 import { parseDomain, type Disk } from '@virtbus/domain-xml';
 import { VirtError, type BlockJobState } from '@virtbus/shared';
 import { silent } from '@virtbus/shared/log';
+import { eventually } from '@virtbus/testkit';
 import type { QemuGuest } from '../guest';
 import { QmpError } from '../qmp';
 import { JobEngine } from './engine';
@@ -20,6 +21,8 @@ class Stand {
   /** Commands that QEMU refuses. */
   readonly refused = new Set<string>();
   pivoted = false;
+  /** It answers nothing. */
+  hangs = false;
   readonly saved: { blockJobs?: SavedJob[]; owners: [] } = { owners: [] };
   readonly engine: JobEngine;
 
@@ -53,6 +56,7 @@ class Stand {
   }
 
   private async ask(command: string, _args?: object): Promise<unknown> {
+    if (this.hangs) throw new VirtError('OPERATION_TIMEOUT', { detail: 'QEMU does not answer' });
     if (command === 'query-jobs') return this.listed;
     this.did.push(command);
     if (!this.refused.has(command)) return {};
@@ -121,6 +125,19 @@ test('who comes to wait for a job that is over is told how it ended', async () =
   await ended;
   expect(stand.engine.jobs).toEqual([]);
   await expect(stand.engine.until('j', ['ready', 'concluded'])).resolves.toEqual({ kind: 'completed' });
+});
+
+test('a job that a QEMU which hung has never heard of is gone when it answers again', async () => {
+  const stand = new Stand();
+  stand.hangs = true;
+  await expect(stand.engine.begin([job('pull', 'new')], () => Promise.reject(new Error('late')))).rejects.toThrow(
+    'late',
+  );
+  expect(stand.engine.ofDisk('vda')).toBeDefined();
+  stand.hangs = false;
+  await eventually(() => stand.engine.ofDisk('vda'), undefined);
+  await stand.engine.begin([job('pull', 'new')], () => Promise.resolve());
+  expect(stand.engine.ofDisk('vda')).toMatchObject({ state: 'running' });
 });
 
 test('a job that QEMU refuses leaves nothing; one whose answer is lost stays when QEMU has it', async () => {

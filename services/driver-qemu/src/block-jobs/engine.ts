@@ -86,6 +86,7 @@ export class JobEngine {
     } catch (error) {
       const listed = await this.guest.ask('query-jobs').catch(() => undefined);
       for (const job of jobs) if (listed?.every(({ id }) => id !== job.id)) await this.withdraw(job);
+      if (!listed) this.lookAgain();
       throw error;
     } finally {
       for (const { id } of jobs) this.beginning.delete(id);

@@ -6,12 +6,12 @@ import { askAgent } from '../agent';
 import { agentPort } from '../agent-port';
 import type { QemuGuest } from '../guest';
 
-export function agentChannel(guest: QemuGuest): Domain['devices']['channels'][number] | undefined {
+export function agentChannel(guest: Pick<QemuGuest, 'live'>): Domain['devices']['channels'][number] | undefined {
   return guest.live.devices.channels.find(({ target }) => target?.name === agentPort);
 }
 
 /** The socket of the agent's channel. */
-export function agentPath(guest: QemuGuest): string {
+export function agentPath(guest: Pick<QemuGuest, 'live'>): string {
   const path = agentChannel(guest)?.sources[0]?.path;
   if (!path) throw new VirtError('ARGUMENT_UNSUPPORTED', { detail: 'QEMU guest agent is not configured' });
   return path;

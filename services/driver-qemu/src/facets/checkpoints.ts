@@ -36,7 +36,7 @@ export function checkpointsFacet(host: BlockHost): NonNullable<Facets<QemuGuest>
         if (quiesce) await freeze(guest, signal);
         await guest.askRaw('transaction', { actions }, signal);
       } finally {
-        if (quiesce) await thaw(guest);
+        await thaw(guest);
       }
     },
     validate: async (guest, checkpoint) => {

@@ -12,6 +12,7 @@ import {
   replaceDevice,
   type Device,
   type Interface,
+  type PlugStep,
   type QemuCapabilities,
 } from '@virtbus/domain-xml';
 import type { Facets } from '@virtbus/driver-runtime';
@@ -21,7 +22,10 @@ import { describeChain, filesOfDevice } from '../files';
 import type { QemuGuest } from '../guest';
 import { numbered } from '../image-numbers';
 import { makeTap, removeTap, tunDevice } from '../networks';
+import { isRefusal } from '../monitor-failure';
 import { giveBack, lend, type RunUser } from '../run-user';
+import { takeBack, type Undo } from '../undo';
+import { untilKnown } from '../until-known';
 import type { UsbClaims } from '../usb-claims';
 import { locateUsb } from '../usb-devices';
 import { changeDevice } from './change-device';
@@ -68,31 +72,48 @@ async function attach(host: DeviceHost, guest: QemuGuest, asked: Device, signal:
   const capabilities = host.capabilitiesOf(guest);
   const fresh = { ...asked, value: copyModel(asked.value) } as Device;
   const { domain, device } = plugDevice(guest.live, fresh, capabilities);
-  const undo: (() => unknown)[] = [];
+  const undo: Undo = [];
   try {
     await prepareOnHost(host, guest, device, undo);
     const context = commandLineContext(domain, guest.folders, host, capabilities);
     const plan = plugPlan({ domain, context }, withNumbers(guest, device));
-    for (const step of plan.steps) {
-      await guest.askRaw(step.command, step.arguments, signal);
-      undo.push(() => guest.askRaw(step.undo.command, step.undo.arguments));
-    }
-    if (device.list === 'disks') await applyLimits(guest, device.value, signal);
+    for (const step of plan.steps) await plug(guest, aliasOf(device), step, signal, undo);
+    if (device.list === 'disks') await applyLimits(guest, device.value);
     // The document may have changed meanwhile: a block job has ended.
     guest.live = addDevice(guest.live, findDevice(plan.domain, device));
   } catch (thrown) {
-    for (const takeBack of undo.reverse()) {
-      try {
-        await takeBack();
-      } catch (err) {
-        guest.log.warn({ err }, 'cannot take back what was added for a device');
-      }
-    }
+    await takeBack(undo, guest.log);
     throw isVirtError(thrown) ? thrown : VirtError.from(thrown);
   }
   guest.tellLive();
   guest.tell({ kind: 'event', class: 'device', type: 'added', data: { alias: aliasOf(device) }, caused: true });
   return device;
+}
+
+/** What QEMU has not refused may have been done, whatever became of its answer. */
+async function plug(
+  guest: QemuGuest,
+  alias: string,
+  { command, ...step }: PlugStep,
+  signal: AbortSignal,
+  undo: Undo,
+): Promise<void> {
+  const back = (): unknown => guest.askRaw(step.undo.command, step.undo.arguments);
+  try {
+    await guest.askRaw(command, step.arguments, signal);
+    undo.push(command === 'device_add' ? () => unplug(guest, alias) : back);
+  } catch (error) {
+    if (isRefusal(error)) throw error;
+    if (command !== 'device_add') undo.push(back);
+    // The guest has it, and only the guest could let go of it: it has been attached.
+    else if (await untilKnown(guest, () => isPlugged(guest, alias), false)) return;
+    throw error;
+  }
+}
+
+async function isPlugged(guest: QemuGuest, alias: string): Promise<boolean> {
+  const devices = await guest.ask('qom-list', { path: '/machine/peripheral' });
+  return devices.some(({ name }) => name === alias);
 }
 
 /** A device has left: its backend goes, its tap, its claim, and its files return to their owners. */
@@ -112,12 +133,7 @@ export async function departed(host: DeviceHost, guest: QemuGuest, device: Devic
 }
 
 /** A USB device claimed, files lent to the guest's user, the tap of an interface. */
-async function prepareOnHost(
-  host: DeviceHost,
-  guest: QemuGuest,
-  device: Device,
-  undo: (() => unknown)[],
-): Promise<void> {
+async function prepareOnHost(host: DeviceHost, guest: QemuGuest, device: Device, undo: Undo): Promise<void> {
   if (device.list === 'hostdevs') {
     host.usb.take(guest.live, [device.value]);
     undo.push(() => host.usb.giveBack(device.value));
@@ -126,7 +142,7 @@ async function prepareOnHost(
   if (device.list === 'interfaces') await plugTap(host, guest, device.value, undo);
 }
 
-function lendFiles(host: DeviceHost, guest: QemuGuest, device: Device, undo: (() => unknown)[]): void {
+function lendFiles(host: DeviceHost, guest: QemuGuest, device: Device, undo: Undo): void {
   for (const { path, need } of filesOfDevice(device)) {
     const owner = lend(path, host.user, need);
     if (!owner) continue;
@@ -138,7 +154,7 @@ function lendFiles(host: DeviceHost, guest: QemuGuest, device: Device, undo: (()
   }
 }
 
-async function plugTap(host: DeviceHost, guest: QemuGuest, network: Interface, undo: (() => unknown)[]): Promise<void> {
+async function plugTap(host: DeviceHost, guest: QemuGuest, network: Interface, undo: Undo): Promise<void> {
   if (!(await makeTap(network, guest.live.uuid!, host.user))) return;
   undo.push(() => removeTap(network));
   const owner = lend(tunDevice, host.user, 'write');
@@ -149,12 +165,17 @@ async function detach(guest: QemuGuest, asked: Device, signal: AbortSignal): Pro
   const device = findDevice(guest.live, asked);
   refuseBusy(guest, device);
   const alias = aliasOf(device);
-  const departure = guest.departure(alias, AbortSignal.any([signal, AbortSignal.timeout(unplugMs)]));
+  await unplug(guest, alias, signal);
+  return device;
+}
+
+/** Resolves when the device has left; or after a while: the guest may take its time or refuse, which the event tells. */
+async function unplug(guest: QemuGuest, alias: string, signal?: AbortSignal): Promise<void> {
+  const late = AbortSignal.timeout(unplugMs);
+  const departure = guest.departure(alias, signal ? AbortSignal.any([signal, late]) : late);
   departure.catch(() => undefined);
   await guest.ask('device_del', { id: alias }, signal);
-  // The guest may take its time or refuse: the event tells.
   await departure.catch(() => undefined);
-  return device;
 }
 
 /** A disk with a job stays as it is until that has ended. */

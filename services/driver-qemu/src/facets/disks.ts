@@ -45,7 +45,7 @@ function isDeviceOf({ alias }: Disk, qdev: string | undefined): boolean {
 }
 
 /** Limits that a document asks for, once the device is there. */
-export async function applyLimits(guest: QemuGuest, disk: Disk, signal: AbortSignal): Promise<void> {
+export async function applyLimits(guest: QemuGuest, disk: Disk, signal?: AbortSignal): Promise<void> {
   if (disk.iotune && !isEmptyDrive(disk)) await guest.askRaw('block_set_io_throttle', ioThrottle(disk), signal);
 }
 

@@ -3,6 +3,7 @@ import type { Facets } from '@virtbus/driver-runtime';
 import { isVirtError, VirtError, type PowerMode } from '@virtbus/shared';
 import { askAgent } from '../agent';
 import type { QemuGuest } from '../guest';
+import { isRefusal } from '../monitor-failure';
 import { isEvent, type QmpEvent } from '../qmp';
 import { agentChannel, agentPath } from './agent';
 
@@ -24,6 +25,8 @@ async function ask(
   signal: AbortSignal,
 ): Promise<void> {
   const tried = modesOf(guest, modes);
+  // What an earlier call has asked for, and the guest has not done, is past.
+  guest.rebootOnShutdown = false;
   for (const [index, how] of tried.entries()) {
     try {
       if (how === 'acpi') return await powerButton(guest, mode === 'reboot', signal);
@@ -57,7 +60,12 @@ async function powerButton(guest: QemuGuest, reboot: boolean, signal: AbortSigna
   }
   // With on_reboot=destroy a reboot is a shutdown.
   guest.rebootOnShutdown = reboot && guest.live.on_reboot !== 'destroy';
-  await guest.ask('system_powerdown', undefined, signal);
+  try {
+    await guest.ask('system_powerdown', undefined, signal);
+  } catch (error) {
+    if (isRefusal(error)) guest.rebootOnShutdown = false;
+    throw error;
+  }
 }
 
 export const power: Power = {

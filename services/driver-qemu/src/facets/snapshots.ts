@@ -21,11 +21,10 @@ export function snapshotsFacet(host: BlockHost): SnapshotsFacet<QemuGuest> {
       );
     },
     takeOffline,
-    wasTaken: async (guest, domain, unfinished) => {
-      const { snapshot } = unfinished;
+    wasTaken: async (guest, domain, snapshot) => {
       if (!guest) return wasTakenOffline(domain, snapshot);
       if (snapshot.memory?.snapshot === 'internal') return wasTakenInternally(host, guest, snapshot);
-      return wasTakenExternally(host, guest, unfinished);
+      return wasTakenExternally(host, guest, snapshot);
     },
     remove: async (guest, domain, snapshot, signal) => {
       if (guest) await removeInternal(host, guest, snapshot, signal);

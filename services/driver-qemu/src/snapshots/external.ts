@@ -8,7 +8,6 @@
  * nothing that the guest flushed into them is lost.
  */
 import { rmSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { formatLocation } from '@virtbus/disk-image';
 import {
   chainLayers,
@@ -22,7 +21,8 @@ import {
   type Domain,
   type NodeImages,
 } from '@virtbus/domain-xml';
-import { overlaysOf, withOverlays, type LiveTaking, type SnapshotsFacet } from '@virtbus/driver-runtime';
+import type { Snapshot } from '@virtbus/domain-xml/snapshot';
+import { overlaysOf, withOverlays, type LiveTaking } from '@virtbus/driver-runtime';
 import { VirtError } from '@virtbus/shared';
 import { areFree, imagesIn, nodeSource, type BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
@@ -31,6 +31,7 @@ import { isRefusal } from '../monitor-failure';
 import { creationJob, makeImage } from '../new-image';
 import { joinJob } from '../short-job';
 import { takeBack, type Undo } from '../undo';
+import { untilKnown } from '../until-known';
 import { freeze, thaw } from './freeze';
 
 /** Writes the guest's memory; `running`: it is to run when it is restored. */
@@ -155,7 +156,7 @@ async function inStillness(
     }
     await work();
   } finally {
-    if (quiesce) await thaw(guest);
+    await thaw(guest);
     if (file !== undefined && wasRunning) await goOn(guest);
   }
 }
@@ -183,22 +184,11 @@ async function transact(
   } catch (error) {
     // What kept an overlay from being opened is the reason.
     if (isRefusal(error)) await opened;
-    if (isRefusal(error) || !(await cameTrue(guest, plans))) throw error;
+    if (isRefusal(error)) throw error;
+    // A guest that has ended may have flushed into the overlays: it counts as taken.
+    if (!(await untilKnown(guest, () => isTaken(guest, plans), true))) throw error;
   }
 }
-
-/** Asked for until it is known. A guest that has ended may have flushed into the overlays: it counts as taken. */
-async function cameTrue(guest: QemuGuest, plans: readonly Plan[]): Promise<boolean> {
-  const ended = guest.ended.then(() => true);
-  for (;;) {
-    const known = await Promise.race([ended, isTaken(guest, plans).catch(() => undefined)]);
-    if (known !== undefined) return known;
-    await Promise.race([ended, sleep(askAgainMs, undefined, { ref: false })]);
-  }
-}
-
-/** Until QEMU is asked once more for what it did not answer, milliseconds. */
-const askAgainMs = 500;
 
 /**
  * Overlays are added with nothing below them; the transaction gives them what they stand on. Not asked `flat`: QEMU counts
@@ -213,12 +203,7 @@ async function isTaken(guest: QemuGuest, plans: readonly Plan[]): Promise<boolea
 }
 
 /** After a crash of ours. The guest's live document follows when it was. */
-export async function wasTakenExternally(
-  host: BlockHost,
-  guest: QemuGuest,
-  { snapshot, quiesce }: Parameters<SnapshotsFacet['wasTaken']>[2],
-): Promise<boolean> {
-  if (quiesce) await thaw(guest);
+export async function wasTakenExternally(host: BlockHost, guest: QemuGuest, snapshot: Snapshot): Promise<boolean> {
   const plans = plansFor(host, guest, { snapshot });
   if (await isTaken(guest, plans)) {
     guest.live = onOverlays(guest, snapshot);
