@@ -6,6 +6,7 @@ import { callDriver, type Bus, type Call, type CallContext } from '@virtbus/shar
 import type { Log } from '@virtbus/shared/log';
 import type { At, Hosts } from './hosts';
 import type { FleetLeases } from './images/fleet-leases';
+import type { Settler } from './images/settle';
 import type { Knowledge } from './knowledge';
 import type { Placement } from './placement';
 import type { Projection } from './projection';
@@ -35,6 +36,7 @@ export interface Fleet {
   claims: Claims;
   leases: FleetLeases;
   knowledge: Knowledge;
+  settler: Settler;
   /** When this process began, on the clock of `performance.now()`. */
   startedAt: number;
 }
@@ -69,6 +71,18 @@ export async function registered({ registry, projection }: Fleet, target: string
   if (!entry) return undefined;
   const left = projection.tombstone(entry.value.uuid);
   return left && left.epoch >= entry.value.epoch ? undefined : entry.value;
+}
+
+/** Another home than the one that refused us, if the registry knows one: the domain moved under our eyes. */
+export async function movedTo(
+  fleet: Fleet,
+  from: Pick<Home, 'uuid' | 'host' | 'driver' | 'epoch'>,
+  refusal: unknown,
+): Promise<Home | undefined> {
+  if (!isVirtError(refusal, 'DOMAIN_NOT_FOUND') && !isVirtError(refusal, 'EPOCH_STALE')) return undefined;
+  const now = await registered(fleet, from.uuid).catch(() => undefined);
+  const same = now?.host === from.host && now.driver === from.driver && now.epoch === from.epoch;
+  return same ? undefined : now;
 }
 
 /** A domain's summary, asked of its host when this copy has none yet. Throws `DOMAIN_NOT_FOUND`. */

@@ -12,7 +12,7 @@ import {
   type HostStatus,
 } from '@virtbus/shared';
 import { decode, encode, Encoded, exchange, passOn, type Call, type Endpoint } from '@virtbus/shared/bus';
-import { locate, onBehalf, registered, type Fleet, type Home } from './fleet';
+import { locate, movedTo, onBehalf, type Fleet, type Home } from './fleet';
 import type { At } from './hosts';
 import { withImages, type Opening } from './images/prepare';
 
@@ -100,12 +100,4 @@ async function ask({ bus }: Fleet, c: Contract, call: Call, at: At, home?: Home)
     return new VirtError('HOST_OFFLINE', { host: at.host, service: `driver-${at.driver}` });
   });
   return body;
-}
-
-/** Another home than the one that refused us, if the registry knows one: the domain moved under our eyes. */
-async function movedTo(fleet: Fleet, from: Home, refusal: unknown): Promise<Home | undefined> {
-  if (!isVirtError(refusal, 'DOMAIN_NOT_FOUND') && !isVirtError(refusal, 'EPOCH_STALE')) return undefined;
-  const now = await registered(fleet, from.uuid).catch(() => undefined);
-  const same = now?.host === from.host && now.driver === from.driver && now.epoch === from.epoch;
-  return same ? undefined : now;
 }

@@ -9,7 +9,6 @@ import type { Cordons } from './cordons';
 import type { EventFollower } from './events';
 import type { Fleet } from './fleet';
 import type { FleetWatch } from './fleet-watch';
-import type { Settler } from './images/settle';
 import { hasLeft } from './projection';
 import { entryOf, placeholder, type DomainEntry } from './registry/entries';
 import { inParallel, type Reconciler } from './registry/reconciler';
@@ -23,7 +22,6 @@ export class Rebuild {
     private readonly watch: FleetWatch,
     private readonly reconciler: Reconciler,
     private readonly events: EventFollower,
-    private readonly settler: Settler,
     private readonly cordons: Cordons,
   ) {}
 
@@ -43,7 +41,7 @@ export class Rebuild {
     const domains = await this.reconciler.domains();
     const lost = this.fleet.projection.domains.filter(({ uuid }) => !domains.has(uuid));
     await this.reconciler.restore(lost.map(entryOf));
-    await this.settler.restore(this.fleet.hosts.names());
+    await this.fleet.settler.restore(this.fleet.hosts.names());
     await this.fillIn();
   }
 

@@ -51,9 +51,10 @@ export async function startDomainService({
   const placement = new Placement();
   const startedAt = performance.now();
   const leases = new FleetLeases(registry);
-  const fleet: Fleet = { bus, log, projection, hosts, placement, registry, claims, leases, knowledge, startedAt };
-  const reconciler = new Reconciler(registry, projection, knowledge, askHost, log);
   const settler = new Settler(bus, leases, log);
+  const known = { projection, hosts, registry, leases, knowledge };
+  const fleet: Fleet = { bus, log, ...known, placement, claims, settler, startedAt };
+  const reconciler = new Reconciler(registry, projection, knowledge, askHost, log);
   const endpoints = endpointsOf(fleet);
   const awaited = new Awaited(fleet, endpoints.get(startDomain)!);
   const onInventory = (inventory: Inventory): void => {
@@ -63,7 +64,7 @@ export async function startDomainService({
   const watch = new FleetWatch(bus, hosts, projection, registry, reconciler, onInventory, log);
   const events = new EventFollower(bus, projection, knowledge, settler, log);
   const cordons = new Cordons(registry, hosts, log);
-  const rebuild = new Rebuild(fleet, watch, reconciler, events, settler, cordons);
+  const rebuild = new Rebuild(fleet, watch, reconciler, events, cordons);
   const keeper = new Keeper(bus, registry, () => rebuild.again(), log);
 
   readiness.needs('jetstream', () => keeper.trouble);

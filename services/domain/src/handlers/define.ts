@@ -7,6 +7,7 @@
  * A uuid that the document leaves out is made from the command's id: the command again, through whichever copy, is the
  * same command about the same domain, and the host gives its first answer again.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   createDomain,
   defineDomain,
@@ -29,12 +30,15 @@ interface Placed {
   labels: Record<string, string>;
 }
 
+/** How long a definition waits for storage to have heard of its images, milliseconds; storage hears of them later, too. */
+const settledMs = 2_000;
+
 type Answer = { domain: DomainSummary; warnings: string[] };
 
 export function defineEndpoint(fleet: Fleet): Endpoint {
   return endpoint(defineDomain, async (request, call) => {
     const definition = readDefinition(request, call.id);
-    return settle(fleet, definition, request, call, ({ at, epoch }) =>
+    const answer = await settle(fleet, definition, request, call, ({ at, epoch }) =>
       callDriver(
         fleet.bus,
         at,
@@ -43,6 +47,12 @@ export function defineEndpoint(fleet: Fleet): Endpoint {
         onBehalf(call, { uuid: definition.uuid }),
       ),
     );
+    // From now on nobody writes into an image that it stands on.
+    if (definition.disks.length > 0) {
+      const told = fleet.settler.settle(answer.domain, answer.domain.uuid);
+      await Promise.race([told, sleep(settledMs, undefined, { ref: false })]);
+    }
+    return answer;
   });
 }
 

@@ -1,7 +1,17 @@
 /** The list of domains, out of the projection: no host is asked; and one domain, as its home tells it. */
-import { driverGet, getDomain, isActive, listDomains, type DomainSummary, type Request } from '@virtbus/shared';
+import {
+  driverGet,
+  getDomain,
+  isActive,
+  isVirtError,
+  listDomains,
+  VirtError,
+  type DomainSummary,
+  type Request,
+} from '@virtbus/shared';
 import { callDriver, endpoint, type Endpoint } from '@virtbus/shared/bus';
-import { onBehalf, summaryOf, type Fleet } from '../fleet';
+import { movedTo, onBehalf, summaryOf, type Fleet } from '../fleet';
+import type { At } from '../hosts';
 import { positionOf } from '../projection';
 import { matcher } from './glob';
 
@@ -20,7 +30,7 @@ export function listEndpoint({ projection, hosts }: Fleet): Endpoint {
 export function getEndpoint(fleet: Fleet): Endpoint {
   return endpoint(getDomain, async (_request, call) => {
     const known = await summaryOf(fleet, call.target!, onBehalf(call).timeoutMs);
-    const domain = await askedAtHome(fleet, known);
+    const domain = await askedAtHome(fleet, known, call.target!);
     return { domain, asOf: fleet.projection.asOf, online: fleet.hosts.isOnline(domain) };
   });
 }
@@ -28,16 +38,24 @@ export function getEndpoint(fleet: Fleet): Endpoint {
 /** How long the home host may take to say how a domain is, milliseconds; then the last known is told. */
 const patienceMs = 1_000;
 
-/** One domain is asked for at its home: whoever has heard an event is never told an older state afterwards. */
-async function askedAtHome({ bus, hosts, knowledge }: Fleet, known: DomainSummary): Promise<DomainSummary> {
-  if (!hosts.isOnline(known)) return known;
-  try {
-    const context = { timeoutMs: patienceMs, domain: known.uuid };
-    const { domain } = await callDriver(bus, known, driverGet, {}, context);
-    knowledge.heard(domain);
+/**
+ * One domain is asked for at its home: whoever has heard an event is never told an older state afterwards. A home that has
+ * it no more knows better than this copy does.
+ */
+async function askedAtHome(fleet: Fleet, known: DomainSummary, target: string): Promise<DomainSummary> {
+  const ask = async (at: At): Promise<DomainSummary> => {
+    const { domain } = await callDriver(fleet.bus, at, driverGet, {}, { timeoutMs: patienceMs, domain: known.uuid });
+    fleet.knowledge.heard(domain);
     return domain;
-  } catch {
-    return known;
+  };
+  if (!fleet.hosts.isOnline(known)) return known;
+  try {
+    return await ask(known);
+  } catch (error) {
+    if (!isVirtError(error, 'DOMAIN_NOT_FOUND')) return known;
+    const elsewhere = await movedTo(fleet, known, error);
+    if (!elsewhere) throw new VirtError('DOMAIN_NOT_FOUND', { domain: target });
+    return ask(elsewhere).catch(() => known);
   }
 }
 

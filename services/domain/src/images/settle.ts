@@ -49,6 +49,7 @@ interface Settling {
   again: boolean;
   /** Called when that is so. */
   wake: () => void;
+  done: Promise<void>;
 }
 
 /** A domain that moves is settled on both hosts. */
@@ -117,23 +118,28 @@ export class Settler {
     return (await callDriver(this.bus, { host, driver: 'storage' }, storageLeases, {})).holders;
   }
 
-  private async settle(at: At, uuid: string): Promise<void> {
+  /** Resolves when its host's storage knows what the domain stands on now; one that does not answer is told later. */
+  settle(at: At, uuid: string): Promise<void> {
     const key = keyOf(at, uuid);
     const under = this.busy.get(key);
     if (under) {
       under.again = true;
       under.wake();
-      return;
+      return under.done;
     }
-    const settling: Settling = { again: false, wake: () => undefined };
+    const settling: Settling = { again: false, wake: () => undefined, done: Promise.resolve() };
     this.busy.set(key, settling);
+    return (settling.done = this.untilSettled(at, uuid, settling));
+  }
+
+  private async untilSettled(at: At, uuid: string, settling: Settling): Promise<void> {
     try {
       do {
         settling.again = false;
         await this.attempt(at, uuid, settling);
       } while (settling.again);
     } finally {
-      this.busy.delete(key);
+      this.busy.delete(keyOf(at, uuid));
     }
   }
 
