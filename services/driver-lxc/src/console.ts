@@ -8,7 +8,7 @@ import type { Domain } from '@virtbus/domain-xml';
 import type { ConsoleChannel } from '@virtbus/driver-runtime';
 import { VirtError, type TerminalSize } from '@virtbus/shared';
 import type { Place } from './place';
-import { onGrowth, textFrom } from './start-log';
+import { bytesFrom, onGrowth } from './start-log';
 import { TerminalClient } from './terminal-client';
 import { setWindow } from './window';
 
@@ -70,12 +70,18 @@ class Terminal implements ConsoleChannel {
   }
 
   onOutput(listener: Listener): () => void {
-    this.listeners.add(listener);
-    this.listen();
-    return () => {
+    const stop = (): void => {
       this.listeners.delete(listener);
       if (this.listeners.size === 0) this.close();
     };
+    this.listeners.add(listener);
+    try {
+      this.listen();
+    } catch (error) {
+      stop();
+      throw error;
+    }
+    return stop;
   }
 
   async write(bytes: Uint8Array): Promise<void> {
@@ -126,10 +132,9 @@ class FirstConsole extends Terminal {
   private at = 0;
 
   override backlog(bytes: number): Uint8Array {
-    const { consoleLog } = this.place;
-    const recent = Buffer.from(textFrom(consoleLog, 0, bytes));
-    this.at = sizeOf(consoleLog);
-    return recent;
+    const recent = bytesFrom(this.place.consoleLog, 0, bytes);
+    this.at = recent.end;
+    return recent.bytes;
   }
 
   override close(): void {
@@ -164,14 +169,5 @@ class FirstConsole extends Terminal {
     } finally {
       closeSync(fd);
     }
-  }
-}
-
-function sizeOf(path: string): number {
-  const fd = openSync(path, 'r');
-  try {
-    return fstatSync(fd).size;
-  } finally {
-    closeSync(fd);
   }
 }

@@ -9,7 +9,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
-import type { TerminalSize } from '@virtbus/shared';
+import { VirtError, type TerminalSize } from '@virtbus/shared';
 
 /** Arguments: rows, columns, program and its words. Descriptor 3: `ROWS COLUMNS`, a line each. */
 const script = String.raw`
@@ -74,7 +74,10 @@ export interface PseudoTerminal {
   readonly resize: (size: TerminalSize) => void;
 }
 
-/** The child is a group of its own; its exit code is the program's, 128 and the signal that has ended it. */
+/**
+ * The child is a group of its own; its exit code is the program's, 128 and the signal that has ended it.
+ * @throws `OPERATION_FAILED` when this process has no descriptors left for it
+ */
 export function onPseudoTerminal(
   command: readonly string[],
   { size = usualSize, env }: { size?: TerminalSize | undefined; env?: NodeJS.ProcessEnv | undefined },
@@ -86,7 +89,13 @@ export function onPseudoTerminal(
     stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
     ...(env && { env }),
   });
-  const sizes = child.stdio[3] as Writable;
+  // Node leaves the streams out where it got no descriptors, whatever their types say.
+  const sizes = (child.stdio as typeof child.stdio | undefined)?.[3] as Writable | undefined;
+  if (!sizes) {
+    // Said once more in a moment, to nobody else.
+    child.on('error', () => undefined);
+    throw new VirtError('OPERATION_FAILED', { detail: 'cannot open a pseudo-terminal: too many open files' });
+  }
   for (const stream of [child.stdin, sizes]) stream.on('error', () => undefined);
   return {
     child,

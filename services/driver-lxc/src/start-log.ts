@@ -64,7 +64,7 @@ export class StartLogReader {
 
   /** All that has been told until now; nothing when the file is gone. */
   read(): StartLog {
-    const bytes = bytesFrom(this.path, this.at);
+    const { bytes } = bytesFrom(this.path, this.at);
     const whole = bytes.lastIndexOf('\n') + 1;
     this.at += whole;
     for (const each of bytes.toString('utf8', 0, whole).split('\n')) take(this.story, each);
@@ -82,29 +82,30 @@ export const startHeading = (): string => `${new Date().toISOString()}: starting
 
 /** Where the log of the last start begins, bytes. */
 export function lastStartIn(path: string): number {
-  const bytes = Buffer.from(textFrom(path, 0));
+  const { bytes } = bytesFrom(path, 0);
   const heading = bytes.lastIndexOf(': starting up\n');
   return heading < 0 ? 0 : bytes.indexOf('\n', heading) + 1;
 }
 
 /** The text of a file from a place on, `most` bytes of its end at most; empty when there is none. */
 export function textFrom(path: string, from: number, most = Number.POSITIVE_INFINITY): string {
-  return bytesFrom(path, from, most).toString('utf8');
+  return bytesFrom(path, from, most).bytes.toString('utf8');
 }
 
-function bytesFrom(path: string, from: number, most = Number.POSITIVE_INFINITY): Buffer {
+/** The same as it is in the file, and where in it that ends. */
+export function bytesFrom(path: string, from: number, most = Number.POSITIVE_INFINITY): { bytes: Buffer; end: number } {
   let fd: number;
   try {
     fd = openSync(path, 'r');
   } catch {
-    return Buffer.alloc(0);
+    return { bytes: Buffer.alloc(0), end: 0 };
   }
   try {
     const { size } = fstatSync(fd);
     const start = Math.max(from, size - most, 0);
     const bytes = Buffer.alloc(Math.max(0, size - start));
     const read = readSync(fd, bytes, 0, bytes.length, start);
-    return bytes.subarray(0, read);
+    return { bytes: bytes.subarray(0, read), end: start + read };
   } finally {
     closeSync(fd);
   }

@@ -17,12 +17,11 @@ export class PtyConsole implements ConsoleChannel {
   private constructor(
     readonly device: string,
     private readonly terminal: ReadStream,
-    /** What the stream was made from; libuv reads through a descriptor of its own. */
-    private readonly fd: number,
   ) {
     terminal.on('data', (bytes: Buffer) => this.take(bytes));
     // The guest's end closes with its process: the guest itself tells of that.
-    terminal.on('error', () => this.close());
+    terminal.on('error', () => undefined);
+    terminal.on('close', () => this.listeners.clear());
   }
 
   /** @param path of the terminal, as `query-chardev` tells it: `/dev/pts/3`. */
@@ -30,9 +29,15 @@ export class PtyConsole implements ConsoleChannel {
     // Through libuv's tty, which polls it: a plain file read would block a thread for each console.
     // It must not become our controlling terminal: its end would then be ours, by SIGHUP.
     const fd = openSync(path, constants.O_RDWR | constants.O_NOCTTY);
-    const terminal = new ReadStream(fd);
-    terminal.unref();
-    return new PtyConsole(device, terminal, fd);
+    let terminal: ReadStream | undefined;
+    try {
+      terminal = new ReadStream(fd);
+      terminal.unref();
+      return new PtyConsole(device, terminal);
+    } finally {
+      // libuv has opened it a second time and closes only that; ours it keeps where it could not.
+      if (descriptorOf(terminal) !== fd) closeSync(fd);
+    }
   }
 
   backlog(bytes: number): Uint8Array {
@@ -52,10 +57,7 @@ export class PtyConsole implements ConsoleChannel {
   }
 
   close(): void {
-    if (this.terminal.destroyed) return;
     this.terminal.destroy();
-    closeSync(this.fd);
-    this.listeners.clear();
   }
 
   private take(bytes: Buffer): void {
@@ -64,4 +66,9 @@ export class PtyConsole implements ConsoleChannel {
     while (this.keptBytes - this.kept[0]!.length > keep) this.keptBytes -= this.kept.shift()!.length;
     for (const listener of this.listeners) listener(bytes);
   }
+}
+
+/** What a terminal is read through. Node has no public name for it. */
+function descriptorOf(terminal: ReadStream | undefined): number | undefined {
+  return (terminal as unknown as { _handle: { fd: number } } | undefined)?._handle.fd;
 }

@@ -40,9 +40,10 @@ export async function writeHeader(file: FileHandle, xml: string, running: boolea
   return streamStart;
 }
 
-/** All of it is there. */
-export async function finish(file: FileHandle): Promise<void> {
+/** All of it is there. It can be given up until it is marked as whole. */
+export async function finish(file: FileHandle, signal: AbortSignal): Promise<void> {
   await file.sync();
+  signal.throwIfAborted();
   await file.write(Buffer.from(whole, 'latin1'), 0, whole.length, 0);
   await file.sync();
 }

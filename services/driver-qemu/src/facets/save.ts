@@ -25,7 +25,7 @@ export function saveFacet(user: RunUser | undefined): NonNullable<Facets<QemuGue
           signal,
           onProgress: (processed) => progress({ total, processed, remaining: Math.max(0, total - processed) }),
         });
-        await finish(file);
+        await finish(file, signal);
       } catch (thrown) {
         throw signal.aborted && isVirtError(signal.reason) ? signal.reason : saveError(thrown, image.path);
       }

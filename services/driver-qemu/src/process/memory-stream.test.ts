@@ -1,5 +1,6 @@
 /** Save and restore of a real guest's memory; and what happens when they go wrong. */
 import { randomBytes } from 'node:crypto';
+import { getEventListeners } from 'node:events';
 import {
   chownSync,
   createReadStream,
@@ -100,6 +101,34 @@ test('an aborted save leaves a guest that can go on and be saved again', async (
   await guest.qmp.execute('cont');
   await guest.qmp.execute('stop');
   await expect(saveMemory(guest.qmp, file, { socketPath: socketOf(guest) })).resolves.toBeGreaterThan(100_000);
+});
+
+test.each(['migrate-set-parameters', 'migrate-set-capabilities', 'migrate'])(
+  'a save that is aborted when QEMU is sent %s is not done',
+  async (moment) => {
+    await using guest = await BareGuest.start();
+    await using file = await open(join(folder, 'saved'), 'w');
+    const abort = new AbortController();
+    const send = guest.qmp.executeRaw.bind(guest.qmp);
+    const sent = jest.spyOn(guest.qmp, 'executeRaw').mockImplementation((command, ...rest) => {
+      if (command === moment) abort.abort(new Error('job cancelled'));
+      return send(command, ...rest);
+    });
+    const saving = saveMemory(guest.qmp, file, { socketPath: socketOf(guest), signal: abort.signal });
+    await expect(saving).rejects.toThrow('job cancelled');
+    expect(getEventListeners(abort.signal, 'abort')).toEqual([]);
+    sent.mockRestore();
+    await guest.qmp.execute('cont');
+    await expect(guest.qmp.execute('query-status')).resolves.toMatchObject({ status: 'running' });
+  },
+);
+
+test('a save that is done no longer listens for an abort', async () => {
+  await using guest = await BareGuest.start();
+  await using file = await open(join(folder, 'saved'), 'w');
+  const { signal } = new AbortController();
+  await saveMemory(guest.qmp, file, { socketPath: socketOf(guest), signal });
+  expect(getEventListeners(signal, 'abort')).toEqual([]);
 });
 
 test('a guest that dies while it is saved is told as such', async () => {

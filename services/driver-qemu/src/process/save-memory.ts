@@ -6,7 +6,7 @@
  * reason when writing fails.
  */
 import { chmod, chown, rm, type FileHandle } from 'node:fs/promises';
-import { once } from 'node:events';
+import { addAbortListener, once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -22,7 +22,7 @@ export interface SaveOptions {
   user?: { uid: number; gid: number };
   /** Called for each block written, with the bytes written so far. */
   onProgress?: (bytes: number) => void;
-  /** Cancels: QEMU is asked to stop and the guest can go on. */
+  /** Cancels, whenever it comes: QEMU is asked to stop and the guest can go on. */
   signal?: AbortSignal;
 }
 
@@ -38,7 +38,8 @@ const BYTES_PER_SECOND = 2 ** 40;
  *   migration has ended by then and `cont` makes the guest go on.
  */
 export async function saveMemory(qmp: QmpClient, file: FileHandle, options: SaveOptions): Promise<number> {
-  options.signal?.throwIfAborted();
+  const { signal } = options;
+  signal?.throwIfAborted();
   await rm(options.socketPath, { force: true });
   const server = createServer();
   server.maxConnections = 1;
@@ -47,12 +48,12 @@ export async function saveMemory(qmp: QmpClient, file: FileHandle, options: Save
     await once(server, 'listening');
     await chmod(options.socketPath, 0o600);
     if (options.user) await chown(options.socketPath, options.user.uid, options.user.gid);
-    await qmp.execute('migrate-set-parameters', { 'max-bandwidth': BYTES_PER_SECOND });
+    await qmp.execute('migrate-set-parameters', { 'max-bandwidth': BYTES_PER_SECOND }, signal && { signal });
     const { end } = await watchMigration(qmp);
     const writing = once(server, 'connection').then(([socket]: Socket[]) => write(socket!, file, options));
     writing.catch(() => undefined);
     await qmp.execute('migrate', { uri: `unix:${options.socketPath}` });
-    return await settle(qmp, end, writing, options.signal);
+    return await settle(qmp, end, writing, signal);
   } finally {
     server.close();
   }
@@ -65,9 +66,10 @@ async function settle(
   writing: Promise<number>,
   signal: AbortSignal | undefined,
 ): Promise<number> {
-  const aborted = new Promise<never>((_resolve, reject) => {
-    signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-  });
+  let giveUp!: () => void;
+  const aborted = new Promise<never>((_resolve, reject) => (giveUp = () => reject(signal!.reason as Error)));
+  // Also when the signal was given while QEMU was told to begin.
+  using _watch = signal && addAbortListener(signal, giveUp);
   try {
     // A stream that ends, well or by a hang-up, is QEMU's to explain; a file that cannot be written is not.
     const written = writing.catch((error: NodeJS.ErrnoException) => {

@@ -1,0 +1,46 @@
+/** What the first console of a container has shown, read from the file that liblxc keeps. */
+import fs, { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseDomain } from '@virtbus/domain-xml';
+import type { ConsoleChannel } from '@virtbus/driver-runtime';
+import { Consoles } from './console';
+import { placeOf } from './place';
+
+const document = `<domain type="lxc"><name>c</name><memory>1024</memory><os><type>exe</type><init>/init</init></os>
+  <devices><console type="pty"/></devices></domain>`;
+let folder: string;
+let consoles: Consoles;
+let first: ConsoleChannel;
+let log: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'vb-console-'));
+  const place = placeOf({ run: join(folder, 'run'), state: folder, log: join(folder, 'log') });
+  log = place.consoleLog;
+  consoles = new Consoles(parseDomain(document, { mode: 'inactive' }).domain, place, () => process.pid);
+  first = consoles.channel(undefined);
+});
+afterEach(() => {
+  jest.restoreAllMocks();
+  consoles.close();
+  rmSync(folder, { recursive: true });
+});
+
+test('what was shown comes back byte for byte, and from anywhere in a character', () => {
+  const bytes = Buffer.concat([Buffer.from('boot €'), Buffer.from([0xff, 0x80, 0x00])]);
+  writeFileSync(log, bytes);
+  expect(Buffer.from(first.backlog(65_536))).toEqual(bytes);
+  expect(Buffer.from(first.backlog(5))).toEqual(bytes.subarray(-5));
+});
+
+test('what is shown while the backlog is read is heard, once', () => {
+  writeFileSync(log, 'before ');
+  const { closeSync } = fs;
+  jest.spyOn(fs, 'closeSync').mockImplementationOnce((fd) => {
+    closeSync(fd);
+    appendFileSync(log, 'between ');
+  });
+  const heard = [first.backlog(65_536)];
+  first.onOutput((bytes) => heard.push(bytes));
+  expect(Buffer.concat(heard).toString()).toBe('before between ');
+});
