@@ -46,7 +46,7 @@ export async function endContainers(folder: string): Promise<void> {
     for (const path of cgroups) removeCgroups(path);
     return [...cgroups].some((path) => existsSync(path));
   };
-  await eventually(left, false, { timeoutMs: 5_000 });
+  await eventually(left, false);
 }
 
 /** The folders of a supervisor's container, one a hierarchy: its own path is `…/virtbus-lxc/NAME/monitor`. */

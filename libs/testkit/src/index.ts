@@ -13,6 +13,7 @@ export {
   type AgentReply,
   type PretendedAgent,
 } from './pretended-agent';
+export { patiently } from './patiently';
 export { descendants, isAlive, processEntry, type ProcessEntry } from './process-table';
 export { needsNewerQemu } from './newer-qemu';
 export { ProcessLog } from './process-log';

@@ -9,7 +9,6 @@ import {
   driverInventory,
   eventFilter,
   getDomain,
-  isVirtError,
   listHosts,
   openConsole,
   startDomain,
@@ -23,6 +22,7 @@ import { eventually } from './eventually';
 import { GuestDocuments, type ContainerSpec, type GuestSpec } from './guest-documents';
 import type { NatsServer } from './nats-server';
 import { commandLine, cpuTicks, end, environment } from './process-table';
+import { patiently } from './patiently';
 import { startService, type ServiceOptions, type TestProcess } from './start-process';
 import { startBus, type BusOptions } from './stack-bus';
 import { temporaryFolder, type TemporaryFolder } from './temporary-folder';
@@ -98,7 +98,6 @@ export class Stack implements AsyncDisposable {
   /** A connection that is closed with the stack. */
   async connect(user = 'admin'): Promise<Bus> {
     const options = { name: `test ${user}`, context: this.context(user) };
-    // On a machine that is busy beyond its means a server that is there may not be in time.
     const bus = await patiently(() => connectBus(options));
     this.buses.push(bus);
     return bus;
@@ -249,10 +248,12 @@ export class Stack implements AsyncDisposable {
       const waiting = async (): Promise<number> => (await this.inventoryOf(host)).status.journal;
       if (driver.running) await eventually(waiting, 0, { timeoutMs: 20_000 });
     }
-    const found: DomainEvent[] = [];
     const filter = eventFilter(uuid ? { uuid } : {});
-    for await (const { event } of tail(bus, { filter, since: 'all', once: true })) found.push(event);
-    return found;
+    return patiently(async () => {
+      const found: DomainEvent[] = [];
+      for await (const { event } of tail(bus, { filter, since: 'all', once: true })) found.push(event);
+      return found;
+    });
   }
 
   lastSequence(bus: Bus): Promise<number> {
@@ -377,14 +378,4 @@ async function inTurn(steps: readonly (() => unknown)[]): Promise<void> {
     }
   }
   if (failures.length > 0) throw failures[0];
-}
-
-async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
-  for (const until = Date.now() + startMs; ;) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (Date.now() > until || !isVirtError(error, 'RPC')) throw error;
-    }
-  }
 }

@@ -84,7 +84,7 @@ export class TestProcess implements AsyncDisposable {
    *
    * @throws Error with the end of the output when the time is over or the process ends before.
    */
-  async waitFor(pattern: string | RegExp, { timeoutMs = 10_000, from = 0 }: WaitOptions = {}): Promise<string> {
+  async waitFor(pattern: string | RegExp, { timeoutMs = 60_000, from = 0 }: WaitOptions = {}): Promise<string> {
     const found = this.log.find(pattern, from);
     if (found !== undefined) return found;
     return new Promise((resolve, reject) => {

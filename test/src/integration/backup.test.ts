@@ -255,7 +255,7 @@ async function beginSlowly(
   for (let attempt = 1; ; attempt++) {
     await call(bus, beginBackup, { xml }, target(guest));
     try {
-      return void (await call(bus, setBlockJobSpeed, { disk: name, bandwidth: mib }, target(guest)));
+      return void (await call(bus, setBlockJobSpeed, { disk: name, bandwidth: mib / 16 }, target(guest)));
     } catch (error) {
       if (attempt === 10) throw error;
     }

@@ -48,7 +48,7 @@ const images = (disk: string): string[] => [...[3, 2, 1].map((n) => `${disk}-${n
 test('jobs that run when the driver is killed run on, and one that ends meanwhile has ended', async () => {
   const target = { target: guest.uuid };
   // Of the second the driver can know the beginning alone.
-  await call(bus, pullBlocks, { disk: 'vda', bandwidth: mib / 4 }, target);
+  await call(bus, pullBlocks, { disk: 'vda', bandwidth: mib / 16 }, target);
   await call(bus, pullBlocks, { disk: 'vdb' }, target);
   await stack.restartDriver('h1');
   expect(await stateOf('vda')).toBe('running');

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { clientStream, hostStream, newId, writeContext, type Bus, type ByteStream } from '@virtbus/shared/bus';
 import { eventually } from '@virtbus/testkit';
+import { BreakableLink } from './breakable-link';
 import { BusStand } from './bus-stand';
 
 class Sink {
@@ -120,6 +121,15 @@ test('two sides that say nothing stay connected: each gives a sign of life', asy
   host.end();
 });
 
+test('a side that stood still itself takes the other for no silent one', async () => {
+  const { host, client, fromClient } = await session(400);
+  for (const until = performance.now() + 1_500; performance.now() < until;);
+  await client.write(Buffer.from('still there'));
+  await eventually(() => fromClient.bytes.toString(), 'still there');
+  host.end('done');
+  expect(await client.ended).toBe('done');
+});
+
 test('a client that vanishes does not hold the host for ever', async () => {
   const { host } = await session(400);
   await clientBus.nc.close();
@@ -139,4 +149,118 @@ test('bytes that were lost end the stream rather than leave a hole', async () =>
   }
   expect(await client.ended).toBe('bytes were lost with the connection');
   expect(got.bytes.toString()).toBe('1');
+});
+
+describe('with the connection of one side lost', () => {
+  const lost = 'bytes were lost with the connection';
+  /** A sign of life comes four times as often. */
+  const silenceMs = 8_000;
+  let link: BreakableLink;
+  beforeEach(async () => {
+    link = await BreakableLink.to(`tcp:127.0.0.1:${stand.server.port}`);
+    clientBus = await stand.as('operator', link.uri.replace('tcp:', 'nats://'));
+  });
+  afterEach(() => link[Symbol.asyncDispose]());
+
+  /** What the client, and nobody else, sends and should get meanwhile is lost. */
+  async function clientAway(meanwhile: () => unknown): Promise<void> {
+    await link.down();
+    await eventually(() => clientBus.connected(), false);
+    await meanwhile();
+    await link.up();
+    await eventually(() => clientBus.connected(), true);
+  }
+
+  test('acknowledgements that were lost are made up for', async () => {
+    const [id, got] = [newId(), new Sink()];
+    let take!: () => void;
+    const taken = new Promise<void>((resolve) => (take = resolve));
+    clientStream(clientBus, id, (bytes) => taken.then(() => got.take(bytes)), silenceMs);
+    let arrived = 0;
+    clientBus.nc.subscribe(`virtbus.v1.stream.*.${id}.out`, { callback: () => arrived++ });
+    await clientBus.nc.flush();
+    const host = hostStream(hostBus, 'h1', id, () => undefined, silenceMs);
+    const content = randomBytes(65 * 32_768);
+    const written = host.write(content);
+    await eventually(() => arrived, 64);
+    await clientBus.nc.flush();
+    await clientAway(async () => {
+      take();
+      await eventually(() => got.bytes.length, 64 * 32_768);
+    });
+    await written;
+    await eventually(() => got.bytes.equals(content), true);
+    host.end();
+  });
+
+  test('bytes that nothing follows end the stream on both sides', async () => {
+    const { host, client, fromHost } = await session(silenceMs);
+    await host.write(Buffer.from('login: '));
+    await eventually(() => fromHost.bytes.toString(), 'login: ');
+    await clientAway(async () => {
+      void host.write(Buffer.alloc(65 * 32_768));
+      await hostBus.nc.flush();
+    });
+    expect(await client.ended).toBe(lost);
+    expect(await host.ended).toBe(lost);
+  });
+
+  test('input that was cut is no finished one', async () => {
+    const [id, got] = [newId(), new Sink()];
+    let finished = false;
+    const client = clientStream(clientBus, id, () => undefined, silenceMs);
+    const host = hostStream(hostBus, 'h1', id, got.take, silenceMs, () => (finished = true));
+    await hostBus.nc.flush();
+    client.connect(`virtbus.v1.stream.h1.${id}.in`);
+    await client.write(Buffer.from('first '));
+    await eventually(() => got.bytes.toString(), 'first ');
+    await clientAway(() => client.write(Buffer.from('second')));
+    await client.finish();
+    expect(await host.ended).toBe(lost);
+    expect(finished).toBe(false);
+  });
+
+  test('output that was cut does not end well', async () => {
+    const { host, client } = await session(silenceMs);
+    await clientAway(async () => {
+      await host.write(Buffer.from('the last line'));
+      await hostBus.nc.flush();
+    });
+    host.end('exit status 0');
+    expect(await client.ended).toBe(lost);
+  });
+
+  test('an end of input that was lost is told again, and taken once', async () => {
+    const [id, got] = [newId(), new Sink()];
+    const told: string[] = [];
+    const client = clientStream(clientBus, id, () => undefined, silenceMs);
+    const host = hostStream(hostBus, 'h1', id, got.take, silenceMs, () => void told.push(got.bytes.toString()));
+    await hostBus.nc.flush();
+    client.connect(`virtbus.v1.stream.h1.${id}.in`);
+    await client.write(Buffer.from('all'));
+    await eventually(() => got.bytes.toString(), 'all');
+    await clientAway(() => client.finish());
+    await eventually(() => told.length > 0, true);
+    await client.finish();
+    await clientBus.nc.flush();
+    client.end('done');
+    expect(await host.ended).toBe('done');
+    expect(told).toEqual(['all']);
+  });
+});
+
+test('words of an older peer, which tell no number, are taken as they come', async () => {
+  const id = newId();
+  const got = new Sink();
+  let finished = false;
+  const host = hostStream(hostBus, 'h1', id, got.take, undefined, () => (finished = true));
+  await hostBus.nc.flush();
+  for (const [what, number] of [['bytes', '1'], ['beat'], ['finish'], ['end left']] as const) {
+    const headers = writeContext({ timeoutMs: 1 });
+    headers.set('Virtbus-Stream', what);
+    if (number) headers.set('Virtbus-Number', number);
+    clientBus.nc.publish(`virtbus.v1.stream.h1.${id}.in`, Buffer.from(number ?? ''), { headers });
+  }
+  expect(await host.ended).toBe('left');
+  expect([got.bytes.toString(), finished]).toEqual(['1', true]);
 });

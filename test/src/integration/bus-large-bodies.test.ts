@@ -124,10 +124,10 @@ describe('headers that tell of a body elsewhere', () => {
     await using stand = await BusStand.start();
     await chain(stand);
     const client = await stand.as('operator');
-    const headers = writeContext({ timeoutMs: 1_000 });
+    const headers = writeContext({ timeoutMs: 5_000 });
     const away = { size: '10', parts: '1', body: '_INBOX.operator.gone' };
     for (const [key, value] of Object.entries(away)) headers.set(header[key as 'size'], value);
-    const answer = await client.nc.request('virtbus.v1.cmd.domain.define', '', { timeout: 3_000, headers });
+    const answer = await client.nc.request('virtbus.v1.cmd.domain.define', '', { timeout: 30_000, headers });
     expect(answer.json<{ message: string }>().message).toContain('part 1 of a large body cannot be fetched');
   });
 });

@@ -65,8 +65,8 @@ const outcome = async (promise: Promise<unknown>): Promise<string> =>
     (error: VirtError) => error.code,
   );
 const asHost = (bus: Bus): Promise<unknown> =>
-  callDriver(bus, { host: 'h1', driver: 'test' }, driverDefine, { xml: '', epoch: 1 }, { timeoutMs: 1_000 });
-const one = { target: 'web1', timeoutMs: 2_000 };
+  callDriver(bus, { host: 'h1', driver: 'test' }, driverDefine, { xml: '', epoch: 1 }, { timeoutMs: 30_000 });
+const one = { target: 'web1', timeoutMs: 30_000 };
 
 describe('what a role may do', () => {
   test.each<[Name, string, string, string, string, string]>([
@@ -77,7 +77,7 @@ describe('what a role may do', () => {
     ['service', 'ACCESS_DENIED', 'ACCESS_DENIED', 'ACCESS_DENIED', 'ACCESS_DENIED', 'done'],
   ])('%s: query %s, command %s, queue %s, qmp %s, host %s', async (name, query, command, queue, qmp, host) => {
     const bus = await stand.as(name);
-    expect(await outcome(call(bus, listDomains, {}, { timeoutMs: 2_000 }))).toBe(query);
+    expect(await outcome(call(bus, listDomains, {}, { timeoutMs: 30_000 }))).toBe(query);
     expect(await outcome(call(bus, startDomain, {}, one))).toBe(command);
     expect(await outcome(enqueue(bus, startDomain, {}, one))).toBe(queue);
     expect(await outcome(call(bus, qmpCommand, { execute: 'quit' }, one))).toBe(qmp);
@@ -174,7 +174,7 @@ describe('a reader who has the event log delivered elsewhere', () => {
         const config = { deliver_subject: subject, deliver_group, deliver_policy: 'all', ack_policy };
         const ask = JSON.stringify({ stream_name: 'VIRTBUS_EVENTS', config });
         const api = '$JS.API.CONSUMER.CREATE.VIRTBUS_EVENTS';
-        const answer = (await reader.nc.request(api, ask, { timeout: 2_000 })).json<{ error?: object }>();
+        const answer = (await reader.nc.request(api, ask, { timeout: 30_000 })).json<{ error?: object }>();
         expect(answer.error).toBeUndefined();
       }
     }

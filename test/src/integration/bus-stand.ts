@@ -36,10 +36,13 @@ export class BusStand implements AsyncDisposable {
     return this.folder.file(`${name}.json`);
   }
 
-  /** A connection that ends with the stand; services and hosts own their large answers. */
-  async as(name: Name): Promise<Bus> {
+  /**
+   * A connection that ends with the stand; services and hosts own their large answers.
+   * @param url another way to the server
+   */
+  async as(name: Name, url?: string): Promise<Bus> {
     const owner = name === 'service' ? 'service' : name.startsWith('host-') ? name.slice(5) : undefined;
-    const bus = await connectBus({ name, owner, context: this.context(name) });
+    const bus = await connectBus({ name, owner, url, context: this.context(name) });
     this.buses.push(bus);
     return bus;
   }

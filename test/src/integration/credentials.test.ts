@@ -10,6 +10,7 @@ import {
   eventually,
   findProgram,
   freePort,
+  patiently,
   startNatsServer,
   startProcess,
   startService,
@@ -52,7 +53,7 @@ const add = (user: NewUser, authority = path): Promise<string> =>
 const addressOf = (n: number): string => made.url.split(',')[n]!;
 
 async function connected(options: Partial<Parameters<typeof connectBus>[0]>): Promise<Bus> {
-  const bus = await connectBus({ name: 'test', ...options });
+  const bus = await patiently(() => connectBus({ name: 'test', ...options }));
   buses.push(bus);
   return bus;
 }
@@ -107,8 +108,9 @@ test('new credentials of a host: its driver is back at once, its guest runs on, 
   await driver.waitFor('driver ready', patience);
 
   const xml = `<domain type='test'><name>g</name><memory unit='MiB'>64</memory><vcpu>1</vcpu><os><type>hvm</type></os></domain>`;
-  await patiently(() => call(admin, defineDomain, { xml }));
-  await patiently(() => call(admin, startDomain, {}, { target: 'g' }));
+  const [defining, starting] = [newId(), newId()];
+  await patiently(() => call(admin, defineDomain, { xml }, { id: defining }));
+  await patiently(() => call(admin, startDomain, {}, { target: 'g', id: starting }));
   const before = (await call(admin, getDomain, {}, { target: 'g' })).domain;
 
   virtbus('auth', 'rotate', 'host-h1', '--folder', path);
@@ -177,17 +179,3 @@ test('TLS is not given up where a server has none', async () => {
   const context = await add({ name: 'tess', role: 'reader' });
   expect(await refusal({ context, url: plain.url })).toMatch(/^AUTH_FAILED: .*speaks no TLS, and TLS is asked for$/);
 });
-
-/** As one who gives a command again, with the same id, until it is answered. */
-async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
-  const deadline = performance.now() + patience.timeoutMs;
-  for (;;) {
-    try {
-      return await attempt();
-    } catch (error) {
-      const passing = isVirtError(error) && error.retry === 'later';
-      if (!passing || performance.now() > deadline) throw error;
-      await new Promise((again) => setTimeout(again, 200));
-    }
-  }
-}

@@ -347,6 +347,8 @@ needsTmpfs.test(
       await written;
       expect(await ask(getDiskErrors, {})).toEqual({ errors: [] });
       await ask(detachDevice, { xml });
+      const listed = async (): Promise<string[]> => (await ask(getDiskSizes, {})).disks.map(({ disk: name }) => name);
+      await eventually(async () => (await listed()).includes('vdf'), false);
     } finally {
       execFileSync('umount', ['--lazy', folder]);
     }

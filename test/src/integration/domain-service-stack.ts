@@ -6,6 +6,7 @@ import { connectBus, type Bus } from '@virtbus/shared/bus';
 import {
   BusUsers,
   eventually,
+  patiently,
   startNatsServer,
   startService,
   temporaryFolder,
@@ -36,7 +37,7 @@ export class Stack implements AsyncDisposable {
     const users = await BusUsers.create(folder, hostNames);
     const server = await startNatsServer({ authorization: await users.serverTrust() });
     users.write(server.url);
-    const bus = await connectBus({ name: 'test', context: folder.file('admin.json') });
+    const bus = await patiently(() => connectBus({ name: 'test', context: folder.file('admin.json') }));
     const stack = new Stack(server, folder, users, bus);
     try {
       for (const name of hosts) await stack.addHost(name);
@@ -53,7 +54,7 @@ export class Stack implements AsyncDisposable {
   }
 
   async addHost(name: string, options: HostOptions = {}): Promise<SimulatedHost> {
-    const bus = await connectBus({ name, owner: name, context: this.context(`host-${name}`) });
+    const bus = await patiently(() => connectBus({ name, owner: name, context: this.context(`host-${name}`) }));
     const host = new SimulatedHost(bus, name, options, this.folder.file(name));
     this.hosts.push(host);
     await host.start();

@@ -136,7 +136,7 @@ test('a managed save comes back at the next start; a failed save leaves the gues
   await expect(call(bus, saveDomain, { path: '/nowhere/x.save' }, target)).rejects.toMatchObject({
     message: expect.stringContaining('/nowhere/x.save') as string,
   });
-  expect(await stack.state(bus, uuid)).toBe('running(save-canceled)');
+  await eventually(() => stack.state(bus, uuid), 'running(save-canceled)');
   await expect(call(bus, abortJob, {}, target)).rejects.toMatchObject({ code: 'OPERATION_INVALID' });
   await call(bus, managedSave, {}, target);
   expect((await call(bus, getDomain, {}, target)).domain).toMatchObject({
@@ -193,7 +193,7 @@ needsRoot().test(
         for (const pid of stack.guestPids()) process.kill(pid, 'SIGKILL');
         await eventually(() => stack.guestPids().length, 0);
       });
-      expect(await stack.state(bus, uuid)).toBe('shutoff(crashed)');
+      await eventually(() => stack.state(bus, uuid), 'shutoff(crashed)');
       expect(ports()).toBe('');
     } finally {
       execFileSync('ip', ['link', 'delete', bridge]);

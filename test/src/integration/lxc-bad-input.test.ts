@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import { createDomain, defineDomain, getDomain, setMemory, startDomain } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
-import { findProgram, needsContainers, requirement, Stack } from '@virtbus/testkit';
+import { eventually, findProgram, needsContainers, requirement, Stack } from '@virtbus/testkit';
 
 const containers = needsContainers();
 const withoutUidmap = requirement('containers, and no newuidmap', () => containers.met && !findProgram('newuidmap'));
@@ -46,7 +46,7 @@ async function startError(name: string, spec: Partial<Parameters<Stack['containe
     (thrown: Error) => thrown.message,
   );
   expect(traces(domain.uuid)).toEqual([]);
-  expect(await stack.state(bus, domain.uuid)).toBe('shutoff(failed)');
+  await eventually(() => stack.state(bus, domain.uuid), 'shutoff(failed)');
   return error;
 }
 
@@ -57,7 +57,7 @@ containers.test(
       "cannot start 'rootless': the root file system '/srv/nothere' does not exist",
     );
   },
-  20_000,
+  120_000,
 );
 
 containers.test(
@@ -67,7 +67,7 @@ containers.test(
       /cannot start container 'initless': its init '\/bin\/nothere' cannot be run: No such file or directory; log: .*Failed to exec/,
     );
   },
-  20_000,
+  120_000,
 );
 
 containers.test(
@@ -77,7 +77,7 @@ containers.test(
       /'\/etc\/passwd' cannot be run: (Permission denied|Exec format error)/,
     );
   },
-  20_000,
+  120_000,
 );
 
 containers.test(
@@ -97,7 +97,7 @@ containers.test(
       execFileSync('ip', ['link', 'delete', 'vbtest0']);
     }
   },
-  20_000,
+  120_000,
 );
 
 containers.test(
@@ -108,7 +108,7 @@ containers.test(
     const devices = `<filesystem type='file'><driver type='loop' format='raw'/><source file='${image}'/><target dir='/mnt'/></filesystem>`;
     expect(await startError('imageless', { devices })).toMatch(/holds no file system/);
   },
-  20_000,
+  120_000,
 );
 
 withoutUidmap.test(
@@ -119,7 +119,7 @@ withoutUidmap.test(
     const xml = await stack.containerXml({ name: 'unmapped', more: idmap });
     await expect(call(bus, defineDomain, { xml })).rejects.toThrow(/<idmap>/);
   },
-  20_000,
+  120_000,
 );
 
 containers.test(
@@ -141,7 +141,7 @@ containers.test(
     await expect(call(other, startDomain, {}, { target: domain.uuid })).rejects.toThrow(
       '<idmap> needs the ids 4000000000 to 4000000999, and /etc/subuid does not give them to root; run: usermod --add-subuids 4000000000-4000000999 root',
     );
-    expect(await strict.state(other, domain.uuid)).toBe('shutoff(failed)');
+    await eventually(() => strict.state(other, domain.uuid), 'shutoff(failed)');
     expect(strict.containerPids()).toEqual([]);
   },
   60_000,
@@ -157,7 +157,7 @@ containers.test(
       "<on_crash> 'restart' is not followed",
     );
   },
-  20_000,
+  120_000,
 );
 
 containers.test(
@@ -167,7 +167,7 @@ containers.test(
     await expect(call(bus, createDomain, { xml })).rejects.toThrow('/bin/nothere');
     expect((await stack.inventory('c1')).map(({ name }) => name)).not.toContain('fleeting');
   },
-  20_000,
+  120_000,
 );
 
 containers.test(
@@ -178,5 +178,5 @@ containers.test(
     const { domain } = await call(bus, getDomain, {}, { target: uuid });
     expect(domain.memoryKiB).toBe(65_536);
   },
-  20_000,
+  120_000,
 );

@@ -57,7 +57,7 @@ describe.each([
       expect(await inside('ls', '/mnt/new/place')).toBe('');
       expect(await deviceEvents()).toEqual(['added', 'removed']);
     },
-    30_000,
+    120_000,
   );
 
   containers.test(
@@ -81,7 +81,7 @@ describe.each([
         execFileSync('ip', ['link', 'delete', bridge]);
       }
     },
-    30_000,
+    120_000,
   );
 
   containers.test(
@@ -96,7 +96,7 @@ describe.each([
       await detach(xml);
       expect(await inside('sh', '-c', '[ -c /dev/net/tun ] || echo gone')).toBe('gone\n');
     },
-    30_000,
+    120_000,
   );
 
   containers.test(
@@ -109,6 +109,6 @@ describe.each([
       await expect(detach("<interface type='bridge'><mac address='52:54:00:00:00:99'/></interface>")).rejects.toThrow();
       expect(await deviceEvents()).toEqual([]);
     },
-    30_000,
+    120_000,
   );
 });

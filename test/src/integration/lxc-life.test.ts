@@ -58,7 +58,7 @@ containers.test(
       'stopped(destroyed)',
     ]);
   },
-  30_000,
+  120_000,
 );
 
 containers.test(
@@ -70,7 +70,7 @@ containers.test(
     await eventually(() => state(uuid), 'shutoff(shutdown)');
     expect(await lastEvent(uuid)).toMatchObject({ type: 'stopped', detail: 'shutdown', data: { exitStatus: 7 } });
   },
-  30_000,
+  120_000,
 );
 
 containers.test(
@@ -89,7 +89,7 @@ containers.test(
     expect(await state(uuid)).toBe('running(booted)');
     await call(bus, destroyDomain, {}, { target: uuid });
   },
-  30_000,
+  120_000,
 );
 
 containers.test(
@@ -100,7 +100,7 @@ containers.test(
     await eventually(() => state(uuid), 'shutoff(crashed)');
     expect(await lastEvent(uuid)).toMatchObject({ type: 'stopped', detail: 'failed', data: { signal: 9 } });
   },
-  30_000,
+  120_000,
 );
 
 containers.test(
@@ -120,7 +120,7 @@ containers.test(
     await call(bus, destroyDomain, {}, { target: uuid });
     await expect(run(uuid, ['true'])).rejects.toThrow('domain is not running');
   },
-  30_000,
+  120_000,
 );
 
 containers.test(
@@ -137,7 +137,7 @@ containers.test(
     await expect(call(bus, setMemory, { kib: 4 }, { target: uuid })).rejects.toThrow(/uses \d+ KiB of memory/);
     await call(bus, destroyDomain, {}, { target: uuid });
   },
-  30_000,
+  120_000,
 );
 
 containers.test(

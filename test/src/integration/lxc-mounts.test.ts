@@ -48,7 +48,7 @@ containers.test(
     }
     await call(bus, destroyDomain, {}, { target: uuid });
   },
-  30_000,
+  120_000,
 );
 
 containers.test(
@@ -62,7 +62,7 @@ containers.test(
     expect(statSync(`${folder}/file`).uid).toBe(300_000);
     await call(bus, destroyDomain, {}, { target: uuid });
   },
-  30_000,
+  120_000,
 );
 
 containers.test(
@@ -89,7 +89,7 @@ containers.test(
       'is an image of 1048576 bytes, more than its <space_hard_limit> of 524288',
     );
   },
-  30_000,
+  120_000,
 );
 
 withMacvlan.test(
@@ -109,5 +109,5 @@ withMacvlan.test(
       execFileSync('ip', ['link', 'delete', parent]);
     }
   },
-  30_000,
+  120_000,
 );

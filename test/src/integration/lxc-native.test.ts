@@ -42,7 +42,7 @@ lxc.mount.entry = tmpfs tmp tmpfs size=64k 0 0
       await call(bus, destroyDomain, {}, { target: domain.uuid });
     }
   },
-  30_000,
+  120_000,
 );
 
 containers.test(
@@ -69,7 +69,7 @@ containers.test(
     const blank = call(bus, xmlToNative, { format, xml: xml('<initarg>a b</initarg>') }, { target: 'c1' });
     await expect(blank).rejects.toThrow(/line 2: 'a b' cannot be written to a configuration of liblxc/);
   },
-  30_000,
+  120_000,
 );
 
 containers.test('what becomes of a document is told with its reasons, down to each key that liblxc gets', async () => {

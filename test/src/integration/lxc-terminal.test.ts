@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { destroyDomain, execInDomain, openConsole, resizeTerminal } from '@virtbus/shared';
 import { call, clientStream, newId, type Bus } from '@virtbus/shared/bus';
 import { checkout, eventually, needsContainers, Stack, startProcess } from '@virtbus/testkit';
+import { runInside } from './lxc-command';
 
 const containers = needsContainers();
 let stack: Stack;
@@ -126,6 +127,44 @@ containers.test(
     };
     await eventually(told, true);
     stream.end();
+    await call(bus, destroyDomain, {}, { target: uuid });
+  },
+  60_000,
+);
+
+containers.test(
+  'a command or a console that is asked for again under its id is the first one, and only that',
+  async () => {
+    const { uuid } = await stack.runContainer(bus, { name: 'again' });
+    const ids = { session: newId(), errors: newId() };
+    const request = { ...ids, command: ['sh', '-c', 'echo run >> /tmp/runs; read x; echo got $x'] };
+    const once = { target: uuid, id: newId() };
+    let shown = '';
+    const show = (bytes: Uint8Array): void => void (shown += Buffer.from(bytes).toString());
+    const output = clientStream(bus, ids.session, show);
+    const errors = clientStream(bus, ids.errors, () => undefined);
+    const ask = () => call(bus, execInDomain, request, once);
+    const [first, beside] = await Promise.all([ask(), ask()]);
+    expect(beside).toEqual(first);
+    output.connect(first.input);
+    await output.write(Buffer.from('this\n'));
+    expect(await output.ended).toBe('exit status 0');
+    expect(shown).toBe('got this\n');
+    expect(await ask()).toEqual(first);
+    expect((await runInside(bus, uuid, ['cat', '/tmp/runs'])).out).toBe('run\n');
+    errors.end();
+
+    const session = newId();
+    const terminal = clientStream(bus, session, show);
+    const open = { target: uuid, id: newId() };
+    const attach = () => call(bus, openConsole, { session }, open);
+    const [opened, again] = await Promise.all([attach(), attach()]);
+    expect(again).toEqual(opened);
+    await expect(call(bus, openConsole, { session: newId() }, { target: uuid })).rejects.toThrow('Active console');
+    terminal.connect(opened.input);
+    await terminal.write(Buffer.from('echo so$((1))me\n'));
+    await eventually(() => shown.includes('so1me'), true);
+    terminal.end();
     await call(bus, destroyDomain, {}, { target: uuid });
   },
   60_000,

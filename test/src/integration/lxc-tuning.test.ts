@@ -58,7 +58,7 @@ containers.test(
     expect(await call(bus, getScheduler, {}, target)).toMatchObject({ shares: 512, quotaUs: 50_000 });
     await call(bus, destroyDomain, {}, target);
   },
-  30_000,
+  120_000,
 );
 
 containers.test(
@@ -84,7 +84,7 @@ containers.test(
     expect(await told()).toMatchObject({ hardKiB: 65_536, softKiB: null });
     await call(bus, destroyDomain, {}, target);
   },
-  30_000,
+  120_000,
 );
 
 containers.test(
@@ -109,7 +109,7 @@ containers.test(
     else expect(await weighed.then(() => call(bus, getBlockIo, {}, target))).toMatchObject({ weight: 500 });
     await call(bus, destroyDomain, {}, target);
   },
-  30_000,
+  120_000,
 );
 
 containers.test(
@@ -123,5 +123,5 @@ containers.test(
     await expect(call(bus, setScheduler, { shares: 256, affect: 'live' }, target)).rejects.toThrow('is not running');
     await expect(call(bus, setScheduler, { periodUs: 1 }, target)).rejects.toThrow('periodUs');
   },
-  30_000,
+  120_000,
 );

@@ -53,7 +53,7 @@ test('what was begun is taken back from every phase, and the guest runs on', asy
   const ask = { id: sent.id, role: 'source' as const };
   expect(await callDriver(bus, qemu('h1'), migrationUndo, ask, { domain: uuid })).toMatchObject({ phase: 'performed' });
   expect(await undo(sent)).toEqual(['undone', 'undone']);
-  expect(await stack.state(user, uuid)).toBe('running(migration-canceled)');
+  await eventually(() => stack.state(user, uuid), 'running(migration-canceled)');
   expect(stack.guestPids()).toHaveLength(1);
 });
 

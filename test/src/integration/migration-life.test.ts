@@ -33,7 +33,7 @@ jest.setTimeout(300_000);
 /** How long a step may take on a machine that is busy beyond its means. */
 const patience = { timeoutMs: 60_000 };
 /** Slow enough that a guest of 32 MiB is still being sent when something happens to it, bytes a second. */
-const slow = 50_000;
+const slow = 5_000;
 
 let stack: Stack;
 let bus: Bus;

@@ -213,7 +213,7 @@ needsUserfaultfd.test(
     });
     expect(stack.guestPids()).toHaveLength(0);
     const user = await stack.connect();
-    expect(await stack.state(user, uuid)).toBe('shutoff(crashed)');
+    await eventually(() => stack.state(user, uuid), 'shutoff(crashed)');
     await call(user, startDomain, {}, { target: uuid });
   },
 );

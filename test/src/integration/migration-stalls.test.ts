@@ -99,7 +99,7 @@ async function deafPort(): Promise<{ port: number; hear: () => void } & AsyncDis
     const socket = connect(port, '127.0.0.1');
     socket.on('error', () => undefined);
     sockets.push(socket);
-    heard = await eventually(() => socket.readyState, 'open', { timeoutMs: 500 }).then(
+    heard = await eventually(() => socket.readyState, 'open', { timeoutMs: 3_000 }).then(
       () => true,
       () => false,
     );

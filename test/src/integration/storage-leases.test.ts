@@ -119,6 +119,7 @@ test('a disk that joins is leased with the domain, and let go when it has left',
   const own = call(bus, attachDevice, { xml: disk(file('root.img'), 'raw', '', 'vdb') }, { target: uuid });
   await expect(own).rejects.toMatchObject(inUse(file('root.img'), "domain 'plug' on host 'h1'"));
   await stop('plug');
+  await eventually(() => leases('h1'), []);
 });
 
 test('a start that fails holds nothing, and so does the same command again after it was done', async () => {

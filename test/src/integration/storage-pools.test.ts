@@ -10,6 +10,7 @@ import {
   definePool,
   deletePool,
   deleteVolume,
+  downloadVolume,
   getPool,
   getPoolXml,
   getVolume,
@@ -22,10 +23,11 @@ import {
   stopPool,
   storageEventFilter,
   undefinePool,
+  uploadVolume,
   wipeVolume,
   type ErrorCode,
 } from '@virtbus/shared';
-import { tailStorage } from '@virtbus/shared/bus';
+import { clientStream, newId, RecordReader, records, tailStorage } from '@virtbus/shared/bus';
 import { eventually, needsRoot, Stack, temporaryFolder } from '@virtbus/testkit';
 import { HostStorage, refusal } from './host-storage';
 
@@ -204,6 +206,36 @@ describe('volumes', () => {
     await eventually(() => hidden(path), 0);
     expect(readFileSync(at, 'utf8')).toBe('before');
     await eventually(() => storage.upload('volumes', 'cut.raw', Buffer.from('after')), 'complete');
+  });
+
+  test('a transfer that is asked for again under its id is the first one, and only that', async () => {
+    await storage.volume('volumes', 'again.raw', { capacity: 1_000_000 });
+    const ref = { pool: 'volumes', volume: 'again.raw' };
+    const session = newId();
+    const stream = clientStream(storage.bus, session, () => undefined);
+    const ask = () => storage.ask(uploadVolume, { ...ref, session }, 'upload-1');
+    const [place, beside] = await Promise.all([ask(), ask()]);
+    expect(beside).toEqual(place);
+    expect((await storage.refused(uploadVolume, { ...ref, session: newId() })).code).toBe('RESOURCE_BUSY');
+    stream.connect(place.input);
+    await stream.write(Buffer.concat([records.data(Buffer.from('whole')), records.end()]));
+    expect(await stream.ended).toBe('complete');
+    expect(await ask()).toEqual(place);
+
+    const [down, got] = [newId(), [] as Uint8Array[]];
+    const reader = new RecordReader({
+      data: (bytes) => void got.push(bytes),
+      hole: () => undefined,
+      end: () => undefined,
+    });
+    const coming = clientStream(storage.bus, down, (bytes) => reader.push(bytes));
+    const fetch = () => storage.ask(downloadVolume, { ...ref, session: down, length: 5 }, 'download-1');
+    const [from, asWell] = await Promise.all([fetch(), fetch()]);
+    expect(asWell).toEqual(from);
+    expect(await coming.ended).toBe('complete');
+    expect(await fetch()).toEqual(from);
+    expect(Buffer.concat(got).toString()).toBe('whole');
+    await eventually(() => storage.ask(deleteVolume, ref).then(() => true), true);
   });
 
   test('a raw volume of ours stays raw, whatever a guest writes into it', async () => {

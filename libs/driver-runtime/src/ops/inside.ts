@@ -57,7 +57,7 @@ export const console = op({
   contract: openConsole,
   needs: 'active',
   job: 'none',
-  once: false,
+  once: true,
   run: async ({ session, device, force, backlog }, { host, actor }) => {
     const channel = facet(host.implementation, 'console').channel(guestOf(actor), device);
     return host.consoles.open({ uuid: actor.uuid, channel, session, force, backlog });
@@ -68,7 +68,7 @@ export const exec = op({
   contract: execInDomain,
   needs: 'running',
   job: 'none',
-  once: false,
+  once: true,
   run: async ({ session, errors, command, ...how }, { host, actor }) => {
     const running = await facet(host.implementation, 'exec').run(guestOf(actor), { words: command, ...how });
     actor.log.info({ program: command[0] }, 'a command runs inside');

@@ -24,7 +24,7 @@ export interface Op<C extends Contract = Contract, G extends Guest = Guest> {
   needs: Needs;
   /** `none` for what must never wait: queries, and `destroy`. */
   job: NormalJob | 'agent' | { async: AsyncJob } | 'none';
-  /** `once`: the same command id is applied once. Commands that only open something or look are not kept. */
+  /** `once`: the same command id is applied once. What only looks, or may be done twice, is not kept. */
   once: boolean;
   /** The command is there, though it may yet wait for its turn, or be refused: what the machine takes its time over begins. */
   foresee?(context: Context<G>): void;

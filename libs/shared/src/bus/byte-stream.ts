@@ -4,6 +4,9 @@
  * `stream.<host>.<session>.out` carries the host's bytes, `.in` the client's. Every message with bytes is numbered and
  * acknowledged by the other side once it has dealt with them; a sender that is `window` messages ahead waits. Each side sends a sign of life, and
  * ends the stream when it hears none: a client that was killed does not hold a console for ever.
+ *
+ * What is sent while the connection is lost is lost with it, and no more bytes need follow that show the gap. So a sign of life,
+ * and the end, tell how many messages with bytes there were; the former also repeats what was acknowledged or finished.
  */
 import { headers, type Msg, type Subscription } from 'nats';
 import { streamSubject } from '../contracts/subjects';
@@ -87,7 +90,11 @@ function openStream(o: ByteStreamOptions & { onMessage?: (subject: string) => vo
   const silenceMs = o.silenceMs ?? defaultSilenceMs;
   let sent = 0;
   let acknowledged = 0;
-  let expected = 1;
+  let received = 0;
+  /** The last number that we have acknowledged. */
+  let dealt = 0;
+  let finished = false;
+  let otherFinished = false;
   let heard = Date.now();
   let over = false;
   let room: (() => void)[] = [];
@@ -105,28 +112,32 @@ function openStream(o: ByteStreamOptions & { onMessage?: (subject: string) => vo
   const close = (reason: string, tell: boolean): void => {
     if (over) return;
     over = true;
-    if (tell) send(`end ${reason.replaceAll(/\s+/g, ' ')}`);
+    if (tell) send(`end ${reason.replaceAll(/\s+/g, ' ')}`, sent);
     clearInterval(beat);
     sub.unsubscribe();
     for (const go of room) go();
     finish(reason);
   };
+  const makeRoom = (n: number): void => {
+    acknowledged = Math.max(acknowledged, n);
+    const waiting = room;
+    room = [];
+    for (const go of waiting) go();
+  };
   const receive = (message: Msg): void => {
     heard = Date.now();
     o.onMessage?.(message.subject);
     const what = message.headers?.get(kind) ?? 'bytes';
-    const n = Number(message.headers?.get(number));
-    if (what === 'ack') {
-      acknowledged = Math.max(acknowledged, n);
-      const waiting = room;
-      room = [];
-      for (const go of waiting) go();
-    } else if (what === 'bytes') {
-      // Core NATS keeps order and loses only with the connection: a gap means that bytes are gone for good.
-      if (Number.isFinite(n) && n !== expected) return close('bytes were lost with the connection', true);
-      expected++;
-      take(message.data, n);
-    } else if (what === 'finish') {
+    const told = message.headers?.get(number);
+    const n = told ? Number(told) : undefined;
+    if (what === 'ack') return makeRoom(n ?? 0);
+    if (what === 'bytes') received++;
+    // Core NATS keeps order and loses only with the connection: what has not come by now is gone for good.
+    if (n !== undefined && n !== received) return close('bytes were lost with the connection', true);
+    if (what === 'bytes') take(message.data, n);
+    else if (what === 'finish' || what === 'beat finished') {
+      if (otherFinished) return;
+      otherFinished = true;
       const tell = (): void => void (over || o.onFinish?.());
       if (taking) void taking.then(tell);
       else tell();
@@ -138,8 +149,10 @@ function openStream(o: ByteStreamOptions & { onMessage?: (subject: string) => vo
   };
   /** Bytes that are still being dealt with; what comes after them waits. */
   let taking: Promise<void> | undefined;
-  const take = (bytes: Uint8Array, n: number): void => {
-    const acknowledge = (): void => void (Number.isFinite(n) && !over && send('ack', n));
+  const take = (bytes: Uint8Array, n: number | undefined): void => {
+    const acknowledge = (): void => {
+      if (n !== undefined && !over) send('ack', (dealt = n));
+    };
     const work = taking ? taking.then(() => (over ? undefined : o.onBytes(bytes))) : o.onBytes(bytes);
     if (!work) return acknowledge();
     const done: Promise<void> = work.then(acknowledge, (error: unknown) =>
@@ -151,9 +164,15 @@ function openStream(o: ByteStreamOptions & { onMessage?: (subject: string) => vo
   const sub: Subscription = nc.subscribe(o.listenOn, {
     callback: (error, message) => (error ? close(error.message, false) : receive(message)),
   });
+  let looked = Date.now();
   const beat = setInterval(() => {
-    if (Date.now() - heard > silenceMs) close('the other side is silent', true);
-    else send('beat');
+    const now = Date.now();
+    // Who stood still has heard nobody: what has come meanwhile is read before it is judged.
+    const stoodStill = now - looked > silenceMs / 2;
+    looked = now;
+    if (!stoodStill && now - heard > silenceMs) return close('the other side is silent', true);
+    send(finished ? 'beat finished' : 'beat', sent);
+    if (dealt > 0) send('ack', dealt);
   }, silenceMs / 4);
   beat.unref();
 
@@ -163,13 +182,17 @@ function openStream(o: ByteStreamOptions & { onMessage?: (subject: string) => vo
       if (!over) send('bytes', ++sent, bytes.subarray(at, at + chunk));
     }
   };
+  const sayFinished = (): void => {
+    finished = true;
+    if (!over) send('finish', sent);
+  };
   /** Writes that wait keep their turn: the bytes of one never come between those of another. */
   let writing = Promise.resolve();
 
   return {
     ended,
     end: (reason = 'closed') => close(reason, true),
-    finish: () => (writing = writing.then(() => void (over || send('finish')))),
+    finish: () => (writing = writing.then(sayFinished)),
     write: (bytes) => (writing = writing.then(() => push(bytes))),
   };
 }

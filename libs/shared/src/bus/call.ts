@@ -14,7 +14,7 @@ import {
 import { isVirtError, VirtError } from '../errors';
 import { decode, encode, type Format } from './codec';
 import { span } from '../tracing';
-import { newId, type Bus } from './connection';
+import { newId, whenConnected, type Bus } from './connection';
 import { header, writeContext, type CallContext } from './headers';
 
 export interface CallOptions {
@@ -171,11 +171,7 @@ async function request(
   const due = performance.now() + context.timeoutMs;
   let message: Msg | undefined;
   while (!message) {
-    // What is sent without a connection is dropped when there is one again (nats.js), and its answer waited for in vain.
-    if (!bus.connected() && !bus.nc.isClosed() && performance.now() + returnMs < due) {
-      await new Promise((resolve) => setTimeout(resolve, returnMs));
-      continue;
-    }
+    if (!bus.connected()) await whenConnected(bus, due);
     const left = Math.max(0, due - performance.now());
     const h = writeContext({ ...context, timeoutMs: left });
     let heedless = (): void => undefined;

@@ -125,6 +125,18 @@ export async function connectBus(options: BusOptions, log?: Log): Promise<Bus> {
   };
 }
 
+/** Between two looks whether the connection is back, milliseconds. */
+const lookMs = 100;
+
+/**
+ * Wait for a connection, until `due` on the clock of `performance.now()`; for none that is closed. What is sent without one is
+ * dropped when there is one again (nats.js).
+ */
+export async function whenConnected(bus: Bus, due: number): Promise<void> {
+  while (!bus.connected() && !bus.nc.isClosed() && performance.now() + lookMs < due)
+    await new Promise((resolve) => setTimeout(resolve, lookMs));
+}
+
 /** A name that nobody else uses: for command ids, sessions and events. */
 export function newId(): string {
   return randomBytes(16).toString('hex');

@@ -10,7 +10,7 @@ import { VirtError, type ErrorCode } from '../errors';
 import type { Log } from '../log';
 import { meter, metrics } from '../metrics';
 import { decode, encode, formatOf, type Format } from './codec';
-import { newId, type Bus } from './connection';
+import { newId, whenConnected, type Bus } from './connection';
 import { inScope, span } from '../tracing';
 import { header, readContext, type CallContext } from './headers';
 
@@ -115,7 +115,9 @@ async function answer(bus: Bus, endpoint: Endpoint, message: ServiceMsg, log: Lo
   const callLog = domain === undefined ? log : log.child({ domain });
   await inScope(scope, async () => {
     try {
-      const body = await span(operation, { kind: 'server', parent: context.traceparent, attributes }, work);
+      const done = span(operation, { kind: 'server', parent: context.traceparent, attributes }, work);
+      // The caller may still be connected where we are not: it would wait in vain for what was done.
+      const body = await done.finally(() => whenConnected(bus, began + context.timeoutMs));
       message.respond(bus.bodies.outgoing(body, h), { headers: h });
     } catch (thrown) {
       const error = VirtError.from(thrown);

@@ -36,7 +36,7 @@ export function getEndpoint(fleet: Fleet): Endpoint {
 }
 
 /** How long the home host may take to say how a domain is, milliseconds; then the last known is told. */
-const patienceMs = 1_000;
+const patienceMs = 3_000;
 
 /**
  * One domain is asked for at its home: whoever has heard an event is never told an older state afterwards. A home that has

@@ -27,7 +27,7 @@ export function poolsPart(host: StorageHost, use: () => ImageUse): PoolsPart {
   const commands = [...ofPools.commands, ...ofVolumes.commands].map((each) => answers.once(each));
   return {
     directory: directoryOf(pools),
-    endpoints: [...ofPools.queries, ...ofVolumes.queries, ...ofVolumes.streams, ...commands],
+    endpoints: [...ofPools.queries, ...ofVolumes.queries, ...commands],
     begin: () => pools.comeUp(),
     connect: (bus) => transfers.connect(bus),
   };

@@ -36,7 +36,7 @@ import { pathOf, reread, type Workshop } from './workshop';
 export function volumeEndpoints(
   workshop: Workshop,
   transfers: Transfers,
-): { queries: Endpoint[]; commands: Endpoint[]; streams: Endpoint[] } {
+): { queries: Endpoint[]; commands: Endpoint[] } {
   const { pools } = workshop;
   const on = <C extends Contract>(c: C, handler: (request: Request<C>, call: Call) => Promise<Response<C>>): Endpoint =>
     endpoint(c, handler, pools.host.name);
@@ -73,8 +73,6 @@ export function volumeEndpoints(
       on(resizeVolume, (request, call) => changed(change.resize(workshop, request, call))),
       on(wipeVolume, (request, call) => changed(change.wipe(workshop, request, call))),
       on(deleteVolume, (request, call) => changed(change.remove(workshop, request, call))),
-    ],
-    streams: [
       on(uploadVolume, (request, call) => transfers.upload(request, call)),
       on(downloadVolume, (request, call) => transfers.download(request, call)),
     ],

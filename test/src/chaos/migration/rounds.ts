@@ -85,7 +85,7 @@ export class Rounds {
     const wish: Wish = await kind.wish(guest);
     const limits = {
       ...(point === 'step withdraw' && { bandwidth: slow }),
-      ...(restIsSlow && { postcopyBandwidth: slow }),
+      ...(restIsSlow && { bandwidth: slow, postcopyBandwidth: slow }),
     };
     await new PatientClient(this.stand.bus, guest.uuid).ask(migrateDomain, { live: true, ...wish, ...limits, to }, id);
   }
