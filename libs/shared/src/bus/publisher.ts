@@ -73,18 +73,18 @@ export class EventPublisher {
 
   start(): void {
     meter.gauge(metrics.journal, () => this.journal.pending.length);
-    this.bus.onReconnect(() => this.kick());
+    this.bus.onReconnect(() => this.wake?.());
     this.running ??= this.run();
   }
 
-  /** There is something new in the journal. */
+  /** There is something new in the journal. It waits with the rest while the stream takes nothing. */
   kick(): void {
-    this.wake?.();
+    if (this.trouble === undefined) this.wake?.();
   }
 
   async stop(): Promise<void> {
     this.stopped = true;
-    this.kick();
+    this.wake?.();
     await this.running;
   }
 
