@@ -195,11 +195,10 @@ export class Actor<G extends Guest = Guest> {
     this.persist();
   }
 
-  /** Enter a state without telling anybody yet. */
+  /** Enter a state. Whoever calls tells of it next, or persists it: an event goes to the journal before the record. */
   enter(to: DomainState): void {
     this.record.state = to.state;
     this.record.reason = to.reason;
-    this.persist();
   }
 
   /** Something happened: the revision rises, the event is journaled, the record kept. */
@@ -265,14 +264,14 @@ export class Actor<G extends Guest = Guest> {
     hear(this, this.host, news);
   }
 
-  /** Back to a definition: nothing of the guest remains. A transient domain that changes its guest stays active meanwhile. */
+  /**
+   * Back to a definition: nothing of the guest remains. A transient domain that changes its guest stays active meanwhile.
+   * Whoever calls tells of it next, or persists it.
+   */
   shutOff(to: DomainState & { state: 'shutoff' }): void {
     const { state, reason } = this.changesGuest && !this.config ? between : to;
     this.guest = undefined;
-    this.record.guest = undefined;
-    this.record.asked = undefined;
-    this.record.tainted = undefined;
-    this.record.disks = this.startsItself ? ownDisks(this.record.disks) : undefined;
+    this.forgetRun();
     this.ballooning = undefined;
     this.record.id = -1;
     this.record.state = state;
@@ -283,7 +282,28 @@ export class Actor<G extends Guest = Guest> {
     }
     this.record.updated = false;
     rmSync(this.folders.run, { recursive: true, force: true });
+  }
+
+  /** What the record keeps of a run that is over. */
+  forgetRun(): void {
+    const { record } = this;
+    record.guest = undefined;
+    record.asked = undefined;
+    record.ending = undefined;
+    record.goesOn = undefined;
+    record.tainted = undefined;
+    record.disks = this.startsItself ? ownDisks(record.disks) : undefined;
+  }
+
+  /** End its guest. Why is on disk before: whoever finds it gone after a crash of ours knows. */
+  async endGuest(how: Parameters<Guest['destroy']>[0]): Promise<void> {
+    this.record.ending = { reason: how.reason, detail: how.detail };
     this.persist();
+    try {
+      await this.guest?.destroy(how);
+    } finally {
+      this.record.ending = undefined;
+    }
   }
 
   /** It is to start when its host comes up, also where no bus is there to ask what its disks stand on. */

@@ -187,6 +187,80 @@ describe('a command that the driver died in', () => {
   });
 });
 
+describe('a driver that died', () => {
+  /** The record as the process that is gone has left it. */
+  const left = (change: object) => () => one.writeRecord({ ...one.recordOnDisk(), ...change });
+
+  test('while its guest powered off tells that it did', async () => {
+    const from = await running();
+    const meanwhile = (): void => {
+      left({ state: 'shutdown', reason: 'unknown' })();
+      one.machines.end(uuid, 'crashed', 'failed');
+    };
+    await one.restart({ meanwhile });
+    expect(one.told(from)).toEqual(['stopped(shutdown)']);
+  });
+
+  test('while it ended a guest that was saved tells why, and answers', async () => {
+    const from = await running();
+    const meanwhile = (): void => {
+      const ending = { reason: 'saved', detail: 'saved' };
+      left({ state: 'paused', reason: 'save', ending, pending: { id: 'c1', operation: 'managed-save' } })();
+      one.machines.end(uuid, 'crashed', 'failed');
+    };
+    await one.restart({ meanwhile });
+    expect(one.told(from)).toEqual(['stopped(saved)']);
+    expect(one.state()).toBe('shutoff(saved)');
+    expect((await one.call('managed-save', {}, { id: 'c1' })).domain.state).toBe('shutoff');
+  });
+
+  test('before a guest that it had restored was let run lets it, as the effect of that command', async () => {
+    const from = await running();
+    const meanwhile = (): void => {
+      one.machines.byUuid.get(uuid)!.status = 'paused';
+      left({ state: 'paused', reason: 'from-snapshot', goesOn: true, pending: { id: 'c1', operation: 'start' } })();
+    };
+    await one.restart({ meanwhile });
+    expect(one.told(from)).toEqual(['resumed(from-snapshot) c1']);
+    expect(one.state()).toBe('running(restored)');
+    expect((await one.call('start', {}, { id: 'c1' })).domain.state).toBe('running');
+    await one.call('suspend');
+    await one.restart();
+    expect(one.state()).toBe('paused(user)');
+  });
+
+  test('after the event of an end, before the record of it, knows nothing of that run any more', async () => {
+    await running();
+    const before = one.recordOnDisk();
+    await one.call('destroy', {}, { id: 'c1' });
+    await one.restart({ meanwhile: () => one.writeRecord({ ...before, pending: { id: 'c1', operation: 'destroy' } }) });
+    expect(one.host.get(uuid).record).toMatchObject({ state: 'shutoff', id: -1 });
+    expect(one.host.get(uuid).record.guest).toBeUndefined();
+    expect((await one.call('destroy', {}, { id: 'c1' })).domain.state).toBe('shutoff');
+  });
+
+  test('under a guest that was on its way here does not take it for one that has left', async () => {
+    await running();
+    const change = { incoming: 'm1', persistent: false, state: 'shutoff', reason: 'failed', guest: undefined };
+    await one.restart({ meanwhile: left(change) });
+    expect(one.host.get(uuid).record.incoming).toBe('m1');
+    expect(one.host.contents()).toMatchObject({ domains: [], gone: [] });
+  });
+
+  test('over a guest that had run restores none of its past', async () => {
+    await running();
+    const image = one.host.store.managedSaveOf(uuid);
+    const meanwhile = (): void => {
+      writeFileSync(image, 'memory of before');
+      one.machines.end(uuid, 'crashed', 'failed');
+    };
+    await one.restart({ meanwhile });
+    expect(existsSync(image)).toBe(false);
+    await one.call('start');
+    expect(one.state()).toBe('running(booted)');
+  });
+});
+
 describe('a managed save image', () => {
   const image = (): string => one.host.store.managedSaveOf(uuid);
 
@@ -291,6 +365,22 @@ describe('autostart', () => {
     expect(one.told(2)).toEqual(['resumed(unpaused)', 'started(booted)']);
     await one.restart();
     expect(one.machines.spawned).toBe(1);
+  });
+
+  test('goes on where a driver died over it, and starts nothing twice', async () => {
+    const other = '00000000-0000-4000-8000-000000000002';
+    await one.define();
+    await one.define({ uuid: other, name: 'web2' });
+    for (const each of [uuid, other]) await one.call('autostart', { enabled: true }, { uuid: each });
+    // It dies while it starts the first.
+    const prepare = (driver: MemoryDriver): void => void driver.before.set('start', never);
+    void one.restart({ freshBoot: true, prepare });
+    await until(() => [uuid, other].some((of) => one.host.find(of)?.active));
+    await one.restart();
+    expect([one.state(), one.state(other)]).toEqual(['running(booted)', 'running(booted)']);
+    await one.call('destroy', {}, { uuid: other });
+    await one.restart();
+    expect([one.state(), one.state(other)]).toEqual(['running(booted)', 'shutoff(destroyed)']);
   });
 
   test('brings a saved guest back rather than boot it', async () => {

@@ -32,9 +32,14 @@ async function adoptOne<G extends Guest>(host: DriverHost<G>, actor: Actor<G>): 
   actor.managedSave = existsSync(host.store.managedSaveOf(actor.uuid));
   if (!actor.active) {
     await recover(host, actor, undefined);
+    const { pending, persistent, incoming } = actor.record;
+    // What it was to bring about is so.
+    if (pending?.operation === 'destroy' || (pending?.operation === 'undefine' && !persistent)) {
+      actor.remember({ ...pending, response: { domain: actor.summary() } });
+    }
     actor.record.pending = undefined;
-    // Its last event was journaled, and we died before its folder was gone.
-    if (!actor.record.persistent) host.gone(actor);
+    // Its last event was journaled, and we died before its folder was gone. One that was to come lives elsewhere.
+    if (!persistent && incoming === undefined) host.gone(actor);
     return;
   }
   const { id, guest: saved } = actor.record;
@@ -53,6 +58,8 @@ async function adoptOne<G extends Guest>(host: DriverHost<G>, actor: Actor<G>): 
     meter.count(metrics.adopted, { outcome: found.kind });
     if (found.kind === 'gone') {
       await recover(host, actor, undefined);
+      // It has run, or may have: to restore what it was before would be to go back in time under its disks.
+      if (before.state === 'running' || actor.record.goesOn) dropManagedSave(host, actor);
       ended(host, actor, before, found);
     } else await alive(host, actor, before, found);
   } catch (err) {
@@ -70,12 +77,10 @@ function ended<G extends Guest>(
   actor.record.pending = undefined;
   if (before.reason === 'starting-up') return unborn(host, actor, pending?.operation);
   if (pending?.operation !== 'destroy') {
-    actor.hear({
-      kind: 'ended',
-      to: { state: 'shutoff', reason: found.reason },
-      detail: found.detail,
-      data: found.data,
-    });
+    const { reason, detail } = actor.record.ending ?? (before.state === 'shutdown' ? poweredOff : found);
+    actor.hear({ kind: 'ended', to: { state: 'shutoff', reason }, detail, data: found.data });
+    const saved = pending?.operation === 'save' || pending?.operation === 'managed-save';
+    if (saved && reason === 'saved') actor.remember({ ...pending, response: { domain: actor.summary() } });
     return;
   }
   // We died after cutting its power: the end is that command's, and so is the answer.
@@ -84,13 +89,16 @@ function ended<G extends Guest>(
   actor.remember({ ...pending, response: { domain: actor.summary() } });
 }
 
+/** It had told that it shut down; only its process was there still. */
+const poweredOff = { reason: 'shutdown', detail: 'shutdown' } as const;
+
 /**
  * It never ran: there is nothing to tell, and the command that asked for it can be given again. But a transient domain that
  * was on its way back to a snapshot has run before.
  */
 function unborn<G extends Guest>(host: DriverHost<G>, actor: Actor<G>, operation: string | undefined): void {
   actor.shutOff({ state: 'shutoff', reason: 'failed' });
-  if (actor.record.persistent) return;
+  if (actor.record.persistent) return actor.persist();
   if (operation !== revertSnapshot.operation) return host.discard(actor);
   actor.lifecycle('stopped', 'failed', null);
   host.gone(actor);
@@ -104,6 +112,7 @@ async function alive<G extends Guest>(
 ): Promise<void> {
   if (!actor.active) return; // It ended while we were looking: its end has been told.
   actor.guest = guest;
+  actor.record.ending = undefined;
   actor.setSaved(guest.saved);
   actor.setLive(guest.live);
   const begun = (await guest.catchUp?.()) ?? [];
@@ -132,11 +141,18 @@ async function alive<G extends Guest>(
   } else if (state.state !== before.state) {
     const now = restored && state.state === 'running' ? ({ state: 'running', reason: 'restored' } as const) : state;
     actor.enter(now);
-    if (now.state === 'running') actor.lifecycle('resumed', resumedDetail(now.reason), cause);
+    // Of one that is on its way here its migration tells.
+    if (actor.record.incoming !== undefined) actor.persist();
+    else if (now.state === 'running') actor.lifecycle('resumed', resumedDetail(now.reason), cause);
     else if (state.state === 'paused') actor.lifecycle('suspended', suspendedDetail(state.reason), cause);
     else if (state.state === 'crashed') actor.lifecycle('crashed', 'panicked', null);
     else actor.persist();
   }
+  const { goesOn: isToRun } = actor.record;
+  if (isToRun && actor.record.state === 'paused') {
+    await goOn(actor, guest, pending?.operation === revertSnapshot.operation ? 'from-snapshot' : 'restored', cause);
+  }
+  actor.record.goesOn = undefined;
   const job = begun.find(({ command }) => command !== undefined && command === pending?.id);
   if (pending && job) actor.remember({ ...pending, response: { domain: actor.summary(), job } });
   if (pending && done(pending.operation, actor)) {
@@ -150,12 +166,19 @@ async function alive<G extends Guest>(
   if (before.reason === 'snapshot') await goOn(actor, guest, 'unpaused');
 }
 
-/** We paused it to write its memory and died over it: the guest goes on. */
-async function goOn<G extends Guest>(actor: Actor<G>, guest: G, reason: ReasonOf<'running'>): Promise<void> {
+/** We paused it, or had not let it run yet, and died over it: the guest goes on. */
+async function goOn<G extends Guest>(
+  actor: Actor<G>,
+  guest: G,
+  reason: ReasonOf<'running'>,
+  cause: { id: string } | null = null,
+): Promise<void> {
+  const resume = (): Promise<void> => guest.resume(reason, AbortSignal.timeout(resumeMs));
   try {
-    await guest.resume(reason, AbortSignal.timeout(resumeMs));
+    if (cause) await actor.as({ ...cause, operation: actor.record.pending?.operation ?? '' }, resume);
+    else await resume();
   } catch (err) {
-    actor.log.warn({ err }, 'a guest that was paused to write its memory cannot be resumed');
+    actor.log.warn({ err, reason }, 'a guest that was paused while we died cannot be resumed');
   }
 }
 
@@ -174,11 +197,9 @@ function done(operation: string, actor: Actor): boolean {
   return wanted[operation] === actor.record.state;
 }
 
-/** Start what is marked for it, when the host itself has booted since. */
+/** Start what is marked for it, when the host itself has booted since; what an earlier process did not get to, too. */
 export async function autostart(host: DriverHost): Promise<void> {
-  if (!host.freshBoot) return;
-  for (const actor of host.all()) {
-    if (!actor.record.autostart || actor.active) continue;
+  for (const actor of host.dueToStart()) {
     try {
       using _job = await actor.jobs.async('start', 'autostart');
       const disks = await keptDisks(host, actor);
@@ -191,6 +212,7 @@ export async function autostart(host: DriverHost): Promise<void> {
     } catch (thrown) {
       const error = VirtError.from(thrown);
       actor.log.error({ reason: reasonOf(error) }, 'autostart failed');
+      host.startedOnce(actor);
     }
   }
 }

@@ -48,7 +48,7 @@ function end(actor: Actor, host: ActorHost, news: GuestNews & { kind: 'ended' })
   host.consoles.endOf(actor.uuid);
   backupGone(actor);
   actor.shutOff(news.to);
-  if (actor.starting || actor.record.incoming !== undefined) return;
+  if (actor.starting || actor.record.incoming !== undefined) return actor.persist();
   actor.emit({
     class: 'lifecycle',
     type: 'stopped',

@@ -24,8 +24,6 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
   private readonly actors = new Map<string, Actor<G>>();
   private readonly tombstones = new Map<string, Tombstone>();
   private readonly record: HostRecord;
-  /** This host has booted since the driver last ran. */
-  readonly freshBoot: boolean;
   readonly consoles: Consoles;
   /** What was prepared under these must never begin: somebody else may have the images. */
   readonly revokedClaims = new Set<string>();
@@ -43,10 +41,28 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
     for (const place of this.journalOnDisk.damaged) log.error({ place }, 'a line of the event journal is damaged');
     this.record = store.loadHost();
     const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-    this.freshBoot = this.record.bootId !== bootId;
-    this.record.bootId = bootId;
+    if (this.record.bootId !== bootId) Object.assign(this.record, { bootId, toStart: 'all' });
     store.saveHost(this.record);
     for (const tombstone of store.tombstones()) this.tombstones.set(tombstone.uuid, tombstone);
+  }
+
+  /** Domains that are to start with the host and have not been in this boot; each stays so until it was `startedOnce`. */
+  dueToStart(): Actor<G>[] {
+    const { toStart = [] } = this.record;
+    const due = this.all().filter(({ uuid, record: { autostart }, active }) => {
+      return autostart && !active && (toStart === 'all' || toStart.includes(uuid));
+    });
+    this.record.toStart = due.map(({ uuid }) => uuid);
+    this.store.saveHost(this.record);
+    return due;
+  }
+
+  /** It has started, or cannot: it is not for us any more to start it with the host. */
+  startedOnce({ uuid }: Actor): void {
+    const { toStart } = this.record;
+    if (!Array.isArray(toStart) || !toStart.includes(uuid)) return;
+    this.record.toStart = toStart.filter((other) => other !== uuid);
+    this.store.saveHost(this.record);
   }
 
   get driver(): string {
@@ -81,6 +97,8 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
       const actor = new Actor<G>(record, this, this.log.child({ domain: record.uuid, name: record.name }));
       try {
         actor.load();
+        // We died between the event of its end and its record.
+        if (!actor.active) actor.forgetRun();
         if (!actor.config && !actor.live && !record.guest && !record.persistent) {
           this.store.discard(record.uuid); // It was to be created, and no process was there yet.
           continue;

@@ -53,6 +53,12 @@ export function hold(actor: Actor, disks: HeldDisks): void {
   actor.persist();
 }
 
+/** It came to nothing. */
+export function release(actor: Actor, disks: HeldDisks): void {
+  for (const name of Object.keys(disks)) delete actor.record.disks?.[name];
+  actor.persist();
+}
+
 /**
  * What was prepared for the last run of a domain, if a start now would open the same images and they are still leased:
  * undefined when storage has to be asked.

@@ -1,6 +1,14 @@
 /** What is kept of each domain and of the host itself, as JSON. */
 import type { Disk } from '@virtbus/domain-xml';
-import type { ChainDocument, DomainState, DomainSummary, ErrorBody, TaintType } from '@virtbus/shared';
+import type {
+  ChainDocument,
+  DomainState,
+  DomainSummary,
+  ErrorBody,
+  LifecycleDetail,
+  ReasonOf,
+  TaintType,
+} from '@virtbus/shared';
 import type { SavedGuest } from './driver';
 
 export interface DomainRecord {
@@ -21,6 +29,10 @@ export interface DomainRecord {
   updated?: boolean | undefined;
   /** There from spawn to end of the guest's process. */
   guest?: SavedGuest | undefined;
+  /** Why its guest is being ended. */
+  ending?: { reason: ReasonOf<'shutoff'>; detail: LifecycleDetail<'stopped'> } | undefined;
+  /** It is paused on its way up, and is to run. */
+  goesOn?: true | undefined;
   /** The command that is being applied: after a crash its effect is found out, not guessed. */
   pending?: { id: string; operation: string } | undefined;
   /** The command that asked the guest to shut down or reboot: what the guest then does is its effect. */
@@ -95,4 +107,6 @@ export interface HostRecord {
   since?: number | undefined;
   /** `/proc/sys/kernel/random/boot_id` at the last start: autostart is for a new boot only. */
   bootId: string;
+  /** Domains that are still to be started in this boot; `all`: it is not known yet which. */
+  toStart?: string[] | 'all' | undefined;
 }

@@ -82,11 +82,13 @@ export async function bootGuest(spec: BootSpec, host: BootHost): Promise<QemuGue
       ...(host.user ? { user: host.user } : {}),
       signal,
       onSpawned: (identity) => {
-        saved.process = identity;
+        // An emulator that is a wrapper script becomes QEMU in a moment.
+        saved.process = { ...identity, exe: '' };
         host.cgroup?.admit(identity.pid);
         spec.onSpawned(saved, live);
       },
     });
+    saved.process = launched.process.identity;
     const guest = new QemuGuest({
       live,
       folders,

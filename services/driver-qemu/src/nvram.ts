@@ -1,5 +1,5 @@
 /** The file with a guest's firmware variables: made from the template at its first start. */
-import { chownSync, copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { chownSync, copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Domain } from '@virtbus/domain-xml';
 import { VirtError } from '@virtbus/shared';
@@ -15,8 +15,11 @@ export function prepareNvram(domain: Domain, user: RunUser | undefined): void {
   }
   try {
     mkdirSync(dirname(nvram.path), { recursive: true, mode: 0o711 });
-    copyFileSync(nvram.template, nvram.path);
-    if (user) chownSync(nvram.path, user.uid, user.gid);
+    // Whole or not there: nobody makes it a second time.
+    const part = `${nvram.path}.part`;
+    copyFileSync(nvram.template, part);
+    if (user) chownSync(part, user.uid, user.gid);
+    renameSync(part, nvram.path);
   } catch (cause) {
     const detail = `cannot make the nvram file '${nvram.path}' from '${nvram.template}': ${(cause as Error).message}`;
     throw new VirtError('SYSTEM_ERROR', { detail }, { cause });

@@ -2,7 +2,7 @@
  * The simulated machines of a host: one file each, named by its domain's uuid, in a folder that does not outlive a boot of
  * the host. A machine is its file: it goes on without us, and it has ended when somebody has removed the file.
  */
-import { existsSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { makeFolder } from '@virtbus/shared/files';
 import { z } from 'zod';
@@ -37,7 +37,10 @@ export class Machines {
   }
 
   write(uuid: string, machine: Machine): void {
-    writeFileSync(join(this.folder, uuid), JSON.stringify(machine), { mode: 0o600 });
+    // A machine does not end with a driver that is killed over its file.
+    const part = join(this.folder, `.${uuid}`);
+    writeFileSync(part, JSON.stringify(machine), { mode: 0o600 });
+    renameSync(part, join(this.folder, uuid));
   }
 
   end(uuid: string): void {

@@ -1,6 +1,6 @@
 /** Every process of ours is killed under running guests; nothing is lost, nothing happens twice, no guest is touched. */
 import { call, enqueue, newId, type Bus } from '@virtbus/shared/bus';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import {
   listDomains,
   resumeDomain,
@@ -10,7 +10,7 @@ import {
   type DomainSummary,
   type VirtError,
 } from '@virtbus/shared';
-import { eventually, Stack } from '@virtbus/testkit';
+import { eventually, findProgram, Stack, temporaryFolder } from '@virtbus/testkit';
 
 jest.setTimeout(300_000);
 
@@ -167,6 +167,20 @@ test('a driver killed in the middle of a save leaves the guest running, as befor
   await eventually(() => stack.state(bus, uuid), 'running(save-canceled)', { timeoutMs: 20_000 });
   expect(stack.pidOf(uuid)).toBe(pid);
   await stack.consoleShows(bus, uuid, 'tiny-guest: count');
+});
+
+test('a guest whose emulator is a script that becomes QEMU is found again', async () => {
+  using folder = temporaryFolder();
+  const script = folder.file('emulator');
+  writeFileSync(script, `#!/bin/sh\nexec ${findProgram('qemu-system-x86_64')} "$@"\n`, { mode: 0o755 });
+  await using stack = await Stack.start({ env: { VIRTBUS_QEMU_EMULATORS: script } });
+  const bus = await stack.connect();
+  const { uuid } = await stack.run(bus, { name: 'wrapped', devices: `<emulator>${script}</emulator>` });
+  const pid = stack.pidOf(uuid);
+  await stack.restartDriver('h1');
+  expect(await stack.state(bus, uuid)).toBe('running(booted)');
+  expect(stack.pidOf(uuid)).toBe(pid);
+  await call(bus, suspendDomain, {}, { target: uuid });
 });
 
 /** The commands that have started it, as the log of events tells. */

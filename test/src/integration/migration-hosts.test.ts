@@ -1,10 +1,11 @@
 /** What the two hosts of a migration do, asked step by step as the migration service asks them. */
 import { randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { migrationBegin, migrationStatus, migrationUndo, type MigrationView } from '@virtbus/shared';
-import { callDriver } from '@virtbus/shared/bus';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { destroyDomain, migrationBegin, migrationStatus, migrationUndo, type MigrationView } from '@virtbus/shared';
+import { call, callDriver } from '@virtbus/shared/bus';
 import { eventually, Stack } from '@virtbus/testkit';
-import { env, finish, move, perform, qemu, upToPrepared, type Move } from './host-moves';
+import { arrive, confirm, env, finish, move, perform, qemu, upToPrepared, type Move } from './host-moves';
 
 jest.setTimeout(300_000);
 
@@ -77,6 +78,61 @@ test('killed drivers find out how far a migration got', async () => {
   expect(await status('h2', 'target')).toMatchObject({ phase: 'prepared' });
   await finish(bus, one, performed);
   await eventually(() => states(stack, 'h2'), [`web1 running ${epoch + 1}`]);
+});
+
+/** What the driver of a host has written down of a migration, as the one that is gone has left it. */
+function rewrite(
+  stack: Stack,
+  host: string,
+  { id, uuid }: Move,
+  change: { book?: object | null; record?: object },
+): void {
+  const state = join(stack.folder.path, 'state', 'hosts', host, 'qemu');
+  const [book, record] = [join(state, 'migrations', `${id}.target.json`), join(state, 'domains', uuid, 'record.json')];
+  for (const [path, what] of [[book, change.book] as const, [record, change.record] as const]) {
+    if (what === null) rmSync(path);
+    else if (what)
+      writeFileSync(path, JSON.stringify({ ...(JSON.parse(readFileSync(path, 'utf8')) as object), ...what }));
+  }
+}
+
+test('a target that dies before its book says that the guest is here has told of it, once, and keeps what it was defined as', async () => {
+  await using stack = await Stack.start({ hosts: ['h1', 'h2'], env });
+  const bus = await stack.connect('service');
+  const user = await stack.connect();
+  const { uuid, epoch } = await stack.run(user, { name: 'web1', host: 'h1' });
+  const one = move({ uuid, name: 'web1', from: 'h1', to: 'h2', epoch: epoch + 1 }, { persist: true });
+  const performed = await perform(bus, one, await upToPrepared(bus, one));
+  const arrived = await arrive(bus, one, performed);
+  expect(arrived.phase).toBe('finished');
+  const told = async (): Promise<string[]> =>
+    (await stack.events(user, uuid))
+      .filter(({ host }) => host === 'h2')
+      .map(({ type, detail }) => `${type}(${detail})`);
+  const before = await told();
+  expect(before).toContain('started(migrated)');
+  await stack.restartDriver('h2', async () => rewrite(stack, 'h2', one, { book: { phase: 'finishing' } }));
+  expect(await arrive(bus, one, performed)).toMatchObject({ phase: 'finished', memory: 'whole' });
+  expect((await confirm(bus, one, arrived)).phase).toBe('confirmed');
+  expect(await told()).toEqual(before);
+  await call(user, destroyDomain, {}, { target: uuid });
+  expect(await states(stack, 'h2')).toEqual([`web1 shutoff ${epoch + 1}`]);
+});
+
+test('a guest that waits for a migration of which nothing was written down is ended, and its host takes another', async () => {
+  await using stack = await Stack.start({ hosts: ['h1', 'h2'], env });
+  const bus = await stack.connect('service');
+  const { uuid, epoch } = await stack.run(await stack.connect(), { name: 'web1', host: 'h1' });
+  const spec = { uuid, name: 'web1', from: 'h1', to: 'h2', epoch: epoch + 1 };
+  const lost = move(spec);
+  await upToPrepared(bus, lost);
+  await stack.restartDriver('h2', async () => rewrite(stack, 'h2', lost, { book: null }));
+  expect(stack.guestPids()).toHaveLength(1);
+  const given = { id: lost.id, role: 'source' as const, targetUndone: true };
+  await callDriver(bus, qemu('h1'), migrationUndo, given, { domain: uuid });
+  const next = move(spec);
+  await finish(bus, next, await perform(bus, next, await upToPrepared(bus, next)));
+  expect(await states(stack, 'h2')).toEqual([`web1 running ${epoch + 1}`]);
 });
 
 test('disks travel with their guest; without them, or to other hardware, it does not leave', async () => {

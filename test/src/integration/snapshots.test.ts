@@ -11,12 +11,13 @@ import {
   listSnapshots,
   revertSnapshot,
   startDomain,
+  undefineDomain,
   verifyFleet,
   type RequestInput,
 } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
 import { eventually, Stack } from '@virtbus/testkit';
-import { disk, guestSays, nodeNames, qemuImg } from './storage-stand';
+import { disk, guestSays, nodeNames, overlay, qemuImg } from './storage-stand';
 import { execFileSync } from 'node:child_process';
 
 jest.setTimeout(240_000);
@@ -273,4 +274,24 @@ test('a description is forgotten and told again; overlays are left without one, 
   expect(await sourceOf(uuid)).toBe(brought);
   await call(bus, startDomain, {}, { target: uuid });
   await call(bus, destroyDomain, {}, { target: uuid });
+});
+
+test('the snapshot of a domain that is off is not merged into an image that others stand on', async () => {
+  const shared = image('shared');
+  fill(shared, 7);
+  const { uuid } = await stack.define(bus, { name: 'owner', devices: disk(shared, 'qcow2') });
+  await take(uuid, 'kept', { diskOnly: true });
+  fill(overlayOf(shared, 'kept'), 8);
+  const other = overlay(stack.folder.file('other.qcow2'), shared, 'qcow2');
+  const { uuid: others } = await stack.define(bus, { name: 'leaner', devices: disk(other, 'qcow2') });
+  await expect(call(bus, deleteSnapshot, { name: 'kept' }, { target: uuid })).rejects.toMatchObject({
+    code: 'IMAGE_IN_USE',
+    message: expect.stringMatching(/shared\.qcow2.*'leaner'/) as string,
+  });
+  expect(holds(other, 7)).toBe(true);
+  expect(await names(uuid)).toEqual(['kept']);
+  await call(bus, undefineDomain, {}, { target: others });
+  await eventually(() => call(bus, deleteSnapshot, { name: 'kept' }, { target: uuid }).then(() => true), true);
+  expect(holds(shared, 8)).toBe(true);
+  expect(await sourceOf(uuid)).toBe(shared);
 });

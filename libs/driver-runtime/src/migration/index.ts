@@ -40,6 +40,7 @@ export class Migrations {
 
   /** Once the guests that were here are found again. */
   async takeUp(): Promise<void> {
+    await this.target.endStrays();
     await Promise.all(
       this.book.open.map(async (record) => {
         try {

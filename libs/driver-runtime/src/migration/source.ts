@@ -221,7 +221,7 @@ export class MigrationSource extends MigrationSide {
   private async leave(actor: Actor): Promise<void> {
     actor.record.persistent = false;
     actor.persist();
-    await actor.guest?.destroy({ graceful: false, reason: 'migrated', detail: 'migrated' });
+    await actor.endGuest({ graceful: false, reason: 'migrated', detail: 'migrated' });
     if (this.host.find(actor.uuid) === actor) this.host.gone(actor);
   }
 

@@ -2,6 +2,7 @@
  * The side that a guest comes to: `prepared`, `finishing`, `finished`, or `undone` (contracts/migration-host.ts of libs/shared
  * has the rules). Until it is `finished` nobody is told of the domain here: it lives where it comes from.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseDomain, type Domain } from '@virtbus/domain-xml';
 import {
   type migrationFinish,
@@ -20,6 +21,7 @@ import { chainsOf, heldBy } from '../images';
 import { checkMemory } from '../memory';
 import { isIncomplete, type MigrationRecord } from './book';
 import { postcopyOf } from './facet';
+import type { Guest } from '../driver';
 import { kept, MigrationSide } from './side';
 
 type Prepare = z.output<typeof migrationPrepare.request>;
@@ -28,6 +30,8 @@ type Undo = z.output<typeof migrationUndo.request>;
 
 /** How often a guest whose memory still arrives is looked at, milliseconds. */
 const lookMs = 250;
+/** How long a guest that has run may take to be gone when its hypervisor does not answer any more, milliseconds. */
+const endMs = 2_000;
 /** How long a hypervisor may be silent until it is told that it is, milliseconds. */
 const silentMs = 30_000;
 
@@ -81,6 +85,7 @@ export class MigrationTarget extends MigrationSide {
     actor.live = domain;
     try {
       actor.enter({ state: 'paused', reason: 'starting-up' });
+      actor.persist();
       actor.setLive(domain);
       actor.makeRunFolder();
       const { guest, uri, cookie } = await this.facet.receive(
@@ -104,6 +109,7 @@ export class MigrationTarget extends MigrationSide {
       actor.setSaved(guest.saved);
       actor.setLive(guest.live);
       actor.enter({ state: 'paused', reason: 'migration' });
+      actor.persist();
       Object.assign(record, { uri, cookie: kept(cookie) });
       this.book.keep(record);
       this.held.set(record.id, job);
@@ -145,23 +151,8 @@ export class MigrationTarget extends MigrationSide {
     if (record.options?.offline) return this.defined(record);
     const actor = this.actorOf(record);
     if (!actor?.guest) return this.ranAndEnded(record, actor);
-    const cookie = new Uint8Array(Buffer.from(record.cookie ?? '', 'base64'));
     const { guest } = actor;
-    let mayRun = false;
-    try {
-      const ask = this.ask(record, new AbortController().signal);
-      const done = await this.facet.finish(guest, { ...ask, cookie, letRun: () => (mayRun = true) });
-      record.cookie = kept(done.cookie);
-      if (done.sum) actor.lastJob = jobOf(record, done.sum);
-    } catch (error) {
-      if (actor.record.state === 'running' || (mayRun && !actor.guest)) {
-        // It has run, if only for a moment: it is here that it ended.
-        return this.ranAndEnded(record, actor);
-      }
-      await actor.guest?.destroy({ graceful: false, reason: 'failed', detail: 'failed' });
-      this.host.discard(actor);
-      return this.undone(record, error);
-    }
+    if (actor.record.incoming !== undefined && !(await this.runs(record, actor, guest))) return;
     const arrived = (await this.facet.transferred(guest, 'target')) === 'arrived';
     // What post-copy has brought by now is put in order like what it brings later.
     const followed = !arrived || actor.record.reason === 'post-copy';
@@ -170,8 +161,46 @@ export class MigrationTarget extends MigrationSide {
     if (followed) this.follow(record);
   }
 
-  /** From now on it lives here: its definition is kept, and the world is told, in one turn. */
+  /** Let it run. False when its end has been told instead. */
+  private async runs(record: MigrationRecord, actor: Actor, guest: Guest): Promise<boolean> {
+    const cookie = new Uint8Array(Buffer.from(record.cookie ?? '', 'base64'));
+    let mayRun = false;
+    try {
+      const ask = this.ask(record, new AbortController().signal);
+      const done = await this.facet.finish(guest, { ...ask, cookie, letRun: () => (mayRun = true) });
+      record.cookie = kept(done.cookie);
+      if (done.sum) actor.lastJob = jobOf(record, done.sum);
+      return true;
+    } catch (error) {
+      const ran = actor.record.state === 'running';
+      // Its monitor is gone a moment before its process.
+      for (const until = performance.now() + endMs; ran && actor.guest && performance.now() < until;) await sleep(50);
+      if (ran && actor.guest) return true;
+      if (ran || (mayRun && !actor.guest)) {
+        // It has run, if only for a moment: it is here that it ended.
+        this.ranAndEnded(record, actor);
+        return false;
+      }
+      await actor.guest?.destroy({ graceful: false, reason: 'failed', detail: 'failed' });
+      this.host.discard(actor);
+      this.undone(record, error);
+      return false;
+    }
+  }
+
+  /**
+   * From now on it lives here: its definition is kept, and the world is told, in one turn. Only then is the migration
+   * `finished`, upon which its source lets go of it: a process that dies before finds it told, or to be told.
+   */
   private tell(record: MigrationRecord, actor: Actor): void {
+    if (actor.record.incoming !== undefined) this.announce(record, actor);
+    record.phase = 'finished';
+    this.book.keep(record);
+    if (!isIncomplete(record)) this.letGo(record);
+    this.host.changed();
+  }
+
+  private announce(record: MigrationRecord, actor: Actor): void {
     const cause: Cause = { id: record.id, operation: 'migrate' };
     delete actor.record.incoming;
     goOn(actor, record);
@@ -181,8 +210,6 @@ export class MigrationTarget extends MigrationSide {
       actor.record.persistent = true;
     }
     this.host.settle(actor);
-    record.phase = 'finished';
-    this.book.keep(record);
     const screens = screensOf(actor.document);
     const data = screens.length > 0 ? { screens } : undefined;
     actor.emit({ class: 'lifecycle', type: 'started', detail: 'migrated', cause, data });
@@ -190,32 +217,35 @@ export class MigrationTarget extends MigrationSide {
     if (state === 'running') actor.lifecycle('resumed', reason === 'post-copy' ? 'post-copy' : 'migrated', cause);
     else if (state === 'paused') actor.lifecycle('suspended', 'paused', cause);
     if (actor.record.persistent) actor.lifecycle('defined', 'added', cause);
-    if (!isIncomplete(record)) this.letGo(record);
-    this.host.changed();
   }
 
   private defined(record: MigrationRecord): void {
     const { domain } = parseDomain(record.definition ?? record.xml ?? '', { mode: 'inactive', unknown: 'warn' });
-    const known = this.actorOf(record);
-    const actor =
-      known ?? this.host.add({ uuid: record.domain, name: domain.name, epoch: record.epoch ?? 0, persistent: true });
-    if (!known) actor.setConfig(this.host.implementation.prepare(domain, {}).domain);
-    goOn(actor, record);
-    this.host.settle(actor);
+    if (!this.actorOf(record)) {
+      const { name } = domain;
+      const actor = this.host.add({ uuid: record.domain, name, epoch: record.epoch ?? 0, persistent: true });
+      actor.setConfig(this.host.implementation.prepare(domain, {}).domain);
+      goOn(actor, record);
+      this.host.settle(actor);
+      actor.lifecycle('defined', 'added', { id: record.id });
+    }
     record.phase = 'finished';
     record.memory = 'whole';
     this.book.keep(record);
-    actor.lifecycle('defined', 'added', { id: record.id });
   }
 
-  /** It may have run: so it was here that it ended. */
+  /** It may have run: so it was here that it ended. One that was told of here has been told to have ended. */
   private ranAndEnded(record: MigrationRecord, actor: Actor | undefined): void {
     record.memory = 'whole';
-    if (actor) this.tell(record, actor);
-    if (actor) actor.lifecycle('stopped', 'crashed', { id: record.id });
+    if (actor?.record.incoming !== undefined) {
+      this.announce(record, actor);
+      actor.lifecycle('stopped', 'crashed', { id: record.id });
+    }
     record.phase = 'finished';
     this.book.keep(record);
-    if (actor && !actor.record.persistent) this.host.gone(actor);
+    this.letGo(record);
+    if (actor && !actor.record.persistent && !actor.active) this.host.gone(actor);
+    this.host.changed();
   }
 
   /** The source can never send what the guest waits for: it cannot live without. */
@@ -344,6 +374,20 @@ export class MigrationTarget extends MigrationSide {
     if (actor.record.state !== 'running') return;
     actor.enter({ state: 'running', reason });
     actor.lifecycle('resumed', reason, { id });
+  }
+
+  /** After our restart: a guest that waits for a migration of which nothing is written down waits for ever. */
+  async endStrays(): Promise<void> {
+    for (const actor of this.host.all()) {
+      const { incoming } = actor.record;
+      if (incoming === undefined || this.find(incoming)) continue;
+      try {
+        await actor.guest?.destroy({ graceful: false, reason: 'failed', detail: 'failed' });
+        this.host.discard(actor);
+      } catch (err) {
+        actor.log.error({ err, migration: incoming }, 'a guest that waits for nobody cannot be ended');
+      }
+    }
   }
 
   /** After our restart. */

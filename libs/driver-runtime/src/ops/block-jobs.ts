@@ -11,7 +11,7 @@ import {
   type Request,
 } from '@virtbus/shared';
 import { facet, type BlockJobStart, type Facets } from '../driver';
-import { chainsOf, heldBy, hold } from '../images';
+import { chainsOf, heldBy, hold, release } from '../images';
 import { change, guestOf, look, planned, type Context } from './op';
 
 type BlockJobs = NonNullable<Facets['blockJobs']>;
@@ -27,11 +27,25 @@ async function begin(context: Context, start: (how: BlockJobStart) => Promise<Bl
     const job = await start({ command: call.id, signal: call.signal, images: chainsOf(disks) });
     return { domain: actor.summary(), job };
   } catch (error) {
-    for (const name of Object.keys(disks)) delete actor.record.disks?.[name];
-    actor.persist();
+    if (!(await runs(context))) release(actor, disks);
     throw error;
   }
 }
+
+/** Does a job of the command run, though its beginning has failed? Also where nobody says so. */
+async function runs(context: Context): Promise<boolean> {
+  const { actor, call } = context;
+  if (!actor.guest) return false;
+  try {
+    const jobs = await jobsOf(context).list(actor.guest, undefined, AbortSignal.timeout(listMs));
+    return jobs.some(({ command }) => command === call.id);
+  } catch {
+    return true;
+  }
+}
+
+/** How long it may take to find out what became of a job, milliseconds. */
+const listMs = 5_000;
 
 export const pull = change(pullBlocks, 'active', (ask, context) =>
   begin(context, (how) => jobsOf(context).pull(guestOf(context.actor), ask, how)),

@@ -12,7 +12,7 @@ import {
 } from '@virtbus/domain-xml';
 import { attachDevice, detachDevice, updateDevice, type Affect } from '@virtbus/shared';
 import { facet, type Facets } from '../driver';
-import { chainsOf, heldBy, hold } from '../images';
+import { chainsOf, heldBy, hold, release } from '../images';
 import { affected } from './affect';
 import { change, guestOf, type Context } from './op';
 
@@ -39,7 +39,14 @@ async function apply(how: How, { xml, affect }: { xml: string; affect: Affect },
     const facility: NonNullable<Facets['devices']> = facet(host.implementation, 'devices');
     const target = device.list === 'disks' ? device.value.target.dev : undefined;
     const disks = heldBy(prepared);
-    now = await facility[how](guestOf(actor), device, call.signal, chainsOf(disks).get(target ?? ''));
+    // What joins the guest is held from before it does: a crash in between lets nothing of it go.
+    if (how === 'attach') hold(actor, disks);
+    try {
+      now = await facility[how](guestOf(actor), device, call.signal, chainsOf(disks).get(target ?? ''));
+    } catch (error) {
+      if (how === 'attach') release(actor, disks);
+      throw error;
+    }
     if (how === 'update' && target !== undefined) delete actor.record.disks?.[target];
     hold(actor, disks);
   }

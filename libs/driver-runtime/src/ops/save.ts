@@ -100,7 +100,7 @@ async function saveTo(
     actor.abortJob = undefined;
   }
   written();
-  await guest.destroy({ graceful: false, reason: 'saved', detail: 'saved' });
+  await actor.endGuest({ graceful: false, reason: 'saved', detail: 'saved' });
 }
 
 export const job = look(getJob, 'any', async ({ completed }, { host, actor, call }) => {

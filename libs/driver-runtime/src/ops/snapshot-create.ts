@@ -86,7 +86,7 @@ async function take(context: Context, request: CreateRequest): Promise<Snapshot>
     throw error;
   }
   if (request.halt && actor.guest) {
-    await actor.guest.destroy({ graceful: false, reason: 'from-snapshot', detail: 'from-snapshot' });
+    await actor.endGuest({ graceful: false, reason: 'from-snapshot', detail: 'from-snapshot' });
   }
   return snapshot;
 }

@@ -1,6 +1,6 @@
 /** Deleting snapshots: their descriptions, and what of their images nobody needs any longer. */
 import { rmSync } from 'node:fs';
-import { diskImages, formatDevice, isEmptyDrive, type DiskImage } from '@virtbus/domain-xml';
+import { diskImages, formatDevice, isEmptyDrive, withImages, type DiskImage } from '@virtbus/domain-xml';
 import type { Snapshot } from '@virtbus/domain-xml/snapshot';
 import { deleteSnapshot, VirtError, type ChainDocument, type ImageNeed, type Request } from '@virtbus/shared';
 import type { Actor } from '../actor';
@@ -65,7 +65,16 @@ async function imageNeeds({ host, actor }: Context, deletion: Deletion): Promise
   );
   // What is to be removed must not be what the domain stands on, whatever descriptions say.
   const buried = deletion.files.length > 0 ? targetsOf(actor).filter((target) => !merged.has(target)) : [];
+  // What is merged into is written, and what was merged goes: neither may be what others stand on.
+  const touched = deletion.merging.flatMap(({ target, below, overlay }, n) => {
+    const on = (image: DiskImage) => {
+      const disk = diskAt(actor, target);
+      return disk && withImages(disk, [image], false);
+    };
+    return [need(`into${n}`, target, 'write', on(below)), need(`from${n}`, target, 'write', on(overlay))];
+  });
   return [
+    ...touched,
     ...[...merged, ...buried].map((target) => need('chain', target, 'open')),
     ...[...new Set(internal)]
       .filter((target) => !merged.has(target) && !buried.includes(target))

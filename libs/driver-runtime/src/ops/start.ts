@@ -112,6 +112,7 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
   let guest: Guest | undefined;
   try {
     actor.enter({ state: 'paused', reason: 'starting-up' });
+    actor.persist();
     // Without it, a process of a domain that has no definition could not be found again after a crash of ours.
     if (!actor.config) actor.setLive(domain);
     actor.makeRunFolder();
@@ -138,16 +139,20 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
     if (guest.live !== actor.live) actor.setLive(guest.live);
     for (const disk of dropped) tellDropped(actor, disk);
     await letRun(actor, guest, spec, starting.signal);
+    host.startedOnce(actor);
     for (const type of host.implementation.taints?.(domain) ?? []) actor.taint(type);
     // A managed save image is of a guest that has run on since: to restore it later would be to go back in time.
     dropManagedSave(host, actor);
   } catch (thrown) {
+    if (actor.record.state === 'running') dropManagedSave(host, actor);
     await guest
       ?.destroy({ graceful: false, reason: 'failed', detail: 'failed' })
       .catch((error: unknown) => actor.log.error({ err: error }, 'a guest that failed to start cannot be ended'));
     actor.record.disks = undefined; // What was leased for it is let go.
     actor.shutOff({ state: 'shutoff', reason: 'failed' });
-    if (wasKnown || actor.record.revision > revision) actor.lifecycle('stopped', 'failed'); // Its life was told of already.
+    if (wasKnown || actor.record.revision > revision)
+      actor.lifecycle('stopped', 'failed'); // Its life was told of already.
+    else actor.persist();
     host.changed();
     actor.log.warn({ reason: reasonOf(thrown) }, 'start failed');
     throw starting.signal.aborted && isVirtError(starting.signal.reason) ? starting.signal.reason : thrown;
@@ -175,8 +180,7 @@ async function letRun(actor: Actor, guest: Guest, spec: BootSpec, signal: AbortS
     actor.lifecycle('suspended', restored ? 'restored' : 'paused');
   } else if (restored) {
     actor.enter({ state: 'paused', reason: 'from-snapshot' }); // No longer starting up: a crash would tell it twice.
-    actor.lifecycle('started', 'restored');
-    await guest.resume('restored', signal);
+    await goOn(actor, 'restored', () => guest.resume('restored', signal));
   } else {
     await guest.resume('booted', signal);
     actor.lifecycle('started', 'booted');
@@ -185,7 +189,15 @@ async function letRun(actor: Actor, guest: Guest, spec: BootSpec, signal: AbortS
 
 async function letRunReverted(actor: Actor, guest: Guest, paused: boolean, signal: AbortSignal): Promise<void> {
   actor.enter({ state: 'paused', reason: 'from-snapshot' });
+  if (!paused) return goOn(actor, 'from-snapshot', () => guest.resume('from-snapshot', signal));
   actor.lifecycle('started', 'from-snapshot');
-  if (paused) actor.lifecycle('suspended', 'from-snapshot');
-  else await guest.resume('from-snapshot', signal);
+  actor.lifecycle('suspended', 'from-snapshot');
+}
+
+/** It has started and is paused still. That it is to run is on disk with the event: after a crash of ours it does. */
+async function goOn(actor: Actor, detail: 'restored' | 'from-snapshot', resume: () => Promise<void>): Promise<void> {
+  actor.record.goesOn = true;
+  actor.lifecycle('started', detail);
+  await resume();
+  actor.record.goesOn = undefined;
 }

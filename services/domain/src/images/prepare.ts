@@ -85,11 +85,11 @@ export async function withImages<T extends { domain: DomainSummary }>(
       // What was planned is the driver's now: it tells of it in its own time.
       if (command) return answer;
       // The first answer of a command that was done before: nothing was opened now.
-      if (answer.domain.revision <= look.revision) await release(fleet, holder);
+      if (answer.domain.revision <= look.revision) await letGo(fleet, holder, look);
       else await releaseKept(fleet, holder, look);
       return answer;
     } catch (error) {
-      if (isCertain(error)) await release(fleet, holder, true);
+      if (isCertain(error)) await letGo(fleet, holder, look, true);
       else doubted(fleet, holder);
       if (!isVirtError(error, 'RESOURCE_BUSY') || attempt === attempts) throw error;
     }
@@ -130,13 +130,13 @@ export async function prepare(
     const found = await callDriver(fleet.bus, { host, driver: 'storage' }, storagePrepare, request, context);
     await fleet.leases.drop(holder, found.released);
     const taken = found.conflicts.length === 0;
-    const conflicts = taken ? await takeForFleet(fleet, holder, found, how) : found.conflicts;
+    const conflicts = taken ? await takeForFleet(fleet, holder, found, uses, how) : found.conflicts;
     if (conflicts.length === 0) {
       const { images = [], missing = [] } = found;
       return { epoch, revision, claim, disks: found.disks, images, missing };
     }
     // Taken again when nobody is in the way: two that let go for each other both try anew.
-    if (taken) await release(fleet, holder, true);
+    if (taken) await letGo(fleet, holder, { uses }, true);
     for (const conflict of conflicts) {
       const key = `${conflict.holder.host} ${conflict.holder.domain} ${conflict.holder.claim}`;
       if (evicted.has(key) || !(await isFree(fleet, conflict, call))) throw inUse(conflict);
@@ -149,6 +149,7 @@ async function takeForFleet(
   fleet: Fleet,
   holder: LeaseHolder,
   { leases }: z.output<typeof storagePrepare.response>,
+  uses: Look['uses'],
   { joins = false, beside }: Preparing,
 ): Promise<LeaseConflict[]> {
   // A file that no other host can reach, and that was made just now or that the domain holds already, nobody on another host
@@ -164,9 +165,14 @@ async function takeForFleet(
   } catch (error) {
     // Nobody else can reach an image of this machine's: its own book is enough.
     if (isVirtError(error, 'RPC') && !leases.some(({ fleet: reachable }) => reachable)) return [];
-    await release(fleet, holder, true);
+    await letGo(fleet, holder, { uses }, true);
     throw error;
   }
+}
+
+/** A command that comes again finds its own claim in use: by what it has brought about the first time. */
+async function letGo(fleet: Fleet, holder: LeaseHolder, { uses }: Pick<Look, 'uses'>, undone = false): Promise<void> {
+  if (!uses.some(({ claim }) => claim === holder.claim)) await release(fleet, holder, undone);
 }
 
 /** Leases that are written for the fleet while the command is being done. What fails is written when the domain settles. */
