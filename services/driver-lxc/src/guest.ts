@@ -44,6 +44,8 @@ export interface SavedContainer extends SavedGuest {
   loops: string[];
   /** Names of devices that joined while it ran: liblxc knows nothing of them. */
   plugged: string[];
+  /** It has rebooted without them. */
+  lacksPlugged?: true | undefined;
 }
 
 export interface GuestParts {
@@ -90,6 +92,8 @@ export class LxcGuest implements Guest {
   private init: ProcessIdentity | undefined;
   private ending: Ending | undefined;
   private detached = false;
+  /** One after the other: what is there already is left alone. */
+  private plugging = Promise.resolve();
   private readonly watch: Disposable;
   /** As last counted; what was before the first look is nobody's news. */
   private oomKills: number | undefined;
@@ -193,10 +197,23 @@ export class LxcGuest implements Guest {
     if (inits.length <= this.saved.boots) return;
     const reboots = inits.length - this.saved.boots;
     this.saved.boots = inits.length;
+    if (this.saved.plugged.length > 0) this.saved.lacksPlugged = true;
     this.findInit(inits.at(-1));
-    this.tellLive();
     for (let n = 0; n < reboots; n++) this.tell({ kind: 'event', class: 'reboot', type: 'reboot' });
-    this.parts.rebooted(this).catch((err: unknown) => this.log.warn({ err }, 'devices cannot be plugged again'));
+    this.tellLive();
+    this.plugAgain();
+  }
+
+  /** What it lacks since it has rebooted; nothing when it has all. */
+  plugAgain(): void {
+    if (!this.saved.lacksPlugged) return;
+    this.plugging = this.plugging
+      .then(() => this.parts.rebooted(this))
+      .then(() => {
+        this.saved.lacksPlugged = undefined;
+        this.tell({ kind: 'saved' });
+      })
+      .catch((err: unknown) => this.log.warn({ err }, 'devices cannot be plugged again'));
   }
 
   private findInit(pid = this.parts.story.read().inits.at(-1)): void {

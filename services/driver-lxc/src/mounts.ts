@@ -6,6 +6,7 @@
  * Mount points are made by a process that is in the container's user namespace too, so that they belong to its ids.
  */
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { VirtError } from '@virtbus/shared';
 
@@ -67,6 +68,13 @@ export interface Mount {
 export function mountInto(pid: number, { source, target, readonly, kind, mapped }: Mount): Promise<void> {
   const how = [readonly ? 'ro' : 'rw', kind, mapped ? 'map' : ''];
   return perl(pid, ['attach', source, target, ...how], `cannot mount '${source}' at '${target}'`);
+}
+
+/** Does a mount of its own lie there inside? (proc(5), mountinfo) */
+export function isMounted(pid: number, target: string): boolean {
+  const told = target.replace(/[ \t\n\\]/g, (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, '0')}`);
+  const lines = readFileSync(`/proc/${pid}/mountinfo`, 'utf8').split('\n');
+  return lines.some((line) => line.split(' ')[4] === told);
 }
 
 export function unmountFrom(pid: number, target: string): Promise<void> {

@@ -36,7 +36,10 @@ export async function reattachContainer(spec: ReattachSpec, machine: Machine): P
   });
   guest.state = stateOf(spec.state, isFrozen(cgroup), saved.boots > 0 || bootedMeanwhile(saved, story));
   // Once the runtime knows the guest: reboots that nobody has told of.
-  queueMicrotask(() => guest.readLog());
+  queueMicrotask(() => {
+    guest.plugAgain();
+    guest.readLog();
+  });
   return { kind: 'alive', guest, state: guest.state };
 }
 

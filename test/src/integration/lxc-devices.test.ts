@@ -1,6 +1,7 @@
 /** File systems, network cards and device nodes that join and leave a container that runs. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { attachDevice, destroyDomain, detachDevice, getDomainXml } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
 import { eventually, needsContainers, Stack } from '@virtbus/testkit';
@@ -52,6 +53,14 @@ describe.each([
       const before = stack.containerInit(uuid);
       void runInside(bus, uuid, ['reboot', '-f']).catch(() => undefined);
       await eventually(() => existsSync(`/proc/${before}`), false);
+      await eventually(() => inside('cat', '/mnt/new/place/hello').catch(String), 'from outside\n');
+      // As a driver that died over that reboot leaves it.
+      await stack.restartDriver('c1', async () => {
+        execFileSync('nsenter', ['-t', String(stack.containerInit(uuid)), '-m', 'umount', '/mnt/new/place']);
+        const path = join(stack.folder.path, 'state', 'hosts', 'c1', 'lxc', 'domains', uuid, 'record.json');
+        const record = JSON.parse(readFileSync(path, 'utf8')) as { guest: object };
+        writeFileSync(path, JSON.stringify({ ...record, guest: { ...record.guest, lacksPlugged: true } }));
+      });
       await eventually(() => inside('cat', '/mnt/new/place/hello').catch(String), 'from outside\n');
       await detach(xml);
       expect(await inside('ls', '/mnt/new/place')).toBe('');

@@ -26,7 +26,7 @@ import { deviceAt, isFile, mapsMount } from '../configuration';
 import type { LxcGuest } from '../guest';
 import { plugLink, unplugLink } from '../links';
 import type { Machine } from '../machine';
-import { mountInto, unmountFrom } from '../mounts';
+import { isMounted, mountInto, unmountFrom } from '../mounts';
 import { checkCards } from '../start-checks';
 import { writeLimit } from './limits';
 
@@ -63,10 +63,17 @@ export function devicesFacet(machine: Machine): Devices {
 export async function plugAgain(guest: LxcGuest, machine: Machine): Promise<void> {
   for (const device of allDevices(guest.live)) {
     if (!guest.saved.plugged.includes(aliasOf(device))) continue;
+    // A driver that died over it had come so far.
+    if (device.list !== 'interfaces' && isMounted(guest.initPid, placeOf(device, guest.live))) continue;
     await plug(guest, device, machine).catch((err: unknown) => {
       guest.log.warn({ err, alias: aliasOf(device) }, 'a device cannot be plugged again after a reboot');
     });
   }
+}
+
+/** Where in the container it lies. */
+function placeOf(device: Device, live: Domain): string {
+  return device.list === 'filesystems' ? mountOf(device.value, live).target : nodeOf(device).target;
 }
 
 /** The document with the device in it, complete: defaults, a name, for a card its ends. */
