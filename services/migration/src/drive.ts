@@ -16,6 +16,7 @@ import {
   isIn,
   learn,
   type Deed,
+  type Ended,
   type Mind,
   type Outcome,
 } from '@virtbus/migration-saga';
@@ -33,6 +34,8 @@ export interface DriveOptions {
   patienceMs: number;
   /** The last that was written. */
   onWritten: (entry: SagaEntry) => void;
+  /** Resolves when the stream has all that was told of what was written. */
+  told: () => Promise<void>;
   log: Log;
 }
 
@@ -106,6 +109,7 @@ export class Drive {
   private async turn(): Promise<boolean> {
     const deed = decide(this.mind);
     if (deed.do === 'rest') return false;
+    if (deed.do === 'close') await this.settle(deed.as);
     await this.write(before(this.mind.ledger, deed));
     switch (deed.do) {
       case 'settle':
@@ -129,6 +133,13 @@ export class Drive {
         return true;
       }
     }
+  }
+
+  /** A closed one nobody drives: how it ended is in the stream before. */
+  private async settle(as: Ended): Promise<void> {
+    const { ledger } = this.mind;
+    if (ledger.settled === undefined) await this.write({ ...ledger, settled: as });
+    await this.options.told();
   }
 
   /** A transfer that takes longer than it may is hurried up, or given up. */

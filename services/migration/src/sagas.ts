@@ -160,6 +160,7 @@ export class Sagas {
         this.note(written);
         this.story.migration(written);
       },
+      told: () => this.story.told(),
       log: this.log,
     };
     const drive = new Drive(entry, this.journal, this.parties, options, first);

@@ -13,7 +13,7 @@ const retryMs = 500;
 export class Story {
   private tail: Promise<void> = Promise.resolve();
   /** What was told last of migrations that run. */
-  private readonly told = new Map<string, string>();
+  private readonly chapters = new Map<string, string>();
   private stopped = false;
 
   constructor(
@@ -29,9 +29,9 @@ export class Story {
   migration(entry: SagaEntry): void {
     const { id, domain, name, source, target, ledger, cause } = entry.value;
     const now = chapter(entry.value);
-    const before = this.told.get(id);
-    if (ledger.closed) this.told.delete(id);
-    else this.told.set(id, now.join());
+    const before = this.chapters.get(id);
+    if (ledger.closed) this.chapters.delete(id);
+    else this.chapters.set(id, now.join());
     if (before === now.join() || (before === undefined && ledger.closed)) return;
     const told = before?.split(',') ?? [];
     const reason = reasonOf(ledger);
@@ -44,6 +44,11 @@ export class Story {
         ...(type === ledger.settled && reason !== undefined && { reason }),
       });
     }
+  }
+
+  /** Resolves when all that was told by now is in the stream, or this copy stops. */
+  told(): Promise<void> {
+    return this.tail;
   }
 
   tell(event: MigrationEvent | DrainEvent): void {

@@ -7,12 +7,14 @@ import {
   getDomain,
   listMigrations,
   migrateDomain,
+  moveEventFilter,
   setMigrationLimits,
   showMigration,
+  streams,
   VirtError,
   type Migration,
 } from '@virtbus/shared';
-import { call } from '@virtbus/shared/bus';
+import { call, connectBus } from '@virtbus/shared/bus';
 import { startService, type TestProcess } from '@virtbus/testkit';
 import { soon, Stack } from './domain-service-stack';
 import type { SimulatedHost } from './domain-service-host';
@@ -105,6 +107,20 @@ test('a guest moves in five phases, and lives on the target under a new epoch', 
   // Its home has changed for commands, too.
   const { domain } = await call(stand.stack.bus, destroyDomain, {}, { target: 'web1' });
   expect(domain).toMatchObject({ host: 'h2', state: 'shutoff' });
+}, 60_000);
+
+test('how a migration has ended is in the log before it is closed, whereupon nobody drives it any more', async () => {
+  await using stand = await Stand.start();
+  await stand.migrate('m1');
+  await stand.closed('m1');
+  const bus = await connectBus({ name: 'test', context: stand.stack.context('service') });
+  const jsm = await bus.jsm();
+  const storedAt = async (stream: string, subject: string): Promise<string> =>
+    (await jsm.streams.getMessage(stream, { last_by_subj: subject })).timestamp;
+  const told = await storedAt(streams.events, moveEventFilter({ entity: 'migration', of: uuid, type: 'completed' }));
+  const closed = await storedAt(`KV_${buckets.migrations}`, `$KV.${buckets.migrations}.>`);
+  expect(told < closed).toBe(true);
+  await bus.close();
 }, 60_000);
 
 test('what keeps a guest from moving is told all at once, and nothing is touched', async () => {
