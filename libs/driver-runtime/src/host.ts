@@ -52,8 +52,7 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
     const due = this.all().filter(({ uuid, record: { autostart }, active }) => {
       return autostart && !active && (toStart === 'all' || toStart.includes(uuid));
     });
-    this.record.toStart = due.map(({ uuid }) => uuid);
-    this.store.saveHost(this.record);
+    this.stillToStart(due.map(({ uuid }) => uuid));
     return due;
   }
 
@@ -61,8 +60,17 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
   startedOnce({ uuid }: Actor): void {
     const { toStart } = this.record;
     if (!Array.isArray(toStart) || !toStart.includes(uuid)) return;
-    this.record.toStart = toStart.filter((other) => other !== uuid);
-    this.store.saveHost(this.record);
+    this.stillToStart(toStart.filter((other) => other !== uuid));
+  }
+
+  /** A disk that is full keeps nothing from starting. */
+  private stillToStart(uuids: string[]): void {
+    this.record.toStart = uuids;
+    try {
+      this.store.saveHost(this.record);
+    } catch (err) {
+      this.log.warn({ err }, 'a driver that dies now starts domains again that were to start with the host');
+    }
   }
 
   get driver(): string {
