@@ -36,6 +36,7 @@ export interface BootHost {
   cgroup: GuestCgroup | undefined;
   usb: UsbClaims;
   departed: GuestParts['departed'];
+  settleDevices: GuestParts['settleDevices'];
   jobKinds: GuestParts['jobKinds'];
   /** Give a guest that waits the memory that a snapshot keeps within its disks. */
   load: (guest: QemuGuest, snapshot: Snapshot, signal: AbortSignal) => Promise<void>;
@@ -98,6 +99,7 @@ export async function bootGuest(spec: BootSpec, host: BootHost): Promise<QemuGue
       log,
       cleanUp: cleanUpOn(host),
       departed: host.departed,
+      settleDevices: host.settleDevices,
       jobKinds: host.jobKinds,
     });
     if (image) {

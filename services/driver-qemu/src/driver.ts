@@ -38,6 +38,7 @@ import { checkpointsFacet } from './facets/checkpoints';
 import { console } from './facets/console';
 import { cpuFacet } from './facets/cpu';
 import { departed, devicesFacet, type DeviceHost } from './facets/devices';
+import { settleDevices } from './facets/settle-devices';
 import { disksFacet } from './facets/disks';
 import { images } from './facets/images';
 import { keyboard } from './facets/keyboard';
@@ -96,7 +97,8 @@ export class QemuDriver implements Driver<QemuGuest> {
     this.deviceHost = { ...options, usb, capabilitiesOf: (guest) => this.capabilitiesFor(guest.live) };
     const { user, sandbox, cgroup } = options;
     this.bootHost = {
-      ...{ user, sandbox, cgroup, usb, departed: this.departed, jobKinds: jobKinds(this.deviceHost) },
+      ...{ user, sandbox, cgroup, usb, departed: this.departed },
+      ...{ settleDevices: this.settleDevices, jobKinds: jobKinds(this.deviceHost) },
       load: (guest, snapshot, signal) => loadInternal(this.deviceHost, guest, snapshot, signal),
     };
     this.facets = {
@@ -190,6 +192,8 @@ export class QemuDriver implements Driver<QemuGuest> {
   reattach(spec: ReattachSpec) {
     return reattachGuest(spec, this.bootHost);
   }
+
+  private readonly settleDevices = (guest: QemuGuest): Promise<void> => settleDevices(this.deviceHost, guest);
 
   private readonly departed = (guest: QemuGuest, device: Device): Promise<void> =>
     departed(this.deviceHost, guest, device);

@@ -19,6 +19,7 @@ import {
 import type { Log } from '@virtbus/shared/log';
 import { join } from 'node:path';
 import { agentPort } from './agent-port';
+import { pendingDevice } from './pending-device';
 import { JobEngine, type JobKinds } from './block-jobs';
 import { keepNumbers } from './image-numbers';
 import { monitorFailure } from './monitor-failure';
@@ -44,6 +45,8 @@ export interface GuestParts {
   found?: boolean;
   /** Called when a device has left the guest and its document. */
   departed: (guest: QemuGuest, device: Device) => Promise<void>;
+  /** After a crash of ours: devices that were joining or leaving then are put in order. */
+  settleDevices: (guest: QemuGuest) => Promise<void>;
   /** Called once when the process is gone, before the end is told. */
   cleanUp: (guest: QemuGuest) => Promise<void>;
 }
@@ -175,6 +178,11 @@ export class QemuGuest implements Guest {
 
   /** Jobs on its images have gone on without us: take them up. */
   catchUp(): Promise<readonly BlockJob[]> {
+    if (this.saved.joining ?? this.saved.leaving?.length) {
+      this.parts.settleDevices(this).catch((err: unknown) => {
+        this.log.warn({ err }, 'what became of a device that was joining or leaving cannot be found out');
+      });
+    }
     return this.blockJobs.catchUp();
   }
 
@@ -296,11 +304,19 @@ export class QemuGuest implements Guest {
     const { live } = this;
     const device = deviceByAlias(live, alias);
     if (device) {
+      const leaving = pendingDevice(live, alias);
+      this.saved.leaving = [...(this.saved.leaving ?? []), leaving];
       this.live = removeDevice(live, device);
       this.tellLive();
-      this.parts.departed(this, device).catch((err: unknown) => {
-        this.log.warn({ err, alias }, 'cannot take away what stood behind a device');
-      });
+      this.parts
+        .departed(this, device)
+        .then(() => {
+          this.saved.leaving = this.saved.leaving?.filter((one) => one !== leaving);
+          this.tellSaved();
+        })
+        .catch((err: unknown) => {
+          this.log.warn({ err, alias }, 'cannot take away what stood behind a device');
+        });
       this.tell({
         kind: 'event',
         class: 'device',

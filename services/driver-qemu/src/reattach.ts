@@ -20,7 +20,7 @@ const patienceMs = 5_000;
 
 export async function reattachGuest(
   spec: ReattachSpec,
-  { departed, jobKinds, usb }: Pick<BootHost, 'departed' | 'jobKinds' | 'usb'>,
+  { departed, settleDevices, jobKinds, usb }: Pick<BootHost, 'departed' | 'settleDevices' | 'jobKinds' | 'usb'>,
 ): Promise<Reattached<QemuGuest>> {
   const saved = (spec.saved as SavedQemu | undefined) ?? unrecorded(spec);
   if (!saved || !isSame(saved.process)) return gone(spec, saved);
@@ -36,6 +36,7 @@ export async function reattachGuest(
     log: spec.log,
     cleanUp: cleanUpOn({ usb }),
     departed,
+    settleDevices,
     jobKinds,
     found: true,
   });

@@ -2,6 +2,7 @@
 import type { ProcessIdentity, SavedGuest } from '@virtbus/driver-runtime';
 import type { SavedBackup } from './backup/saved-backup';
 import type { JobEnd, SavedJob } from './block-jobs';
+import type { PendingDevice } from './pending-device';
 
 export interface SavedQemu extends SavedGuest {
   process: ProcessIdentity;
@@ -19,6 +20,10 @@ export interface SavedQemu extends SavedGuest {
   endedJobs?: { by: string; end: JobEnd }[];
   /** The backup that runs. */
   backup?: SavedBackup | undefined;
+  /** A device that QEMU is being given; the document has it when it has. */
+  joining?: PendingDevice | undefined;
+  /** Devices that have left the guest and its document, and what stood behind them has not. */
+  leaving?: PendingDevice[] | undefined;
   /** Its file systems may be frozen. */
   frozen?: true | undefined;
   /** Its QEMU knows `backing-mask-protocol`: its images were opened accordingly. */

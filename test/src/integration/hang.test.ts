@@ -1,9 +1,12 @@
 /** A guest whose QEMU hangs harms itself only. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   attachDevice,
   destroyDomain,
   detachDevice,
   getDomainXml,
+  qmpCommand,
   resumeDomain,
   setMemory,
   statsOfDomains,
@@ -11,6 +14,7 @@ import {
 } from '@virtbus/shared';
 import { call } from '@virtbus/shared/bus';
 import { eventually, Stack } from '@virtbus/testkit';
+import { disk, nodeNames, rawImage } from './storage-stand';
 
 jest.setTimeout(120_000);
 
@@ -55,6 +59,41 @@ test('a device that QEMU adds after nobody waits for it any more is in the docum
   await eventually(() => call(bus, detachDevice, { xml }, { target: uuid }).then(() => true), true);
   await eventually(keyboards, 0);
 });
+
+test.each(['a keyboard', 'a disk'])(
+  'the document and QEMU agree about %s that was joining a guest when the driver died',
+  async (what) => {
+    await using stack = await Stack.start();
+    const bus = await stack.connect();
+    const { uuid } = await stack.run(bus, { name: 'agrees', linux: true });
+    await stack.consoleShows(bus, uuid, 'tiny-guest: booted');
+    const before = await nodeNames(bus, uuid);
+    const image = rawImage(stack.folder.file('more.img'), 'more');
+    const xml = what === 'a disk' ? disk(image, 'raw', '', 'vdb') : "<input type='keyboard' bus='virtio'/>";
+    const record = join(stack.folder.path, 'state', 'hosts', 'h1', 'qemu', 'domains', uuid, 'record.json');
+    process.kill(stack.pidOf(uuid), 'SIGSTOP');
+    const attached = call(bus, attachDevice, { xml }, { target: uuid, timeoutMs: 5_000 }).catch(() => undefined);
+    await eventually(() => readFileSync(record, 'utf8').includes('"joining"'), true);
+    await stack.restartDriver('h1', async () => void process.kill(stack.pidOf(uuid), 'SIGCONT'));
+    await attached;
+    await eventually(() => readFileSync(record, 'utf8').includes('"joining"'), false);
+    const added = async (): Promise<boolean> =>
+      /<target dev='vdb'|<input type='keyboard' bus='virtio'>/.test(
+        (await call(bus, getDomainXml, {}, { target: uuid })).xml!,
+      );
+    const execute = 'qom-list';
+    const asked = { execute, arguments: { path: '/machine/peripheral' } };
+    const { result } = await call(bus, qmpCommand, asked, { target: uuid });
+    const has = (result as { name: string }[]).some(({ name }) => /^(input\d|virtio-disk1)$/.test(name));
+    expect(await added()).toBe(has);
+    // Nothing is in its way, whichever it was.
+    if (!has) expect(await nodeNames(bus, uuid)).toEqual(before);
+    if (!has) await call(bus, attachDevice, { xml }, { target: uuid });
+    await eventually(() => call(bus, detachDevice, { xml }, { target: uuid }).then(() => true), true);
+    await eventually(added, false);
+    await eventually(() => nodeNames(bus, uuid), before);
+  },
+);
 
 test('a stopped QEMU is adopted by a restarted driver, and obeys when it goes on', async () => {
   await using stack = await Stack.start();

@@ -23,6 +23,7 @@ import type { QemuGuest } from '../guest';
 import { numbered } from '../image-numbers';
 import { makeTap, removeTap, tunDevice } from '../networks';
 import { isRefusal } from '../monitor-failure';
+import { pendingDevice } from '../pending-device';
 import { giveBack, lend, type RunUser } from '../run-user';
 import { takeBack, type Undo } from '../undo';
 import { untilKnown } from '../until-known';
@@ -77,12 +78,18 @@ async function attach(host: DeviceHost, guest: QemuGuest, asked: Device, signal:
     await prepareOnHost(host, guest, device, undo);
     const context = commandLineContext(domain, guest.folders, host, capabilities);
     const plan = plugPlan({ domain, context }, withNumbers(guest, device));
+    const joined = findDevice(plan.domain, device);
+    guest.saved.joining = pendingDevice(addDevice(guest.live, joined), aliasOf(device));
+    guest.tellSaved();
     for (const step of plan.steps) await plug(guest, aliasOf(device), step, signal, undo);
     if (device.list === 'disks') await applyLimits(guest, device.value);
     // The document may have changed meanwhile: a block job has ended.
-    guest.live = addDevice(guest.live, findDevice(plan.domain, device));
+    guest.live = addDevice(guest.live, joined);
+    guest.saved.joining = undefined;
   } catch (thrown) {
     await takeBack(undo, guest.log);
+    guest.saved.joining = undefined;
+    guest.tellSaved();
     throw isVirtError(thrown) ? thrown : VirtError.from(thrown);
   }
   guest.tellLive();
@@ -111,7 +118,7 @@ async function plug(
   }
 }
 
-async function isPlugged(guest: QemuGuest, alias: string): Promise<boolean> {
+export async function isPlugged(guest: QemuGuest, alias: string): Promise<boolean> {
   const devices = await guest.ask('qom-list', { path: '/machine/peripheral' });
   return devices.some(({ name }) => name === alias);
 }
@@ -120,7 +127,12 @@ async function isPlugged(guest: QemuGuest, alias: string): Promise<boolean> {
 export async function departed(host: DeviceHost, guest: QemuGuest, device: Device): Promise<void> {
   const context = commandLineContext(guest.live, guest.folders, host, host.capabilitiesOf(guest));
   for (const { command, arguments: args } of afterUnplug({ domain: guest.live, context }, device)) {
-    await guest.askRaw(command, args);
+    try {
+      await guest.askRaw(command, args);
+    } catch (err) {
+      if (!isRefusal(err)) throw err;
+      guest.log.warn({ err, alias: aliasOf(device) }, 'what stood behind a device is not taken away');
+    }
   }
   if (device.list === 'interfaces') await removeTap(device.value);
   if (device.list === 'hostdevs') host.usb.giveBack(device.value);
