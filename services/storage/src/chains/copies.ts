@@ -3,7 +3,10 @@
  * format that they have there, upon the images that they stand on there. Noted as made, so that they go when the guest does
  * not come; what they hold is the guest's to bring.
  */
-import { lstat, truncate } from 'node:fs/promises';
+import { lstat, mkdtemp, readFile, rm, truncate } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { NewImage } from '@virtbus/disk-image';
 import { givenChain, parseDevice, type Disk } from '@virtbus/domain-xml';
 import { VirtError, type DiskCopy } from '@virtbus/shared';
 import { run } from '../programs';
@@ -17,23 +20,35 @@ export async function makeCopies(made: MadeFiles, maker: Maker, copies: readonly
     const path = device.list === 'disks' && device.value.type === 'file' ? device.value.source?.file : undefined;
     if (device.list !== 'disks' || path === undefined) continue;
     const size = await sizeOf(path);
-    // One that is there was made for it by somebody, or by this command before; an empty one is ours, and not done yet.
-    if (size !== undefined && size > 0) continue;
-    if (size === undefined) await made.make(maker, path, device.value.target.dev ?? path);
-    await orExplain(`create ${path}`, () => fill(device.value, path, capacity));
+    const isBegun = made.isBegun(maker, path);
+    // One that is there was made for it by somebody, or by this command before.
+    if (size !== undefined && size > 0 && !isBegun) continue;
+    const { value: disk } = device;
+    const format = givenChain(disk)?.images[0].format ?? 'raw';
+    const content = await orExplain(`create ${path}`, () => contentOf(disk, format, path, capacity));
+    if (content || size === undefined || isBegun) await made.make(maker, path, disk.target.dev ?? path, content);
+    if (!content) await orExplain(`create ${path}`, () => truncate(path, capacity));
   }
 }
 
-async function fill(disk: Disk, path: string, capacity: number): Promise<void> {
-  const [top, below] = givenChain(disk)?.images ?? [];
-  const format = top?.format ?? 'raw';
-  if (format === 'raw') return truncate(path, capacity);
+/** What an empty image of the format is made of, as QEMU makes it; undefined of a raw one, which is nothing but long. */
+async function contentOf(disk: Disk, format: string, path: string, capacity: number): Promise<NewImage | undefined> {
+  if (format === 'raw') return undefined;
   if (format !== 'qcow2') {
     const detail = `no image of format '${format}' can be made for disk ${disk.target.dev ?? ''}; make ${path} on the target first`;
     throw new VirtError('OPERATION_UNSUPPORTED', { detail });
   }
+  const below = givenChain(disk)?.images[1];
   const stands = below && 'path' in below.location ? ['-b', below.location.path, '-F', below.format ?? 'raw'] : [];
-  await run('qemu-img', ['create', '-q', '-f', format, ...stands, '--', path, String(capacity)], { mortal: true });
+  const folder = await mkdtemp(join(tmpdir(), 'virtbus-'));
+  try {
+    const file = join(folder, 'image');
+    await run('qemu-img', ['create', '-q', '-f', format, ...stands, '--', file, String(capacity)], { mortal: true });
+    const bytes = await readFile(file);
+    return { length: bytes.length, pieces: [{ offset: 0, bytes }] };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 const sizeOf = (path: string): Promise<number | undefined> =>

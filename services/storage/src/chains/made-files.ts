@@ -59,6 +59,11 @@ export class MadeFiles {
     return [...this.notes.values()];
   }
 
+  /** It was begun under this claim, and is not known to be whole. */
+  isBegun({ claim }: Maker, path: string): boolean {
+    return [...this.notes.values()].some((note) => note.path === path && note.claim === claim && !note.whole);
+  }
+
   /**
    * Make a file in a folder that is there. One that was made under the same claim is taken as it is.
    * @param target the disk it is for, for the message
