@@ -111,9 +111,11 @@ test('a target that dies before its book says that the guest is here has told of
       .map(({ type, detail }) => `${type}(${detail})`);
   const before = await told();
   expect(before).toContain('started(migrated)');
-  await stack.restartDriver('h2', async () => rewrite(stack, 'h2', one, { book: { phase: 'finishing' } }));
-  expect(await arrive(bus, one, performed)).toMatchObject({ phase: 'finished', memory: 'whole' });
-  expect((await confirm(bus, one, arrived)).phase).toBe('confirmed');
+  const cookie = Buffer.from(performed.cookie!).toString('base64');
+  await stack.restartDriver('h2', async () => rewrite(stack, 'h2', one, { book: { phase: 'finishing', cookie } }));
+  const again = await arrive(bus, one, performed);
+  expect(again).toMatchObject({ phase: 'finished', memory: 'whole' });
+  expect((await confirm(bus, one, again)).phase).toBe('confirmed');
   expect(await told()).toEqual(before);
   await call(user, destroyDomain, {}, { target: uuid });
   expect(await states(stack, 'h2')).toEqual([`web1 shutoff ${epoch + 1}`]);

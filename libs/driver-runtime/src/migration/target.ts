@@ -152,39 +152,45 @@ export class MigrationTarget extends MigrationSide {
     const actor = this.actorOf(record);
     if (!actor?.guest) return this.ranAndEnded(record, actor);
     const { guest } = actor;
-    if (actor.record.incoming !== undefined && !(await this.runs(record, actor, guest))) return;
+    const cookie = await this.letRun(record, actor, guest);
+    if (!cookie) return;
     const arrived = (await this.facet.transferred(guest, 'target')) === 'arrived';
     // What post-copy has brought by now is put in order like what it brings later.
     const followed = !arrived || actor.record.reason === 'post-copy';
     record.memory = followed ? 'arriving' : 'whole';
+    // Until then it is the source's, for whoever has to do this again.
+    record.cookie = kept(cookie);
     this.tell(record, actor);
     if (followed) this.follow(record);
   }
 
-  /** Let it run. False when its end has been told instead. */
-  private async runs(record: MigrationRecord, actor: Actor, guest: Guest): Promise<boolean> {
+  /**
+   * @returns what the source is to be told; undefined when the end of the guest has been told instead
+   * @throws for a guest that runs, and of which that could not be found out: it is asked again
+   */
+  private async letRun(record: MigrationRecord, actor: Actor, guest: Guest): Promise<Uint8Array | undefined> {
     const cookie = new Uint8Array(Buffer.from(record.cookie ?? '', 'base64'));
     let mayRun = false;
     try {
       const ask = this.ask(record, new AbortController().signal);
       const done = await this.facet.finish(guest, { ...ask, cookie, letRun: () => (mayRun = true) });
-      record.cookie = kept(done.cookie);
       if (done.sum) actor.lastJob = jobOf(record, done.sum);
-      return true;
+      return done.cookie;
     } catch (error) {
-      const ran = actor.record.state === 'running';
+      const isTold = actor.record.incoming === undefined;
+      const ran = isTold || actor.record.state === 'running';
       // Its monitor is gone a moment before its process.
       for (const until = performance.now() + endMs; ran && actor.guest && performance.now() < until;) await sleep(50);
-      if (ran && actor.guest) return true;
+      if (ran && actor.guest) throw error;
       if (ran || (mayRun && !actor.guest)) {
         // It has run, if only for a moment: it is here that it ended.
         this.ranAndEnded(record, actor);
-        return false;
+        return undefined;
       }
       await actor.guest?.destroy({ graceful: false, reason: 'failed', detail: 'failed' });
       this.host.discard(actor);
       this.undone(record, error);
-      return false;
+      return undefined;
     }
   }
 
