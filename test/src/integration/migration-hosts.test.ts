@@ -121,6 +121,28 @@ test('a target that dies before its book says that the guest is here has told of
   expect(await states(stack, 'h2')).toEqual([`web1 shutoff ${epoch + 1}`]);
 });
 
+test('a guest that ended on its target before that could tell of it has ended there, and its source lets go of it', async () => {
+  await using stack = await Stack.start({ hosts: ['h1', 'h2'], env });
+  const bus = await stack.connect('service');
+  const user = await stack.connect();
+  const { uuid, epoch } = await stack.run(user, { name: 'web1', host: 'h1' });
+  const source = stack.pidOf(uuid);
+  const one = move({ uuid, name: 'web1', from: 'h1', to: 'h2', epoch: epoch + 1 }, { persist: true });
+  const performed = await perform(bus, one, await upToPrepared(bus, one));
+  await arrive(bus, one, performed);
+  const cookie = Buffer.from(performed.cookie!).toString('base64');
+  await stack.restartDriver('h2', async () => {
+    rewrite(stack, 'h2', one, { book: { phase: 'finishing', cookie } });
+    for (const pid of stack.guestPids()) if (pid !== source) process.kill(pid, 'SIGKILL');
+    await eventually(() => stack.guestPids().length, 1);
+  });
+  const ended = await arrive(bus, one, performed);
+  expect(ended).toMatchObject({ phase: 'finished', memory: 'whole' });
+  expect((await confirm(bus, one, ended)).phase).toBe('confirmed');
+  expect(stack.guestPids()).toEqual([]);
+  expect(await states(stack, 'h2')).toEqual([`web1 shutoff ${epoch + 1}`]);
+});
+
 test('a guest that waits for a migration of which nothing was written down is ended, and its host takes another', async () => {
   await using stack = await Stack.start({ hosts: ['h1', 'h2'], env });
   const bus = await stack.connect('service');

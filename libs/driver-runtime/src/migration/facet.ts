@@ -91,14 +91,16 @@ export interface MigrationFacet<G extends Guest> {
     },
   ): Promise<void>;
   /**
-   * Target: wait until everything has arrived, or post-copy runs, and let the guest run unless it is to stay paused; cookie D.
+   * Target: wait until everything has arrived, or post-copy runs, and let the guest run unless it is to stay paused.
    * Rejects also when it has waited too long. `sum`: what came of it, by the source's word and the clock of this host.
    * @param ask.letRun called before the guest may run: until then nothing has been done with it here
    */
   finish(
     guest: G,
     ask: MigrationAsk & { cookie: Uint8Array; letRun: () => void },
-  ): Promise<{ cookie: Uint8Array; sum?: MigrationProgress | undefined }>;
+  ): Promise<{ sum?: MigrationProgress | undefined }>;
+  /** Target: cookie D, by which the source knows whose word it is; also of a guest that has run and ended. */
+  arrived(uuid: string, ask: MigrationAsk): Uint8Array;
   /** Source: what is to be done before the guest here is ended: clients of its screens have moved. */
   confirm(guest: G, ask: MigrationAsk & { cookie: Uint8Array }): Promise<void>;
   /** Source: stop the transfer and take back what was set for it. The caller lets the guest run if it did before. */

@@ -152,30 +152,27 @@ export class MigrationTarget extends MigrationSide {
     const actor = this.actorOf(record);
     if (!actor?.guest) return this.ranAndEnded(record, actor);
     const { guest } = actor;
-    const cookie = await this.letRun(record, actor, guest);
-    if (!cookie) return;
+    if (!(await this.letRun(record, actor, guest))) return;
     const arrived = (await this.facet.transferred(guest, 'target')) === 'arrived';
     // What post-copy has brought by now is put in order like what it brings later.
     const followed = !arrived || actor.record.reason === 'post-copy';
     record.memory = followed ? 'arriving' : 'whole';
-    // Until then it is the source's, for whoever has to do this again.
-    record.cookie = kept(cookie);
     this.tell(record, actor);
     if (followed) this.follow(record);
   }
 
   /**
-   * @returns what the source is to be told; undefined when the end of the guest has been told instead
+   * False when the end of the guest has been told instead.
    * @throws for a guest that runs, and of which that could not be found out: it is asked again
    */
-  private async letRun(record: MigrationRecord, actor: Actor, guest: Guest): Promise<Uint8Array | undefined> {
+  private async letRun(record: MigrationRecord, actor: Actor, guest: Guest): Promise<boolean> {
     const cookie = new Uint8Array(Buffer.from(record.cookie ?? '', 'base64'));
     let mayRun = false;
     try {
       const ask = this.ask(record, new AbortController().signal);
       const done = await this.facet.finish(guest, { ...ask, cookie, letRun: () => (mayRun = true) });
       if (done.sum) actor.lastJob = jobOf(record, done.sum);
-      return done.cookie;
+      return true;
     } catch (error) {
       const isTold = actor.record.incoming === undefined;
       const ran = isTold || actor.record.state === 'running';
@@ -185,12 +182,12 @@ export class MigrationTarget extends MigrationSide {
       if (ran || (mayRun && !actor.guest)) {
         // It has run, if only for a moment: it is here that it ended.
         this.ranAndEnded(record, actor);
-        return undefined;
+        return false;
       }
       await actor.guest?.destroy({ graceful: false, reason: 'failed', detail: 'failed' });
       this.host.discard(actor);
       this.undone(record, error);
-      return undefined;
+      return false;
     }
   }
 
@@ -200,10 +197,16 @@ export class MigrationTarget extends MigrationSide {
    */
   private tell(record: MigrationRecord, actor: Actor): void {
     if (actor.record.incoming !== undefined) this.announce(record, actor);
-    record.phase = 'finished';
-    this.book.keep(record);
+    this.finished(record);
     if (!isIncomplete(record)) this.letGo(record);
     this.host.changed();
+  }
+
+  /** From now on its cookie is what the source is told; until then it is the source's, for whoever has to do it again. */
+  private finished(record: MigrationRecord): void {
+    record.cookie = kept(this.facet.arrived(record.domain, this.ask(record, new AbortController().signal)));
+    record.phase = 'finished';
+    this.book.keep(record);
   }
 
   private announce(record: MigrationRecord, actor: Actor): void {
@@ -247,8 +250,7 @@ export class MigrationTarget extends MigrationSide {
       this.announce(record, actor);
       actor.lifecycle('stopped', 'crashed', { id: record.id });
     }
-    record.phase = 'finished';
-    this.book.keep(record);
+    this.finished(record);
     this.letGo(record);
     if (actor && !actor.record.persistent && !actor.active) this.host.gone(actor);
     this.host.changed();

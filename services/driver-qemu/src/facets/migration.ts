@@ -72,8 +72,9 @@ export function migrationFacet(host: MigrationHost): MigrationFacet<QemuGuest> {
       const { statistics } = read(ask.cookie, 'finish', about, ask);
       takeFiles(guest, ask);
       await finish(guest, ask, host.silenceMs);
-      return { cookie: cookieD(about, ask), sum: statistics && sumOf(statistics) };
+      return { sum: statistics && sumOf(statistics) };
     },
+    arrived: (uuid, ask) => cookieD({ name: ask.sourceName, uuid }, ask),
     confirm: async (guest, ask) => {
       read(ask.cookie, 'confirm', aboutGuest(guest), ask);
       await clientsHaveGone(guest);
