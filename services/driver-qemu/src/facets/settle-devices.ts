@@ -12,14 +12,15 @@ export async function settleDevices(host: DeviceHost, guest: QemuGuest): Promise
   for (const one of leaving) {
     const left = deviceOf(one);
     if (left) await departed(host, guest, left.device);
+    guest.saved.leaving = guest.saved.leaving?.filter((other) => other !== one);
   }
   const joined = joining && deviceOf(joining);
   if (joined && (await untilKnown(guest, () => isPlugged(guest, joining.alias), false))) {
     guest.live = addDevice(guest.live, joined.device);
     guest.tell({ kind: 'event', class: 'device', type: 'added', data: { alias: joining.alias } });
   } else if (joined) await takeAway(host, guest, joined);
-  guest.saved.leaving = undefined;
-  guest.saved.joining = undefined;
+  // Another may join by now.
+  if (guest.saved.joining === joining) guest.saved.joining = undefined;
   guest.tellLive();
 }
 
