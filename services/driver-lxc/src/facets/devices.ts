@@ -63,17 +63,20 @@ export function devicesFacet(machine: Machine): Devices {
 export async function plugAgain(guest: LxcGuest, machine: Machine): Promise<void> {
   for (const device of allDevices(guest.live)) {
     if (!guest.saved.plugged.includes(aliasOf(device))) continue;
-    // A driver that died over it had come so far.
-    if (device.list !== 'interfaces' && isMounted(guest.initPid, placeOf(device, guest.live))) continue;
-    await plug(guest, device, machine).catch((err: unknown) => {
+    try {
+      // A driver that died over it had come so far.
+      if (!isThere(guest, device)) await plug(guest, device, machine);
+    } catch (err) {
       guest.log.warn({ err, alias: aliasOf(device) }, 'a device cannot be plugged again after a reboot');
-    });
+    }
   }
 }
 
-/** Where in the container it lies. */
-function placeOf(device: Device, live: Domain): string {
-  return device.list === 'filesystems' ? mountOf(device.value, live).target : nodeOf(device).target;
+/** Of a card the kernel itself says that it is there already. */
+function isThere(guest: LxcGuest, device: Device): boolean {
+  if (device.list === 'interfaces') return false;
+  const { target } = device.list === 'filesystems' ? mountOf(device.value, guest.live) : nodeOf(device);
+  return isMounted(guest.initPid, target);
 }
 
 /** The document with the device in it, complete: defaults, a name, for a card its ends. */
