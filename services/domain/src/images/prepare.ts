@@ -85,11 +85,11 @@ export async function withImages<T extends { domain: DomainSummary }>(
       // What was planned is the driver's now: it tells of it in its own time.
       if (command) return answer;
       // The first answer of a command that was done before: nothing was opened now.
-      if (answer.domain.revision <= look.revision) await letGo(fleet, holder, look);
+      if (answer.domain.revision <= look.revision) await letGo(fleet, holder, look.uses);
       else await releaseKept(fleet, holder, look);
       return answer;
     } catch (error) {
-      if (isCertain(error)) await letGo(fleet, holder, look, true);
+      if (isCertain(error)) await letGo(fleet, holder, look.uses, true);
       else doubted(fleet, holder);
       if (!isVirtError(error, 'RESOURCE_BUSY') || attempt === attempts) throw error;
     }
@@ -136,7 +136,7 @@ export async function prepare(
       return { epoch, revision, claim, disks: found.disks, images, missing };
     }
     // Taken again when nobody is in the way: two that let go for each other both try anew.
-    if (taken) await letGo(fleet, holder, { uses }, true);
+    if (taken) await letGo(fleet, holder, uses, true);
     for (const conflict of conflicts) {
       const key = `${conflict.holder.host} ${conflict.holder.domain} ${conflict.holder.claim}`;
       if (evicted.has(key) || !(await isFree(fleet, conflict, call))) throw inUse(conflict);
@@ -165,13 +165,13 @@ async function takeForFleet(
   } catch (error) {
     // Nobody else can reach an image of this machine's: its own book is enough.
     if (isVirtError(error, 'RPC') && !leases.some(({ fleet: reachable }) => reachable)) return [];
-    await letGo(fleet, holder, { uses }, true);
+    await letGo(fleet, holder, uses, true);
     throw error;
   }
 }
 
 /** A command that comes again finds its own claim in use: by what it has brought about the first time. */
-async function letGo(fleet: Fleet, holder: LeaseHolder, { uses }: Pick<Look, 'uses'>, undone = false): Promise<void> {
+async function letGo(fleet: Fleet, holder: LeaseHolder, uses: Look['uses'], undone = false): Promise<void> {
   if (!uses.some(({ claim }) => claim === holder.claim)) await release(fleet, holder, undone);
 }
 
