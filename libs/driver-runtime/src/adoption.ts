@@ -12,7 +12,7 @@ import {
   type ReasonOf,
 } from '@virtbus/shared';
 import { meter, metrics } from '@virtbus/shared/metrics';
-import type { Actor } from './actor';
+import type { Actor, Cause } from './actor';
 import { findBackup } from './backup/running';
 import { finishMaking } from './checkpoints/making';
 import type { Guest, Reattached } from './driver';
@@ -150,7 +150,7 @@ async function alive<G extends Guest>(
   }
   const { goesOn: isToRun } = actor.record;
   if (isToRun && actor.record.state === 'paused') {
-    await goOn(actor, guest, pending?.operation === revertSnapshot.operation ? 'from-snapshot' : 'restored', cause);
+    await goOn(actor, guest, pending?.operation === revertSnapshot.operation ? 'from-snapshot' : 'restored', pending);
   }
   actor.record.goesOn = undefined;
   const job = begun.find(({ command }) => command !== undefined && command === pending?.id);
@@ -171,11 +171,11 @@ async function goOn<G extends Guest>(
   actor: Actor<G>,
   guest: G,
   reason: ReasonOf<'running'>,
-  cause: { id: string } | null = null,
+  cause?: Cause,
 ): Promise<void> {
   const resume = (): Promise<void> => guest.resume(reason, AbortSignal.timeout(resumeMs));
   try {
-    if (cause) await actor.as({ ...cause, operation: actor.record.pending?.operation ?? '' }, resume);
+    if (cause) await actor.as(cause, resume);
     else await resume();
   } catch (err) {
     actor.log.warn({ err, reason }, 'a guest that was paused while we died cannot be resumed');
