@@ -83,8 +83,7 @@ export async function makeTap(each: Interface, uuid: string, user: RunUser | und
   each.target = { ...each.target, dev: name };
   try {
     await ip('link', 'set', 'dev', name, 'alias', markOf(uuid));
-    // As libvirt: the tap's own address begins with fe, so that the bridge never takes it for its own.
-    if (each.mac?.address) await ip('link', 'set', 'dev', name, 'address', each.mac.address.replace(/^../, 'fe'));
+    if (each.mac?.address) await ip('link', 'set', 'dev', name, 'address', tapAddress(each.mac.address));
     if (bridge !== undefined) await ip('link', 'set', 'dev', name, 'master', bridge);
     await ip('link', 'set', 'dev', name, 'up');
     return true;
@@ -93,6 +92,13 @@ export async function makeTap(each: Interface, uuid: string, user: RunUser | und
     throw error;
   }
 }
+
+/**
+ * A bridge takes the lowest address of its ports for its own: a tap's is above what any other has. With libvirt's (`fe` and
+ * the rest of the guest's) a bridge over a link with a random address was renamed now and then to what the guest's tap on
+ * another host is called too, and while a guest migrates the two hosts do not reach each other then.
+ */
+const tapAddress = (guest: string): string => guest.replace(/^(..:){3}/, 'fe:ff:ff:');
 
 function freeName(): string {
   for (let n = 0; ; n++) if (!existsSync(`${devices}/vnet${n}`)) return `vnet${n}`;
