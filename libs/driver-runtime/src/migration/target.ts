@@ -19,6 +19,7 @@ import type { Actor, Cause } from '../actor';
 import type { DriverHost } from '../host';
 import { chainsOf, heldBy } from '../images';
 import { checkMemory } from '../memory';
+import { ArrivingMemory, isStranded } from './arriving-memory';
 import { isIncomplete, type MigrationRecord } from './book';
 import { postcopyOf } from './facet';
 import type { Guest } from '../driver';
@@ -28,16 +29,11 @@ type Prepare = z.output<typeof migrationPrepare.request>;
 type Finish = z.output<typeof migrationFinish.request>;
 type Undo = z.output<typeof migrationUndo.request>;
 
-/** How often a guest whose memory still arrives is looked at, milliseconds. */
-const lookMs = 250;
 /** How long a guest that has run may take to be gone when its hypervisor does not answer any more, milliseconds. */
 const endMs = 2_000;
-/** How long a hypervisor may be silent until it is told that it is, milliseconds. */
-const silentMs = 30_000;
 
 export class MigrationTarget extends MigrationSide {
-  /** Post-copy whose hypervisor does not answer: it may stand still over memory that never comes. */
-  private readonly silent = new Set<string>();
+  private readonly arriving = new ArrivingMemory(this.host, this.book, (record) => this.letGo(record));
 
   prepare(uuid: string, ask: Prepare, call: Call): Promise<MigrationView> {
     return this.steps.once(`${ask.id} prepare`, async () => {
@@ -62,7 +58,7 @@ export class MigrationTarget extends MigrationSide {
   }
 
   protected override view(record: MigrationRecord): MigrationView {
-    return { ...super.view(record), ...(this.silent.has(record.id) && { silent: true }) };
+    return { ...super.view(record), ...(this.arriving.isSilent(record) && { silent: true }) };
   }
 
   private checkRoom(uuid: string, name: string): void {
@@ -158,7 +154,7 @@ export class MigrationTarget extends MigrationSide {
     const followed = !arrived || actor.record.reason === 'post-copy';
     record.memory = followed ? 'arriving' : 'whole';
     this.tell(record, actor);
-    if (followed) this.follow(record);
+    if (followed) this.arriving.follow(record);
   }
 
   /**
@@ -260,14 +256,14 @@ export class MigrationTarget extends MigrationSide {
   forsake(id: string): Promise<MigrationView> {
     return this.steps.once(`${id} forsake`, async () => {
       const record = this.find(id);
-      if (!record || !(isStranded(record) || this.silent.has(id))) return this.status(id);
+      if (!record || !(isStranded(record) || this.arriving.isSilent(record))) return this.status(id);
       const actor = this.actorOf(record);
       // On disk first: whoever finds the guest gone after a crash of ours knows why it is.
       record.lost = true;
       this.book.keep(record);
       const end = { graceful: false, reason: 'crashed', detail: 'crashed' } as const;
       await actor?.as({ id, operation: 'migrate' }, async () => actor.guest?.destroy(end));
-      this.lost(record);
+      this.arriving.lost(record);
       return this.view(record);
     });
   }
@@ -311,79 +307,6 @@ export class MigrationTarget extends MigrationSide {
     return this.view(record);
   }
 
-  /** Post-copy: until all its memory is here, or it has ended and needs none. */
-  private follow(record: MigrationRecord): void {
-    let heardAt = performance.now();
-    const isForsaken = (): boolean => record.memory === 'whole';
-    const again = async (): Promise<void> => {
-      if (isForsaken()) return;
-      const actor = this.actorOf(record);
-      const guest = actor?.guest;
-      if (!guest) return this.ended(record);
-      const now = await this.facet.transferred(guest, 'target').catch(() => undefined);
-      if (isForsaken()) return;
-      if (now !== undefined) heardAt = performance.now();
-      if (performance.now() - heardAt < silentMs) this.silent.delete(record.id);
-      else this.silent.add(record.id);
-      if (now === 'arrived') {
-        await postcopyOf(this.facet).end(guest);
-        this.postcopyIs(actor, record, 'migrated');
-        return this.whole(record);
-      }
-      if (now === 'stranded' && record.memory === 'arriving') {
-        record.memory = 'stranded';
-        this.book.keep(record);
-        this.postcopyIs(actor, record, 'post-copy-failed');
-      }
-      if (now === 'sending' && record.memory !== 'arriving') {
-        record.memory = 'arriving';
-        this.book.keep(record);
-        this.postcopyIs(actor, record, 'post-copy');
-      }
-      later();
-    };
-    const later = (): void => {
-      const look = (): Promise<void> =>
-        again().catch((err: unknown) => {
-          this.host.log.warn({ err, migration: record.id }, 'cannot follow a post-copy migration; trying again');
-          later();
-        });
-      setTimeout(() => void look(), lookMs).unref();
-    };
-    later();
-  }
-
-  private whole(record: MigrationRecord): void {
-    this.silent.delete(record.id);
-    record.memory = 'whole';
-    this.book.keep(record);
-    this.letGo(record);
-  }
-
-  /** Its guest has ended while memory was still to come. It has needed none of it, or ended for want of it. */
-  private ended(record: MigrationRecord): void {
-    if (record.lost || isStranded(record)) this.lost(record);
-    else this.whole(record);
-  }
-
-  private lost(record: MigrationRecord): void {
-    const detail = `the guest ended before all of its memory had come from host '${record.peer?.host}'`;
-    record.error = new VirtError('OPERATION_FAILED', { detail }).toBody();
-    record.lost = true;
-    this.whole(record);
-  }
-
-  /** How post-copy stands is why the guest runs; one that a user has paused stays so. */
-  private postcopyIs(
-    actor: Actor,
-    { id }: MigrationRecord,
-    reason: 'migrated' | 'post-copy' | 'post-copy-failed',
-  ): void {
-    if (actor.record.state !== 'running') return;
-    actor.enter({ state: 'running', reason });
-    actor.lifecycle('resumed', reason, { id });
-  }
-
   /** After our restart: a guest that waits for a migration of which nothing is written down waits for ever. */
   async endStrays(): Promise<void> {
     for (const actor of this.host.all()) {
@@ -404,7 +327,7 @@ export class MigrationTarget extends MigrationSide {
     if (actor?.guest) this.held.set(record.id, await actor.jobs.async('migration-in', 'migrate'));
     this.look(record);
     if (record.phase === 'finishing') await this.arrive(record);
-    else if (isIncomplete(record)) this.follow(record);
+    else if (isIncomplete(record)) this.arriving.follow(record);
   }
 }
 
@@ -417,9 +340,6 @@ export function nameTaken(host: Pick<DriverHost, 'name'>, { uuid, record }: Acto
   const detail = `domain '${record.name}' already exists on host '${host.name}' with uuid ${uuid}`;
   return new VirtError('DOMAIN_EXISTS', { detail });
 }
-
-/** The link to the source broke while memory was to come. */
-const isStranded = ({ memory }: MigrationRecord): boolean => memory === 'stranded' || memory === 'awaiting';
 
 /** Where its screens are reached from now on: those who watched it have to connect again, or were sent there. */
 function screensOf({ devices }: Domain): { type: string; port?: number; tlsPort?: number; listen?: string }[] {
