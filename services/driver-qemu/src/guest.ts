@@ -5,7 +5,7 @@
  * A monitor that is lost while the process lives is opened again, for as long as it takes; the guest is never harmed
  * for not answering.
  */
-import { copyModel, deviceByAlias, removeDevice, type Device, type Domain } from '@virtbus/domain-xml';
+import { copyModel, type Device, type Domain } from '@virtbus/domain-xml';
 import type { Guest, GuestFolders, GuestNews, GuestSink } from '@virtbus/driver-runtime';
 import {
   resumedDetail,
@@ -19,8 +19,8 @@ import {
 import type { Log } from '@virtbus/shared/log';
 import { join } from 'node:path';
 import { agentPort } from './agent-port';
-import { pendingDevice } from './pending-device';
 import { JobEngine, type JobKinds } from './block-jobs';
+import { Departures } from './departures';
 import { keepNumbers } from './image-numbers';
 import { monitorFailure } from './monitor-failure';
 import { terminate, type ExitStatus, type GuestProcess } from './process';
@@ -69,6 +69,7 @@ export class QemuGuest implements Guest {
   readonly folders: GuestFolders;
   readonly log: Log;
   readonly blockJobs: JobEngine;
+  readonly departures: Departures;
   /** Resolves when the end has been told. */
   readonly ended: Promise<void>;
   private document: Domain;
@@ -80,7 +81,6 @@ export class QemuGuest implements Guest {
   private trigger: string | undefined;
   private detached = false;
   private reconnecting: Promise<void> | undefined;
-  private readonly unplugging = new Map<string, () => void>();
   private pauseReason: ReasonOf<'paused'> | undefined;
   private onPause: (() => void) | undefined;
 
@@ -92,6 +92,7 @@ export class QemuGuest implements Guest {
     this.log = parts.log;
     this.process = parts.process;
     this.blockJobs = new JobEngine(this, parts.jobKinds, parts.found === true);
+    this.departures = new Departures(this, parts.departed);
     this.ended = this.process.exited.then((exit) => this.finish(exit));
     if (parts.qmp) this.use(parts.qmp);
     else this.reconnect();
@@ -297,44 +298,6 @@ export class QemuGuest implements Guest {
     } catch (err) {
       this.log.error({ err }, 'cannot restart the guest after its shutdown');
     }
-  }
-
-  /** A device has left the guest: whoever waits for it goes on, and the document loses it. */
-  deviceDeleted(alias: string): void {
-    const { live } = this;
-    const device = deviceByAlias(live, alias);
-    if (device) {
-      const leaving = pendingDevice(live, alias);
-      this.saved.leaving = [...(this.saved.leaving ?? []), leaving];
-      this.live = removeDevice(live, device);
-      this.tellLive();
-      this.parts
-        .departed(this, device)
-        .then(() => {
-          this.saved.leaving = this.saved.leaving?.filter((one) => one !== leaving);
-          this.tellSaved();
-        })
-        .catch((err: unknown) => {
-          this.log.warn({ err, alias }, 'cannot take away what stood behind a device');
-        });
-      this.tell({
-        kind: 'event',
-        class: 'device',
-        type: 'removed',
-        data: { alias },
-        caused: this.unplugging.has(alias),
-      });
-    }
-    this.unplugging.get(alias)?.();
-    this.unplugging.delete(alias);
-  }
-
-  /** Resolves when the device has left, or rejects with the signal. */
-  departure(alias: string, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.unplugging.set(alias, resolve);
-      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-    });
   }
 
   /** A port of a virtio-serial channel was opened or closed inside the guest. */

@@ -67,7 +67,7 @@ function details(guest: QemuGuest, event: QmpEvent): void {
   }
   if (isEvent(event, 'JOB_STATUS_CHANGE')) return guest.blockJobs.heard(event.data.id, event.data.status);
   if (isEvent(event, 'DEVICE_DELETED')) {
-    if (event.data.device) guest.deviceDeleted(event.data.device);
+    if (event.data.device) guest.departures.heard(event.data.device);
     return;
   }
   if (isEvent(event, 'DEVICE_UNPLUG_GUEST_ERROR')) {

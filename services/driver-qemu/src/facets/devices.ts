@@ -184,7 +184,7 @@ async function detach(guest: QemuGuest, asked: Device, signal: AbortSignal): Pro
 /** Resolves when the device has left; or after a while: the guest may take its time or refuse, which the event tells. */
 async function unplug(guest: QemuGuest, alias: string, signal?: AbortSignal): Promise<void> {
   const late = AbortSignal.timeout(unplugMs);
-  const departure = guest.departure(alias, signal ? AbortSignal.any([signal, late]) : late);
+  const departure = guest.departures.of(alias, signal ? AbortSignal.any([signal, late]) : late);
   departure.catch(() => undefined);
   await guest.ask('device_del', { id: alias }, signal);
   await departure.catch(() => undefined);
