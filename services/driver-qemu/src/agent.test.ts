@@ -16,7 +16,7 @@ const ask = (
   { path }: Pick<PretendedAgent, 'path'>,
   execute: string,
   left?: Promise<void>,
-  timeoutMs = 500,
+  timeoutMs = 2_000,
 ): Promise<unknown> =>
   askAgent(path, { execute }, { timeoutMs, signal: new AbortController().signal, ...(left && { left }) });
 
@@ -26,8 +26,8 @@ test('an answer that an earlier caller did not wait for is passed over, and leav
   const stale = agent((command, socket) => {
     if (command.execute === 'guest-sync-delimited') {
       // What the earlier caller had asked is answered to this one, after the rest of a line, and is seen by itself.
-      socket.write(Buffer.concat([Buffer.from('{"ret'), syncedWith(17)]));
-      setTimeout(goodAgent, 20, command, socket);
+      const stale = Buffer.concat([Buffer.from('{"ret'), syncedWith(17)]);
+      socket.write(stale, () => setImmediate(goodAgent, command, socket));
     } else if (command.execute === 'guest-info') socket.write('{"return": {"version": "7.2"}}\n');
     else goodAgent(command, socket);
   });

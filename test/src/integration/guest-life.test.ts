@@ -12,7 +12,7 @@ import {
   suspendDomain,
   undefineDomain,
 } from '@virtbus/shared';
-import { call, newId, tail } from '@virtbus/shared/bus';
+import { call, newId, tail, type Bus } from '@virtbus/shared/bus';
 import { eventually, Stack } from '@virtbus/testkit';
 import { guestSays } from './storage-stand';
 
@@ -57,9 +57,7 @@ test('the guest agent answers, shuts the guest down, and a reboot is told as one
   await using stack = await Stack.start();
   const bus = await stack.connect();
   const { uuid } = await stack.run(bus, { name: 'agent', linux: true, devices: agentChannel });
-  const connected = async (): Promise<boolean> =>
-    (await stack.events(bus, uuid)).some((event) => event.class === 'agent' && event.type === 'connected');
-  await eventually(connected, true, { timeoutMs: 60_000 });
+  await agentConnected(stack, bus, uuid);
   await call(bus, rebootDomain, { mode: ['agent'] }, { target: uuid });
   await eventually(async () => (await stack.events(bus, uuid)).some((event) => event.class === 'reboot'), true, {
     timeoutMs: 60_000,
@@ -75,9 +73,7 @@ test('a reboot that the guest has not heard of does not turn a later shutdown in
   await using stack = await Stack.start();
   const bus = await stack.connect();
   const { uuid } = await stack.run(bus, { name: 'deaf', linux: true, devices: agentChannel });
-  const connected = async (): Promise<boolean> =>
-    (await stack.events(bus, uuid)).some((event) => event.class === 'agent' && event.type === 'connected');
-  await eventually(connected, true, { timeoutMs: 60_000 });
+  await agentConnected(stack, bus, uuid);
   await guestSays(bus, uuid, 'killall acpid && echo power button is "off"', 'power button is off');
   await call(bus, rebootDomain, { mode: ['acpi'] }, { target: uuid });
   await call(bus, shutdownDomain, { mode: ['agent'] }, { target: uuid });
@@ -117,3 +113,9 @@ test('a list says which sequence it includes, and tailing from there misses noth
 });
 
 const agentChannel = `<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>`;
+
+async function agentConnected(stack: Stack, bus: Bus, uuid: string): Promise<void> {
+  const isTold = async (): Promise<boolean> =>
+    (await stack.events(bus, uuid)).some((event) => event.class === 'agent' && event.type === 'connected');
+  await eventually(isTold, true, { timeoutMs: 60_000 });
+}
