@@ -1,17 +1,19 @@
 /** Pools on block devices: file systems that are mounted while the pool runs, disks whose partitions are the volumes. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import {
   buildPool,
   createVolume,
   definePool,
   deleteVolume,
   listVolumes,
+  refreshPool,
   startPool,
   stopPool,
   undefinePool,
 } from '@virtbus/shared';
-import { findProgram, requirement, Stack, temporaryFolder } from '@virtbus/testkit';
+import { eventually, findProgram, requirement, Stack, temporaryFolder } from '@virtbus/testkit';
 import { HostStorage } from './host-storage';
 
 jest.setTimeout(120_000);
@@ -87,3 +89,42 @@ needs('parted', 'blkid').test('partitions of a disk are volumes, made and delete
   await storage.ask(stopPool, { pool: 'disk' });
   await storage.ask(undefinePool, { pool: 'disk' });
 });
+
+needs('parted', 'blkid').test(
+  'a partition that was not finished goes when its pool comes up; another that got its place since does not',
+  async () => {
+    using disk = device('unfinished.img');
+    const source = `<source><device path='${disk.path}'/><format type='gpt'/></source>`;
+    const xml = `<pool type='disk'><name>unfinished</name>${source}<target><path>/dev</path></target></pool>`;
+    const { pool } = await storage.ask(definePool, { xml, build: 'new' });
+    await storage.ask(startPool, { pool: pool.uuid });
+    const paths: string[] = [];
+    for (const name of ['first', 'second']) {
+      const { volume } = await storage.ask(createVolume, { pool: pool.uuid, document: { name, capacity: 8 * mib } });
+      paths.push(volume.path!);
+    }
+    const [first, second] = paths;
+    const notes = join(stack.folder.path, 'state/hosts/h1/storage/volumes-in-progress');
+    // The first as it is; the second as one that lay elsewhere on the disk.
+    const noted = [
+      { path: first, identity: `${mib}-${9 * mib - 1}` },
+      { path: second, identity: `${mib}-${9 * mib - 1}` },
+    ];
+    await stack.restartStorage('h1', async () => {
+      for (const [index, device] of noted.entries()) {
+        const note = { pool: pool.uuid, device: { name: basename(device.path!), ...device } };
+        writeFileSync(join(notes, `0${index}.json`), JSON.stringify(note));
+      }
+    });
+    const there = async (): Promise<string[]> => {
+      const { volumes } = await storage
+        .ask(refreshPool, { pool: pool.uuid })
+        .then(() => storage.ask(listVolumes, { pool: pool.uuid }));
+      return volumes.map(({ path }) => path!);
+    };
+    await eventually(there, [second]);
+    await eventually(() => readdirSync(notes).length, 0);
+    await storage.ask(stopPool, { pool: pool.uuid });
+    await storage.ask(undefinePool, { pool: pool.uuid });
+  },
+);

@@ -31,7 +31,10 @@ export async function remove(workshop: Workshop, ref: VolumeRef, call: Call): Pr
     const summary = volumeSummary(managed, found);
     await orExplain(`delete ${path}`, async () => {
       const { devices } = backendOf(managed.pool);
-      if (devices) return devices.remove(managed.pool, volume);
+      if (devices) {
+        await devices.remove(managed.pool, volume);
+        return workshop.inProgress.gone(managed, path);
+      }
       if (volume.type === 'dir') await rmdir(path);
       else await unlink(path);
       await flush(dirname(path));

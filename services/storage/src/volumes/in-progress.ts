@@ -22,7 +22,14 @@ interface Note {
   /** A file that nobody else knows. */
   temporary?: string;
   /** Or a device that is whole only at the end. */
-  device?: { name: string; path: string };
+  device?: Device;
+}
+
+interface Device {
+  name: string;
+  path: string;
+  /** What its backend tells it from others by: a later one of that name is nobody's to take away. */
+  identity: string | undefined;
 }
 
 export class InProgress {
@@ -51,21 +58,27 @@ export class InProgress {
   }
 
   /** Does the work that fills a new device; when it fails, or we die, the device goes. */
-  async withDevice(
-    pool: ManagedPool,
-    device: { name: string; path: string },
-    work: () => Promise<void>,
-  ): Promise<void> {
+  async withDevice(managed: ManagedPool, made: Omit<Device, 'identity'>, work: () => Promise<void>): Promise<void> {
+    const { pool, uuid } = managed;
     const id = newId();
-    this.note(id, { pool: pool.uuid, device });
+    const device = { ...made, identity: await backendOf(pool).devices?.identify(pool, made.path) };
+    this.note(id, { pool: uuid, device });
     try {
       await work();
     } catch (error) {
-      await takeAway(pool, device);
-      this.forget(id);
+      await takeAway(managed, device).then(
+        () => this.forget(id),
+        // The note stays: it is tried again when the pool comes up.
+        (err: unknown) => this.host.log.warn({ err, ...device }, 'a volume that was not finished cannot be taken away'),
+      );
       throw error;
     }
     this.forget(id);
+  }
+
+  /** A device has gone: another that gets its place is not taken for it. */
+  gone({ uuid }: ManagedPool, path: string): void {
+    for (const [id, { pool, device }] of this.notes()) if (pool === uuid && device?.path === path) this.forget(id);
   }
 
   /** Does the work while a passphrase lies in a file that only we can read. */
@@ -116,8 +129,11 @@ export class InProgress {
   }
 }
 
-async function takeAway({ pool }: ManagedPool, { name, path }: { name: string; path: string }): Promise<void> {
-  await backendOf(pool).devices?.remove(pool, deviceVolume(name, path, 0));
+/** Does nothing where another device has its place, or none. */
+async function takeAway({ pool }: ManagedPool, { name, path, identity }: Device): Promise<void> {
+  const { devices } = backendOf(pool);
+  if (identity === undefined || (await devices?.identify(pool, path)) !== identity) return;
+  await devices?.remove(pool, deviceVolume(name, path, 0));
 }
 
 const newId = (): string => randomBytes(8).toString('hex');

@@ -42,9 +42,12 @@ export const disk: Backend = {
       if (!made) throw new VirtError('OPERATION_FAILED', { detail: `parted made no partition on ${deviceOf(pool)}` });
       return partitionPath(pool, made.number);
     },
-    remove: async (pool, volume) => {
-      const { parts } = await partsOf(pool);
-      const part = parts.find(({ number }) => number > 0 && partitionPath(pool, number) === volume.target.path);
+    identify: async (pool, path) => {
+      const part = await partitionAt(pool, path);
+      return part && `${part.start}-${part.end}`;
+    },
+    remove: async (pool, { target }) => {
+      const part = target.path === undefined ? undefined : await partitionAt(pool, target.path);
       if (part) await parted(pool, ['rm', String(part.number)]);
     },
   },
@@ -74,6 +77,11 @@ async function partsOf(pool: Pool): Promise<{ capacity: number; parts: Part[] }>
     return [{ number: kind === 'free' ? 0 : Number(number), start: from, end: to, size: total }];
   });
   return { capacity, parts };
+}
+
+async function partitionAt(pool: Pool, path: string): Promise<Part | undefined> {
+  const { parts } = await partsOf(pool);
+  return parts.find(({ number }) => number > 0 && partitionPath(pool, number) === path);
 }
 
 /** Partitions begin at whole MiB. */

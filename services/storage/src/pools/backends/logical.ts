@@ -42,6 +42,10 @@ export const logical: Backend = {
       await run('lvcreate', ['-y', '-W', 'y', '-n', volume.name, '-L', size, '--', nameOf(pool)], { signal });
       return `/dev/${nameOf(pool)}/${volume.name}`;
     },
+    identify: async (pool, path) => {
+      const { volumes } = await look(pool);
+      return volumes.find(({ volume }) => volume.target.path === path)?.volume.key;
+    },
     remove: async (pool, volume) => {
       await run('lvremove', ['-f', '--', lvOf(pool, volume)]);
     },
