@@ -101,7 +101,7 @@ needs('parted', 'blkid').test(
     const paths: string[] = [];
     for (const name of ['first', 'second']) {
       const { volume } = await storage.ask(createVolume, { pool: pool.uuid, document: { name, capacity: 8 * mib } });
-      paths.push(volume.path!);
+      paths.push(volume.path);
     }
     const [first, second] = paths;
     const notes = join(stack.folder.path, 'state/hosts/h1/storage/volumes-in-progress');
@@ -120,7 +120,7 @@ needs('parted', 'blkid').test(
       const { volumes } = await storage
         .ask(refreshPool, { pool: pool.uuid })
         .then(() => storage.ask(listVolumes, { pool: pool.uuid }));
-      return volumes.map(({ path }) => path!);
+      return volumes.map(({ path }) => path);
     };
     await eventually(there, [second]);
     await eventually(() => readdirSync(notes).length, 0);
