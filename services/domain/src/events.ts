@@ -17,6 +17,8 @@ export class EventFollower {
     private readonly projection: Projection,
     private readonly knowledge: Knowledge,
     private readonly settler: Settler,
+    /** The log is not the one that was followed: what was heard from it is more than it tells now. */
+    private readonly onReset: () => void,
     private readonly log: Log,
   ) {}
 
@@ -50,6 +52,7 @@ export class EventFollower {
         const onReset = (): void => {
           this.log.warn('the event log was made anew');
           this.projection.asOf = 0;
+          this.onReset();
         };
         for await (const { event, sequence } of tail(this.bus, { since: { sequence: next }, signal, onReset })) {
           if (signal.aborted) return;

@@ -13,6 +13,7 @@ export class Keeper {
   /** Why JetStream did not answer when it was last looked at; undefined when it did. */
   trouble: string | undefined = 'it has not answered yet';
   private mark: JetStreamMark | undefined;
+  private isDoubted = false;
   private timer: NodeJS.Timeout | undefined;
   private looking: Promise<void> | undefined;
 
@@ -38,6 +39,12 @@ export class Keeper {
     clearInterval(this.timer);
   }
 
+  /** Somebody saw that it is not what it was, which its mark does not tell when it was put back as it was at our last look. */
+  doubt(): void {
+    this.isDoubted = true;
+    void this.look();
+  }
+
   private look(): Promise<void> {
     this.looking ??= this.check()
       .then(() => (this.trouble = undefined))
@@ -59,12 +66,14 @@ export class Keeper {
       await this.registry.ensure();
       mark = await jetStreamMark(this.bus);
     }
-    if (this.mark && isAnother(mark, this.mark)) {
+    const isDoubted = this.isDoubted;
+    if (isDoubted || (this.mark && isAnother(mark, this.mark))) {
       this.log.warn('JetStream was wiped or put back: rebuilding the registry from the hosts');
       await this.registry.ensure();
       await this.onWiped();
     }
     // Only now: a rebuild that failed is tried again.
     this.mark = mark;
+    if (isDoubted) this.isDoubted = false;
   }
 }

@@ -62,7 +62,7 @@ export async function startDomainService({
     awaited.take(inventory);
   };
   const watch = new FleetWatch(bus, hosts, projection, registry, reconciler, onInventory, log);
-  const events = new EventFollower(bus, projection, knowledge, settler, log);
+  const events = new EventFollower(bus, projection, knowledge, settler, () => keeper.doubt(), log);
   const cordons = new Cordons(registry, hosts, log);
   const rebuild = new Rebuild(fleet, watch, reconciler, events, cordons);
   const keeper = new Keeper(bus, registry, () => rebuild.again(), log);
