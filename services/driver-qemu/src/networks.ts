@@ -77,9 +77,7 @@ export async function makeTap(each: Interface, uuid: string, user: RunUser | und
     const detail = `Cannot get interface MTU on '${bridge}': there is no such bridge on this host`;
     throw new VirtError('SYSTEM_ERROR', { detail });
   }
-  const asked = each.target?.dev;
-  const name = asked !== undefined && !givenName.test(asked) ? asked : freeName();
-  await ip('tuntap', 'add', 'dev', name, 'mode', 'tap', ...(user ? ['user', String(user.uid)] : []));
+  const name = await addTap(each.target?.dev, user);
   each.target = { ...each.target, dev: name };
   try {
     await ip('link', 'set', 'dev', name, 'alias', markOf(uuid));
@@ -90,6 +88,21 @@ export async function makeTap(each: Interface, uuid: string, user: RunUser | und
   } catch (error) {
     await remove(name);
     throw error;
+  }
+}
+
+/** @param asked as its definition names it, or as an earlier start of ours did */
+async function addTap(asked: string | undefined, user: RunUser | undefined): Promise<string> {
+  const isAsked = asked !== undefined && !givenName.test(asked);
+  for (;;) {
+    const name = isAsked ? asked : freeName();
+    try {
+      await ip('tuntap', 'add', 'dev', name, 'mode', 'tap', ...(user ? ['user', String(user.uid)] : []));
+      return name;
+    } catch (error) {
+      // Somebody else who starts a guest in this moment has found the same name free.
+      if (isAsked || !existsSync(`${devices}/${name}`)) throw error;
+    }
   }
 }
 

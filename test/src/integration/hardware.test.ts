@@ -193,6 +193,13 @@ needsRoot().test(
       await call(bus, suspendDomain, {}, { target: uuid });
       await call(bus, destroyDomain, {}, { target: uuid });
       expect(ports()).toEqual([]);
+      // All at once: none takes a name that another has just found free.
+      const others = await Promise.all(
+        Array.from({ length: 4 }, (_, n) => stack.run(bus, { name: `bridged${n}`, devices, memoryMib: 16 })),
+      );
+      expect(ports()).toHaveLength(others.length);
+      await Promise.all(others.map(({ uuid: other }) => call(bus, destroyDomain, {}, { target: other })));
+      expect(ports()).toEqual([]);
       await call(bus, startDomain, {}, { target: uuid });
       expect(ports()).toHaveLength(1);
       await stack.restartDriver('h1', async () => {
