@@ -4,7 +4,8 @@ export { BusUsers } from './bus-users';
 export { endContainers, initOf, removeCgroups } from './containers';
 export { eventually, type EventuallyOptions } from './eventually';
 export type { ContainerSpec, GuestSpec } from './guest-documents';
-export { freePort, startNatsServer, type NatsServer, type NatsServerOptions } from './nats-server';
+export { freePort } from './free-port';
+export { startNatsServer, type NatsServer, type NatsServerOptions } from './nats-server';
 export {
   goodAgent,
   pretendAgent,

@@ -5,9 +5,10 @@
  * survives an outage.
  */
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { eventually } from './eventually';
+import { freePort } from './free-port';
 import { findProgram } from './programs';
 import { startProcess, type TestProcess } from './start-process';
 import { temporaryFolder } from './temporary-folder';
@@ -142,7 +143,6 @@ export async function startNatsCluster(
   authorization: (server: string) => Promise<string>,
 ): Promise<NatsServer[]> {
   const ports: number[] = [];
-  // One after the other: a port that was free a moment ago is not given twice.
   for (let n = 0; n < 2 * size; n++) ports.push(await freePort());
   const [clients, routes] = [ports.slice(0, size), ports.slice(size)];
   const seeds = routes.map((port) => `nats://127.0.0.1:${port}`).join(', ');
@@ -157,15 +157,6 @@ export async function startNatsCluster(
       });
     }),
   );
-}
-
-/** A port of the loopback that nothing listened on a moment ago. */
-export async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve, reject) => probe.once('error', reject).listen(0, '127.0.0.1', resolve));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
 }
 
 function configuration(
