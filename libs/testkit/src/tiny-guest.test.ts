@@ -13,7 +13,7 @@ function ask(path: string, commands: Json[]): Promise<Json> {
   return new Promise((resolve, reject) => {
     const socket = connect(path, () => commands.forEach((command) => socket.write(`${JSON.stringify(command)}\n`)));
     let answers = 0;
-    socket.setTimeout(10_000, () => socket.destroy(new Error(`no answer to ${JSON.stringify(commands)}`)));
+    socket.setTimeout(60_000, () => socket.destroy(new Error(`no answer to ${JSON.stringify(commands)}`)));
     socket.on('error', reject);
     createInterface(socket).on('line', (line) => {
       const message = JSON.parse(line) as Json;

@@ -85,7 +85,7 @@ export class HostCgroups {
       const probe = join(mount, base, root, `probe-${process.pid}`);
       try {
         // One after the other: a recursive mkdir of Node never ends on a file system that makes nothing.
-        if (!existsSync(dirname(probe))) mkdirSync(dirname(probe));
+        makeIfAbsent(dirname(probe));
         mkdirSync(probe);
         rmdirSync(probe);
       } catch (error) {
@@ -256,5 +256,14 @@ function readOrEmpty(path: string): string {
     return readFileSync(path, 'utf8');
   } catch {
     return '';
+  }
+}
+
+/** Another driver may be at it in this moment. */
+function makeIfAbsent(folder: string): void {
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }

@@ -1,5 +1,5 @@
 /** A real process moved to a cgroup of its own, where this machine lets us make one. */
-import { readFileSync, rmdirSync } from 'node:fs';
+import { existsSync, readFileSync, rmdirSync } from 'node:fs';
 import { eventually, requirement, startProcess } from '@virtbus/testkit';
 import { GuestCgroup } from './guest-cgroup';
 
@@ -16,7 +16,7 @@ function folders(): string[] {
 }
 
 function removeOwn(): void {
-  for (const folder of folders()) rmdirSync(folder);
+  for (const folder of folders()) if (existsSync(folder)) rmdirSync(folder);
 }
 
 needsCgroups.test('a guest leaves the cgroups of whoever started it, in every hierarchy', async () => {

@@ -143,7 +143,7 @@ test('a driver killed in the middle of a start leaves no half guest, and the sam
   const bus = await stack.connect();
   const { uuid } = await stack.define(bus, { name: 'half' });
   const id = newId();
-  const first = call(bus, startDomain, {}, { target: uuid, id, timeoutMs: 3_000 }).catch((error: unknown) => error);
+  const first = call(bus, startDomain, {}, { target: uuid, id, timeoutMs: 10_000 }).catch((error: unknown) => error);
   await eventually(() => stack.guestPids().length, 1, { intervalMs: 1 });
   await stack.restartDriver('h1');
   await first;
@@ -160,7 +160,7 @@ test('a driver killed in the middle of a save leaves the guest running, as befor
   await stack.consoleShows(bus, uuid, 'count 1');
   const pid = stack.pidOf(uuid);
   const path = stack.folder.file('saved.image');
-  const save = call(bus, saveDomain, { path }, { target: uuid, timeoutMs: 3_000 }).catch((error: unknown) => error);
+  const save = call(bus, saveDomain, { path }, { target: uuid, timeoutMs: 10_000 }).catch((error: unknown) => error);
   await eventually(() => existsSync(path), true, { intervalMs: 1 });
   await stack.restartDriver('h1');
   await save;

@@ -51,7 +51,7 @@ test('a device that QEMU adds after nobody waits for it any more is in the docum
   const keyboards = async (): Promise<number> =>
     (await call(bus, getDomainXml, {}, { target: uuid })).xml.split("<input type='keyboard' bus='virtio'>").length - 1;
   process.kill(stack.pidOf(uuid), 'SIGSTOP');
-  await expect(call(bus, attachDevice, { xml }, { target: uuid, timeoutMs: 1_500 })).rejects.toMatchObject({
+  await expect(call(bus, attachDevice, { xml }, { target: uuid, timeoutMs: 5_000 })).rejects.toMatchObject({
     code: 'OPERATION_TIMEOUT',
   });
   process.kill(stack.pidOf(uuid), 'SIGCONT');

@@ -24,8 +24,11 @@ function traces(uuid: string): string[] {
   const key = `${uuid.slice(0, 8)}${uuid.slice(-12)}`;
   const list = (folder: string): string[] => (existsSync(folder) ? readdirSync(folder) : []);
   const loops = list('/sys/block').filter((name) => {
-    const file = `/sys/block/${name}/loop/backing_file`;
-    return existsSync(file) && readFileSync(file, 'utf8').startsWith(own);
+    try {
+      return readFileSync(`/sys/block/${name}/loop/backing_file`, 'utf8').startsWith(own);
+    } catch {
+      return false; // It stands on no file, or not any more.
+    }
   });
   const cgroups = ['', ...list('/sys/fs/cgroup')].flatMap((name) => list(join('/sys/fs/cgroup', name, 'virtbus-lxc')));
   return [

@@ -12,7 +12,7 @@ import { moveOn } from '../migration-stand/moves';
 import { MovingGuest } from '../migration-stand/moving-guest';
 import { MigrationStand } from '../migration-stand/stand';
 
-jest.setTimeout(600_000);
+jest.setTimeout(1_200_000);
 
 const needs = needsHostNamespaces();
 

@@ -181,9 +181,9 @@ test('a storage service that is killed during repairs leaves each image as it wa
     overlay(path, 'many-base.img', 'raw');
     forgetBackingFormat(path);
   }
-  const repair = (path: string) =>
-    call(bus, repairChain, { overlay: path, format: 'raw' }, { target: 'h1', timeoutMs: 3_000 });
-  const repairs = images.map(repair);
+  const repair = (path: string, timeoutMs?: number) =>
+    call(bus, repairChain, { overlay: path, format: 'raw' }, { target: 'h1', ...(timeoutMs && { timeoutMs }) });
+  const repairs = images.map((path) => repair(path, 10_000));
   const ended = Promise.allSettled(repairs);
   await Promise.any(repairs);
   await stack.storages.get('h1')!.stop('SIGKILL');

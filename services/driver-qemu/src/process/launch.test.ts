@@ -1,5 +1,14 @@
 /** Launching real QEMU processes. */
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually, isAlive, startProcess } from '@virtbus/testkit';
@@ -74,8 +83,12 @@ test('a program that cannot be run is named', async () => {
 });
 
 test('a program that says nothing is killed when its time is up', async () => {
-  const failed = launch({ ...bareGuestOptions(folder), emulator: script('echo hello; exec sleep 60'), timeoutMs: 300 });
-  await expect(failed).rejects.toThrow("QEMU did not answer 'greeting' within 300 ms; QEMU was killed: hello");
+  const failed = launch({
+    ...bareGuestOptions(folder),
+    emulator: script('echo hello; exec sleep 60'),
+    timeoutMs: 2_000,
+  });
+  await expect(failed).rejects.toThrow("QEMU did not answer 'greeting' within 2000 ms; QEMU was killed: hello");
 });
 
 test('an aborted launch leaves no process', async () => {
@@ -83,7 +96,9 @@ test('an aborted launch leaves no process', async () => {
   const pidFile = join(folder, 'pid');
   const emulator = script(`echo $$ > ${pidFile}; exec sleep 60`);
   const failed = launch({ ...bareGuestOptions(folder), emulator, signal: abort.signal });
-  setTimeout(() => abort.abort(new Error('start cancelled')), 100);
+  failed.catch(() => undefined);
+  await eventually(() => existsSync(pidFile) && readFileSync(pidFile, 'utf8').endsWith('\n'), true);
+  abort.abort(new Error('start cancelled'));
   await expect(failed).rejects.toThrow('start cancelled');
   expect(() => process.kill(Number(readFileSync(pidFile, 'utf8')), 0)).toThrow('ESRCH');
 });

@@ -47,7 +47,7 @@ export class Rounds {
     const id = newId();
     using points = await Points.of(this.stand, id);
     const moving = this.move(guest, to, id, plan);
-    await Promise.race([this.reach(points, id, plan), moving, sleep(20_000)]);
+    await Promise.race([this.reach(points, id, plan), moving, sleep(plan.restIsSlow ? 120_000 : 20_000)]);
     await sleep(plan.delayMs);
     const strike = victim.strike({ guest, from, to, awayMs, copy }).then(
       (killed) => ({ killed: killed === true, faults: [] as string[] }),
