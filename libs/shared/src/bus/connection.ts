@@ -78,6 +78,8 @@ export async function connectBus(options: BusOptions, log?: Log): Promise<Bus> {
     // Names are the system's to look up, within that time. The client's own way leaves out /etc/hosts, and waits for a name
     // server that does not answer for as long as it takes: a service stayed away half a minute with two good servers left.
     resolve: false,
+    // Else each request begins with a look at the stack, for an error that it hardly ever ends with.
+    noAsyncTraces: true,
     ...(inboxPrefix ? { inboxPrefix } : {}),
     ...access.settings,
   };
