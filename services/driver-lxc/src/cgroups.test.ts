@@ -1,4 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { temporaryFolder } from '@virtbus/testkit';
 import { cgroupPaths, HostCgroups } from './cgroups';
 
 const mount = (path: string, type: string, options: string): string =>
@@ -56,4 +58,18 @@ test('to expect moves moves nobody, here or where cgroups cannot be written', as
   await hybrid.expectMoves();
   await HostCgroups.read('', '0::/\n').expectMoves();
   expect(readFileSync('/proc/self/cgroup', 'utf8')).toBe(before);
+});
+
+test('moves are expected of a kernel that makes them wait, and of none that favors them', async () => {
+  using folder = temporaryFolder();
+  const own = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1] ?? '/';
+  const procs = join(folder.path, own, 'cgroup.procs');
+  const told = async (options: string): Promise<string> => {
+    mkdirSync(dirname(procs), { recursive: true });
+    writeFileSync(procs, '');
+    await HostCgroups.read(mount(folder.path, 'cgroup2', options), '0::/\n').expectMoves();
+    return readFileSync(procs, 'utf8');
+  };
+  expect(await told('rw,nsdelegate')).toBe('0');
+  expect(await told('rw,favordynmods')).toBe('');
 });

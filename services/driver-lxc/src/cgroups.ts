@@ -49,7 +49,11 @@ interface Hierarchy {
 export class HostCgroups {
   private expecting: Promise<void> | undefined;
 
-  private constructor(private readonly hierarchies: readonly Hierarchy[]) {}
+  /** @param favorsMoves as the host's administrator has chosen: no move waits, so none need be expected */
+  private constructor(
+    private readonly hierarchies: readonly Hierarchy[],
+    private readonly favorsMoves: boolean,
+  ) {}
 
   static read(
     mountinfo = readFileSync('/proc/self/mountinfo', 'utf8'),
@@ -72,7 +76,7 @@ export class HostCgroups {
       if (names === undefined || names === '') return [];
       return [{ name: names, version: 1, mount, base: bases.get(names)!, controllers: names.split(',') }];
     });
-    return new HostCgroups(hierarchies);
+    return new HostCgroups(hierarchies, / - cgroup2? .*\bfavordynmods\b/.test(mountinfo));
   }
 
   /** Why no container can have its own cgroups here; undefined when it can. */
@@ -139,6 +143,7 @@ export class HostCgroups {
    * meanwhile has them in the same wait. Never rejects: without it a start takes longer, that is all.
    */
   expectMoves(): Promise<void> {
+    if (this.favorsMoves) return Promise.resolve();
     return (this.expecting ??= this.moveNobody().finally(() => (this.expecting = undefined)));
   }
 
