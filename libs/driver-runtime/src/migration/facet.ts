@@ -93,11 +93,12 @@ export interface MigrationFacet<G extends Guest> {
   /**
    * Target: wait until everything has arrived, or post-copy runs, and let the guest run unless it is to stay paused.
    * Rejects also when it has waited too long. `sum`: what came of it, by the source's word and the clock of this host.
-   * @param ask.letRun called before the guest may run: until then nothing has been done with it here
+   * @param ask.letRun called with true before the guest may run: until then nothing has been done with it here; with false when
+   *   the hypervisor has refused that
    */
   finish(
     guest: G,
-    ask: MigrationAsk & { cookie: Uint8Array; letRun: () => void },
+    ask: MigrationAsk & { cookie: Uint8Array; letRun: (may: boolean) => void },
   ): Promise<{ sum?: MigrationProgress | undefined }>;
   /** Target: cookie D, by which the source knows whose word it is; also of a guest that has run and ended. */
   arrived(uuid: string, ask: MigrationAsk): Uint8Array;

@@ -33,6 +33,8 @@ type Undo = z.output<typeof migrationUndo.request>;
 const endMs = 2_000;
 
 export class MigrationTarget extends MigrationSide {
+  /** Migrations whose guest was let run, and of which nobody has said that it does not. */
+  private readonly mayRun = new Set<string>();
   private readonly arriving = new ArrivingMemory(this.host, this.book, (record) => this.letGo(record));
 
   prepare(uuid: string, ask: Prepare, call: Call): Promise<MigrationView> {
@@ -148,7 +150,7 @@ export class MigrationTarget extends MigrationSide {
     const actor = this.actorOf(record);
     if (!actor?.guest) return this.ranAndEnded(record, actor);
     const { guest } = actor;
-    if (!(await this.letRun(record, actor, guest))) return;
+    if (actor.record.incoming !== undefined && !(await this.letRun(record, actor, guest))) return;
     const arrived = (await this.facet.transferred(guest, 'target')) === 'arrived';
     // What post-copy has brought by now is put in order like what it brings later.
     const followed = !arrived || actor.record.reason === 'post-copy';
@@ -159,23 +161,25 @@ export class MigrationTarget extends MigrationSide {
 
   /**
    * False when the end of the guest has been told instead.
-   * @throws for a guest that runs, and of which that could not be found out: it is asked again
+   * @throws for a guest that may run for all that is known: it is asked again
    */
   private async letRun(record: MigrationRecord, actor: Actor, guest: Guest): Promise<boolean> {
     const cookie = new Uint8Array(Buffer.from(record.cookie ?? '', 'base64'));
-    let mayRun = false;
+    const { mayRun } = this;
+    const letRun = (may: boolean): unknown => (may ? mayRun.add(record.id) : mayRun.delete(record.id));
     try {
       const ask = this.ask(record, new AbortController().signal);
-      const done = await this.facet.finish(guest, { ...ask, cookie, letRun: () => (mayRun = true) });
+      const done = await this.facet.finish(guest, { ...ask, cookie, letRun });
       if (done.sum) actor.lastJob = jobOf(record, done.sum);
       return true;
     } catch (error) {
-      const isTold = actor.record.incoming === undefined;
-      const ran = isTold || actor.record.state === 'running';
+      const runs = (): boolean => actor.record.state === 'running';
+      const ran = runs() || mayRun.has(record.id);
       // Its monitor is gone a moment before its process.
       for (const until = performance.now() + endMs; ran && actor.guest && performance.now() < until;) await sleep(50);
-      if (ran && actor.guest) throw error;
-      if (ran || (mayRun && !actor.guest)) {
+      if (actor.guest && runs()) return true;
+      if (actor.guest && ran) throw error;
+      if (ran) {
         // It has run, if only for a moment: it is here that it ended.
         this.ranAndEnded(record, actor);
         return false;
@@ -200,6 +204,7 @@ export class MigrationTarget extends MigrationSide {
 
   /** From now on its cookie is what the source is told; until then it is the source's, for whoever has to do it again. */
   private finished(record: MigrationRecord): void {
+    this.mayRun.delete(record.id);
     record.cookie = kept(this.facet.arrived(record.domain, this.ask(record, new AbortController().signal)));
     record.phase = 'finished';
     this.book.keep(record);

@@ -5,6 +5,7 @@
 import type { MigrationAsk, StartSpec } from '@virtbus/driver-runtime';
 import { bootGuest, type BootHost } from '../boot';
 import type { QemuGuest } from '../guest';
+import { isRefusal } from '../monitor-failure';
 import { copiedDisks, exportDisks, serveDisks, stopServing } from './copied-disks';
 import { topNodes } from './nodes';
 import { resetMigration, setUpMigration, tlsId } from './parameters';
@@ -74,7 +75,7 @@ async function occupied(
 /** Everything has arrived, or post-copy brings the rest: let it run, unless it is to stay paused. */
 export async function finish(
   guest: QemuGuest,
-  { options, signal, peer, letRun }: MigrationAsk & { letRun: () => void },
+  { options, signal, peer, letRun }: MigrationAsk & { letRun: (may: boolean) => void },
   silenceMs: number,
 ): Promise<void> {
   const late = `the last of the memory has not arrived from host '${peer.host}'`;
@@ -83,7 +84,17 @@ export async function finish(
   );
   if (arrived.status === 'failed' || arrived.status === 'cancelled') throw failureOf(arrived);
   if (copiedDisks(guest.live, options).length > 0) await stopServing(guest, signal);
-  letRun();
-  if (!options.paused) await guest.resume(arrived.status === 'completed' ? 'migrated' : 'post-copy');
+  if (!options.paused) await run(guest, arrived.status === 'completed' ? 'migrated' : 'post-copy', letRun);
   if (arrived.status === 'completed') await resetMigration(guest, signal);
+}
+
+/** An answer that is lost leaves open whether it runs; a refusal does not. */
+async function run(guest: QemuGuest, reason: 'migrated' | 'post-copy', letRun: (may: boolean) => void): Promise<void> {
+  letRun(true);
+  try {
+    await guest.resume(reason);
+  } catch (error) {
+    if (isRefusal(error)) letRun(false);
+    throw error;
+  }
 }
