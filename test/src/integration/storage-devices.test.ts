@@ -105,16 +105,15 @@ needs('parted', 'blkid').test(
     }
     const [first, second] = paths;
     const notes = join(stack.folder.path, 'state/hosts/h1/storage/volumes-in-progress');
+    const identity = `${mib}-${9 * mib - 1}`;
+    const note = (id: string, path: string): void => {
+      const device = { name: basename(path), path, identity };
+      writeFileSync(join(notes, `${id}.json`), JSON.stringify({ pool: pool.uuid, device }));
+    };
     // The first as it is; the second as one that lay elsewhere on the disk.
-    const noted = [
-      { path: first, identity: `${mib}-${9 * mib - 1}` },
-      { path: second, identity: `${mib}-${9 * mib - 1}` },
-    ];
     await stack.restartStorage('h1', async () => {
-      for (const [index, device] of noted.entries()) {
-        const note = { pool: pool.uuid, device: { name: basename(device.path!), ...device } };
-        writeFileSync(join(notes, `0${index}.json`), JSON.stringify(note));
-      }
+      note('01', first!);
+      note('02', second!);
     });
     const there = async (): Promise<string[]> => {
       const { volumes } = await storage
@@ -124,6 +123,13 @@ needs('parted', 'blkid').test(
     };
     await eventually(there, [second]);
     await eventually(() => readdirSync(notes).length, 0);
+    // One that could not be taken away then, and has gone since.
+    note('03', first!);
+    const third = { name: 'third', capacity: 8 * mib };
+    const { volume } = await storage.ask(createVolume, { pool: pool.uuid, document: third });
+    expect(volume.path).toBe(first);
+    await stack.restartStorage('h1');
+    await eventually(there, [first, second]);
     await storage.ask(stopPool, { pool: pool.uuid });
     await storage.ask(undefinePool, { pool: pool.uuid });
   },

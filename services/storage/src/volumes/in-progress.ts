@@ -61,7 +61,12 @@ export class InProgress {
   async withDevice(managed: ManagedPool, made: Omit<Device, 'identity'>, work: () => Promise<void>): Promise<void> {
     const { pool, uuid } = managed;
     const id = newId();
-    const device = { ...made, identity: await backendOf(pool).devices?.identify(pool, made.path) };
+    const { devices } = backendOf(pool);
+    const identity = await devices?.identify(pool, made.path).catch(async (error: unknown) => {
+      await devices.remove(pool, deviceVolume(made.name, made.path, 0));
+      throw error;
+    });
+    const device = { ...made, identity };
     this.note(id, { pool: uuid, device });
     try {
       await work();
@@ -99,9 +104,10 @@ export class InProgress {
       if (note.pool !== pool.uuid) continue;
       try {
         if (note.temporary !== undefined) await rm(note.temporary, { force: true, recursive: true });
-        if (note.device !== undefined) await takeAway(pool, note.device);
+        const isGone = note.device === undefined || (await takeAway(pool, note.device));
         this.forget(id);
-        this.host.log.info({ ...note, pool: pool.name }, 'a volume that was not finished was taken away');
+        const what = isGone ? 'was taken away' : 'has gone, and its place may be that of another';
+        this.host.log.info({ ...note, pool: pool.name }, `a volume that was not finished ${what}`);
       } catch (err) {
         this.host.log.warn({ err, ...note, pool: pool.name }, 'a volume that was not finished cannot be taken away');
       }
@@ -129,11 +135,12 @@ export class InProgress {
   }
 }
 
-/** Does nothing where another device has its place, or none. */
-async function takeAway({ pool }: ManagedPool, { name, path, identity }: Device): Promise<void> {
+/** False, and nothing is done, where another device has its place, or none. */
+async function takeAway({ pool }: ManagedPool, { name, path, identity }: Device): Promise<boolean> {
   const { devices } = backendOf(pool);
-  if (identity === undefined || (await devices?.identify(pool, path)) !== identity) return;
+  if (identity === undefined || (await devices?.identify(pool, path)) !== identity) return false;
   await devices?.remove(pool, deviceVolume(name, path, 0));
+  return true;
 }
 
 const newId = (): string => randomBytes(8).toString('hex');

@@ -152,6 +152,8 @@ async function noteFormat({ pools }: Workshop, managed: ManagedPool, volume: Vol
 async function makeDevice(workshop: Workshop, managed: ManagedPool, making: Making, call: Call): Promise<string> {
   const { volume, source } = making;
   const path = await backendOf(managed.pool).devices!.create(managed.pool, volume, call.signal);
+  // Whatever was there before, and may be noted still, has gone.
+  workshop.inProgress.gone(managed, path);
   if (source || volume.target.encryption) {
     // What a partition is said to hold is no format of an image.
     const plain: Volume = { ...volume, target: { ...volume.target, format: undefined } };

@@ -52,7 +52,7 @@ export interface Backend {
 export interface DeviceVolumes {
   /** Make it; the answer is its path. */
   create(pool: Pool, volume: Volume, signal: AbortSignal): Promise<string>;
-  /** What tells the device at a path from any other that was or will be there; undefined when there is none. */
+  /** What tells the device at a path from others that get its name: its uuid, or its place on the disk; undefined when there is none. */
   identify(pool: Pool, path: string): Promise<string | undefined>;
   remove(pool: Pool, volume: Volume): Promise<void>;
   resize?(pool: Pool, volume: Volume, bytes: number): Promise<void>;
