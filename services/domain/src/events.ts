@@ -50,6 +50,7 @@ export class EventFollower {
     while (!signal.aborted) {
       try {
         const onReset = (): void => {
+          if (signal.aborted) return;
           this.log.warn('the event log was made anew');
           this.projection.asOf = 0;
           this.onReset();

@@ -67,13 +67,20 @@ export class Keeper {
       mark = await jetStreamMark(this.bus);
     }
     const isDoubted = this.isDoubted;
+    this.isDoubted = false;
     if (isDoubted || (this.mark && isAnother(mark, this.mark))) {
       this.log.warn('JetStream was wiped or put back: rebuilding the registry from the hosts');
-      await this.registry.ensure();
-      await this.onWiped();
+      // A rebuild that failed is tried again; what is doubted meanwhile is so after it, too.
+      await this.rebuild().catch((error: unknown) => {
+        this.isDoubted = true;
+        throw error;
+      });
     }
-    // Only now: a rebuild that failed is tried again.
     this.mark = mark;
-    if (isDoubted) this.isDoubted = false;
+  }
+
+  private async rebuild(): Promise<void> {
+    await this.registry.ensure();
+    await this.onWiped();
   }
 }
