@@ -1,6 +1,15 @@
 /** Images for disks that come from another host, also where the service died over making them. */
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silent } from '@virtbus/shared/log';
@@ -35,9 +44,13 @@ test.each(['raw', 'qcow2'])('a %s image is made as large as it is there, and fou
   const made = opened();
   await makeCopies(made, maker, copies(format));
   expect(seen()).toMatchObject({ format, 'virtual-size': 8 * mib });
-  writeFileSync(path(), 'what the guest has brought');
+  const words = 'what the guest has brought';
+  writeFileSync(path(), words, { flag: 'r+' });
+  if (format === 'raw') truncateSync(path(), 16 * mib);
+  const { size } = statSync(path());
   await makeCopies(made, maker, copies(format));
-  if (format === 'qcow2') expect(statSync(path()).size).toBe('what the guest has brought'.length);
+  expect(statSync(path()).size).toBe(size);
+  expect(readFileSync(path(), 'latin1').slice(0, words.length)).toBe(words);
 });
 
 test('one that is half made is made whole by the same command, and removed when that came to nothing', async () => {

@@ -27,7 +27,8 @@ export async function makeCopies(made: MadeFiles, maker: Maker, copies: readonly
     const format = givenChain(disk)?.images[0].format ?? 'raw';
     const content = await orExplain(`create ${path}`, () => contentOf(disk, format, path, capacity));
     if (content || size === undefined || isBegun) await made.make(maker, path, disk.target.dev ?? path, content);
-    if (!content) await orExplain(`create ${path}`, () => truncate(path, capacity));
+    // Its guest may have made it longer since.
+    if (!content && (size ?? 0) < capacity) await orExplain(`create ${path}`, () => truncate(path, capacity));
   }
 }
 
