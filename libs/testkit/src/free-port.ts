@@ -1,6 +1,6 @@
 /**
  * Ports for servers of tests: below those that the kernel gives to anybody who asks for none (32768 and above), and of each
- * of jest's workers its own. So a port stays its taker's, also while the server on it is down.
+ * of the workers of one run of jest, up to three, its own. So a port stays its taker's, also while the server on it is down.
  */
 import { createServer } from 'node:net';
 

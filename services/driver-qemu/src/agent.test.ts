@@ -27,7 +27,8 @@ test('an answer that an earlier caller did not wait for is passed over, and leav
     if (command.execute === 'guest-sync-delimited') {
       // What the earlier caller had asked is answered to this one, after the rest of a line, and is seen by itself.
       const stale = Buffer.concat([Buffer.from('{"ret'), syncedWith(17)]);
-      socket.write(stale, () => setImmediate(goodAgent, command, socket));
+      // Between two turns of the event loop what has come is read.
+      socket.write(stale, () => setImmediate(setImmediate, goodAgent, command, socket));
     } else if (command.execute === 'guest-info') socket.write('{"return": {"version": "7.2"}}\n');
     else goodAgent(command, socket);
   });

@@ -107,9 +107,9 @@ async function addTap(asked: string | undefined, user: RunUser | undefined): Pro
 }
 
 /**
- * A bridge takes the lowest address of its ports for its own: a tap's is above what any other has. With libvirt's (`fe` and
- * the rest of the guest's) a bridge over a link with a random address was renamed now and then to what the guest's tap on
- * another host is called too, and while a guest migrates the two hosts do not reach each other then.
+ * A bridge takes the lowest address of its ports for its own: a tap's is above that of any link. With libvirt's (`fe` and
+ * the rest of the guest's) a bridge over a link with a random address took that of the tap now and then, which the guest's
+ * tap on another host has, too: while a guest migrates the two hosts do not reach each other then.
  */
 const tapAddress = (guest: string): string => guest.replace(/^(..:){3}/, 'fe:ff:ff:');
 

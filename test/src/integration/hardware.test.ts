@@ -1,5 +1,5 @@
 /** Devices, memory, processors, screen and keyboard of a running guest, on real QEMU. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import {
   abortJob,
@@ -179,10 +179,11 @@ needsRoot().test(
     const uplink = `${bridge}up`;
     // As high as a random address gets: a bridge takes the lowest of its ports for its own.
     const address = 'fe:ff:fe:00:00:01';
-    execFileSync('ip', ['link', 'add', bridge, 'type', 'bridge']);
     const far = ['peer', 'name', `${bridge}far`];
-    execFileSync('ip', ['link', 'add', uplink, 'address', address, 'master', bridge, 'type', 'veth', ...far]);
+    execFileSync('ip', ['link', 'add', uplink, 'address', address, 'type', 'veth', ...far]);
     try {
+      execFileSync('ip', ['link', 'add', bridge, 'type', 'bridge']);
+      execFileSync('ip', ['link', 'set', uplink, 'master', bridge]);
       await using stack = await Stack.start();
       const bus = await stack.connect();
       const devices = `<interface type='bridge'><source bridge='${bridge}'/><model type='virtio'/></interface>`;
@@ -209,7 +210,7 @@ needsRoot().test(
       await eventually(() => stack.state(bus, uuid), 'shutoff(crashed)');
       expect(ports()).toEqual([]);
     } finally {
-      for (const link of [bridge, uplink]) execFileSync('ip', ['link', 'delete', link]);
+      for (const link of [uplink, bridge]) spawnSync('ip', ['link', 'delete', link]);
     }
   },
   120_000,
