@@ -140,7 +140,7 @@ const returnMs = 100;
  * While there is no connection it waits for one, and what was on its way when one was lost is sent again: a command under
  * its id, which is carried out once. Soon after a reconnect a silent subject may only mean that its owner is not back yet:
  * the request, which nobody got, is sent again until the bus has settled or the call's time is up.
- * @param absent the error when nobody listens on the subject
+ * @param absent the error when nobody listens on the subject; not told of a command that may have come before that was so
  */
 export async function exchange(
   bus: Bus,
@@ -170,6 +170,7 @@ async function request(
 ): Promise<Answer> {
   const due = performance.now() + context.timeoutMs;
   let message: Msg | undefined;
+  let unanswered = absent;
   while (!message) {
     if (!bus.connected()) await whenConnected(bus, due);
     const left = Math.max(0, due - performance.now());
@@ -180,10 +181,12 @@ async function request(
       const sent = bus.nc.request(subject, bus.bodies.outgoing(body, h), { timeout: left + graceMs, headers: h });
       sent.catch(() => undefined);
       message = await Promise.race([sent, lost]);
+      // It may have been heard: who is not there now may have it, and do it.
+      if (!message && context.id !== undefined) unanswered = answerLost;
     } catch (cause) {
-      if (bus.nc.isClosed()) throw bus.refused() ?? transportError(cause, context.timeoutMs, absent);
+      if (bus.nc.isClosed()) throw bus.refused() ?? transportError(cause, context.timeoutMs, unanswered);
       const mayReturn = isNoResponders(cause) && bus.settling() && performance.now() + returnMs < due;
-      if (!mayReturn) throw transportError(cause, context.timeoutMs, absent);
+      if (!mayReturn) throw transportError(cause, context.timeoutMs, unanswered);
       await new Promise((resolve) => setTimeout(resolve, returnMs));
     } finally {
       heedless();
@@ -210,6 +213,11 @@ export function parseRequest<S extends z.ZodType>(name: string, schema: S, reque
     return where ? `${where}: ${issue.message}` : issue.message;
   });
   throw new VirtError('INVALID_ARG', { detail: `${name}: ${faults.join('; ')}` });
+}
+
+function answerLost(): VirtError {
+  const detail = 'the answer was lost with the connection, and nobody is there now: it may have been done';
+  return new VirtError('OPERATION_TIMEOUT', { detail });
 }
 
 function isNoResponders(cause: unknown): boolean {
