@@ -8,6 +8,7 @@ import {
   getDomainXml,
   qmpCommand,
   resumeDomain,
+  saveDomain,
   setMemory,
   statsOfDomains,
   suspendDomain,
@@ -16,7 +17,7 @@ import { call } from '@virtbus/shared/bus';
 import { eventually, Stack } from '@virtbus/testkit';
 import { disk, nodeNames, rawImage } from './storage-stand';
 
-jest.setTimeout(120_000);
+jest.setTimeout(240_000);
 
 test('commands to a stopped QEMU end in a typed time-out by their deadline, others go on, destroy works', async () => {
   await using stack = await Stack.start();
@@ -40,6 +41,23 @@ test('commands to a stopped QEMU end in a typed time-out by their deadline, othe
   await call(bus, destroyDomain, {}, { target: stuck.uuid });
   expect(await stack.state(bus, stuck.uuid)).toBe('shutoff(destroyed)');
   expect(stack.guestPids()).toHaveLength(1);
+});
+
+test('a guest that was paused for a save which failed goes on when its QEMU answers again, however late', async () => {
+  await using stack = await Stack.start();
+  const bus = await stack.connect();
+  const { uuid } = await stack.run(bus, { name: 'unsaved' });
+  const pid = stack.pidOf(uuid);
+  process.kill(pid, 'SIGSTOP');
+  const save = call(bus, saveDomain, { path: stack.folder.file('image') }, { target: uuid, timeoutMs: 3_000 });
+  await expect(save).rejects.toMatchObject({ code: 'OPERATION_TIMEOUT' });
+  // By then nobody waits in QEMU's line to let it run.
+  await stack.drivers.get('h1')!.waitFor('may stand still', { timeoutMs: 80_000 });
+  process.kill(pid, 'SIGCONT');
+  const isPaused = async (): Promise<boolean> =>
+    (await stack.events(bus, uuid)).some(({ type }) => type === 'suspended');
+  await eventually(isPaused, true, { timeoutMs: 30_000 });
+  await eventually(() => stack.state(bus, uuid), 'running(save-canceled)', { timeoutMs: 30_000 });
 });
 
 test('a device that QEMU adds after nobody waits for it any more is in the document, and can be taken away', async () => {

@@ -45,6 +45,8 @@ export interface MigrationRecord {
   /** The guest has ended: its target, because the rest of its memory never came; its source, because the target was gone after post-copy had begun. */
   lost?: boolean;
   error?: ErrorBody | undefined;
+  /** Target: the guest was let run, and nobody has said that it does not. */
+  mayRun?: boolean | undefined;
   /** Of the last change, milliseconds since 1970. */
   changed: number;
 }
@@ -80,11 +82,11 @@ export class MigrationBook {
     return this.records.get(key({ id, role }));
   }
 
-  /** On disk when the call returns. */
-  keep(record: MigrationRecord): void {
+  /** On disk when the call returns. @param durable also after a power cut, which no guest survives */
+  keep(record: MigrationRecord, durable = true): void {
     this.forgetOld();
     record.changed = Date.now();
-    replaceFile(this.pathOf(record), JSON.stringify(record), true);
+    replaceFile(this.pathOf(record), JSON.stringify(record), durable);
     this.records.set(key(record), record);
   }
 

@@ -2,6 +2,7 @@
  * The side that a guest leaves: `begun`, `performing`, `performed`, `confirmed`, or `undone` (contracts/migration-host.ts of
  * libs/shared has the rules). From `performed` on the guest stands still here until the target has said how it went.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { checkSameHardware, formatDomain, parseDomain, type Domain } from '@virtbus/domain-xml';
 import {
   type migrationBegin,
@@ -22,7 +23,7 @@ import type { Guest } from '../driver';
 import { guestOf, notRunning, turn } from '../ops/op';
 import { snapshotsOf } from '../snapshots';
 import type { MigrationRecord } from './book';
-import { postcopyOf } from './facet';
+import { postcopyOf, type Transferred } from './facet';
 import { kept, MigrationSide } from './side';
 
 type Begin = z.output<typeof migrationBegin.request>;
@@ -174,13 +175,23 @@ export class MigrationSource extends MigrationSide {
 
   /** Has it come to post-copy? That it has is on disk before anybody is told that the guest is `performed`. */
   private async notePostcopy(record: MigrationRecord): Promise<boolean> {
-    const guest = this.actorOf(record)?.guest;
-    if (!guest || record.options?.postcopy !== true) return false;
-    const now = await this.facet.transferred(guest, 'source').catch(() => undefined);
+    if (record.options?.postcopy !== true) return false;
+    const now = await this.transferred(record);
     if (now !== 'post-copy' && now !== 'stranded') return false;
     record.postcopy = true;
     this.book.keep(record);
     return true;
+  }
+
+  /** Asked until it is known: a guest that may go on there must not go back here. Undefined for one that has ended. */
+  private async transferred(record: MigrationRecord): Promise<Transferred | undefined> {
+    for (;;) {
+      const guest = this.actorOf(record)?.guest;
+      if (!guest) return undefined;
+      const now = await this.facet.transferred(guest, 'source').catch(() => undefined);
+      if (now !== undefined) return now;
+      await sleep(againMs, undefined, { ref: false });
+    }
   }
 
   private async recover(record: MigrationRecord, { uri }: Perform, call: Call): Promise<MigrationView> {

@@ -33,8 +33,6 @@ type Undo = z.output<typeof migrationUndo.request>;
 const endMs = 2_000;
 
 export class MigrationTarget extends MigrationSide {
-  /** Migrations whose guest was let run, and of which nobody has said that it does not. */
-  private readonly mayRun = new Set<string>();
   private readonly arriving = new ArrivingMemory(this.host, this.book, (record) => this.letGo(record));
 
   prepare(uuid: string, ask: Prepare, call: Call): Promise<MigrationView> {
@@ -152,6 +150,10 @@ export class MigrationTarget extends MigrationSide {
     const { guest } = actor;
     if (actor.record.incoming !== undefined && !(await this.letRun(record, actor, guest))) return;
     const arrived = (await this.facet.transferred(guest, 'target')) === 'arrived';
+    const { incoming, state, reason } = actor.record;
+    // What a driver that came back over it has not heard: it can run for no other reason.
+    if (incoming !== undefined && state === 'running' && reason === 'unpaused')
+      actor.enter({ state, reason: arrived ? 'migrated' : 'post-copy' });
     // What post-copy has brought by now is put in order like what it brings later.
     const followed = !arrived || actor.record.reason === 'post-copy';
     record.memory = followed ? 'arriving' : 'whole';
@@ -165,8 +167,10 @@ export class MigrationTarget extends MigrationSide {
    */
   private async letRun(record: MigrationRecord, actor: Actor, guest: Guest): Promise<boolean> {
     const cookie = new Uint8Array(Buffer.from(record.cookie ?? '', 'base64'));
-    const { mayRun } = this;
-    const letRun = (may: boolean): unknown => (may ? mayRun.add(record.id) : mayRun.delete(record.id));
+    const letRun = (may: boolean): void => {
+      record.mayRun = may || undefined;
+      this.book.keep(record, false);
+    };
     try {
       const ask = this.ask(record, new AbortController().signal);
       const done = await this.facet.finish(guest, { ...ask, cookie, letRun });
@@ -174,7 +178,7 @@ export class MigrationTarget extends MigrationSide {
       return true;
     } catch (error) {
       const runs = (): boolean => actor.record.state === 'running';
-      const ran = runs() || mayRun.has(record.id);
+      const ran = runs() || record.mayRun === true;
       // Its monitor is gone a moment before its process.
       for (const until = performance.now() + endMs; ran && actor.guest && performance.now() < until;) await sleep(50);
       if (actor.guest && runs()) return true;
@@ -204,7 +208,7 @@ export class MigrationTarget extends MigrationSide {
 
   /** From now on its cookie is what the source is told; until then it is the source's, for whoever has to do it again. */
   private finished(record: MigrationRecord): void {
-    this.mayRun.delete(record.id);
+    record.mayRun = undefined;
     record.cookie = kept(this.facet.arrived(record.domain, this.ask(record, new AbortController().signal)));
     record.phase = 'finished';
     this.book.keep(record);

@@ -13,6 +13,7 @@ import {
 } from '@virtbus/shared';
 import { refreshBackup } from '../backup/running';
 import { facet } from '../driver';
+import { goOn } from '../go-on';
 import { change, guestOf, look, op, type Context } from './op';
 import { dropManagedSave } from './start';
 
@@ -90,9 +91,10 @@ async function saveTo(
     actor.lastJob = { ...job, type: signal.aborted ? 'cancelled' : 'failed', elapsedMs: Date.now() - began };
     if (!existed) rmSync(path, { force: true });
     if (wasRunning && actor.guest) {
-      await guest
-        .resume('save-canceled')
-        .catch((err: unknown) => actor.log.error({ err }, 'cannot resume after a failed save'));
+      const { record } = actor;
+      await goOn(guest, 'save-canceled', actor.log, () => {
+        return actor.guest === guest && !actor.job && (record.state === 'running' || record.reason === 'save');
+      });
     }
     throw abort.signal.aborted && isVirtError(abort.signal.reason) ? abort.signal.reason : thrown;
   } finally {

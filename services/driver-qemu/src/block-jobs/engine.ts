@@ -335,7 +335,7 @@ export class JobEngine {
     return this.tell(job, 'block-job-cancel', { device: job.id, force: false }, before);
   }
 
-  /** Tell QEMU how to end a job. When it refuses, the job is as it was before. */
+  /** Tell QEMU how to end a job. When it refuses, the job is as it was before; when it does not answer, it is told again. */
   private async tell(job: SavedJob, command: string, args: object, before: BlockJobState): Promise<void> {
     try {
       await this.guest.askRaw(command, args);
@@ -344,6 +344,7 @@ export class JobEngine {
         job.endedBy = undefined;
         this.enter(job, before, () => showMirror(this.guest, job, before === 'ready' ? 'yes' : undefined));
       }
+      if (!isRefusal(error)) this.lookAgain();
       throw error;
     }
     job.told = true;

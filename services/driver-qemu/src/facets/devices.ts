@@ -11,6 +11,7 @@ import {
   plugPlan,
   replaceDevice,
   type Device,
+  type Disk,
   type Interface,
   type PlugStep,
   type QemuCapabilities,
@@ -82,7 +83,7 @@ async function attach(host: DeviceHost, guest: QemuGuest, asked: Device, signal:
     guest.saved.joining = pendingDevice(addDevice(guest.live, joined), aliasOf(device));
     guest.tellSaved();
     for (const step of plan.steps) await plug(guest, aliasOf(device), step, signal, undo);
-    if (device.list === 'disks') await applyLimits(guest, device.value);
+    if (device.list === 'disks') await limit(guest, device.value);
     // The document may have changed meanwhile: a block job has ended.
     guest.live = addDevice(guest.live, joined);
     guest.saved.joining = undefined;
@@ -105,7 +106,7 @@ async function plug(
   signal: AbortSignal,
   undo: Undo,
 ): Promise<void> {
-  const back = (): unknown => guest.askRaw(step.undo.command, step.undo.arguments);
+  const back = (): Promise<boolean> => done(guest, () => guest.askRaw(step.undo.command, step.undo.arguments));
   try {
     await guest.askRaw(command, step.arguments, signal);
     undo.push(command === 'device_add' ? () => unplug(guest, alias) : back);
@@ -116,6 +117,32 @@ async function plug(
     else if (await untilKnown(guest, () => isPlugged(guest, alias), false)) return;
     throw error;
   }
+}
+
+/** The guest has the disk by now: that it is attached is only told with its limits, or their refusal. */
+async function limit(guest: QemuGuest, disk: Disk): Promise<void> {
+  if (await done(guest, () => applyLimits(guest, disk))) return;
+  throw new VirtError('OPERATION_INVALID', { detail: 'domain is not running' });
+}
+
+/**
+ * Asked again until it is answered: with this undone nobody may let go of what the guest has open. False when it has ended
+ * meanwhile; throws a refusal.
+ */
+async function done(guest: QemuGuest, work: () => Promise<unknown>): Promise<boolean> {
+  let refusal: unknown;
+  const isDone = (): Promise<boolean> =>
+    work().then(
+      () => true,
+      (error: unknown) => {
+        if (!isRefusal(error)) throw error;
+        refusal = error;
+        return true;
+      },
+    );
+  const known = await untilKnown(guest, isDone, false);
+  if (refusal !== undefined) throw refusal as Error;
+  return known;
 }
 
 export async function isPlugged(guest: QemuGuest, alias: string): Promise<boolean> {

@@ -22,7 +22,7 @@ import {
   type NodeImages,
 } from '@virtbus/domain-xml';
 import type { Snapshot } from '@virtbus/domain-xml/snapshot';
-import { overlaysOf, withOverlays, type LiveTaking } from '@virtbus/driver-runtime';
+import { goOn, overlaysOf, withOverlays, type LiveTaking } from '@virtbus/driver-runtime';
 import { VirtError } from '@virtbus/shared';
 import { areFree, imagesIn, nodeSource, type BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
@@ -157,16 +157,15 @@ async function inStillness(
     await work();
   } finally {
     await thaw(guest);
-    if (file !== undefined && wasRunning) await goOn(guest);
+    if (file !== undefined && wasRunning) await letRun(guest);
   }
 }
 
-async function goOn(guest: QemuGuest): Promise<void> {
-  try {
-    await guest.resume('unpaused');
-  } catch (err) {
-    guest.log.error({ err }, 'a guest that was paused for a snapshot cannot be resumed');
-  }
+async function letRun(guest: QemuGuest): Promise<void> {
+  let hasEnded = false;
+  void guest.ended.then(() => (hasEnded = true));
+  const isOurs = (): boolean => guest.state.state === 'running' || guest.state.reason === 'snapshot';
+  await goOn(guest, 'unpaused', guest.log, () => !hasEnded && isOurs());
 }
 
 /**

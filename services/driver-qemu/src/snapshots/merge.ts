@@ -3,6 +3,7 @@ import { formatLocation } from '@virtbus/disk-image';
 import { diskImages, formatDevice, withImages } from '@virtbus/domain-xml';
 import type { Merge } from '@virtbus/driver-runtime';
 import { VirtError, type BlockJob, type ChainDocument, type ImageNeed } from '@virtbus/shared';
+import type { JobEnd } from '../block-jobs';
 import { commit, planCommit, writtenBy } from '../block-jobs/commit';
 import type { BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
@@ -33,7 +34,10 @@ export async function mergeNeeds(guest: QemuGuest, merges: readonly Merge[]): Pr
   return needs;
 }
 
-/** All begin; all have to be ready or done before one goes over to its base. When one fails the others are given up. */
+/**
+ * All begin; all have to be ready or done before one goes over to its base. When one fails the others are given up. However
+ * it goes, no job of it is left when this is over: until then what it writes to is held for it.
+ */
 export async function merge(
   host: BlockHost,
   guest: QemuGuest,
@@ -45,21 +49,32 @@ export async function merge(
   try {
     for (const one of merges) jobs.push(await commit(host, guest, commitOf(guest, one), { ...how, images: new Map() }));
     for (const { id } of jobs) refuseFailed(await blockJobs.until(id, ['ready', 'concluded'], how.signal));
+    for (const { id } of jobs) refuseFailed(await pivoted(blockJobs, id));
   } catch (error) {
     for (const { id } of jobs) {
       const job = blockJobs.jobs.find((one) => one.id === id);
-      if (job)
-        await blockJobs.abort(job).catch((err: unknown) => guest.log.warn({ err, id }, 'a job cannot be given up'));
+      if (!job) continue;
+      const ended = blockJobs.until(id, []).catch(() => undefined);
+      await blockJobs.abort(job).catch((err: unknown) => guest.log.warn({ err, id }, 'a job cannot be given up'));
+      await ended;
     }
     throw error;
   }
-  for (const { id } of jobs) {
-    const job = blockJobs.jobs.find((one) => one.id === id);
-    if (!job) continue;
-    const ended = blockJobs.until(id, [], how.signal);
+}
+
+/** How the job ended; undefined when it had already. */
+async function pivoted(blockJobs: QemuGuest['blockJobs'], id: string): Promise<JobEnd | undefined> {
+  const job = blockJobs.jobs.find((one) => one.id === id);
+  if (!job) return undefined;
+  const ended = blockJobs.until(id, []);
+  ended.catch(() => undefined);
+  try {
     if (job.state === 'ready') await blockJobs.pivot(job);
-    refuseFailed(await ended);
+  } catch (error) {
+    // An answer that was lost: it is told again until the job has ended.
+    if (job.state !== 'pivoting') throw error;
   }
+  return ended;
 }
 
 /** How long a job may take to end, milliseconds: whoever waits for the domain waits no longer. */
@@ -78,7 +93,7 @@ export async function giveUpMerge({ blockJobs, log }: QemuGuest, command: string
   }
 }
 
-function refuseFailed(end: { kind: string; error?: string | undefined } | undefined): void {
+function refuseFailed(end: JobEnd | undefined): void {
   if (!end || end.kind === 'completed') return;
   throw new VirtError('OPERATION_FAILED', { detail: `merging images ${end.kind}: ${end.error ?? 'no reason given'}` });
 }

@@ -1,0 +1,36 @@
+/** Letting a guest run that was paused for something which has failed. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isVirtError, type ReasonOf } from '@virtbus/shared';
+import type { Log } from '@virtbus/shared/log';
+import type { Guest } from './driver';
+
+/** Until a hypervisor that did not answer is asked again, milliseconds. */
+const againMs = 1_000;
+
+/**
+ * Nobody else would let it run: of a hypervisor that does not answer it is asked again, in the background, until it does.
+ * Resolves after the first answer, or when none has come in time. What goes wrong is logged.
+ * @param isWanted asked before each further try: the guest is there, and nobody has paused it for something else
+ */
+export async function goOn(
+  guest: Pick<Guest, 'resume'>,
+  reason: ReasonOf<'running'>,
+  log: Log,
+  isWanted: () => boolean,
+): Promise<void> {
+  const isOver = async (): Promise<boolean> => {
+    try {
+      await guest.resume(reason);
+    } catch (err) {
+      if (isVirtError(err, 'OPERATION_TIMEOUT')) return false;
+      log.error({ err, reason }, 'a guest that was paused cannot be let run');
+    }
+    return true;
+  };
+  if (await isOver()) return;
+  log.warn({ reason }, 'a guest that was paused may stand still: it is let run as soon as its hypervisor answers');
+  void (async () => {
+    do await sleep(againMs, undefined, { ref: false });
+    while (isWanted() && !(await isOver()));
+  })();
+}
