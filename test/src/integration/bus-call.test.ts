@@ -65,6 +65,19 @@ describe('a call', () => {
     expect(ids).toEqual(['cmd-1', 'cmd-1']);
   });
 
+  test('that was heard before the server went, by one who does not come back with it, may have been done', async () => {
+    await serving([
+      endpoint(startDomain, async () => {
+        await server.close();
+        await stand.server.kill9();
+        await stand.server.restart();
+        return { domain: domain() };
+      }),
+    ]);
+    expect(await failure(start({ timeoutMs: 25_000 }))).toMatchObject({ code: 'OPERATION_TIMEOUT' });
+    server = await stand.as('service');
+  });
+
   test('that is a command has an id, made up when none is given; a query needs none', async () => {
     const ids: string[] = [];
     await serving([
