@@ -338,9 +338,11 @@ needsTmpfs.test(
       const xml = disk(rawImage(`${folder}/f.img`, 'full'), 'raw', '', 'vdf');
       await ask(attachDevice, { xml });
       // A plugged disk is there a moment later.
-      const write = 'until [ -b /dev/vdf ]; do :; done; dd if=/dev/zero of=/dev/vdf bs=64k count=32 conv=fsync';
+      await guestSays(bus, uuid, 'until [ -b /dev/vdf ]; do sleep 0.1; done; echo plugged=$?', 'plugged=0');
+      const write = 'dd if=/dev/zero of=/dev/vdf bs=64k count=32 conv=fsync';
       const written = guestSays(bus, uuid, `${write} 2>/dev/null; echo full=$?`, 'full=0');
-      await eventually(() => stack.state(bus, uuid), 'paused(ioerror)', { timeoutMs: 30_000 });
+      written.catch(() => undefined);
+      await eventually(() => stack.state(bus, uuid), 'paused(ioerror)', { timeoutMs: 60_000 });
       expect(await ask(getDiskErrors, {})).toEqual({ errors: [{ disk: 'vdf', error: 'no-space' }] });
       execFileSync('mount', ['-o', 'remount,size=16M', folder]);
       await ask(resumeDomain, {});
