@@ -27,7 +27,7 @@ import { isRefusal } from '../monitor-failure';
 import { pendingDevice } from '../pending-device';
 import { giveBack, lend, type RunUser } from '../run-user';
 import { takeBack, type Undo } from '../undo';
-import { untilKnown } from '../until-known';
+import { untilAnswered, untilKnown } from '../until-known';
 import type { UsbClaims } from '../usb-claims';
 import { locateUsb } from '../usb-devices';
 import { changeDevice } from './change-device';
@@ -106,7 +106,8 @@ async function plug(
   signal: AbortSignal,
   undo: Undo,
 ): Promise<void> {
-  const back = (): Promise<boolean> => done(guest, () => guest.askRaw(step.undo.command, step.undo.arguments));
+  // With that undone nobody may let go of what the guest has open.
+  const back = (): Promise<boolean> => untilAnswered(guest, () => guest.askRaw(step.undo.command, step.undo.arguments));
   try {
     await guest.askRaw(command, step.arguments, signal);
     undo.push(command === 'device_add' ? () => unplug(guest, alias) : back);
@@ -121,28 +122,8 @@ async function plug(
 
 /** The guest has the disk by now: that it is attached is only told with its limits, or their refusal. */
 async function limit(guest: QemuGuest, disk: Disk): Promise<void> {
-  if (await done(guest, () => applyLimits(guest, disk))) return;
+  if (await untilAnswered(guest, () => applyLimits(guest, disk))) return;
   throw new VirtError('OPERATION_INVALID', { detail: 'domain is not running' });
-}
-
-/**
- * Asked again until it is answered: with this undone nobody may let go of what the guest has open. False when it has ended
- * meanwhile; throws a refusal.
- */
-async function done(guest: QemuGuest, work: () => Promise<unknown>): Promise<boolean> {
-  let refusal: unknown;
-  const isDone = (): Promise<boolean> =>
-    work().then(
-      () => true,
-      (error: unknown) => {
-        if (!isRefusal(error)) throw error;
-        refusal = error;
-        return true;
-      },
-    );
-  const known = await untilKnown(guest, isDone, false);
-  if (refusal !== undefined) throw refusal as Error;
-  return known;
 }
 
 export async function isPlugged(guest: QemuGuest, alias: string): Promise<boolean> {
