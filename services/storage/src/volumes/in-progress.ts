@@ -63,7 +63,9 @@ export class InProgress {
     const id = newId();
     const { devices } = backendOf(pool);
     const identity = await devices?.identify(pool, made.path).catch(async (error: unknown) => {
-      await devices.remove(pool, deviceVolume(made.name, made.path, 0));
+      await devices.remove(pool, deviceVolume(made.name, made.path, 0)).catch((err: unknown) => {
+        this.host.log.warn({ err, ...made }, 'a volume that was not begun cannot be taken away');
+      });
       throw error;
     });
     const device = { ...made, identity };
