@@ -342,7 +342,7 @@ needsTmpfs.test(
       const write = 'dd if=/dev/zero of=/dev/vdf bs=64k count=32 conv=fsync';
       const written = guestSays(bus, uuid, `${write} 2>/dev/null; echo full=$?`, 'full=0');
       written.catch(() => undefined);
-      await eventually(() => stack.state(bus, uuid), 'paused(ioerror)', { timeoutMs: 60_000 });
+      await eventually(() => stack.state(bus, uuid), 'paused(ioerror)', { timeoutMs: 30_000 });
       expect(await ask(getDiskErrors, {})).toEqual({ errors: [{ disk: 'vdf', error: 'no-space' }] });
       execFileSync('mount', ['-o', 'remount,size=16M', folder]);
       await ask(resumeDomain, {});

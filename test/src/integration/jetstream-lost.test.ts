@@ -76,15 +76,15 @@ test('JetStream is restored from an old backup, then wiped, under fifty guests: 
 
   await stack.nats.wipe();
   await stack.hostsOnline(stack.drivers.size);
-  await eventually(() => states(bus), before, { timeoutMs: 120_000, intervalMs: 500 });
-  await eventually(() => verified(bus), [], { timeoutMs: 120_000, intervalMs: 500 });
+  await eventually(() => states(bus), before, { timeoutMs: 60_000, intervalMs: 500 });
+  await eventually(() => verified(bus), [], { timeoutMs: 60_000, intervalMs: 500 });
 
   expect(pids(stack)).toEqual(processes);
   // The fleet is one that takes commands, and remembers what was said after the backup.
   await call(bus, startDomain, {}, { target: 'youngest' });
   await call(bus, resumeDomain, {}, { target: paused.uuid });
   expect((await states(bus)).get(renamed.uuid)).toBe('renamed running');
-}, 600_000);
+}, 300_000);
 
 /** The processes of all guests and containers. */
 function pids(stack: Stack): number[] {

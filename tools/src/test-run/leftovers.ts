@@ -10,9 +10,9 @@ interface Leftover {
   command: string;
 }
 
-/** Lets those on their way out end (10 s), then ends the rest by pid and tells who they were. */
+/** Lets those on their way out end (2 s), then ends the rest by pid and tells who they were. */
 export async function endLeftovers(folder: string): Promise<string[]> {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 2_000;
   let left = referringTo(folder);
   while (left.length > 0 && Date.now() < deadline) {
     await sleep(50);
