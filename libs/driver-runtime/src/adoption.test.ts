@@ -1,5 +1,6 @@
 import { appendFileSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { VirtError } from '@virtbus/shared';
 import { OneHost, until, uuid, xml } from './testing/one-host';
 import type { MemoryDriver } from './testing/memory-driver';
 
@@ -227,6 +228,23 @@ describe('a driver that died', () => {
     await one.call('suspend');
     await one.restart();
     expect(one.state()).toBe('paused(user)');
+  });
+
+  test('over a save whose hypervisor does not answer lets the guest go on as soon as it does', async () => {
+    await running();
+    const meanwhile = (): void => {
+      one.machines.byUuid.get(uuid)!.status = 'paused';
+      left({ state: 'paused', reason: 'save' })();
+    };
+    let answers = false;
+    const prepare = (driver: MemoryDriver): void =>
+      void driver.before.set('resume', () => {
+        if (!answers) throw new VirtError('OPERATION_TIMEOUT', { detail: 'it does not answer' });
+      });
+    await one.restart({ meanwhile, prepare });
+    expect(one.state()).toBe('paused(save)');
+    answers = true;
+    await until(() => one.state() === 'running(save-canceled)');
   });
 
   test('after the event of an end, before the record of it, knows nothing of that run any more', async () => {

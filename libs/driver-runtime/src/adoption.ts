@@ -16,6 +16,7 @@ import type { Actor, Cause } from './actor';
 import { findBackup } from './backup/running';
 import { finishMaking } from './checkpoints/making';
 import type { Guest, Reattached } from './driver';
+import { goOn } from './go-on';
 import { reasonOf, type DriverHost } from './host';
 import { keptDisks } from './images';
 import { dropManagedSave, startDefined } from './ops/start';
@@ -150,7 +151,12 @@ async function alive<G extends Guest>(
   }
   const { goesOn: isToRun } = actor.record;
   if (isToRun && actor.record.state === 'paused') {
-    await goOn(actor, guest, pending?.operation === revertSnapshot.operation ? 'from-snapshot' : 'restored', pending);
+    await letGoOn(
+      actor,
+      guest,
+      pending?.operation === revertSnapshot.operation ? 'from-snapshot' : 'restored',
+      pending,
+    );
   }
   actor.record.goesOn = undefined;
   const job = begun.find(({ command }) => command !== undefined && command === pending?.id);
@@ -162,24 +168,17 @@ async function alive<G extends Guest>(
   actor.record.pending = undefined;
   actor.persist();
   if (state.state !== 'paused') return;
-  if (before.reason === 'save') await goOn(actor, guest, 'save-canceled');
-  if (before.reason === 'snapshot') await goOn(actor, guest, 'unpaused');
+  if (before.reason === 'save') await letGoOn(actor, guest, 'save-canceled');
+  if (before.reason === 'snapshot') await letGoOn(actor, guest, 'unpaused');
 }
 
 /** We paused it, or had not let it run yet, and died over it: the guest goes on. */
-async function goOn<G extends Guest>(
-  actor: Actor<G>,
-  guest: G,
-  reason: ReasonOf<'running'>,
-  cause?: Cause,
-): Promise<void> {
-  const resume = (): Promise<void> => guest.resume(reason, AbortSignal.timeout(resumeMs));
-  try {
-    if (cause) await actor.as(cause, resume);
-    else await resume();
-  } catch (err) {
-    actor.log.warn({ err, reason }, 'a guest that was paused while we died cannot be resumed');
-  }
+async function letGoOn(actor: Actor, guest: Guest, reason: ReasonOf<'running'>, cause?: Cause): Promise<void> {
+  const { reason: why } = actor.record;
+  const isPaused = (): boolean =>
+    actor.guest === guest && actor.record.state === 'paused' && actor.record.reason === why;
+  const resume = (): Promise<void> => goOn(guest, reason, actor.log, isPaused, resumeMs);
+  await (cause ? actor.as(cause, resume) : resume());
 }
 
 /** How long a guest may take to obey, so that one that hangs keeps nobody waiting, milliseconds. */

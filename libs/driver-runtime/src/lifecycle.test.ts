@@ -330,10 +330,15 @@ describe('a start that fails', () => {
     expect(one.told()).toHaveLength(1);
   });
 
-  test('after a part of its life was told ends that life: a restore that does not run', async () => {
+  /** Its next start brings it back. */
+  const restored = async (): Promise<void> => {
     await one.define();
     await one.call('start');
     await one.call('managed-save');
+  };
+
+  test('after a part of its life was told ends that life: a restore that does not run', async () => {
+    await restored();
     const from = one.told().length;
     one.driver.before.set('resume', broken);
     await one.refusal('start', {}, { id: 'c-start' });
@@ -342,6 +347,32 @@ describe('a start that fails', () => {
     one.driver.before.clear();
     await one.call('start');
     expect(one.state()).toBe('running(restored)');
+  });
+
+  test('is not what a hypervisor that takes its time makes of a restore: it runs as soon as that answers', async () => {
+    await restored();
+    let times = 0;
+    one.driver.before.set('resume', () => {
+      if (++times < 3) throw new VirtError('OPERATION_TIMEOUT', { detail: 'it does not answer' });
+    });
+    await one.call('start', {}, { timeoutMs: 500 });
+    expect(one.state()).toBe('running(restored)');
+    expect(one.host.get(uuid).managedSave).toBe(false);
+  });
+
+  test('leaves no image of the past of a guest that may have run: it was destroyed before anybody knew', async () => {
+    await restored();
+    const asked = gate();
+    one.driver.before.set('resume', () => {
+      asked.open();
+      throw new VirtError('OPERATION_TIMEOUT', { detail: 'it does not answer' });
+    });
+    const starting = one.refusal('start');
+    await asked.wait;
+    await one.call('destroy');
+    await starting;
+    expect(one.state()).toMatch(/^shutoff/);
+    expect(one.host.get(uuid).managedSave).toBe(false);
   });
 
   test('because it was destroyed meanwhile is no failure of destroy', async () => {

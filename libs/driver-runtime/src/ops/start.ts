@@ -5,6 +5,7 @@
  * did not start has no life to tell of.
  */
 import { rmSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseDomain, withoutDisks, type Domain, type DroppedDisk } from '@virtbus/domain-xml';
 import { isVirtError, startDomain, VirtError } from '@virtbus/shared';
 import type { Actor } from '../actor';
@@ -16,6 +17,9 @@ import { chainsOf, opensOf } from '../images';
 import { checkMemory } from '../memory';
 import type { HeldDisks } from '../record';
 import { change, type Op } from './op';
+
+/** Until a hypervisor that did not answer is asked again, milliseconds. */
+const againMs = 500;
 
 export interface BootSpec {
   domain: Domain;
@@ -138,7 +142,8 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
     if (guest.saved !== actor.record.guest) actor.setSaved(guest.saved);
     if (guest.live !== actor.live) actor.setLive(guest.live);
     for (const disk of dropped) tellDropped(actor, disk);
-    await letRun(actor, guest, spec, starting.signal);
+    const onTold = (): void => spec.signal.removeEventListener('abort', stop);
+    await letRun({ host, actor, guest, signal: starting.signal, onTold }, spec);
     host.startedOnce(actor);
     for (const type of host.implementation.taints?.(domain) ?? []) actor.taint(type);
     // A managed save image is of a guest that has run on since: to restore it later would be to go back in time.
@@ -167,37 +172,69 @@ function tellDropped(actor: Actor, { emptied, ...data }: DroppedDisk): void {
   actor.emit({ class: 'disk-change', type: emptied ? 'missing-on-start' : 'drop-missing-on-start', data });
 }
 
+interface Starting {
+  host: DriverHost;
+  actor: Actor;
+  guest: Guest;
+  /** Aborts it; from where its start has been told the time of its command is no reason to. */
+  signal: AbortSignal;
+  /** Its start is about to be told. */
+  onTold: () => void;
+}
+
 /**
  * libvirt's order of events: a boot tells RESUMED before STARTED (or SUSPENDED after it when it stays paused), a
  * restore STARTED first.
  */
-async function letRun(actor: Actor, guest: Guest, spec: BootSpec, signal: AbortSignal): Promise<void> {
+async function letRun(starting: Starting, spec: BootSpec): Promise<void> {
+  const { actor, guest } = starting;
   const restored = spec.restore !== undefined;
-  if (spec.reverts) return letRunReverted(actor, guest, spec.paused, signal);
+  if (spec.reverts) return letRunReverted(starting, spec.paused);
   if (spec.paused) {
     actor.enter({ state: 'paused', reason: restored ? 'from-snapshot' : 'user' });
     actor.lifecycle('started', restored ? 'restored' : 'booted');
     actor.lifecycle('suspended', restored ? 'restored' : 'paused');
   } else if (restored) {
     actor.enter({ state: 'paused', reason: 'from-snapshot' }); // No longer starting up: a crash would tell it twice.
-    await goOn(actor, 'restored', () => guest.resume('restored', signal));
+    await goOn(starting, 'restored');
   } else {
-    await guest.resume('booted', signal);
+    await guest.resume('booted', starting.signal);
     actor.lifecycle('started', 'booted');
   }
 }
 
-async function letRunReverted(actor: Actor, guest: Guest, paused: boolean, signal: AbortSignal): Promise<void> {
+async function letRunReverted(starting: Starting, paused: boolean): Promise<void> {
+  const { actor } = starting;
   actor.enter({ state: 'paused', reason: 'from-snapshot' });
-  if (!paused) return goOn(actor, 'from-snapshot', () => guest.resume('from-snapshot', signal));
+  if (!paused) return goOn(starting, 'from-snapshot');
   actor.lifecycle('started', 'from-snapshot');
   actor.lifecycle('suspended', 'from-snapshot');
 }
 
-/** It has started and is paused still. That it is to run is on disk with the event: after a crash of ours it does. */
-async function goOn(actor: Actor, detail: 'restored' | 'from-snapshot', resume: () => Promise<void>): Promise<void> {
+/**
+ * It has started and is paused still. That it is to run is on disk with the event: after a crash of ours it does. Whether it
+ * runs is asked until it is known: what it was restored from is of its past as soon as it may have run.
+ */
+async function goOn(
+  { host, actor, guest, signal, onTold }: Starting,
+  detail: 'restored' | 'from-snapshot',
+): Promise<void> {
+  onTold();
   actor.record.goesOn = true;
   actor.lifecycle('started', detail);
-  await resume();
+  for (;;) {
+    try {
+      await guest.resume(detail, signal);
+      break;
+    } catch (error) {
+      if (signal.aborted || actor.guest !== guest) dropManagedSave(host, actor);
+      else if (isVirtError(error, 'OPERATION_TIMEOUT')) {
+        actor.log.warn({ err: error }, 'a guest that was restored is let run as soon as its hypervisor answers');
+        await sleep(againMs, undefined, { ref: false });
+        continue;
+      }
+      throw error;
+    }
+  }
   actor.record.goesOn = undefined;
 }
