@@ -45,7 +45,7 @@ export interface GuestParts {
   found?: boolean;
   /** Called when a device has left the guest and its document. */
   departed: (guest: QemuGuest, device: Device) => Promise<void>;
-  /** After a crash of ours: devices that were joining or leaving then are put in order. */
+  /** After a crash of ours: devices that were joining, changing or leaving then are put in order. */
   settleDevices: (guest: QemuGuest) => Promise<void>;
   /** Called once when the process is gone, before the end is told. */
   cleanUp: (guest: QemuGuest) => Promise<void>;
@@ -179,9 +179,9 @@ export class QemuGuest implements Guest {
 
   /** Jobs on its images have gone on without us: take them up. */
   catchUp(): Promise<readonly BlockJob[]> {
-    if (this.saved.joining ?? this.saved.leaving?.length) {
+    if (this.saved.joining ?? this.saved.changing ?? this.saved.leaving?.length) {
       this.parts.settleDevices(this).catch((err: unknown) => {
-        this.log.warn({ err }, 'what became of a device that was joining or leaving cannot be found out');
+        this.log.warn({ err }, 'what became of a device that was joining, changing or leaving cannot be found out');
       });
     }
     return this.blockJobs.catchUp();

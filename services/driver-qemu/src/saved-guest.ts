@@ -22,6 +22,8 @@ export interface SavedQemu extends SavedGuest {
   backup?: SavedBackup | undefined;
   /** A device that QEMU is being given; the document has it when it has. */
   joining?: PendingDevice | undefined;
+  /** A drive that is being given another medium; the document has it when the drive has. */
+  changing?: PendingDevice | undefined;
   /** Devices that have left the guest and its document, and what stood behind them has not. */
   leaving?: PendingDevice[] | undefined;
   /** Its file systems may be frozen. */

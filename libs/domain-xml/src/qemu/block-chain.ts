@@ -165,19 +165,30 @@ export function numberDisk(disk: Disk, first: number): { disk: Disk; filters: re
   return { disk: copy, ...numberInPlace(copy, first) };
 }
 
+/** A copy of the disk whose images are numbered from the first on, whatever numbers they had. */
+export function renumberDisk(disk: Disk, first: number): Disk {
+  const copy = copyModel(disk);
+  for (const image of imagesIn(copy)) image.index = undefined;
+  numberInPlace(copy, first);
+  return copy;
+}
+
 function numberInPlace(disk: Disk, first: number): { filters: number[]; next: number } {
   let next = first;
-  // An SD card is no block node of ours.
-  if (!isEmptyDrive(disk) && disk.source && disk.target.bus !== 'sd') {
-    disk.source.index ??= next++;
-    if (disk.source.dataStore?.source) disk.source.dataStore.source.index ??= next++;
-    for (let store = disk.backingStore; store?.type !== undefined; store = store.backingStore) {
-      store.index ??= next++;
-      if (store.source?.dataStore?.source) store.source.dataStore.source.index ??= next++;
-    }
-  }
+  for (const image of imagesIn(disk)) image.index ??= next++;
   const filters = (disk.throttlefilters?.filters ?? []).map(() => next++);
   return { filters, next };
+}
+
+/** What carries the numbers of a disk's images, from the top down. An SD card is no block node of ours. */
+function* imagesIn(disk: Disk): Generator<{ index?: number | undefined }> {
+  if (isEmptyDrive(disk) || !disk.source || disk.target.bus === 'sd') return;
+  yield disk.source;
+  if (disk.source.dataStore?.source) yield disk.source.dataStore.source;
+  for (let store = disk.backingStore; store?.type !== undefined; store = store.backingStore) {
+    yield store;
+    if (store.source?.dataStore?.source) yield store.source.dataStore.source;
+  }
 }
 
 /**

@@ -57,4 +57,13 @@ export { watchdogProps } from './watchdog';
 export { iothreadObject } from './iothreads';
 export { soundProps } from './audio';
 export { videoProps } from './video';
-export { afterUnplug, mediumPlan, plugPlan, type PlugPlan, type PlugStep, type QmpStep } from './plug';
+export {
+  afterUnplug,
+  isSameMedium,
+  mediumOf,
+  plugPlan,
+  type Medium,
+  type PlugPlan,
+  type PlugStep,
+  type QmpStep,
+} from './plug';

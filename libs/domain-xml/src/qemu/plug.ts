@@ -2,12 +2,13 @@
  * Hot-plug as a plan: the QMP commands that bring a device into a running guest, each with the one that takes it back.
  * Every argument comes from the code that writes the command line.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Device } from '../device';
 import type { Disk } from '../elements/disk';
 import type { Domain } from '../elements/domain';
 import type { Hostdev } from '../elements/hostdev';
 import { copyModel } from '../schema';
-import { nextIndex, numberDisk } from './block-chain';
+import { nextIndex, numberDisk, renumberDisk } from './block-chain';
 import { diskBlocks, nothingPassed, refuseDescriptors, type BlockStep } from './blockdev';
 import { channelBackend, channelProps, chardevId, redirdevBackend, redirdevProps, serialProps } from './character';
 import { backendForQmp, type Character } from './character-backend';
@@ -127,20 +128,23 @@ export function afterUnplug(guest: Guest, device: Device): QmpStep[] {
     .reverse();
 }
 
-/**
- * Media of a drive: what takes the old one out and puts the new one in, between opening and closing the tray, and the disk
- * as it is then.
- */
-export function mediumPlan(guest: Guest, old: Disk, asked: Disk): { steps: QmpStep[]; disk: Disk } {
-  const id = old.alias?.name ?? '';
-  const out: QmpStep[] = [{ command: 'blockdev-remove-medium', arguments: { id } }];
-  const before = blocksOf(guest, old);
-  for (const step of [...before.steps].reverse()) out.push(blockStep(step).undo);
-  const { disk } = numberDisk(asked, nextIndex(guest.domain));
-  const after = blocksOf(guest, disk);
-  if (after.top === undefined) return { disk, steps: out };
-  const into = { command: 'blockdev-insert-medium', arguments: { id, 'node-name': after.top } };
-  return { disk, steps: [...out, ...after.steps.map(blockStep), into] };
+/** What a drive shows its guest. */
+export interface Medium {
+  /** What opens its images, each step with the one that takes it back. */
+  readonly steps: readonly PlugStep[];
+  /** The node to be inserted; undefined for an empty drive. */
+  readonly top: string | undefined;
+}
+
+/** @param disk a removable drive whose images are numbered */
+export function mediumOf(guest: Guest, disk: Disk): Medium {
+  const { steps, top } = blocksOf(guest, disk);
+  return { steps: steps.map(blockStep), top };
+}
+
+/** Whether both show the same images, opened in the same way. */
+export function isSameMedium(guest: Guest, one: Disk, other: Disk): boolean {
+  return isDeepStrictEqual(mediumOf(guest, renumberDisk(one, 1)), mediumOf(guest, renumberDisk(other, 1)));
 }
 
 function plugDisk(guest: Guest, disk: Disk): PlugPlan {

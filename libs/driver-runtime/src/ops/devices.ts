@@ -11,8 +11,10 @@ import {
   type Warning,
 } from '@virtbus/domain-xml';
 import { attachDevice, detachDevice, updateDevice, type Affect } from '@virtbus/shared';
+import type { Actor } from '../actor';
 import { facet, type Facets } from '../driver';
 import { chainsOf, heldBy, hold, release } from '../images';
+import type { HeldDisks } from '../record';
 import { affected } from './affect';
 import { change, guestOf, type Context } from './op';
 
@@ -40,15 +42,15 @@ async function apply(how: How, { xml, affect }: { xml: string; affect: Affect },
     const target = device.list === 'disks' ? device.value.target.dev : undefined;
     const disks = heldBy(prepared);
     // What joins the guest is held from before it does: a crash in between lets nothing of it go.
-    if (how === 'attach') hold(actor, disks);
+    const coming = how === 'update' ? asMedia(disks) : disks;
+    hold(actor, coming);
     try {
       now = await facility[how](guestOf(actor), device, call.signal, chainsOf(disks).get(target ?? ''));
     } catch (error) {
-      if (how === 'attach') release(actor, disks);
+      release(actor, coming);
       throw error;
     }
-    if (how === 'update' && target !== undefined) delete actor.record.disks?.[target];
-    hold(actor, disks);
+    if (how === 'update' && target !== undefined) exchange(actor, target, disks);
   }
   if (config) {
     actor.setConfig(config);
@@ -56,6 +58,17 @@ async function apply(how: How, { xml, affect }: { xml: string; affect: Affect },
   }
   actor.warnIgnored(ignored.map(warningText));
   return { domain: actor.summary(), ...(now ? { device: formatDevice(now) } : {}) };
+}
+
+/** A medium that comes is held beside the one that the drive has. */
+const asMedia = (disks: HeldDisks): HeldDisks =>
+  Object.fromEntries(Object.entries(disks).map(([target, held]) => [`medium:${target}`, held]));
+
+/** The drive has let go of what it had. */
+function exchange(actor: Actor, target: string, disks: HeldDisks): void {
+  delete actor.record.disks?.[target];
+  hold(actor, disks);
+  release(actor, asMedia(disks));
 }
 
 export const attach = change(attachDevice, 'any', (request, context) => apply('attach', request, context));

@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import type { Log } from '@virtbus/shared/log';
 import type { QemuGuest } from '../guest';
 import { neededFiles } from '../files';
+import { deviceOf } from '../pending-device';
 import { giveBack, lend, type RunUser } from '../run-user';
 
 /** Lend files for a job that is written down: its end gives them back. */
@@ -19,13 +20,15 @@ export function lendFiles(
   guest.tellSaved();
 }
 
-/** Files that neither the document nor a job needs any longer return to their owners. */
+/** Files that neither the document, nor a device on its way into it, nor a job needs any longer return to their owners. */
 export function returnFiles(guest: QemuGuest): void {
+  const { joining, changing, blockJobs = [], owners } = guest.saved;
+  const coming = [joining, changing].flatMap((one) => (one && deviceOf(one)?.domain) ?? []);
   const needed = new Set([
-    ...neededFiles(guest.live).map(({ path }) => path),
-    ...(guest.saved.blockJobs ?? []).flatMap(({ files }) => files),
+    ...[guest.live, ...coming].flatMap((document) => neededFiles(document).map(({ path }) => path)),
+    ...blockJobs.flatMap(({ files }) => files),
   ]);
-  const idle = guest.saved.owners.filter(({ path }) => !needed.has(path));
+  const idle = owners.filter(({ path }) => !needed.has(path));
   guest.saved.owners = guest.saved.owners.filter((owner) => !idle.includes(owner));
   giveBack(idle, guest.log);
 }

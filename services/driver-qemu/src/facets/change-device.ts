@@ -3,15 +3,11 @@
  * Gives the device as it is then.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { isRemovable, mediumPlan, type Device, type Disk, type Graphics, type Interface } from '@virtbus/domain-xml';
+import type { Device, Graphics, Interface } from '@virtbus/domain-xml';
 import { VirtError } from '@virtbus/shared';
-import { commandLineContext } from '../command-line';
-import { filesOfDisk } from '../files';
 import type { QemuGuest } from '../guest';
-import { numbered } from '../image-numbers';
-import { lend } from '../run-user';
 import type { DeviceHost } from './devices';
-import { applyLimits } from './disks';
+import { changeMedium } from './medium';
 
 export async function changeDevice(
   host: DeviceHost,
@@ -34,32 +30,6 @@ export async function changeDevice(
   throw new VirtError('OPERATION_UNSUPPORTED', {
     detail: 'a device of this kind cannot be changed while the guest runs',
   });
-}
-
-async function changeMedium(
-  host: DeviceHost,
-  guest: QemuGuest,
-  old: Disk,
-  asked: Disk,
-  signal: AbortSignal,
-): Promise<Disk> {
-  if (!isRemovable(old)) {
-    throw new VirtError('OPERATION_UNSUPPORTED', { detail: `disk ${old.target.dev} has no removable media` });
-  }
-  if (asked.source?.file !== undefined || asked.source?.dev !== undefined) {
-    for (const { path, need } of filesOfDisk(asked)) {
-      const owner = lend(path, host.user, need);
-      if (owner) guest.saved.owners.push(owner);
-    }
-  }
-  const named = { ...asked, alias: old.alias, address: old.address };
-  const context = commandLineContext(guest.live, guest.folders, host, host.capabilitiesOf(guest));
-  const { steps, disk } = mediumPlan({ domain: guest.live, context }, old, numbered(guest, named));
-  await guest.ask('blockdev-open-tray', { id: old.alias!.name, force: true }, signal);
-  for (const { command, arguments: args } of steps) await guest.askRaw(command, args, signal);
-  await applyLimits(guest, disk, signal);
-  await guest.ask('blockdev-close-tray', { id: old.alias!.name }, signal);
-  return disk;
 }
 
 async function changeLink(guest: QemuGuest, old: Interface, asked: Interface, signal: AbortSignal): Promise<void> {

@@ -11,13 +11,13 @@ import {
   plugPlan,
   replaceDevice,
   type Device,
-  type Disk,
   type Interface,
   type PlugStep,
   type QemuCapabilities,
 } from '@virtbus/domain-xml';
 import type { Facets } from '@virtbus/driver-runtime';
 import { isVirtError, VirtError, type ChainDocument } from '@virtbus/shared';
+import { returnFiles } from '../block-jobs/files';
 import { commandLineContext, type LineHost } from '../command-line';
 import { describeChain, filesOfDevice } from '../files';
 import type { QemuGuest } from '../guest';
@@ -31,7 +31,7 @@ import { untilAnswered, untilKnown } from '../until-known';
 import type { UsbClaims } from '../usb-claims';
 import { locateUsb } from '../usb-devices';
 import { changeDevice } from './change-device';
-import { applyLimits } from './disks';
+import { limitDisk } from './disks';
 
 /** How long a removal waits for the guest before it is answered, milliseconds: libvirt's five seconds. */
 const unplugMs = 5_000;
@@ -51,6 +51,8 @@ export function devicesFacet(host: DeviceHost): NonNullable<Facets<QemuGuest>['d
       refuseBusy(guest, old);
       const now = await changeDevice(host, guest, old, withImages(asked, chain), signal);
       guest.live = replaceDevice(guest.live, now);
+      guest.saved.changing = undefined;
+      returnFiles(guest);
       guest.tellLive();
       guest.tell({ kind: 'event', class: 'device', type: 'updated', data: { alias: aliasOf(old) }, caused: true });
       return findDevice(guest.live, asked);
@@ -83,7 +85,7 @@ async function attach(host: DeviceHost, guest: QemuGuest, asked: Device, signal:
     guest.saved.joining = pendingDevice(addDevice(guest.live, joined), aliasOf(device));
     guest.tellSaved();
     for (const step of plan.steps) await plug(guest, aliasOf(device), step, signal, undo);
-    if (device.list === 'disks') await limit(guest, device.value);
+    if (device.list === 'disks') await limitDisk(guest, device.value);
     // The document may have changed meanwhile: a block job has ended.
     guest.live = addDevice(guest.live, joined);
     guest.saved.joining = undefined;
@@ -118,12 +120,6 @@ async function plug(
     else if (await untilKnown(guest, () => isPlugged(guest, alias), false)) return;
     throw error;
   }
-}
-
-/** The guest has the disk by now: that it is attached is only told with its limits, or their refusal. */
-async function limit(guest: QemuGuest, disk: Disk): Promise<void> {
-  if (await untilAnswered(guest, () => applyLimits(guest, disk))) return;
-  throw new VirtError('OPERATION_INVALID', { detail: 'domain is not running' });
 }
 
 export async function isPlugged(guest: QemuGuest, alias: string): Promise<boolean> {

@@ -5,6 +5,7 @@ import { VirtError } from '@virtbus/shared';
 import { nodeSource, type BlockHost } from '../block-jobs/nodes';
 import { sizeOnHost, sizesOf } from '../disk-sizes';
 import type { QemuGuest } from '../guest';
+import { untilAnswered } from '../until-known';
 import { armThreshold } from '../write-threshold';
 
 type Disks = NonNullable<Facets<QemuGuest>['disks']>;
@@ -28,7 +29,7 @@ export const disksFacet = (host: BlockHost): Disks => ({
     if (guest.state.state === 'running') return [];
     const drives = await guest.ask('query-block', undefined, signal);
     return guest.live.devices.disks.flatMap((disk) => {
-      const status = drives.find(({ qdev }) => isDeviceOf(disk, qdev))?.['io-status'] ?? 'ok';
+      const status = drives.find(({ qdev }) => disk.alias && isPartOf(disk.alias.name, qdev))?.['io-status'] ?? 'ok';
       if (status === 'ok') return [];
       return [{ disk: targetOf(disk), error: status === 'nospace' ? ('no-space' as const) : ('unspecified' as const) }];
     });
@@ -37,16 +38,19 @@ export const disksFacet = (host: BlockHost): Disks => ({
 
 const targetOf = ({ target }: Disk): string => target.dev ?? '';
 
-/** QEMU tells the device's id, or the path of a part of it. */
-function isDeviceOf({ alias }: Disk, qdev: string | undefined): boolean {
-  return (
-    alias !== undefined && (qdev === alias.name || qdev?.startsWith(`/machine/peripheral/${alias.name}/`) === true)
-  );
-}
+/** @param qdev as QEMU tells it: the device's id, or the path of a part of it */
+export const isPartOf = (id: string, qdev: string | undefined): boolean =>
+  qdev === id || qdev?.startsWith(`/machine/peripheral/${id}/`) === true;
 
 /** Limits that a document asks for, once the device is there. */
 export async function applyLimits(guest: QemuGuest, disk: Disk, signal?: AbortSignal): Promise<void> {
   if (disk.iotune && !isEmptyDrive(disk)) await guest.askRaw('block_set_io_throttle', ioThrottle(disk), signal);
+}
+
+/** The guest has the disk by now: what became of it is only told with its limits, or their refusal. */
+export async function limitDisk(guest: QemuGuest, disk: Disk): Promise<void> {
+  if (await untilAnswered(guest, () => applyLimits(guest, disk))) return;
+  throw new VirtError('OPERATION_INVALID', { detail: 'domain is not running' });
 }
 
 const sector = 512;

@@ -1,10 +1,20 @@
-/** After a crash of ours: devices that were joining or leaving a guest then. */
-import { addDevice, plugPlan, type Device, type Domain } from '@virtbus/domain-xml';
+/** After a crash of ours: devices that were joining, changing or leaving in a guest then. */
+import {
+  addDevice,
+  findDevice,
+  plugPlan,
+  replaceDevice,
+  type Device,
+  type Disk,
+  type Domain,
+} from '@virtbus/domain-xml';
+import { returnFiles } from '../block-jobs/files';
 import { commandLineContext } from '../command-line';
 import type { QemuGuest } from '../guest';
 import { deviceOf } from '../pending-device';
 import { untilKnown } from '../until-known';
 import { departed, isPlugged, type DeviceHost } from './devices';
+import { settleMedium } from './medium';
 
 /** Resolves when all is in order; waits for a QEMU that does not answer. */
 export async function settleDevices(host: DeviceHost, guest: QemuGuest): Promise<void> {
@@ -22,6 +32,26 @@ export async function settleDevices(host: DeviceHost, guest: QemuGuest): Promise
   // Another may join by now.
   if (guest.saved.joining === joining) guest.saved.joining = undefined;
   guest.tellLive();
+  await settleChange(host, guest);
+}
+
+/** What the drive was to have is held beside what it had: both stay so until it is known. */
+async function settleChange(host: DeviceHost, guest: QemuGuest): Promise<void> {
+  const { changing } = guest.saved;
+  const fresh = changing && deviceOf(changing)?.device;
+  if (fresh?.list !== 'disks') return;
+  const old = findDevice(guest.live, fresh).value as Disk;
+  const isIn = await settleMedium(host, guest, { old, disk: fresh.value });
+  if (isIn) guest.live = replaceDevice(guest.live, fresh);
+  if (guest.saved.changing === changing) guest.saved.changing = undefined;
+  returnFiles(guest);
+  const { alias, target } = fresh.value;
+  guest.tell({
+    kind: 'images',
+    chains: { [target.dev ?? '']: undefined },
+    definition: (config) => config,
+    ...(isIn && { event: { class: 'device', type: 'updated', data: { alias: alias?.name } } }),
+  });
 }
 
 /** What had been added for it before the guest was to have it. */
