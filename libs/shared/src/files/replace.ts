@@ -1,7 +1,9 @@
 /** Files that a service keeps its truth in: replaced whole, so that a crash leaves the old one or the new one. */
 import {
   closeSync,
+  constants,
   fsyncSync,
+  ftruncateSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -30,9 +32,11 @@ export function makeFolder(path: string, mode: number): void {
 export function replaceFile(path: string, content: string, durable: boolean): void {
   const begun = begunOf(path);
   try {
-    const fd = openSync(begun, 'w', 0o600);
+    // Not truncated first: a file that was empty in between is flushed when it is closed (ext4, like what is renamed below).
+    const fd = openSync(begun, constants.O_WRONLY | constants.O_CREAT, 0o600);
     try {
       writeFileSync(fd, content);
+      ftruncateSync(fd, Buffer.byteLength(content));
       if (durable) fsyncSync(fd);
     } finally {
       closeSync(fd);
@@ -42,7 +46,8 @@ export function replaceFile(path: string, content: string, durable: boolean): vo
     // must outlive a power cut is worth. Readers look at the second name when they find no file under the first.
     const second = secondOf(path);
     renameSync(begun, second);
-    rmSync(path, { force: true });
+    // The next one is written into it: to make a file takes longer than all the rest.
+    renameIfThere(path, begun);
     renameSync(second, path);
   } catch (cause) {
     try {
@@ -51,6 +56,14 @@ export function replaceFile(path: string, content: string, durable: boolean): vo
       // Where nothing can be written nothing can be removed either: the first failure is the one to tell.
     }
     throw unwritable(path, cause);
+  }
+}
+
+function renameIfThere(from: string, to: string): void {
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
 }
 
