@@ -53,6 +53,7 @@ function addressOf(event: JournaledEvent): Address {
 
 export class EventPublisher {
   private wake: (() => void) | undefined;
+  private kicked: NodeJS.Immediate | undefined;
   private stopped = false;
   private running: Promise<void> | undefined;
   /** Stored revisions must be looked at before publishing: set after a start and after each failure. */
@@ -77,9 +78,17 @@ export class EventPublisher {
     this.running ??= this.run();
   }
 
-  /** There is something new in the journal. It waits with the rest while the stream takes nothing. */
+  /**
+   * There is something new in the journal. It waits with the rest while the stream takes nothing; and until whoever caused it
+   * has its answer, when that comes in the same turn: those who follow the events would be served first otherwise.
+   */
   kick(): void {
-    if (this.trouble === undefined) this.wake?.();
+    if (this.trouble === undefined) this.kicked ??= setImmediate(() => this.publishNow());
+  }
+
+  private publishNow(): void {
+    this.kicked = undefined;
+    this.wake?.();
   }
 
   async stop(): Promise<void> {
