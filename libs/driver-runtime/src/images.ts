@@ -46,18 +46,31 @@ export function chainsOf(disks: HeldDisks): ReadonlyMap<string, ChainDocument> {
   return new Map(Object.entries(disks).flatMap(([target, { chain }]) => (chain ? [[target, chain] as const] : [])));
 }
 
-/** The guest has these disks open too. */
-export function hold(actor: Actor, disks: HeldDisks): void {
-  if (Object.keys(disks).length === 0) return;
+/**
+ * The guest has these disks open too, or is about to.
+ * @returns for what comes to nothing: what was held under these names before is held again
+ */
+export function hold(actor: Actor, disks: HeldDisks): () => void {
+  const names = Object.keys(disks);
+  if (names.length === 0) return () => undefined;
+  const { guest } = actor;
+  const before = names.map((name) => [name, actor.record.disks?.[name]] as const);
   actor.record.disks = { ...actor.record.disks, ...disks };
   actor.persist();
+  return () => {
+    for (const [name, held] of before) {
+      if (held && actor.record.disks && actor.guest === guest) actor.record.disks[name] = held;
+      else delete actor.record.disks?.[name];
+    }
+    actor.persist();
+  };
 }
 
-/** It came to nothing. */
-export function release(actor: Actor, disks: HeldDisks): void {
-  for (const name of Object.keys(disks)) delete actor.record.disks?.[name];
-  actor.persist();
-}
+/** Of disks that a guest is being given: held as a whole, beside what disks of the same names have, until it has them. */
+export const coming = (disks: HeldDisks): HeldDisks =>
+  Object.fromEntries(Object.entries(disks).map(([target, held]) => [comingTo + target, held]));
+
+const comingTo = 'coming:';
 
 /**
  * What was prepared for the last run of a domain, if a start now would open the same images and they are still leased:
@@ -96,7 +109,9 @@ export async function tellStorage(
   // Read together, with nothing awaited between: they are of one revision.
   const { name, epoch, revision, disks = {} } = actor.record;
   const opening = [...actor.opening].map((claim) => ({ claim }));
-  const held = Object.entries(disks).map(([target, { claim }]) => ({ claim, target }));
+  const held = Object.entries(disks).map(([name, { claim }]) =>
+    name.startsWith(comingTo) ? { claim } : { claim, target: name },
+  );
   return {
     known: true,
     since: host.since,

@@ -16,6 +16,7 @@ import {
   setDiskThreshold,
   showChain,
   startDomain,
+  suspendDomain,
   updateDevice,
   type Contract,
   type DiskLimits,
@@ -23,7 +24,7 @@ import {
 } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
 import { eventually, findProgram, requirement, Stack, temporaryFolder, tinyGuestBooted } from '@virtbus/testkit';
-import { disk, guestSays, overlay, qemuImg, rawImage } from './storage-stand';
+import { disk, guestSays, nodeNames, overlay, qemuImg, rawImage } from './storage-stand';
 
 jest.setTimeout(240_000);
 
@@ -229,6 +230,34 @@ describe('limits on the traffic of a disk', () => {
     const iotune = '<iotune><write_iops_sec>77</write_iops_sec></iotune>';
     await ask(attachDevice, { xml: disk(image, 'raw', iotune, 'vde') });
     expect(await limitsInQemu('virtio-disk4')).toMatchObject({ iops_wr: 77 });
+  });
+
+  const tooMuch = '<iotune><read_iops_sec>2000000000000000</read_iops_sec></iotune>';
+
+  test('that QEMU refuses keep a disk from joining: the guest gives it back', async () => {
+    const nodes = await nodeNames(bus, uuid);
+    const xml = disk(rawImage(stack.folder.file('vdf.img'), 'vdf'), 'raw', tooMuch, 'vdf');
+    expect(await refused(attachDevice, { xml, affect: 'live' })).toMatch(/^OPERATION_FAILED .*must be within/);
+    expect((await ask(getDomainXml, {})).xml).not.toContain("dev='vdf'");
+    await eventually(() => nodeNames(bus, uuid), nodes);
+  });
+
+  test('that QEMU refuses do not make a disk be forgotten that the guest does not give back', async () => {
+    const { uuid: deaf } = await stack.run(bus, { name: 'deaf' });
+    const image = rawImage(stack.folder.file('vdg.img'), 'vdg');
+    const xml = disk(image, 'raw', tooMuch, 'vdg');
+    await expect(call(bus, attachDevice, { xml, affect: 'live' }, { target: deaf })).rejects.toMatchObject({
+      code: 'OPERATION_FAILED',
+      message: expect.stringMatching(/the guest has disk 'vdg' without its limits, and has not let go of it/),
+    });
+    const shown = (await call(bus, getDomainXml, {}, { target: deaf })).xml;
+    expect(shown).toContain("dev='vdg'");
+    expect(shown).not.toContain('<iotune>');
+    const thief = await stack.define(bus, { name: 'thief', devices: disk(image, 'raw') });
+    await call(bus, suspendDomain, {}, { target: deaf });
+    await call(bus, resumeDomain, {}, { target: deaf });
+    await expect(call(bus, startDomain, {}, { target: thief.uuid })).rejects.toMatchObject({ code: 'IMAGE_IN_USE' });
+    await call(bus, destroyDomain, {}, { target: deaf });
   });
 
   test.each([

@@ -1,8 +1,8 @@
 /** Media of a drive are changed while its guest runs: whatever happens, the document says what the drive has. */
 import { cpSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { getDomainXml, qmpCommand, startDomain, updateDevice } from '@virtbus/shared';
-import { call, type Bus } from '@virtbus/shared/bus';
+import { getDomainXml, qmpCommand, startDomain, storageLeases, updateDevice } from '@virtbus/shared';
+import { call, callDriver, type Bus } from '@virtbus/shared/bus';
 import { eventually, needsProgram, Stack, startProcess } from '@virtbus/testkit';
 import { nodeNames, qemuImg, rawImage } from './storage-stand';
 
@@ -126,12 +126,22 @@ test.each([
     await changed;
   }
   await stack.restartDriver('h1', async () => {
-    process.kill(stack.pidOf(uuid), 'SIGCONT');
     // As it was on disk when the drive had it already, and nobody had noted that.
     if (!isIn) return;
     rmSync(now, { recursive: true });
     cpSync(kept, now, { recursive: true });
   });
+  if (!isIn) {
+    // Nobody knows yet which of them the drive has: nobody else gets either.
+    const service = await stack.connect('service');
+    const held = async (): Promise<string[]> => {
+      const { holders } = await callDriver(service, { host: 'h1', driver: 'storage' }, storageLeases, { domain: uuid });
+      return holders.flatMap(({ leases }) => leases.map(({ path }) => path)).sort();
+    };
+    await eventually(async () => (await stack.inventory('h1'))[0]?.state, 'running');
+    expect(await held()).toEqual([one, two]);
+    process.kill(stack.pidOf(uuid), 'SIGCONT');
+  }
   await eventually(() => isNoted(stack, uuid), false);
   await eventually(() => both(isIn ? two : one), true);
   expect(await nodeNames(bus, uuid)).toHaveLength(nodes.length);

@@ -8,9 +8,11 @@ import {
   dropLeases,
   listLeases,
   repairChain,
+  resumeDomain,
   startDomain,
   storageLeases,
   storagePrepare,
+  suspendDomain,
   usersOfImage,
 } from '@virtbus/shared';
 import { call, callDriver, newId, type Bus } from '@virtbus/shared/bus';
@@ -119,6 +121,21 @@ test('a disk that joins is leased with the domain, and let go when it has left',
   const own = call(bus, attachDevice, { xml: disk(file('root.img'), 'raw', '', 'vdb') }, { target: uuid });
   await expect(own).rejects.toMatchObject(inUse(file('root.img'), "domain 'plug' on host 'h1'"));
   await stop('plug');
+  await eventually(() => leases('h1'), []);
+});
+
+test('a disk that is refused because there is one of its name already takes nothing from that one', async () => {
+  const [mine, other] = [rawImage(file('mine.img'), 'mine'), rawImage(file('other.img'), 'other')];
+  const { uuid } = await stack.run(bus, { host: 'h1', name: 'named', devices: disk(mine, 'raw') });
+  const attached = call(bus, attachDevice, { xml: disk(other, 'raw'), affect: 'live' }, { target: uuid });
+  await expect(attached).rejects.toMatchObject({ code: 'OPERATION_INVALID' });
+  // The driver's next word to the books is that of what happens to it next.
+  await call(bus, suspendDomain, {}, { target: uuid });
+  await call(bus, resumeDomain, {}, { target: uuid });
+  await eventually(() => leases('h1'), ['named vda exclusive mine.img']);
+  const taker = await stack.define(bus, { host: 'h1', name: 'taker', devices: disk(mine, 'raw') });
+  await expect(start(taker.uuid)).rejects.toMatchObject(inUse(mine, "domain 'named' on host 'h1'"));
+  await stop('named');
   await eventually(() => leases('h1'), []);
 });
 

@@ -44,13 +44,12 @@ async function start(context: Context, ask: ReturnType<typeof requestedBackup>):
   const facility = facilityOf(context);
   const guest = guestOf(actor);
   const disks = heldBy(prepared);
-  hold(actor, disks);
+  const letGo = hold(actor, disks);
   const start = () => facility.begin(guest, { ...ask, command: call.id, images: chainsOf(disks) }, call.signal);
   try {
     await (ask.checkpoint ? withDescription(actor, ask.checkpoint, start) : start());
   } catch (error) {
-    for (const name of Object.keys(disks)) delete actor.record.disks?.[name];
-    actor.persist();
+    letGo();
     throw error;
   }
 }

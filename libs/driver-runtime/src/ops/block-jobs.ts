@@ -11,7 +11,7 @@ import {
   type Request,
 } from '@virtbus/shared';
 import { facet, type BlockJobStart, type Facets } from '../driver';
-import { chainsOf, heldBy, hold, release } from '../images';
+import { chainsOf, heldBy, hold } from '../images';
 import { change, guestOf, look, planned, type Context } from './op';
 
 type BlockJobs = NonNullable<Facets['blockJobs']>;
@@ -22,12 +22,12 @@ const jobsOf = ({ host }: Context): BlockJobs => facet(host.implementation, 'blo
 async function begin(context: Context, start: (how: BlockJobStart) => Promise<BlockJob>) {
   const { actor, call, prepared } = context;
   const disks = heldBy(prepared);
-  hold(actor, disks);
+  const letGo = hold(actor, disks);
   try {
     const job = await start({ command: call.id, signal: call.signal, images: chainsOf(disks) });
     return { domain: actor.summary(), job };
   } catch (error) {
-    if (!(await runs(context))) release(actor, disks);
+    if (!(await runs(context))) letGo();
     throw error;
   }
 }

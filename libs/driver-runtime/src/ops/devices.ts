@@ -13,8 +13,7 @@ import {
 import { attachDevice, detachDevice, updateDevice, type Affect } from '@virtbus/shared';
 import type { Actor } from '../actor';
 import { facet, type Facets } from '../driver';
-import { chainsOf, heldBy, hold, release } from '../images';
-import type { HeldDisks } from '../record';
+import { chainsOf, coming, heldBy, hold } from '../images';
 import { affected } from './affect';
 import { change, guestOf, type Context } from './op';
 
@@ -42,15 +41,19 @@ async function apply(how: How, { xml, affect }: { xml: string; affect: Affect },
     const target = device.list === 'disks' ? device.value.target.dev : undefined;
     const disks = heldBy(prepared);
     // What joins the guest is held from before it does: a crash in between lets nothing of it go.
-    const coming = how === 'update' ? asMedia(disks) : disks;
-    hold(actor, coming);
+    const had = hasDisk(actor, target);
+    const hasCome = hold(actor, coming(disks));
     try {
       now = await facility[how](guestOf(actor), device, call.signal, chainsOf(disks).get(target ?? ''));
     } catch (error) {
-      release(actor, coming);
+      // One that the guest has all the same is what it is told of.
+      if (how === 'attach' && !had && hasDisk(actor, target)) hold(actor, disks);
+      hasCome();
       throw error;
     }
-    if (how === 'update' && target !== undefined) exchange(actor, target, disks);
+    if (how === 'update' && target !== undefined) delete actor.record.disks?.[target];
+    hold(actor, disks);
+    hasCome();
   }
   if (config) {
     actor.setConfig(config);
@@ -60,16 +63,8 @@ async function apply(how: How, { xml, affect }: { xml: string; affect: Affect },
   return { domain: actor.summary(), ...(now ? { device: formatDevice(now) } : {}) };
 }
 
-/** A medium that comes is held beside the one that the drive has. */
-const asMedia = (disks: HeldDisks): HeldDisks =>
-  Object.fromEntries(Object.entries(disks).map(([target, held]) => [`medium:${target}`, held]));
-
-/** The drive has let go of what it had. */
-function exchange(actor: Actor, target: string, disks: HeldDisks): void {
-  delete actor.record.disks?.[target];
-  hold(actor, disks);
-  release(actor, asMedia(disks));
-}
+const hasDisk = ({ live }: Actor, dev: string | undefined): boolean =>
+  dev !== undefined && live?.devices.disks.some(({ target }) => target.dev === dev) === true;
 
 export const attach = change(attachDevice, 'any', (request, context) => apply('attach', request, context));
 export const detach = change(detachDevice, 'any', (request, context) => apply('detach', request, context));

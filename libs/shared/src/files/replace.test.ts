@@ -107,7 +107,15 @@ describe('a file that is replaced', () => {
  */
 function stepsUntilKilled(work: () => void, killedAt: number): number {
   let steps = 0;
-  const calls = ['openSync', 'writeFileSync', 'ftruncateSync', 'fsyncSync', 'closeSync', 'renameSync', 'rmSync'] as const;
+  const calls = [
+    'openSync',
+    'writeFileSync',
+    'ftruncateSync',
+    'fsyncSync',
+    'closeSync',
+    'renameSync',
+    'rmSync',
+  ] as const;
   const spies = calls.map((name) => {
     const real = fs[name] as (...args: unknown[]) => unknown;
     return jest.spyOn(fs, name).mockImplementation(((...args: unknown[]): unknown => {

@@ -89,7 +89,8 @@ export async function withImages<T extends { domain: DomainSummary }>(
       else await releaseKept(fleet, holder, look);
       return answer;
     } catch (error) {
-      if (isCertain(error)) await letGo(fleet, holder, look.uses, true);
+      if (isCertain(error) && !(await hasItAllTheSame(fleet, holder, error)))
+        await letGo(fleet, holder, look.uses, true);
       else doubted(fleet, holder);
       if (!isVirtError(error, 'RESOURCE_BUSY') || attempt === attempts) throw error;
     }
@@ -233,7 +234,20 @@ function doubted(fleet: Fleet, holder: LeaseHolder): void {
   });
 }
 
-/** The host said no, or was not there: nothing was done. */
+/** A disk may have joined a guest that does not give it back: whether that is so is the driver's to say. */
+async function hasItAllTheSame(fleet: Fleet, holder: LeaseHolder, error: unknown): Promise<boolean> {
+  if (!isVirtError(error, 'OPERATION_FAILED')) return false;
+  const { claim, domain } = holder;
+  try {
+    const { uses } = await callDriver(fleet.bus, holder, driverStorage, { revoke: [claim] }, { domain });
+    return uses.some((use) => use.claim === claim);
+  } catch (err) {
+    fleet.log.debug({ err, domain }, 'a driver that refused a command does not say what it uses');
+    return true;
+  }
+}
+
+/** The host said no, or was not there: nothing was done but what it tells. */
 function isCertain(error: unknown): boolean {
   return isVirtError(error) && error.code !== 'OPERATION_TIMEOUT' && error.code !== 'RPC';
 }

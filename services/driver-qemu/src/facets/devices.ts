@@ -6,6 +6,7 @@ import {
   addDevice,
   afterUnplug,
   copyModel,
+  deviceByAlias,
   findDevice,
   plugDevice,
   plugPlan,
@@ -16,7 +17,7 @@ import {
   type QemuCapabilities,
 } from '@virtbus/domain-xml';
 import type { Facets } from '@virtbus/driver-runtime';
-import { isVirtError, VirtError, type ChainDocument } from '@virtbus/shared';
+import { VirtError, type ChainDocument } from '@virtbus/shared';
 import { returnFiles } from '../block-jobs/files';
 import { commandLineContext, type LineHost } from '../command-line';
 import { describeChain, filesOfDevice } from '../files';
@@ -76,28 +77,56 @@ async function attach(host: DeviceHost, guest: QemuGuest, asked: Device, signal:
   const capabilities = host.capabilitiesOf(guest);
   const fresh = { ...asked, value: copyModel(asked.value) } as Device;
   const { domain, device } = plugDevice(guest.live, fresh, capabilities);
+  const alias = aliasOf(device);
   const undo: Undo = [];
+  let refusal: VirtError | undefined;
   try {
     await prepareOnHost(host, guest, device, undo);
     const context = commandLineContext(domain, guest.folders, host, capabilities);
     const plan = plugPlan({ domain, context }, withNumbers(guest, device));
     const joined = findDevice(plan.domain, device);
-    guest.saved.joining = pendingDevice(addDevice(guest.live, joined), aliasOf(device));
+    guest.saved.joining = pendingDevice(addDevice(guest.live, joined), alias);
     guest.tellSaved();
-    for (const step of plan.steps) await plug(guest, aliasOf(device), step, signal, undo);
-    if (device.list === 'disks') await limitDisk(guest, device.value);
+    for (const step of plan.steps) await plug(guest, alias, step, signal, undo);
+    refusal = await refusedLimits(guest, device);
     // The document may have changed meanwhile: a block job has ended.
-    guest.live = addDevice(guest.live, joined);
+    guest.live = addDevice(guest.live, refusal ? withoutLimits(joined) : joined);
     guest.saved.joining = undefined;
   } catch (thrown) {
     await takeBack(undo, guest.log);
     guest.saved.joining = undefined;
     guest.tellSaved();
-    throw isVirtError(thrown) ? thrown : VirtError.from(thrown);
+    throw VirtError.from(thrown);
   }
   guest.tellLive();
-  guest.tell({ kind: 'event', class: 'device', type: 'added', data: { alias: aliasOf(device) }, caused: true });
+  guest.tell({ kind: 'event', class: 'device', type: 'added', data: { alias }, caused: true });
+  if (refusal) await leave(guest, alias, refusal);
   return device;
+}
+
+/** QEMU's words where it refuses the limits of a disk that the guest has by now. */
+async function refusedLimits(guest: QemuGuest, { list, value }: Device): Promise<VirtError | undefined> {
+  try {
+    if (list === 'disks') await limitDisk(guest, value);
+    return undefined;
+  } catch (error) {
+    if (isRefusal(error)) return error as VirtError;
+    throw error;
+  }
+}
+
+function withoutLimits(device: Device): Device {
+  return device.list === 'disks' ? { list: 'disks', value: { ...device.value, iotune: undefined } } : device;
+}
+
+/** A disk that the guest has is not to stay; it does where the guest does not let go of it. */
+async function leave(guest: QemuGuest, alias: string, why: VirtError): Promise<never> {
+  await unplug(guest, alias).catch((err: unknown) => guest.log.warn({ err, alias }, 'a disk cannot be taken away'));
+  const left = deviceByAlias(guest.live, alias);
+  if (left?.list !== 'disks') throw why;
+  const name = left.value.target.dev ?? alias;
+  const detail = `the guest has disk '${name}' without its limits, and has not let go of it; detach it, or limit it: ${why.message}`;
+  throw new VirtError('OPERATION_FAILED', { detail }, { cause: why });
 }
 
 /** What QEMU has not refused may have been done, whatever became of its answer. */
@@ -112,7 +141,7 @@ async function plug(
   const back = (): Promise<boolean> => untilAnswered(guest, () => guest.askRaw(step.undo.command, step.undo.arguments));
   try {
     await guest.askRaw(command, step.arguments, signal);
-    undo.push(command === 'device_add' ? () => unplug(guest, alias) : back);
+    if (command !== 'device_add') undo.push(back);
   } catch (error) {
     if (isRefusal(error)) throw error;
     if (command !== 'device_add') undo.push(back);

@@ -9,6 +9,7 @@ import {
   type Domain,
 } from '@virtbus/domain-xml';
 import { returnFiles } from '../block-jobs/files';
+import type { EventNews } from '@virtbus/driver-runtime';
 import { commandLineContext } from '../command-line';
 import type { QemuGuest } from '../guest';
 import { deviceOf } from '../pending-device';
@@ -27,7 +28,7 @@ export async function settleDevices(host: DeviceHost, guest: QemuGuest): Promise
   const joined = joining && deviceOf(joining);
   if (joined && (await untilKnown(guest, () => isPlugged(guest, joining.alias), false))) {
     guest.live = addDevice(guest.live, joined.device);
-    guest.tell({ kind: 'event', class: 'device', type: 'added', data: { alias: joining.alias } });
+    tellOf(guest, joined.device, { class: 'device', type: 'added', data: { alias: joining.alias } });
   } else if (joined) await takeAway(host, guest, joined);
   // Another may join by now.
   if (guest.saved.joining === joining) guest.saved.joining = undefined;
@@ -45,13 +46,19 @@ async function settleChange(host: DeviceHost, guest: QemuGuest): Promise<void> {
   if (isIn) guest.live = replaceDevice(guest.live, fresh);
   if (guest.saved.changing === changing) guest.saved.changing = undefined;
   returnFiles(guest);
-  const { alias, target } = fresh.value;
-  guest.tell({
-    kind: 'images',
-    chains: { [target.dev ?? '']: undefined },
-    definition: (config) => config,
-    ...(isIn && { event: { class: 'device', type: 'updated', data: { alias: alias?.name } } }),
-  });
+  tellOf(
+    guest,
+    fresh,
+    isIn ? { class: 'device', type: 'updated', data: { alias: fresh.value.alias?.name } } : undefined,
+  );
+}
+
+/** What was held for a disk while it came is held for what it stands on from now on. */
+function tellOf(guest: QemuGuest, { list, value }: Device, event: EventNews | undefined): void {
+  if (list === 'disks') {
+    const chains = { [value.target.dev ?? '']: undefined };
+    guest.tell({ kind: 'images', chains, definition: (config) => config, ...(event && { event }) });
+  } else if (event) guest.tell({ kind: 'event', ...event });
 }
 
 /** What had been added for it before the guest was to have it. */
