@@ -14,10 +14,12 @@ import {
   listBlockJobs,
   listVolumes,
   pullBlocks,
+  resumeDomain,
   revertSnapshot,
   showChain,
   storageEventFilter,
   storageLeases,
+  suspendDomain,
   type Contract,
   type RequestInput,
 } from '@virtbus/shared';
@@ -133,6 +135,25 @@ test('the guest goes over to its copy, which is held for it alone; a copy that i
   await ready(uuid);
   await ask(abortBlockJob, uuid, { disk: 'vda', pivot: true });
   await booksAre(uuid, ['qcow2 second']);
+  await ask(destroyDomain, uuid, {});
+});
+
+test('of copies of one disk that are asked for at once one runs, and keeps what it writes to for itself', async () => {
+  const uuid = await guest('race');
+  const names = ['one', 'two', 'three'].map((name) => `race-${name}`);
+  const xml = (name: string): string => `<disk type='file'><driver type='qcow2'/><source file='${file(name)}'/></disk>`;
+  const asked = names.map((name) => ask(copyBlocks, uuid, { disk: 'vda', xml: xml(name), transientJob: true }));
+  const done = await Promise.allSettled(asked);
+  const [winner, ...others] = names.filter((_, n) => done[n]?.status === 'fulfilled');
+  expect(others).toEqual([]);
+  await ready(uuid);
+  // The driver's next word to the books is that of what happens to it next.
+  await ask(suspendDomain, uuid, {});
+  await ask(resumeDomain, uuid, {});
+  const mirrors = async () => (await leases(uuid)).filter((held) => held.startsWith('mirror'));
+  await eventually(mirrors, [`mirror:vda exclusive ${winner}`]);
+  await ask(abortBlockJob, uuid, { disk: 'vda', pivot: true });
+  await booksAre(uuid, [`qcow2 ${winner}`]);
   await ask(destroyDomain, uuid, {});
 });
 
