@@ -57,7 +57,7 @@ export interface ReattachSpec {
 
 /** A running guest. Its driver keeps `live` and `saved` current. */
 export interface Guest {
-  readonly live: Domain;
+  live: Domain;
   readonly saved: SavedGuest;
   /** Let it run. `reason` becomes that of the running state. */
   resume(reason: ReasonOf<'running'>, signal?: AbortSignal): Promise<void>;

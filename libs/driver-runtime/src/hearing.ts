@@ -10,7 +10,7 @@ export function hear(actor: Actor, host: ActorHost, news: GuestNews): void {
   switch (news.kind) {
     case 'live':
       if (actor.guest) actor.setLive(actor.guest.live);
-      forgetLeft(record, actor.live);
+      forgetLeft(record, actor.live, news.leaving);
       actor.persist();
       return host.changed();
     case 'saved':

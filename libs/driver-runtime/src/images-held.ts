@@ -11,11 +11,30 @@ export function ownDisks(disks: HeldDisks | undefined): HeldDisks | undefined {
   return disks && Object.fromEntries(Object.entries(disks).filter(([name]) => name === diskOf(name)));
 }
 
-/** Disks that have left the guest hold no images. */
-export function forgetLeft({ disks }: DomainRecord, live: Domain | undefined): void {
+/** What a disk that is on its way to a guest, or out of one, is held as: wholly, whatever the document says. */
+export const comingTo = 'coming:';
+const leavingFrom = 'leaving:';
+
+/** Whether nobody knows yet what QEMU has open of it. */
+export const isOnItsWay = (name: string): boolean => name.startsWith(comingTo) || name.startsWith(leavingFrom);
+
+/**
+ * Disks that have left the guest hold no images.
+ * @param leaving targets of those that the document has lost and whose images the hypervisor has not closed yet
+ */
+export function forgetLeft(
+  { disks }: DomainRecord,
+  live: Domain | undefined,
+  leaving: ReadonlySet<string> = new Set(),
+): void {
   if (!disks || !live) return;
   const there = new Set(live.devices.disks.map(({ target }) => target.dev));
-  for (const name of Object.keys(disks)) if (!there.has(diskOf(name))) delete disks[name];
+  for (const [name, held] of Object.entries(disks)) {
+    const target = diskOf(name);
+    if (name.startsWith(comingTo) || (there.has(target) && !isOnItsWay(name))) continue;
+    if (leaving.has(target)) disks[isOnItsWay(name) ? name : leavingFrom + name] = held;
+    if (!leaving.has(target) || !isOnItsWay(name)) delete disks[name];
+  }
 }
 
 /**
@@ -26,7 +45,9 @@ export function restand(record: DomainRecord, chains: Readonly<Record<string, Ch
   const { disks } = record;
   if (!disks) return;
   for (const [target, chain] of Object.entries(chains)) {
-    const own = Object.keys(disks).filter((name) => name !== target && diskOf(name) === target);
+    const own = Object.keys(disks).filter(
+      (name) => name !== target && diskOf(name) === target && !name.startsWith(leavingFrom),
+    );
     const claim = disks[target]?.claim ?? (own[0] === undefined ? undefined : disks[own[0]]?.claim);
     for (const name of own) delete disks[name];
     if (claim !== undefined) disks[target] = { claim, ...(chain ? { chain } : {}) };

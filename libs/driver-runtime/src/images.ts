@@ -8,6 +8,7 @@ import type { z } from 'zod';
 import type { Actor } from './actor';
 import { facet } from './driver';
 import type { DriverHost } from './host';
+import { comingTo, isOnItsWay } from './images-held';
 import type { HeldDisks } from './record';
 
 /** While the command runs its claim is in use, whatever the documents say. */
@@ -70,8 +71,6 @@ export function hold(actor: Actor, disks: HeldDisks): () => void {
 export const coming = (disks: HeldDisks): HeldDisks =>
   Object.fromEntries(Object.entries(disks).map(([target, held]) => [comingTo + target, held]));
 
-const comingTo = 'coming:';
-
 /**
  * What was prepared for the last run of a domain, if a start now would open the same images and they are still leased:
  * undefined when storage has to be asked.
@@ -110,7 +109,7 @@ export async function tellStorage(
   const { name, epoch, revision, disks = {} } = actor.record;
   const opening = [...actor.opening].map((claim) => ({ claim }));
   const held = Object.entries(disks).map(([name, { claim }]) =>
-    name.startsWith(comingTo) ? { claim } : { claim, target: name },
+    isOnItsWay(name) ? { claim } : { claim, target: name },
   );
   return {
     known: true,

@@ -17,8 +17,11 @@ export type GuestNews =
       trigger?: string | undefined;
     }
   | ({ kind: 'event' } & EventNews)
-  /** The live document has changed. */
-  | { kind: 'live' }
+  /**
+   * The live document has changed.
+   * @property leaving targets of disks that it has lost and whose images are not closed yet
+   */
+  | { kind: 'live'; leaving?: ReadonlySet<string> }
   /** What is remembered of the guest has changed: it is on disk when the call returns. */
   | { kind: 'saved' }
   | BackupNews

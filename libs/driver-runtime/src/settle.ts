@@ -127,6 +127,7 @@ async function comeAlive<T>(
   if (existing && !isRepeated(existing, call)) checkAsleep(existing);
   const cause = causeOf(call, life.operation);
   const actor = existing ?? arrive(host, domain, life.epoch);
+  const { revision } = actor.record;
   return actor.once(cause, async () => {
     using _job = await actor.jobs.async(life.job, life.operation, turn(call));
     host.mustHave(actor);
@@ -137,7 +138,9 @@ async function comeAlive<T>(
       host.settle(actor);
       return answer;
     } catch (thrown) {
-      if (!existing) host.discard(actor);
+      // What the world has been told of is not as if it had never been.
+      if (!existing && actor.record.revision === revision) host.discard(actor);
+      else if (!existing && host.find(actor.uuid) === actor) host.gone(actor);
       throw thrown;
     }
   });

@@ -11,6 +11,8 @@ const run = promisify(execFile);
 export async function plugLink(pid: number, card: Interface): Promise<void> {
   const inside = card.guest!.dev!;
   const address = card.mac ? ['address', card.mac.address] : [];
+  // What is in the way is not ours to take away.
+  let isMade = false;
   try {
     if (card.type === 'direct') {
       const { dev, mode = 'vepa' } = card.source ?? {};
@@ -30,10 +32,12 @@ export async function plugLink(pid: number, card: Interface): Promise<void> {
         'mode',
         as,
       );
+      isMade = true;
     } else {
       const outside = card.target!.dev!;
       const peer = ['peer', 'name', inside, ...address, 'netns', String(pid)];
       await ip('link', 'add', 'name', outside, 'type', 'veth', ...peer);
+      isMade = true;
       if (card.mtu?.size) await ip('link', 'set', 'dev', outside, 'mtu', String(card.mtu.size));
       if (card.source?.bridge) await ip('link', 'set', 'dev', outside, 'master', card.source.bridge);
       await ip('link', 'set', 'dev', outside, 'up');
@@ -44,7 +48,7 @@ export async function plugLink(pid: number, card: Interface): Promise<void> {
     }
     if (card.link?.state !== 'down') await inNetwork(pid, 'link', 'set', 'dev', inside, 'up');
   } catch (error) {
-    await unplugLink(pid, card).catch(() => undefined);
+    if (isMade) await unplugLink(pid, card).catch(() => undefined);
     throw error;
   }
 }

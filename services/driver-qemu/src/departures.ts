@@ -39,7 +39,7 @@ export class Departures {
     this.departed(guest, device)
       .then(() => {
         saved.leaving = saved.leaving?.filter((one) => one !== leaving);
-        guest.tellSaved();
+        guest.tellLive();
       })
       .catch((err: unknown) => {
         guest.log.warn({ err, alias }, 'cannot take away what stood behind a device');

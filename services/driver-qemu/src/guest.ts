@@ -194,7 +194,8 @@ export class QemuGuest implements Guest {
 
   /** The document has changed. */
   tellLive(): void {
-    this.parts.sink({ kind: 'live' });
+    const leaving = (this.saved.leaving ?? []).flatMap(({ target }) => target ?? []);
+    this.parts.sink({ kind: 'live', leaving: new Set(leaving) });
   }
 
   tell(news: GuestNews): void {

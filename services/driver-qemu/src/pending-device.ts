@@ -5,12 +5,15 @@ export interface PendingDevice {
   alias: string;
   /** A live document of the guest that has it. */
   xml: string;
+  /** Of a disk. */
+  target?: string | undefined;
 }
 
-export const pendingDevice = (domain: Domain, alias: string): PendingDevice => ({
-  alias,
-  xml: formatDomain(domain, { view: 'live', secrets: true }),
-});
+export function pendingDevice(domain: Domain, alias: string): PendingDevice {
+  const device = deviceByAlias(domain, alias);
+  const target = device?.list === 'disks' ? device.value.target.dev : undefined;
+  return { alias, xml: formatDomain(domain, { view: 'live', secrets: true }), target };
+}
 
 export function deviceOf({ alias, xml }: PendingDevice): { domain: Domain; device: Device } | undefined {
   const { domain } = parseDomain(xml, { mode: 'live', unknown: 'warn' });

@@ -4,6 +4,7 @@ import {
   defineDomain,
   destroyDomain,
   getDomain,
+  getMetadata,
   listDomains,
   renameDomain,
   resumeDomain,
@@ -166,6 +167,25 @@ describe.each(subjects.map((subject) => [subject.driver, subject] as const))('dr
       await end(uuid);
       const { domain } = await call(bus, getDomain, {}, { target: uuid });
       expect(domain).toMatchObject({ updated: false, autostart: true, title: 'again' });
+    },
+    60_000,
+  );
+
+  needs.test(
+    'what is said about a running guest alone stays with it while other things change',
+    async () => {
+      const uuid = await run('noted');
+      const target = { target: uuid };
+      await call(bus, setMetadata, { type: 'description', value: 'of this run', affect: 'live' }, target);
+      await call(bus, suspendDomain, {}, target);
+      await call(bus, resumeDomain, {}, target);
+      await call(bus, setMetadata, { type: 'title', value: 'too', affect: 'live' }, target);
+      const read = (type: 'title' | 'description', affect: 'live' | 'config') =>
+        call(bus, getMetadata, { type, affect }, target).then(({ value }) => value);
+      expect(await read('description', 'live')).toBe('of this run');
+      expect(await read('title', 'live')).toBe('too');
+      await expect(read('title', 'config')).rejects.toMatchObject({ code: 'NO_DOMAIN_METADATA' });
+      await end(uuid);
     },
     60_000,
   );

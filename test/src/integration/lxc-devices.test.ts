@@ -1,6 +1,6 @@
 /** File systems, network cards and device nodes that join and leave a container that runs. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { attachDevice, destroyDomain, detachDevice, getDomainXml } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
@@ -89,6 +89,53 @@ describe.each([
       } finally {
         execFileSync('ip', ['link', 'delete', bridge]);
       }
+    },
+    120_000,
+  );
+
+  containers.test(
+    'a card whose name is taken in the container takes nothing away',
+    async () => {
+      const [lower, other] = [`vbl${process.pid % 100_000}`, `vbo${process.pid % 100_000}`];
+      execFileSync('ip', ['link', 'add', lower, 'type', 'veth', 'peer', 'name', other]);
+      try {
+        const network = ['-t', String(stack.containerInit(uuid)), '-n', 'ip', 'link'];
+        execFileSync('nsenter', [...network, 'add', 'eth7', 'type', 'veth', 'peer', 'name', 'eth8']);
+        const card = (name: string): string =>
+          `<interface type='direct'><source dev='${lower}' mode='bridge'/><guest dev='${name}'/></interface>`;
+        await expect(attach(card('eth7'))).rejects.toThrow(/File exists/);
+        expect(await inside('ip', 'link', 'show', 'eth7')).toContain('eth7');
+        await attach(card('eth0'));
+        await expect(attach(card('eth0'))).rejects.toThrow("has a network card 'eth0' already");
+        expect(await inside('ip', 'link', 'show', 'eth0')).toContain('eth0');
+      } finally {
+        execFileSync('ip', ['link', 'delete', lower]);
+      }
+    },
+    120_000,
+  );
+
+  containers.test(
+    'a device node that cannot join leaves no right behind, and one that the host has no longer can leave',
+    async () => {
+      const node = stack.folder.file(`node${subIds.length}`);
+      execFileSync('mknod', [node, 'b', '7', '99']);
+      const xml = `<hostdev mode='capabilities' type='storage'><source><block>${node}</block></source></hostdev>`;
+      const rights = (): string => {
+        const groups = readFileSync(`/proc/${stack.containerInit(uuid)}/cgroup`, 'utf8');
+        const path = /^\d+:devices:(.*)$/m.exec(groups)?.[1];
+        return path === undefined ? '' : readFileSync(join('/sys/fs/cgroup/devices', path, 'devices.list'), 'utf8');
+      };
+      // A folder is in its place.
+      expect(await inside('mkdir', '-p', node)).toBe('');
+      await expect(attach(xml)).rejects.toThrow();
+      expect(rights()).not.toContain('7:99');
+      expect(await inside('rmdir', node)).toBe('');
+      await attach(xml);
+      rmSync(node);
+      await detach(xml);
+      expect(await inside('sh', '-c', `[ -b ${node} ] || echo gone`)).toBe('gone\n');
+      expect((await call(bus, getDomainXml, {}, { target: uuid })).xml).not.toContain(node);
     },
     120_000,
   );

@@ -1,4 +1,5 @@
 /** Limits of a container: asked for and changed while it runs, in its definition, or in both. */
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
@@ -107,6 +108,24 @@ containers.test(
     const weighed = call(bus, setBlockIo, { weight: 500 }, target);
     if (weight === undefined) await expect(weighed).rejects.toThrow('no weights for block I/O');
     else expect(await weighed.then(() => call(bus, getBlockIo, {}, target))).toMatchObject({ weight: 500 });
+    await call(bus, destroyDomain, {}, target);
+  },
+  120_000,
+);
+
+containers.test(
+  'limits of which the kernel refuses one are all as they were',
+  async () => {
+    const { uuid } = await stack.runContainer(bus, { name: 'part' });
+    const target = { target: uuid };
+    const nowhere = stack.folder.file('nowhere');
+    execFileSync('mknod', [nowhere, 'b', '259', '4000']);
+    const devices = ['/dev/loop0', nowhere].map((path) => ({ path, readBytes: 1_048_576 }));
+    await expect(call(bus, setBlockIo, { devices, affect: 'live' }, target)).rejects.toMatchObject({
+      code: 'OPERATION_FAILED',
+    });
+    expect(limitOf(uuid, 'blkio', 'blkio.throttle.read_bps_device', 'io.max')).toBe('');
+    expect((await call(bus, getBlockIo, {}, target)).devices ?? []).toEqual([]);
     await call(bus, destroyDomain, {}, target);
   },
   120_000,

@@ -6,6 +6,7 @@ import { backupRuns, noBackup } from '../backup/running';
 import { withDescription } from '../checkpoints/making';
 import { facet } from '../driver';
 import { chainsOf, heldBy, hold } from '../images';
+import { runs } from './block-jobs';
 import { checkNeeds, guestOf, look, planned, turn, type Context } from './op';
 
 export const begin = planned(
@@ -49,7 +50,7 @@ async function start(context: Context, ask: ReturnType<typeof requestedBackup>):
   try {
     await (ask.checkpoint ? withDescription(actor, ask.checkpoint, start) : start());
   } catch (error) {
-    letGo();
+    if (!(await runs(context))) letGo();
     throw error;
   }
 }

@@ -33,7 +33,7 @@ async function begin(context: Context, start: (how: BlockJobStart) => Promise<Bl
 }
 
 /** Does a job of the command run, though its beginning has failed? Also where nobody says so. */
-async function runs(context: Context): Promise<boolean> {
+export async function runs(context: Context): Promise<boolean> {
   const { actor, call } = context;
   if (!actor.guest) return false;
   try {

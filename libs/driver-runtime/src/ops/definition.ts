@@ -1,5 +1,5 @@
 /** The definition itself: undefine, rename, autostart, metadata, and the documents. */
-import { domainToJson, formatDomain } from '@virtbus/domain-xml';
+import { domainToJson, formatDomain, type Domain } from '@virtbus/domain-xml';
 import {
   getDomainXml,
   getDomainXmlWithSecrets,
@@ -100,9 +100,16 @@ export const readMetadata = look(getMetadata, 'any', async ({ type, uri, affect 
   return { value };
 });
 
+/** The guest's own document, too: it is what the next change is made to. */
+function changeLive(actor: Actor, to: (live: Domain) => Domain): void {
+  const { guest } = actor;
+  if (guest) guest.live = to(guest.live);
+  actor.setLive(guest?.live ?? to(actor.live!));
+}
+
 export const writeMetadata = change(setMetadata, 'any', async ({ affect, ...change }, { actor }) => {
   for (const side of affected(actor, affect)) {
-    if (side === 'live') actor.setLive(withMetadata(actor.live!, change));
+    if (side === 'live') changeLive(actor, (live) => withMetadata(live, change));
     else actor.setConfig(withMetadata(actor.config!, change));
   }
   actor.emit({ class: 'metadata', type: change.type, data: change.uri ? { uri: change.uri } : {} });

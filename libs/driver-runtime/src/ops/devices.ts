@@ -31,10 +31,10 @@ async function apply(how: How, { xml, affect }: { xml: string; affect: Affect },
   const sides = affected(actor, affect);
   const ignored: Warning[] = [];
   const device = parseDevice(xml, ignored);
-  // The new definition is made and checked first: when it is refused, the guest has not been touched.
-  const config = sides.includes('config')
-    ? host.implementation.prepare(onConfig[how](actor.config!, device), { before: actor.config }).domain
-    : undefined;
+  const redefined = (): Domain =>
+    host.implementation.prepare(onConfig[how](actor.config!, device), { before: actor.config }).domain;
+  // Made and checked first: when it is refused, the guest has not been touched.
+  if (sides.includes('config')) redefined();
   let now: Device | undefined;
   if (sides.includes('live')) {
     const facility: NonNullable<Facets['devices']> = facet(host.implementation, 'devices');
@@ -55,16 +55,18 @@ async function apply(how: How, { xml, affect }: { xml: string; affect: Affect },
     hold(actor, disks);
     hasCome();
   }
-  if (config) {
-    actor.setConfig(config);
+  if (sides.includes('config')) {
+    // Made anew: a block job may have ended meanwhile, and changed it.
+    actor.setConfig(redefined());
     actor.emit({ class: 'config', type: 'device', data: { change: how } });
   }
   actor.warnIgnored(ignored.map(warningText));
   return { domain: actor.summary(), ...(now ? { device: formatDevice(now) } : {}) };
 }
 
-const hasDisk = ({ live }: Actor, dev: string | undefined): boolean =>
-  dev !== undefined && live?.devices.disks.some(({ target }) => target.dev === dev) === true;
+/** The guest's own document is asked: it may be ahead of the one that is kept. */
+const hasDisk = ({ guest, live }: Actor, dev: string | undefined): boolean =>
+  dev !== undefined && (guest?.live ?? live)?.devices.disks.some(({ target }) => target.dev === dev) === true;
 
 export const attach = change(attachDevice, 'any', (request, context) => apply('attach', request, context));
 export const detach = change(detachDevice, 'any', (request, context) => apply('detach', request, context));

@@ -28,12 +28,15 @@ export const limits = look(getDiskLimits, 'any', async ({ disk, affect }, { acto
   return limitsOf(diskNamed(side === 'live' ? actor.live! : actor.config!, disk));
 });
 
-/** The new definition is made and checked first: when it is refused, the guest has not been touched. */
+/**
+ * The new definition is made and checked first: when it is refused, the guest has not been touched. It is made anew then: a
+ * block job may have ended meanwhile, and changed it.
+ */
 export const limit = change(setDiskLimits, 'any', async ({ disk, affect, ...wish }, { host, actor, call }) => {
   const sides = affected(actor, affect);
-  const config = sides.includes('config')
-    ? host.implementation.prepare(withDiskLimits(actor.config!, disk, wish), { before: actor.config }).domain
-    : undefined;
+  const redefined = (): Domain =>
+    host.implementation.prepare(withDiskLimits(actor.config!, disk, wish), { before: actor.config }).domain;
+  if (sides.includes('config')) redefined();
   if (sides.includes('live')) {
     const guest = guestOf(actor);
     const target = diskNamed(guest.live, disk).target.dev ?? '';
@@ -41,7 +44,7 @@ export const limit = change(setDiskLimits, 'any', async ({ disk, affect, ...wish
     await facet(host.implementation, 'disks').limit(guest, target, limited, call.signal);
     actor.setLive(guest.live);
   }
-  if (config) actor.setConfig(config);
+  if (sides.includes('config')) actor.setConfig(redefined());
   actor.emit({ class: 'tunable', type: 'disk', data: { disk, ...wish, affect: sides } });
   return { domain: actor.summary() };
 });

@@ -15,6 +15,7 @@ import {
   storageRelease,
   VirtError,
   type DiskCopy,
+  type ErrorCode,
   type DomainSummary,
   type LeaseConflict,
   type LeaseHolder,
@@ -234,9 +235,15 @@ function doubted(fleet: Fleet, holder: LeaseHolder): void {
   });
 }
 
+/** Errors of a driver that has not opened anything, or was not there. */
+const beforeAnything: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  ...(['RESOURCE_BUSY', 'EPOCH_STALE', 'DOMAIN_NOT_FOUND', 'HOST_OFFLINE', 'DOMAIN_BUSY'] as const),
+  ...(['OPERATION_INVALID', 'CONFIG_UNSUPPORTED', 'INVALID_ARG', 'XML_ERROR', 'OPERATION_UNSUPPORTED'] as const),
+]);
+
 /** A disk may have joined a guest that does not give it back: whether that is so is the driver's to say. */
 async function hasItAllTheSame(fleet: Fleet, holder: LeaseHolder, error: unknown): Promise<boolean> {
-  if (!isVirtError(error, 'OPERATION_FAILED')) return false;
+  if (isVirtError(error) && beforeAnything.has(error.code)) return false;
   const { claim, domain } = holder;
   try {
     const { uses } = await callDriver(fleet.bus, holder, driverStorage, { revoke: [claim] }, { domain });

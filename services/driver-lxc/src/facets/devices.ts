@@ -89,9 +89,12 @@ function planned(guest: LxcGuest, asked: Device, { capabilities }: Machine): { d
 function nameEnds(guest: LxcGuest, card: Interface): void {
   const { interfaces } = guest.live.devices;
   const taken = new Set(interfaces.flatMap(({ guest: inside }, index) => inside?.dev ?? `eth${index}`));
+  const { dev } = card.guest ?? {};
+  if (dev !== undefined && taken.has(dev))
+    throw new VirtError('OPERATION_INVALID', { detail: `the container has a network card '${dev}' already` });
   let index = interfaces.length;
   while (taken.has(`eth${index}`)) index++;
-  card.guest = { ...card.guest, dev: card.guest?.dev ?? `eth${index}` };
+  card.guest = { ...card.guest, dev: dev ?? `eth${index}` };
   if (card.type !== 'direct') {
     card.target = { ...card.target, dev: card.target?.dev ?? `veth${guest.place.name.slice(-8)}${index}` };
   }
@@ -110,14 +113,14 @@ async function plug(guest: LxcGuest, device: Device, machine: Machine): Promise<
       return plugLink(pid, device.value);
     default: {
       const node = nodeOf(device);
-      await allow(guest, machine, 'devices.allow', node);
-      return mountInto(pid, {
-        source: node.path,
-        target: node.target,
-        readonly: node.readonly,
-        kind: 'file',
-        mapped: false,
-      });
+      const { path: source, target, readonly } = node;
+      try {
+        await allow(guest, machine, 'devices.allow', node);
+        return await mountInto(pid, { source, target, readonly, kind: 'file', mapped: false });
+      } catch (error) {
+        await forbid(guest, machine, node);
+        throw error;
+      }
     }
   }
 }
@@ -132,8 +135,9 @@ async function unplug(guest: LxcGuest, device: Device, machine: Machine): Promis
       return unplugLink(pid, withInside(guest, device.value));
     default: {
       const node = nodeOf(device);
-      await unmountFrom(pid, node.target);
-      return allow(guest, machine, 'devices.deny', node);
+      // Where an earlier attempt came so far, the rest is done.
+      if (isMounted(pid, node.target)) await unmountFrom(pid, node.target);
+      return forbid(guest, machine, node);
     }
   }
 }
@@ -193,6 +197,13 @@ async function allow(guest: LxcGuest, machine: Machine, file: string, { path, re
   await run(program, ['-P', lxcPath, '-n', name, file, rule]).catch((cause: unknown) => {
     const { stderr, message } = cause as { stderr?: string; message: string };
     throw new VirtError('OPERATION_FAILED', { detail: `cannot set ${file}: ${stderr?.trim() || message}` }, { cause });
+  });
+}
+
+/** Nothing in the container leads to the device by then; one that has gone from the host cannot be named any more. */
+async function forbid(guest: LxcGuest, machine: Machine, node: Node): Promise<void> {
+  await allow(guest, machine, 'devices.deny', node).catch((err: unknown) => {
+    guest.log.warn({ err, device: node.path }, 'the right to a device cannot be taken away');
   });
 }
 

@@ -16,10 +16,11 @@ export function holdTo(guest: LxcGuest, { capabilities: { cgroups } }: Machine, 
   const [before, after] = [limitsOf(guest.live), limitsOf(tuned)];
   const fresh = changes(before, after);
   checkMemory(guest, fresh);
+  const undone = [...presentOf(guest, fresh, before).reverse(), ...changes(after, before)];
   try {
     for (const limit of fresh) write(guest, limit);
   } catch (error) {
-    for (const limit of changes(after, before)) {
+    for (const limit of undone) {
       try {
         write(guest, limit);
       } catch (err) {
@@ -30,6 +31,24 @@ export function holdTo(guest: LxcGuest, { capabilities: { cgroups } }: Machine, 
   }
   guest.live = tuned;
 }
+
+/** What takes back limits that the document did not set before: what their files have; of a device, none. */
+function presentOf({ cgroup }: LxcGuest, fresh: readonly LxcLimit[], before: readonly LxcLimit[]): LxcLimit[] {
+  const isAbout = ({ file, value }: LxcLimit): string => `${file} ${deviceIn(value) ?? ''}`;
+  const known = new Set(before.map(isAbout));
+  return fresh.flatMap((limit) => {
+    if (known.has(isAbout(limit))) return [];
+    const { controller, file } = limit;
+    const device = deviceIn(limit.value);
+    const words = String(limit.value).split(' ').slice(1);
+    const none = words.map((word) => (word.includes('=') ? word.replace(/=.*/, '=max') : '0'));
+    const value = device === undefined ? cgroup.read(controller, file, file)?.trim() : [device, ...none].join(' ');
+    return value === undefined ? [] : [{ ...limit, value }];
+  });
+}
+
+/** Limits of devices have a line each in their file: `7:0 rbps=1048576`, on version 1 `7:0 1048576`. */
+const deviceIn = (value: LxcLimit['value']): string | undefined => /^\d+:\d+(?= )/.exec(String(value))?.[0];
 
 /** Writing one limit, on whichever version its controller is. */
 export function writeLimit(

@@ -20,8 +20,7 @@ export async function changeDevice(
     return { list: 'disks', value: await changeMedium(host, guest, old.value, asked.value, signal) };
   }
   if (old.list === 'interfaces' && asked.list === 'interfaces') {
-    await changeLink(guest, old.value, asked.value, signal);
-    return asked;
+    return { list: 'interfaces', value: await changeLink(guest, old.value, asked.value, signal) };
   }
   if (old.list === 'graphics' && asked.list === 'graphics') {
     await changePassword(guest, old.value, asked.value, signal);
@@ -32,15 +31,18 @@ export async function changeDevice(
   });
 }
 
-async function changeLink(guest: QemuGuest, old: Interface, asked: Interface, signal: AbortSignal): Promise<void> {
-  const rest = ({ link: _link, alias: _alias, address: _address, ...other }: Interface): object => other;
-  const now = rest({ ...old, ...asked });
-  if (!isDeepStrictEqual(now, rest(old))) {
+/** What is left out stays as it is; the name of its tap is the host's to give. */
+async function changeLink(guest: QemuGuest, old: Interface, asked: Interface, signal: AbortSignal): Promise<Interface> {
+  const rest = ({ link: _link, ...other }: Interface): object => other;
+  const { alias, address, target } = old;
+  const now = { ...old, ...asked, alias, address, target, link: asked.link };
+  if (!isDeepStrictEqual(rest(now), rest(old))) {
     throw new VirtError('OPERATION_UNSUPPORTED', {
       detail: 'only the link state of an interface can be changed while the guest runs',
     });
   }
   await guest.ask('set_link', { name: old.alias!.name, up: asked.link?.state !== 'down' }, signal);
+  return now;
 }
 
 async function changePassword(guest: QemuGuest, old: Graphics, asked: Graphics, signal: AbortSignal): Promise<void> {

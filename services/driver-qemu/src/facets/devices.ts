@@ -161,9 +161,8 @@ export async function departed(host: DeviceHost, guest: QemuGuest, device: Devic
   const context = commandLineContext(guest.live, guest.folders, host, host.capabilitiesOf(guest));
   for (const { command, arguments: args } of afterUnplug({ domain: guest.live, context }, device)) {
     try {
-      await guest.askRaw(command, args);
+      await untilAnswered(guest, () => guest.askRaw(command, args));
     } catch (err) {
-      if (!isRefusal(err)) throw err;
       guest.log.warn({ err, alias: aliasOf(device) }, 'what stood behind a device is not taken away');
     }
   }

@@ -12,13 +12,14 @@ type Disks = NonNullable<Facets<QemuGuest>['disks']>;
 
 export const disksFacet = (host: BlockHost): Disks => ({
   resize: (guest, disk, size, signal) => resize(host, guest, disk, size, signal),
-  limit: async (guest, target, limited, signal) => {
+  limit: async (guest, target, limited) => {
     const disk = diskNamed(limited(guest.live), target);
     if (isEmptyDrive(disk))
       throw new VirtError('OPERATION_INVALID', {
         detail: `drive '${target}' has no medium; its limits can be changed in the definition`,
       });
-    await guest.askRaw('block_set_io_throttle', ioThrottle(disk), signal);
+    // An answer that is lost leaves open whether QEMU has them; they may be set twice.
+    await answered(guest, () => guest.askRaw('block_set_io_throttle', ioThrottle(disk)));
     // The document may have changed meanwhile.
     guest.live = limited(guest.live);
   },
@@ -49,7 +50,11 @@ export async function applyLimits(guest: QemuGuest, disk: Disk, signal?: AbortSi
 
 /** The guest has the disk by now: what became of it is only told with its limits, or their refusal. */
 export async function limitDisk(guest: QemuGuest, disk: Disk): Promise<void> {
-  if (await untilAnswered(guest, () => applyLimits(guest, disk))) return;
+  await answered(guest, () => applyLimits(guest, disk));
+}
+
+async function answered(guest: QemuGuest, work: () => Promise<unknown>): Promise<void> {
+  if (await untilAnswered(guest, work)) return;
   throw new VirtError('OPERATION_INVALID', { detail: 'domain is not running' });
 }
 

@@ -29,7 +29,10 @@ export async function settleDevices(host: DeviceHost, guest: QemuGuest): Promise
   if (joined && (await untilKnown(guest, () => isPlugged(guest, joining.alias), false))) {
     guest.live = addDevice(guest.live, joined.device);
     tellOf(guest, joined.device, { class: 'device', type: 'added', data: { alias: joining.alias } });
-  } else if (joined) await takeAway(host, guest, joined);
+  } else if (joined) {
+    await takeAway(host, guest, joined);
+    tellOf(guest, joined.device, undefined);
+  }
   // Another may join by now.
   if (guest.saved.joining === joining) guest.saved.joining = undefined;
   guest.tellLive();

@@ -2,6 +2,29 @@
 import type { Facets } from '@virtbus/driver-runtime';
 import { VirtError } from '@virtbus/shared';
 import type { QemuGuest } from '../guest';
+import { untilAnswered } from '../until-known';
+
+/** What QEMU has told of its processors is in the document. */
+function has(guest: QemuGuest, count: number): void {
+  const { current: _former, ...vcpu } = guest.live.vcpu;
+  guest.live = { ...guest.live, vcpu: { ...vcpu, ...(count === vcpu.count ? {} : { current: count }) } };
+  guest.tellLive();
+}
+
+/** Some may have joined, also the one whose answer was lost. Resolves when it was all of them; throws `why` else. */
+async function settle(guest: QemuGuest, before: number, wanted: number, why: unknown): Promise<void> {
+  let now = before;
+  await untilAnswered(guest, async () => {
+    const slots = await guest.ask('query-hotpluggable-cpus');
+    now = slots.filter((slot) => slot['qom-path'] !== undefined).length;
+  });
+  if (now === wanted) return;
+  if (now !== before) {
+    has(guest, now);
+    guest.tell({ kind: 'event', class: 'config', type: 'vcpus', data: { count: now, affect: ['live'] }, caused: true });
+  }
+  throw why;
+}
 
 export const vcpus: NonNullable<Facets<QemuGuest>['vcpus']> = {
   set: async (guest, count, signal) => {
@@ -20,12 +43,14 @@ export const vcpus: NonNullable<Facets<QemuGuest>['vcpus']> = {
         detail: `only ${present.length + free.length} virtual CPUs have a slot`,
       });
     }
-    for (const slot of free.slice(0, missing)) {
-      const number = present.length + free.indexOf(slot);
-      await guest.ask('device_add', { driver: slot.type, id: `vcpu${number}`, ...slot.props }, signal);
+    try {
+      for (const slot of free.slice(0, missing)) {
+        const number = present.length + free.indexOf(slot);
+        await guest.ask('device_add', { driver: slot.type, id: `vcpu${number}`, ...slot.props }, signal);
+      }
+    } catch (error) {
+      await settle(guest, present.length, count, error);
     }
-    guest.live = { ...guest.live, vcpu: { ...guest.live.vcpu, current: count } };
-    if (count === guest.live.vcpu.count) delete guest.live.vcpu.current;
-    guest.tellLive();
+    has(guest, count);
   },
 };
