@@ -1,7 +1,8 @@
 /** Which definitions a change is for: libvirt's CURRENT, LIVE and CONFIG. */
+import type { Domain } from '@virtbus/domain-xml';
 import { VirtError, type Affect } from '@virtbus/shared';
 import type { Actor } from '../actor';
-import { notRunning } from './op';
+import { notRunning, type Context } from './op';
 
 export type Side = 'live' | 'config';
 
@@ -15,3 +16,12 @@ export function affected(actor: Actor, affect: Affect): Side[] {
   }
   return sides;
 }
+
+/**
+ * The definition as a command changes it, as `define` would take it. Made first to be checked: when it is refused, the guest
+ * has not been touched. And made anew to be kept: a block job may have ended meanwhile, and changed it.
+ */
+export const redefinition =
+  ({ host, actor }: Context, to: (config: Domain) => Domain) =>
+  (): Domain =>
+    host.implementation.prepare(to(actor.config!), { before: actor.config }).domain;

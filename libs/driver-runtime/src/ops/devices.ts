@@ -14,7 +14,7 @@ import { attachDevice, detachDevice, updateDevice, type Affect } from '@virtbus/
 import type { Actor } from '../actor';
 import { facet, type Facets } from '../driver';
 import { chainsOf, coming, heldBy, hold } from '../images';
-import { affected } from './affect';
+import { affected, redefinition } from './affect';
 import { change, guestOf, type Context } from './op';
 
 type How = 'attach' | 'detach' | 'update';
@@ -31,9 +31,7 @@ async function apply(how: How, { xml, affect }: { xml: string; affect: Affect },
   const sides = affected(actor, affect);
   const ignored: Warning[] = [];
   const device = parseDevice(xml, ignored);
-  const redefined = (): Domain =>
-    host.implementation.prepare(onConfig[how](actor.config!, device), { before: actor.config }).domain;
-  // Made and checked first: when it is refused, the guest has not been touched.
+  const redefined = redefinition(context, (config) => onConfig[how](config, device));
   if (sides.includes('config')) redefined();
   let now: Device | undefined;
   if (sides.includes('live')) {
@@ -56,7 +54,6 @@ async function apply(how: How, { xml, affect }: { xml: string; affect: Affect },
     hasCome();
   }
   if (sides.includes('config')) {
-    // Made anew: a block job may have ended meanwhile, and changed it.
     actor.setConfig(redefined());
     actor.emit({ class: 'config', type: 'device', data: { change: how } });
   }

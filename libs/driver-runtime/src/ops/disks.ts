@@ -11,7 +11,7 @@ import {
 } from '@virtbus/shared';
 import { limitsOf, withDiskLimits } from '../disk-limits';
 import { facet } from '../driver';
-import { affected } from './affect';
+import { affected, redefinition } from './affect';
 import { change, guestOf, look } from './op';
 
 export const resize = change(resizeDisk, 'active', async ({ disk, ...size }, { host, actor, call }) => {
@@ -28,14 +28,10 @@ export const limits = look(getDiskLimits, 'any', async ({ disk, affect }, { acto
   return limitsOf(diskNamed(side === 'live' ? actor.live! : actor.config!, disk));
 });
 
-/**
- * The new definition is made and checked first: when it is refused, the guest has not been touched. It is made anew then: a
- * block job may have ended meanwhile, and changed it.
- */
-export const limit = change(setDiskLimits, 'any', async ({ disk, affect, ...wish }, { host, actor, call }) => {
+export const limit = change(setDiskLimits, 'any', async ({ disk, affect, ...wish }, context) => {
+  const { host, actor, call } = context;
   const sides = affected(actor, affect);
-  const redefined = (): Domain =>
-    host.implementation.prepare(withDiskLimits(actor.config!, disk, wish), { before: actor.config }).domain;
+  const redefined = redefinition(context, (config) => withDiskLimits(config, disk, wish));
   if (sides.includes('config')) redefined();
   if (sides.includes('live')) {
     const guest = guestOf(actor);

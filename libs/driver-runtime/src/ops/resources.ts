@@ -1,18 +1,12 @@
 /** Memory and virtual CPUs, live and in the definition. */
-import type { Domain } from '@virtbus/domain-xml';
 import { setMemory, setVcpus, VirtError } from '@virtbus/shared';
-import type { Actor } from '../actor';
 import { memoryOf, vcpusOf, withMemory, withVcpus } from '../document';
 import { facet } from '../driver';
-import type { DriverHost } from '../host';
-import { affected } from './affect';
+import { affected, redefinition } from './affect';
 import { change, guestOf } from './op';
 
-/** As `define` would take it: made before the guest is touched, and anew when it is kept. */
-const checked = (host: DriverHost, actor: Actor, domain: Domain): Domain =>
-  host.implementation.prepare(domain, { before: actor.config }).domain;
-
-export const memory = change(setMemory, 'any', async ({ kib, maximum, affect }, { host, actor, call }) => {
+export const memory = change(setMemory, 'any', async ({ kib, maximum, affect }, context) => {
+  const { host, actor, call } = context;
   const sides = affected(actor, affect);
   for (const side of sides) {
     const { maxMemoryKiB } = memoryOf(side === 'live' ? actor.live! : actor.config!);
@@ -23,7 +17,7 @@ export const memory = change(setMemory, 'any', async ({ kib, maximum, affect }, 
       throw new VirtError('OPERATION_INVALID', { detail: 'cannot resize the maximum memory on an active domain' });
     }
   }
-  const redefined = (): Domain => checked(host, actor, withMemory(actor.config!, kib, maximum));
+  const redefined = redefinition(context, (config) => withMemory(config, kib, maximum));
   if (sides.includes('config')) redefined();
   if (sides.includes('live')) {
     actor.ballooning = { id: call.id, kib };
@@ -36,7 +30,8 @@ export const memory = change(setMemory, 'any', async ({ kib, maximum, affect }, 
   return { domain: actor.summary() };
 });
 
-export const vcpus = change(setVcpus, 'any', async ({ count, maximum, affect }, { host, actor, call }) => {
+export const vcpus = change(setVcpus, 'any', async ({ count, maximum, affect }, context) => {
+  const { host, actor, call } = context;
   const sides = affected(actor, affect);
   for (const side of sides) {
     const { maxVcpus } = vcpusOf(side === 'live' ? actor.live! : actor.config!);
@@ -48,7 +43,7 @@ export const vcpus = change(setVcpus, 'any', async ({ count, maximum, affect }, 
       throw new VirtError('INVALID_ARG', { detail: 'maximum vcpu count of a live domain cannot be modified' });
     }
   }
-  const redefined = (): Domain => checked(host, actor, withVcpus(actor.config!, count, maximum));
+  const redefined = redefinition(context, (config) => withVcpus(config, count, maximum));
   if (sides.includes('config')) redefined();
   if (sides.includes('live')) await facet(host.implementation, 'vcpus').set(guestOf(actor), count, call.signal);
   if (sides.includes('config')) actor.setConfig(redefined());

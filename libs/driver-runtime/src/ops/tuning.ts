@@ -14,7 +14,7 @@ import type { Actor } from '../actor';
 import { facet } from '../driver';
 import type { DriverHost } from '../host';
 import { tuningOf, withBlockIo, withMemoryLimits, withScheduler } from '../tuning';
-import { affected } from './affect';
+import { affected, redefinition } from './affect';
 import { change, guestOf, look, type Context } from './op';
 
 export const scheduler = look(getScheduler, 'any', async ({ affect }, { host, actor }) => {
@@ -42,24 +42,23 @@ function toldOf(host: DriverHost, actor: Actor, affect: Affect) {
   return side === 'live' ? facet(host.implementation, 'tuning').read(guestOf(actor)) : tuningOf(actor.config!);
 }
 
-/** The new definition is made and checked first: when it is refused, the guest has not been touched. */
 function tune(
-  { host, actor }: Context,
+  context: Context,
   affect: Affect,
   type: EventType<'tunable'>,
   wish: Record<string, unknown>,
   tuned: (domain: Domain) => Domain,
 ) {
+  const { host, actor } = context;
   const sides = affected(actor, affect);
-  const config = sides.includes('config')
-    ? host.implementation.prepare(tuned(actor.config!), { before: actor.config }).domain
-    : undefined;
+  const redefined = redefinition(context, tuned);
+  if (sides.includes('config')) redefined();
   if (sides.includes('live')) {
     const guest = guestOf(actor);
     facet(host.implementation, 'tuning').apply(guest, tuned(guest.live));
     actor.setLive(guest.live);
   }
-  if (config) actor.setConfig(config);
+  if (sides.includes('config')) actor.setConfig(redefined());
   actor.emit({ class: 'tunable', type, data: { ...wish, affect: sides } });
   return { domain: actor.summary() };
 }

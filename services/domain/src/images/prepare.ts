@@ -229,10 +229,16 @@ export async function release(
 /** Nobody waits for this. */
 function doubted(fleet: Fleet, holder: LeaseHolder): void {
   const { claim, domain } = holder;
-  const revoke = async () => (await callDriver(fleet.bus, holder, driverStorage, { revoke: [claim] }, { domain })).uses;
-  settleDoubt({ claim, revoke, letGo: () => release(fleet, holder) }).catch((err: unknown) => {
-    fleet.log.warn({ err, domain }, 'leases of a command whose answer was lost stay for now');
-  });
+  settleDoubt({ claim, revoke: () => revoke(fleet, holder), letGo: () => release(fleet, holder) }).catch(
+    (err: unknown) => {
+      fleet.log.warn({ err, domain }, 'leases of a command whose answer was lost stay for now');
+    },
+  );
+}
+
+/** The driver is never to begin the command; what it uses. */
+async function revoke(fleet: Fleet, { claim, domain, ...at }: LeaseHolder): Promise<Look['uses']> {
+  return (await callDriver(fleet.bus, at, driverStorage, { revoke: [claim] }, { domain })).uses;
 }
 
 /** Errors of a driver that has not opened anything, or was not there. */
@@ -244,12 +250,10 @@ const beforeAnything: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 /** A disk may have joined a guest that does not give it back: whether that is so is the driver's to say. */
 async function hasItAllTheSame(fleet: Fleet, holder: LeaseHolder, error: unknown): Promise<boolean> {
   if (isVirtError(error) && beforeAnything.has(error.code)) return false;
-  const { claim, domain } = holder;
   try {
-    const { uses } = await callDriver(fleet.bus, holder, driverStorage, { revoke: [claim] }, { domain });
-    return uses.some((use) => use.claim === claim);
+    return (await revoke(fleet, holder)).some(({ claim }) => claim === holder.claim);
   } catch (err) {
-    fleet.log.debug({ err, domain }, 'a driver that refused a command does not say what it uses');
+    fleet.log.debug({ err, domain: holder.domain }, 'a driver that refused a command does not say what it uses');
     return true;
   }
 }

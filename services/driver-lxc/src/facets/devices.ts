@@ -118,7 +118,7 @@ async function plug(guest: LxcGuest, device: Device, machine: Machine): Promise<
         await allow(guest, machine, 'devices.allow', node);
         return await mountInto(pid, { source, target, readonly, kind: 'file', mapped: false });
       } catch (error) {
-        await forbid(guest, machine, node);
+        if (!isGiven(guest, node)) await forbid(guest, machine, node);
         throw error;
       }
     }
@@ -199,6 +199,11 @@ async function allow(guest: LxcGuest, machine: Machine, file: string, { path, re
     throw new VirtError('OPERATION_FAILED', { detail: `cannot set ${file}: ${stderr?.trim() || message}` }, { cause });
   });
 }
+
+/** Whether a device that the container has already is the same node. */
+const isGiven = ({ live }: LxcGuest, { path }: Node): boolean =>
+  live.devices.disks.some(({ source }) => source?.dev === path) ||
+  live.devices.hostdevs.some(({ source }) => source?.block === path || source?.char === path);
 
 /** Nothing in the container leads to the device by then; one that has gone from the host cannot be named any more. */
 async function forbid(guest: LxcGuest, machine: Machine, node: Node): Promise<void> {
