@@ -144,6 +144,19 @@ test('a guest that ended on its target before that could tell of it has ended th
   expect(await states(stack, 'h2')).toEqual([`web1 shutoff ${epoch + 1}`]);
 });
 
+/** Whether the one who listened there has a connection that it has not closed. */
+function isConnected(uri: string): boolean {
+  const port = Number(uri.slice(uri.lastIndexOf(':') + 1))
+    .toString(16)
+    .toUpperCase()
+    .padStart(4, '0');
+  const [established, closedByPeer] = ['01', '08'];
+  return readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .some(([, local, , state]) => local?.endsWith(`:${port}`) && (state === established || state === closedByPeer));
+}
+
 for (const what of ['lives', 'is killed'])
   needsProgram('qemu-nbd').test(
     `a guest whose target does not say that it runs is not taken back to its source: its driver ${what}`,
@@ -163,7 +176,10 @@ for (const what of ['lives', 'is killed'])
       const devices = `<disk type='network' device='disk'><driver name='qemu' type='qcow2'/><source protocol='nbd' name='disk'>${host}</source><backingStore/><target dev='vda' bus='virtio'/></disk>`;
       const { uuid, epoch } = await stack.run(user, { name: 'web1', host: 'h1', devices });
       const one = move({ uuid, name: 'web1', from: 'h1', to: 'h2', epoch: epoch + 1 });
-      const performed = await perform(bus, one, await upToPrepared(bus, one));
+      const prepared = await upToPrepared(bus, one);
+      const performed = await perform(bus, one, prepared);
+      // Its source has sent all; what its target makes of the last words may ask the disk, too.
+      await eventually(() => isConnected(prepared.uri!), false);
       // What it opens to run is on a disk that does not answer.
       process.kill(server.pid, 'SIGSTOP');
       const arrived = arrive(bus, one, performed).catch((error: unknown) => error);
