@@ -50,7 +50,7 @@ export async function startDomainService({
   const claims = new Claims(registry, projection, askHost);
   const placement = new Placement();
   const startedAt = performance.now();
-  const leases = new FleetLeases(registry);
+  const leases = new FleetLeases(registry, bus);
   const settler = new Settler(bus, leases, log);
   const known = { projection, hosts, registry, leases, knowledge };
   const fleet: Fleet = { bus, log, ...known, placement, claims, settler, startedAt };

@@ -1,5 +1,5 @@
 /** After each block operation the host's books are those of the new chain: leases, chain document, no file left over. */
-import { existsSync } from 'node:fs';
+import { existsSync, renameSync } from 'node:fs';
 import {
   abortBlockJob,
   abortJob,
@@ -136,6 +136,28 @@ test('the guest goes over to its copy, which is held for it alone; a copy that i
   await ask(abortBlockJob, uuid, { disk: 'vda', pivot: true });
   await booksAre(uuid, ['qcow2 second']);
   await ask(destroyDomain, uuid, {});
+});
+
+test('a copy that the guest has gone over to while storage could not read it is held for the guest', async () => {
+  const copied = await guest('unread');
+  const at = file('unread-copy');
+  const xml = `<disk type='file'><driver type='qcow2'/><source file='${at}'/></disk>`;
+  await ask(copyBlocks, copied, { disk: 'vda', xml, transientJob: true });
+  await ready(copied);
+  // As where a network file system does not answer for a moment.
+  renameSync(at, `${at}-away`);
+  await ask(abortBlockJob, copied, { disk: 'vda', pivot: true });
+  await noJobs(copied);
+  await eventually(
+    () => leases(copied),
+    (held) => held.includes('mirror:vda exclusive unread-copy'),
+    { timeoutMs: 30_000 },
+  );
+  renameSync(`${at}-away`, at);
+  await expect(stack.run(bus, { name: 'unread-other', devices: disk(at, 'qcow2') })).rejects.toMatchObject({
+    code: 'IMAGE_IN_USE',
+  });
+  await booksAre(copied, ['qcow2 unread-copy']);
 });
 
 test('of copies of one disk that are asked for at once one runs, and keeps what it writes to for itself', async () => {

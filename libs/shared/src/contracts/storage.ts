@@ -86,6 +86,9 @@ export type ImageNeed = z.infer<typeof ImageNeed>;
 /** The disk that a lease belongs to, taken for the disk itself or for a need of its: `vda` of `mirror:vda`. */
 export const diskOfNeed = (name: string): string => name.slice(name.lastIndexOf(':') + 1);
 
+/** Whether it is what an operation needs beside the disk. */
+export const isNeed = (name: string): boolean => name.includes(':');
+
 /** A disk that a guest brings along from another host: its image is made where it is missing. */
 export const DiskCopy = z.object({
   disk: z.string().describe("libvirt's <disk>"),
@@ -201,10 +204,17 @@ export const storageSettle = driverContract({
     definition: disks,
     live: disks,
     uses,
+    revoked: z.array(claim).default([]).describe('the driver never begins what was prepared under these'),
     sure: z.boolean().default(false).describe('nothing is at work on the disks: what differs is told to the world'),
   }),
   response: released.extend({
     holds: z.array(z.object({ claim, leases: z.array(ImageLease) })).describe('all that the domain holds now'),
+    unread: z
+      .array(z.string())
+      .optional()
+      .describe(
+        'disks with images that cannot be read: what operations on them have taken stays held until they can be',
+      ),
     differs: z.array(z.string()).describe('disks whose images say otherwise than the document, not told of before'),
   }),
   timeoutMs: 10_000,

@@ -10,15 +10,16 @@ import {
   VirtError,
   type HeldImage,
 } from '@virtbus/shared';
-import { callDriver, endpoint, type Endpoint } from '@virtbus/shared/bus';
+import { callDriver, endpoint, type Endpoint, type Entry } from '@virtbus/shared/bus';
 import { locate, type Fleet } from '../fleet';
+import type { FleetLease } from '../registry/entries';
 import { inParallel } from '../registry/reconciler';
 
 /** For how long each host is waited for, milliseconds. */
 const patienceMs = 5_000;
 
-/** A lease as told, with the claims that it is held under in the book. */
-type Held = HeldImage & { claims: string[] };
+/** A lease as told, with the claims that it is held under in the book and what the fleet's book says. */
+type Held = HeldImage & { claims: string[]; entries: Entry<FleetLease>[] };
 
 interface Found {
   leases: Held[];
@@ -51,7 +52,7 @@ async function mustBeKnown(fleet: Fleet, host: string | undefined, domain: strin
   if (home.left) throw new VirtError('DOMAIN_NOT_FOUND', { domain });
 }
 
-const told = ({ claims: _claims, ...lease }: Held): HeldImage => lease;
+const told = ({ claims: _claims, entries: _entries, ...lease }: Held): HeldImage => lease;
 
 /** Leases of one domain, by the host and driver that hold them. */
 function byHost(leases: readonly Held[]): Held[][] {
@@ -93,10 +94,7 @@ async function letGo({ bus, leases }: Fleet, held: readonly Held[], hostIsGone: 
       if (!hostIsGone || !isVirtError(error, 'HOST_OFFLINE')) throw error;
     }
   }
-  await leases.drop(
-    { domain, host },
-    held.map(({ identity }) => identity),
-  );
+  await leases.dropAsRead(held.flatMap(({ entries }) => entries));
 }
 
 /** What is held by everybody, or on one host, or by one domain. */
@@ -106,10 +104,13 @@ async function find(fleet: Fleet, host: string | undefined, target: string | und
     (target === undefined || domain === canonicalUuid(target) || name === target);
   const found = new Map<string, Held>();
   const notAsked: Found['notAsked'] = [];
-  for (const { value } of await fleet.leases.all()) {
-    const { claim: _claim, epoch: _epoch, ...holder } = value.holder;
-    const lease: Held = { path: value.path, identity: value.identity, ...holder, fleet: true, claims: [] };
-    if (wanted(lease)) found.set(keyOf(lease), lease);
+  for (const entry of await fleet.leases.all()) {
+    const { path, identity, holder } = entry.value;
+    const { claim: _claim, epoch: _epoch, ...of } = holder;
+    const lease: Held = { path, identity, ...of, fleet: true, claims: [], entries: [] };
+    if (!wanted(lease)) continue;
+    const known = found.get(keyOf(lease)) ?? lease;
+    found.set(keyOf(lease), { ...known, entries: [...known.entries, entry] });
   }
   const hosts = new Set([...fleet.hosts.names(), ...[...found.values()].map((lease) => lease.host)]);
   await inParallel(
@@ -121,7 +122,17 @@ async function find(fleet: Fleet, host: string | undefined, target: string | und
         for (const lease of found.values()) if (lease.host === at) lease.book = false;
         for (const { claim, leases, domain, name, driver } of holders) {
           for (const { path, identity, mode } of leases) {
-            const lease: Held = { path, identity, domain, name, host: at, driver, fleet: false, claims: [] };
+            const lease: Held = {
+              path,
+              identity,
+              domain,
+              name,
+              host: at,
+              driver,
+              fleet: false,
+              claims: [],
+              entries: [],
+            };
             if (!wanted(lease)) continue;
             const known = found.get(keyOf(lease)) ?? lease;
             const claims = [...new Set([...known.claims, claim])];

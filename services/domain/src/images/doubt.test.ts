@@ -12,8 +12,8 @@ const offline = (): never => {
 async function settled(...answers: (() => { claim: string }[])[]): Promise<[boolean, number]> {
   let asked = 0;
   let letGo = false;
-  const revoke = async () => answers[Math.min(asked++, answers.length - 1)]!();
-  const done = settleDoubt({ claim: 'c1', revoke, letGo: async () => void (letGo = true) });
+  const look = async () => ({ uses: answers[Math.min(asked++, answers.length - 1)]!() });
+  const done = settleDoubt({ claim: 'c1', look, letGo: async () => void (letGo = true) });
   done.catch(() => undefined);
   await jest.advanceTimersByTimeAsync(3_600_000);
   await done;

@@ -9,21 +9,25 @@ const pauses = { first: 1_000, longest: 30_000 } as const;
 /** Then it is left to what the driver tells of the domain: some ten minutes. */
 const mostAttempts = 24;
 
-interface Doubt {
+interface Doubt<Said> {
   /** What the command's images are leased under. */
   claim: string;
-  /** Has the driver never begin it, and gives the claims in use. Fails while the driver is not there. */
-  revoke: () => Promise<readonly { claim: string }[]>;
+  /** Has the driver never begin it, and gives what it says of the domain. Fails while the driver is not there. */
+  look: () => Promise<Said>;
   /** Of the leases, and of files that nobody came to use. */
-  letGo: () => Promise<unknown>;
+  letGo: (said: Said) => Promise<unknown>;
 }
 
-export async function settleDoubt({ claim, revoke, letGo }: Doubt): Promise<void> {
+export async function settleDoubt<Said extends { uses: readonly { claim: string }[] }>({
+  claim,
+  look,
+  letGo,
+}: Doubt<Said>): Promise<void> {
   for await (const attempt of attempts(pauses)) {
     try {
-      const uses = await revoke();
+      const said = await look();
       // What is in use is let go when the driver tells that it is no longer.
-      if (!uses.some((use) => use.claim === claim)) await letGo();
+      if (!said.uses.some((use) => use.claim === claim)) await letGo(said);
       return;
     } catch (error) {
       if (!isVirtError(error) || attempt === mostAttempts) throw error;

@@ -2,16 +2,10 @@
  * Whether an image that a lease says is held is held indeed. Only its holder's own host can tell: its driver must say that
  * it does not use what was leased, and then never will.
  */
-import {
-  driverStorage,
-  isVirtError,
-  storageLeases,
-  storageRelease,
-  VirtError,
-  type LeaseConflict,
-} from '@virtbus/shared';
+import { driverStorage, isVirtError, storageLeases, VirtError, type LeaseConflict } from '@virtbus/shared';
 import { callDriver, type Call } from '@virtbus/shared/bus';
 import { onBehalf, type Fleet } from '../fleet';
+import { letGoUnused } from './drivers-word';
 
 /** Let the lease go when it is not used. A holder whose host does not answer keeps what it holds. */
 export async function isFree(fleet: Fleet, { lease, holder }: LeaseConflict, call: Call): Promise<boolean> {
@@ -26,8 +20,9 @@ export async function isFree(fleet: Fleet, { lease, holder }: LeaseConflict, cal
     // A driver that was there all the time, and knows nothing of the domain, never brought it to life.
     const tells = said.known ? said.epoch >= epoch : held.every(({ taken }) => said.since < taken);
     if (!tells || said.uses.some(({ claim }) => claims.includes(claim))) return false;
-    const { released } = await callDriver(fleet.bus, storage, storageRelease, { claims }, context);
-    await fleet.leases.drop(holder, [...new Set([...released, lease.identity])]);
+    const holds = await letGoUnused(fleet, holder, claims, said, context);
+    if (holds.some(({ leases }) => leases.some(({ identity }) => identity === lease.identity))) return false;
+    await fleet.leases.drop(holder, [lease.identity]);
     return true;
   } catch (error) {
     fleet.log.info({ reason: VirtError.from(error).message, holder }, 'whether a lease is used cannot be found out');

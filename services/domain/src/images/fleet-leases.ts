@@ -8,8 +8,8 @@
  */
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import type { ImageLease, LeaseConflict, LeaseHolder } from '@virtbus/shared';
-import { Conflict, type Entry } from '@virtbus/shared/bus';
+import { storageLeases, type ImageLease, type LeaseConflict, type LeaseHolder } from '@virtbus/shared';
+import { callDriver, Conflict, type Bus, type Entry } from '@virtbus/shared/bus';
 import type { FleetLease } from '../registry/entries';
 import { yielding, type Registry, type Tables } from '../registry/registry';
 
@@ -28,7 +28,10 @@ type On = Pick<LeaseHolder, 'domain' | 'host'>;
 type Over = (before: LeaseHolder) => boolean;
 
 export class FleetLeases {
-  constructor(private readonly registry: Registry) {}
+  constructor(
+    private readonly registry: Registry,
+    private readonly bus: Bus,
+  ) {}
 
   /**
    * Take them all; those who are in the way are told, and then it is the caller's to let go again.
@@ -53,7 +56,8 @@ export class FleetLeases {
       const met = await Promise.all(
         wanted.map(async ({ claim, ...lease }) => {
           const conflicts = await takeOne(table, { ...holder, claim }, lease, ({ epoch }) => epoch <= holder.epoch);
-          if (lease.mode === 'shared') await dropOne(table, alone(lease.identity), holder);
+          if (lease.mode === 'shared')
+            await deleteAsRead(table, await entriesOf(table, [alone(lease.identity)], holder));
           return conflicts;
         }),
       );
@@ -68,19 +72,34 @@ export class FleetLeases {
 
   /** Drop leases as they were read; one that was written since stays. */
   async dropAsRead(entries: readonly Entry<FleetLease>[]): Promise<void> {
-    await this.registry.on(async ({ leases }) => {
-      await Promise.all(entries.map(({ key, revision }) => yielding(() => leases.delete(key, revision))));
-    });
+    await this.registry.on(({ leases }) => deleteAsRead(leases, entries));
   }
 
-  /** The domain holds these images no longer on that host; what it has on another one by now stays. */
-  async drop(holder: On, identities: readonly string[]): Promise<void> {
+  /**
+   * The domain has let these images go on that host; what it has on another one by now stays, and so does what it has taken
+   * again since: that is in its host's book before it is here.
+   */
+  async drop({ domain, host }: On, identities: readonly string[]): Promise<void> {
     if (identities.length === 0) return;
-    await this.registry.on(async ({ leases }) => {
-      const keys = identities.flatMap((identity) => [alone(identity), shared(identity, holder.domain)]);
-      await Promise.all(keys.map((key) => dropOne(leases, key, holder)));
-    });
+    const keys = identities.flatMap((identity) => [alone(identity), shared(identity, domain)]);
+    const found = await this.registry.on(({ leases }) => entriesOf(leases, keys, { domain, host }));
+    if (found.length === 0) return;
+    const { holders } = await callDriver(this.bus, { host, driver: 'storage' }, storageLeases, { domain });
+    const again = new Set(holders.flatMap(({ leases }) => leases.map(({ identity }) => identity)));
+    await this.dropAsRead(found.filter(({ value }) => !again.has(value.identity)));
   }
+}
+
+async function deleteAsRead(table: Leases, entries: readonly Entry<FleetLease>[]): Promise<void> {
+  await Promise.all(entries.map(({ key, revision }) => yielding(() => table.delete(key, revision))));
+}
+
+/** Entries of the domain on that host. */
+async function entriesOf(table: Leases, keys: readonly string[], { domain, host }: On): Promise<Entry<FleetLease>[]> {
+  const found = await Promise.all(keys.map((key) => table.get(key)));
+  return found.flatMap((entry) =>
+    entry?.value.holder.domain === domain && entry.value.holder.host === host ? [entry] : [],
+  );
 }
 
 async function takeOne(table: Leases, holder: LeaseHolder, lease: ImageLease, over: Over): Promise<LeaseConflict[]> {
@@ -113,12 +132,6 @@ async function put(table: Leases, key: string, entry: FleetLease, over: Over): P
     if (there && (!over(there.value.holder) || isDeepStrictEqual(there.value, entry))) return undefined;
     if (there && (await yielding(() => table.update(key, entry, there.revision)))) return undefined;
   }
-}
-
-async function dropOne(table: Leases, key: string, { domain, host }: On): Promise<void> {
-  const there = await table.get(key);
-  const its = there?.value.holder;
-  if (there && its?.domain === domain && its.host === host) await yielding(() => table.delete(key, there.revision));
 }
 
 const token = (identity: string): string => createHash('sha256').update(identity).digest('hex').slice(0, 40);

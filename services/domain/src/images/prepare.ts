@@ -26,6 +26,7 @@ import type { z } from 'zod';
 import { onBehalf, type Fleet } from '../fleet';
 import type { At } from '../hosts';
 import { settleDoubt } from './doubt';
+import { letGoUnused, type Look } from './drivers-word';
 import { isFree } from './evict';
 
 /** The domain that a command is about. */
@@ -34,8 +35,6 @@ export interface Subject extends At {
   name: string;
   epoch: number;
 }
-
-type Look = z.output<typeof driverStorage.response>;
 
 /** What a command opens: disks that it names itself, or some of those that the driver tells of. */
 export interface Opening {
@@ -229,16 +228,15 @@ export async function release(
 /** Nobody waits for this. */
 function doubted(fleet: Fleet, holder: LeaseHolder): void {
   const { claim, domain } = holder;
-  settleDoubt({ claim, revoke: () => revoke(fleet, holder), letGo: () => release(fleet, holder) }).catch(
-    (err: unknown) => {
-      fleet.log.warn({ err, domain }, 'leases of a command whose answer was lost stay for now');
-    },
-  );
+  const look = (): Promise<Look> => revoke(fleet, holder);
+  settleDoubt({ claim, look, letGo: (said) => letGoUnused(fleet, holder, [claim], said) }).catch((err: unknown) => {
+    fleet.log.warn({ err, domain }, 'leases of a command whose answer was lost stay for now');
+  });
 }
 
-/** The driver is never to begin the command; what it uses. */
-async function revoke(fleet: Fleet, { claim, domain, ...at }: LeaseHolder): Promise<Look['uses']> {
-  return (await callDriver(fleet.bus, at, driverStorage, { revoke: [claim] }, { domain })).uses;
+/** The driver is never to begin the command; what it says of the domain. */
+function revoke(fleet: Fleet, { claim, domain, ...at }: LeaseHolder): Promise<Look> {
+  return callDriver(fleet.bus, at, driverStorage, { revoke: [claim] }, { domain });
 }
 
 /** Errors of a driver that has not opened anything, or was not there. */
@@ -251,7 +249,7 @@ const beforeAnything: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 async function hasItAllTheSame(fleet: Fleet, holder: LeaseHolder, error: unknown): Promise<boolean> {
   if (isVirtError(error) && beforeAnything.has(error.code)) return false;
   try {
-    return (await revoke(fleet, holder)).some(({ claim }) => claim === holder.claim);
+    return (await revoke(fleet, holder)).uses.some(({ claim }) => claim === holder.claim);
   } catch (err) {
     fleet.log.debug({ err, domain: holder.domain }, 'a driver that refused a command does not say what it uses');
     return true;

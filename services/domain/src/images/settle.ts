@@ -12,16 +12,15 @@ import {
   isVirtError,
   listBlockJobs,
   storageLeases,
-  storageSettle,
   VirtError,
   type DomainEvent,
   type Inventory,
 } from '@virtbus/shared';
 import { callDriver, type Bus } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
-import type { z } from 'zod';
 import type { At } from '../hosts';
 import { inParallel } from '../registry/reconciler';
+import { bringWord, type Look, type Settled } from './drivers-word';
 import type { FleetLeases } from './fleet-leases';
 
 /** Events after which a domain may use other images than before, or images that have changed; what starts was prepared. */
@@ -39,9 +38,6 @@ const telling: Readonly<Record<string, readonly string[]>> = {
 const pauseMs = 1_000;
 /** Looks at a domain that changes all the time, until its images are left as they are for now. */
 const attempts = 5;
-
-type Look = z.output<typeof driverStorage.response>;
-type Settled = z.output<typeof storageSettle.response>;
 
 /** A domain that is being settled. */
 interface Settling {
@@ -183,9 +179,9 @@ export class Settler {
     // What is leased to a guest on its way stays leased, and is the source's for the fleet: that it has come is told by events.
     if (look.incoming) return;
     for (let attempt = 1; look.known && attempt <= attempts; attempt++) {
-      const { differs } = await this.tell(at, uuid, look, false);
+      const { differs, unread = [] } = await this.tell(at, uuid, look, false);
       // A command that is not done holds all that was taken for it: what it goes on to use is told when it is.
-      if (look.uses.some(({ target }) => target === undefined)) this.later(at, uuid);
+      if (unread.length > 0 || look.uses.some(({ target }) => target === undefined)) this.later(at, uuid);
       // Images of a disk with a job on it may be ahead of the document; the end of the job brings us here again.
       if (differs.length === 0 || (await this.atWork(at, uuid, differs))) return;
       const { revision } = look;
@@ -211,15 +207,13 @@ export class Settler {
 
   /** Storage gets the driver's word, the fleet what comes of it. */
   private async tell({ host, driver }: At, uuid: string, look: Look, sure: boolean): Promise<Settled> {
-    const { name, epoch, revision, definition, live, uses } = look;
-    const request = { name, driver, epoch, revision, definition, live, uses, sure };
-    const at = { host, driver: 'storage' };
-    const settled = await callDriver(this.bus, at, storageSettle, request, { domain: uuid });
-    await this.leases.drop({ domain: uuid, host }, settled.released);
+    const { bus, leases } = this;
+    const { name, epoch } = look;
+    const settled = await bringWord({ bus, leases }, { host, driver }, look, { sure }, { domain: uuid });
     const { holds } = settled;
     const told = { host, epoch, holds };
     if (isDeepStrictEqual(told, this.told.get(uuid) ?? { ...told, holds: [] })) return settled;
-    const met = await this.leases.hold({ domain: uuid, name, host, driver, epoch }, holds);
+    const met = await leases.hold({ domain: uuid, name, host, driver, epoch }, holds);
     for (const { lease, holder } of met) this.collision(lease.path, [name, holder.name]);
     if (holds.length > 0) this.told.set(uuid, told);
     else this.told.delete(uuid);

@@ -4,6 +4,7 @@
  * nobody uses, which the domain's driver settles (`settlement.ts`).
  */
 import {
+  diskOfNeed,
   storageLeases,
   storagePrepare,
   storageRelease,
@@ -90,7 +91,9 @@ export class Preparation {
     ];
     const leases = leasesOf([...resolved, ...needed]);
     const { name, epoch, revision } = of;
-    const released = book.settle({ ...of, domain, uses });
+    // What its running disks stand on by now is looked at when their operations are told to have ended.
+    const unread = new Set(uses.flatMap(({ target }) => (target === undefined ? [] : diskOfNeed(target))));
+    const released = book.settle({ ...of, domain, uses }, { unread });
     const before = new Set(book.all(domain).flatMap((claimed) => claimed.leases.map(({ identity }) => identity)));
     const conflicts = book.take({ ...of, domain, id: claim, leases });
     const prepared = resolved.map(({ target, chain }): PreparedDisk => ({ target, ...(chain ? { chain } : {}) }));

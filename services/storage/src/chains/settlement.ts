@@ -5,7 +5,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { describeLocation } from '@virtbus/disk-image';
-import type { PreparedDisk, storageSettle } from '@virtbus/shared';
+import { diskOfNeed, isNeed, type PreparedDisk, type storageSettle } from '@virtbus/shared';
 import type { z } from 'zod';
 import type { StorageHost, VolumeDirectory } from '../host';
 import type { LeaseBook } from '../leases/book';
@@ -35,14 +35,16 @@ export class Settlement {
     const read = await Promise.all(said.live.map((xml) => reread(this.resolver, xml, before)));
     const disks = read.filter((disk) => disk !== undefined);
     // From here to the leases nothing is awaited: the books agree with each other.
-    if (chains.isAhead({ domain, ...said })) return { released: [], holds: this.holds(domain, said), differs: [] };
+    if (chains.isAhead({ domain, ...said })) {
+      return { released: [], holds: this.holds(domain, said), unread: [], differs: [] };
+    }
     const changed = this.write(domain, said, disks);
     const released = this.lease(domain, said, disks);
     const differs = this.compare(domain, said, disks);
     this.leftovers.taken(domain, new Set(disks.flatMap(pathsOf)));
     await this.leftovers.sweep(domain);
     if (changed.length > 0) await this.volumes.changed(changed);
-    return { released, holds: this.holds(domain, said), differs };
+    return { released, holds: this.holds(domain, said), unread: this.unread(domain, disks), differs };
   }
 
   /** Gives the paths of images that have joined or left a chain. */
@@ -82,7 +84,15 @@ export class Settlement {
       .flatMap((lease) => leases.against(domain, lease).map(({ holder }) => ({ path: lease.path, holder })))) {
       this.host.log.error({ path, domains: [said.name, holder.name] }, 'two domains have one image open');
     }
-    return leases.settle({ ...said, domain }, open);
+    const unread = new Set(disks.filter(({ whole }) => !whole).map(({ target }) => target));
+    return leases.settle({ ...said, domain }, { open, unread });
+  }
+
+  /** Disks that may stand on what operations on them have taken. */
+  private unread(domain: string, disks: readonly RereadDisk[]): string[] {
+    const held = this.books.leases.all(domain).flatMap(({ leases }) => leases.map(({ target }) => target));
+    const needed = new Set(held.filter(isNeed).map(diskOfNeed));
+    return disks.filter(({ target, whole }) => !whole && needed.has(target)).map(({ target }) => target);
   }
 
   /** Targets of disks that differ and of which it was not told: told now, when that is sure. */

@@ -86,10 +86,10 @@ describe('the book of leases', () => {
     ];
     const during = [...disks, { claim: 'copy', target: 'mirror:vda' }];
     const before = new Map([['vda', [image('top'), image('base', 'shared')]]]);
-    expect(book.settle(said({ revision: 9, uses: during }), before)).toEqual([]);
+    expect(book.settle(said({ revision: 9, uses: during }), { open: before })).toEqual([]);
     // The guest has moved to the copy, which stands on nothing.
     const after = new Map([['vda', [image('mirror')]]]);
-    expect(book.settle(said({ revision: 10, uses: disks }), after).sort()).toEqual(['base', 'top']);
+    expect(book.settle(said({ revision: 10, uses: disks }), { open: after }).sort()).toEqual(['base', 'top']);
     expect(book.all(uuid(1)).flatMap(({ claim, leases }) => leases.map((one) => [claim, one.identity]))).toEqual([
       ['start', 'other'],
       ['start', 'mirror'],
@@ -97,12 +97,28 @@ describe('the book of leases', () => {
     expect(open().all()).toEqual(book.all());
   });
 
+  test('holds what an operation has taken for a disk of which nobody can see what it stands on', () => {
+    const book = open();
+    book.take(taking(1, 'start', [image('top')]));
+    book.take(taking(1, 'copy', [image('mirror', 'exclusive', 'mirror:vda')], { revision: 8 }));
+    const uses = [{ claim: 'start', target: 'vda' }];
+    expect(book.settle(said({ revision: 10, uses }), { unread: new Set(['vda']) })).toEqual([]);
+    expect(book.settle(said({ revision: 10, uses }), { open: new Map([['vda', [image('mirror')]]]) })).toEqual(['top']);
+  });
+
+  test('lets go what its driver never begins, whenever that was taken', () => {
+    const book = open();
+    book.take(taking(1, 'lost', [image('x')], { revision: 5 }));
+    expect(book.settle(said({ revision: 5 }))).toEqual([]);
+    expect(book.settle(said({ revision: 5, revoked: ['lost'] }))).toEqual(['x']);
+  });
+
   test('that was lost is made again from what guests have open', () => {
     const book = open();
     const uses = [{ claim: 'start', target: 'vda' }];
-    book.settle(said({ revision: 9, uses }), new Map([['vda', [image('x')]]]));
+    book.settle(said({ revision: 9, uses }), { open: new Map([['vda', [image('x')]]]) });
     expect(book.of('x')).toMatchObject([{ name: 'd1', claim: 'start' }]);
-    expect(book.settle(said({ revision: 9 }), new Map())).toEqual(['x']);
+    expect(book.settle(said({ revision: 9 }))).toEqual(['x']);
   });
 
   test("an image of a disk and what an operation needs of it do not stand in each other's way", () => {

@@ -9,7 +9,7 @@
  */
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { diskOfNeed, VirtError, type ImageLease, type LeaseConflict, type LeaseHolder } from '@virtbus/shared';
+import { diskOfNeed, isNeed, VirtError, type ImageLease, type LeaseConflict, type LeaseHolder } from '@virtbus/shared';
 import { dropReplaced, makeFolder, readReplaced, replacedIn, replaceFile } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 
@@ -46,6 +46,19 @@ export interface Settling {
   epoch: number;
   revision: number;
   uses: readonly Use[];
+  /** Claims that it never begins to use. */
+  revoked?: readonly string[];
+}
+
+/** What has been seen of the disks that it speaks of. */
+export interface Seen {
+  /** What the guest has open of some disks, by target: neither more nor less is held for them. */
+  open?: ReadonlyMap<string, readonly ImageLease[]>;
+  /**
+   * Disks of which nobody has seen on what they stand by now. It may be what an operation needed that has ended since: that is
+   * held on.
+   */
+  unread?: ReadonlySet<string>;
 }
 
 export interface Taking extends Omit<Claim, 'taken'> {
@@ -103,18 +116,20 @@ export class LeaseBook {
   /**
    * The driver says what it uses at a revision. A claim of that revision or later may be for a command that is still on
    * its way to it; one that it does not know by then it will refuse.
-   * @param open what the guest has open of some disks, by target: neither more nor less is held for them
    */
-  settle(of: Settling, open: ReadonlyMap<string, readonly ImageLease[]> = new Map()): string[] {
-    const { domain, name, driver, epoch, uses } = of;
+  settle(of: Settling, { open = new Map(), unread = new Set() }: Seen = {}): string[] {
+    const { domain, name, driver, epoch, uses, revoked = [] } = of;
     const known = this.domains.get(domain);
     if (known && known.epoch > epoch) return [];
     const settled = (claim: Claim): Claim => {
-      if (known?.epoch === epoch && claim.revision >= of.revision) return claim;
+      if (known?.epoch === epoch && claim.revision >= of.revision && !revoked.includes(claim.id)) return claim;
       const used = uses.filter(({ claim: id }) => id === claim.id);
       if (used.some(({ target }) => target === undefined)) return claim;
       const targets = new Set(used.flatMap(({ target }) => target ?? []));
-      const kept = claim.leases.filter(({ target }) => targets.has(target) && !open.has(target));
+      const kept = claim.leases.filter(
+        ({ target }) =>
+          (targets.has(target) && !open.has(target)) || (isNeed(target) && unread.has(diskOfNeed(target))),
+      );
       return { ...claim, leases: [...kept, ...[...targets].flatMap((target) => open.get(target) ?? [])] };
     };
     // What is used and in no book: the book was lost.
