@@ -1,4 +1,11 @@
-import { createCheckpoint, deleteCheckpoint, getCheckpointXml, listCheckpoints, undefineDomain } from '@virtbus/shared';
+import {
+  createCheckpoint,
+  deleteCheckpoint,
+  getCheckpointXml,
+  listCheckpoints,
+  undefineDomain,
+  VirtError,
+} from '@virtbus/shared';
 import type { CheckpointSummary, Contract, RequestInput } from '@virtbus/shared';
 import { BackupsInMemory, startWithDisk } from './testing/memory-backups';
 import { OneHost, uuid } from './testing/one-host';
@@ -80,6 +87,20 @@ test('one whose driver was killed after its bitmaps were made is kept', async ()
   await hangs;
   await domain.restart();
   expect(await domain.list()).toEqual(['made*']);
+});
+
+test('one whose answer was lost is kept when its bitmaps were made, and told of', async () => {
+  const lost = (): never => {
+    throw new VirtError('OPERATION_TIMEOUT', { detail: 'QEMU does not answer' });
+  };
+  domain.before = lost;
+  await expect(domain.make('never')).rejects.toThrow('does not answer');
+  expect(await domain.list()).toEqual([]);
+  domain.before = () => undefined;
+  domain.after = lost;
+  await expect(domain.make('made')).rejects.toThrow('does not answer');
+  expect(await domain.list()).toEqual(['made*']);
+  expect(one.told().filter((event) => event.startsWith('checkpoint.'))).toHaveLength(1);
 });
 
 test('a description that was taken away is kept again when it is whole and its bitmaps are', async () => {

@@ -357,6 +357,14 @@ test('what cannot be backed up is refused, and leaves no file', async () => {
       message: expect.stringContaining(says) as string,
     });
   }
+  // Its bitmaps are there, and its jobs run, when the second disk's name is found to be taken.
+  const server = `<server transport='unix' socket='${guest.file('twice.sock')}'/>`;
+  const twice = pull(guest, server).replaceAll('<disk name=', "<disk exportname='same' name=");
+  const marked = { xml: twice, checkpoint: named('nothing') };
+  await expect(call(bus, beginBackup, marked, target(guest))).rejects.toMatchObject({ code: 'OPERATION_FAILED' });
+  expect((await call(bus, listCheckpoints, {}, target(guest))).checkpoints).toEqual([]);
+  await call(bus, createCheckpoint, { xml: named('nothing') }, target(guest));
+  await call(bus, deleteCheckpoint, { name: 'nothing' }, target(guest));
   await expect(call(bus, createCheckpoint, { xml: named('../x') }, target(guest))).rejects.toMatchObject({
     code: 'XML_INVALID_SCHEMA',
   });

@@ -1,4 +1,5 @@
 /** A checkpoint's description and its bitmaps come to be together, also when we die between the two. */
+import { isVirtError, VirtError } from '@virtbus/shared';
 import type { Checkpoint } from '@virtbus/domain-xml/checkpoint';
 import type { Actor } from '../actor';
 import type { Guest } from '../driver';
@@ -6,18 +7,36 @@ import type { DriverHost } from '../host';
 import { checkpointsOf } from './index';
 
 /** The description first: a bitmap that nobody knows of could never be removed. @param make makes the bitmaps, all or none */
-export async function withDescription(actor: Actor, checkpoint: Checkpoint, make: () => Promise<void>): Promise<void> {
+export async function withDescription<G extends Guest>(
+  { host, actor }: { host: DriverHost<G>; actor: Actor<G> },
+  checkpoint: Checkpoint,
+  make: () => Promise<void>,
+): Promise<void> {
   const book = checkpointsOf(actor);
   note(actor, checkpoint.name);
   book.keep(checkpoint);
   try {
     await make();
   } catch (error) {
-    book.drop(checkpoint.name);
+    if (!isAnswer(error) && actor.guest) await finishMaking(host, actor, actor.guest);
+    else forget(actor, checkpoint.name);
+    if (book.find(checkpoint.name)) tellCreated(actor, checkpoint);
     throw error;
-  } finally {
-    note(actor, undefined);
   }
+  note(actor, undefined);
+  tellCreated(actor, checkpoint);
+}
+
+/** The hypervisor has said that it was not done. */
+const isAnswer = (error: unknown): boolean =>
+  isVirtError(error) && error.code !== 'OPERATION_TIMEOUT' && error.code !== 'OPERATION_ABORTED';
+
+function forget(actor: Actor, name: string): void {
+  checkpointsOf(actor).drop(name);
+  note(actor, undefined);
+}
+
+function tellCreated(actor: Actor, checkpoint: Checkpoint): void {
   actor.emit({ class: 'checkpoint', type: 'created', data: { name: checkpoint.name } });
 }
 
@@ -26,20 +45,23 @@ function note(actor: Actor, making: string | undefined): void {
   actor.persist();
 }
 
-/** After a crash of ours: a checkpoint whose bitmaps were never made is forgotten. */
+/**
+ * Of which nobody knows whether its bitmaps were made, after a crash of ours or a lost answer: it is forgotten when they were
+ * not, and stays while the guest does not say. Who finds it without bitmaps can delete it.
+ */
 export async function finishMaking<G extends Guest>(host: DriverHost<G>, actor: Actor<G>, guest: G): Promise<void> {
   const { making } = actor.record.checkpoint ?? {};
   const { checkpoints } = host.implementation.facets;
   if (making === undefined || !checkpoints) return;
-  const book = checkpointsOf(actor);
-  const checkpoint = book.find(making);
+  const checkpoint = checkpointsOf(actor).find(making);
   try {
     if (checkpoint) await checkpoints.validate(guest, checkpoint, AbortSignal.timeout(patienceMs));
+    note(actor, undefined);
   } catch (err) {
+    if (!isAnswer(err)) return actor.log.warn({ err, checkpoint: making }, 'whether a checkpoint was made is not known');
     actor.log.info({ err, checkpoint: making }, 'a checkpoint that was being made has come to nothing');
-    book.drop(making);
+    forget(actor, making);
   }
-  note(actor, undefined);
 }
 
 /** How long a guest may take to tell of its bitmaps, so that one that hangs keeps nobody waiting, milliseconds. */

@@ -48,7 +48,7 @@ async function start(context: Context, ask: ReturnType<typeof requestedBackup>):
   const letGo = hold(actor, disks);
   const start = () => facility.begin(guest, { ...ask, command: call.id, images: chainsOf(disks) }, call.signal);
   try {
-    await (ask.checkpoint ? withDescription(actor, ask.checkpoint, start) : start());
+    await (ask.checkpoint ? withDescription(context, ask.checkpoint, start) : start());
   } catch (error) {
     if (!(await runs(context))) letGo();
     throw error;

@@ -31,7 +31,7 @@ async function make(context: Context, xml: string, quiesce: boolean): Promise<Ch
   const checkpoint = requestedCheckpoint(context, xml, Math.floor(Date.now() / 1_000));
   const facility = facet(host.implementation, 'checkpoints');
   const how = { quiesce, signal: call.signal };
-  await withDescription(actor, checkpoint, () => facility.create(guest, checkpoint, how));
+  await withDescription(context, checkpoint, () => facility.create(guest, checkpoint, how));
   return checkpoint;
 }
 

@@ -35,15 +35,18 @@ export async function begin(
     ...(server && { server, tls: certificates !== undefined }),
     disks: plans.map(({ asked, total }) => ({ disk: asked.name, exportName: asked.exportname ?? asked.name, total })),
   };
+  const made: string[] = [];
   try {
     await guest.blockJobs.begin(jobs, async () => {
       for (const [at, job] of jobs.entries()) await openStore(host, guest, plans[at]!, job, signal);
       if (server) await startServer(guest, { addr: server, certificates }, signal);
       await guest.askRaw('transaction', { actions: actionsOf(host, guest, start, plans, jobs) }, signal);
+      made.push(...markedBy(start));
     });
     await offer(host, guest, signal);
   } catch (error) {
     await giveUp(guest);
+    for (const disk of made) await unmark(host, guest, disk, start.checkpoint!.name);
     throw error;
   }
 }
@@ -99,18 +102,31 @@ async function openStore(
   await addImage(host, guest, { disk: store, make, backing: pull ? top : null }, signal);
 }
 
+/** Disks whose writes are recorded from the backup's checkpoint on. */
+const markedBy = ({ checkpoint }: BackupStart): string[] =>
+  (checkpoint?.disks ?? []).filter((disk) => disk.checkpoint === 'bitmap').map(({ name }) => name);
+
+/** The checkpoint of a backup that did not begin is none. */
+async function unmark(host: BlockHost, guest: QemuGuest, target: string, name: string): Promise<void> {
+  const [node = ''] = nodesOf(host, guest, diskNamed(guest.live, target));
+  try {
+    await guest.askRaw('block-dirty-bitmap-remove', { node, name });
+  } catch (err) {
+    guest.log.warn({ err, disk: target, bitmap: name }, 'the bitmap of a checkpoint that was not made stays');
+  }
+}
+
 /** All of it happens at one moment, or nothing. */
 function actionsOf(
   host: BlockHost,
   guest: QemuGuest,
-  { checkpoint }: BackupStart,
+  start: BackupStart,
   plans: readonly DiskPlan[],
   jobs: readonly BackupJob[],
 ): object[] {
-  const marked = checkpoint?.disks.filter((disk) => disk.checkpoint === 'bitmap') ?? [];
   return [
-    ...marked.flatMap(({ name, bitmap }) =>
-      checkpointBitmap(nodesOf(host, guest, diskNamed(guest.live, name))[0]!, bitmap ?? ''),
+    ...markedBy(start).flatMap((name) =>
+      checkpointBitmap(nodesOf(host, guest, diskNamed(guest.live, name))[0]!, start.checkpoint!.name),
     ),
     ...plans.flatMap(({ bitmap }) => bitmap?.actions ?? []),
     ...jobs.map((job, at) => {
