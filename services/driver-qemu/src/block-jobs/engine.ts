@@ -8,6 +8,7 @@
 import { VirtError, type BlockJob, type BlockJobState, type BlockJobType } from '@virtbus/shared';
 import type { QemuGuest } from '../guest';
 import { isRefusal } from '../monitor-failure';
+import { chainOf } from './chain-of';
 import { conclude, defineTarget, diskOf, showMirror, tellReady, withDisk } from './conclude';
 import { returnFiles } from './files';
 import type { JobKind } from './kind';
@@ -356,15 +357,17 @@ export class JobEngine {
     throw new VirtError('OPERATION_INVALID', { detail: `block job on disk '${disk}' is still being ended` });
   }
 
-  /** It never began: what was made for it goes, and nobody is told. */
+  /** It never began: what was made for it goes, and so does what was held for it; nobody is told. */
   private async withdraw(job: SavedJob): Promise<void> {
     const { guest } = this;
     const changes = await this.kinds[job.type]?.finish(guest, job, { kind: 'failed' });
-    const disk = changes && diskOf(guest.live, job.disk);
-    if (disk) guest.live = withDisk(guest.live, changes.live(disk));
+    const was = diskOf(guest.live, job.disk);
+    const chain = was && (await chainOf(was, guest.log));
+    const disk = diskOf(guest.live, job.disk);
+    if (disk && changes) guest.live = withDisk(guest.live, changes.live(disk));
     guest.saved.blockJobs = this.jobs.filter((one) => one !== job);
     returnFiles(guest);
-    guest.tellLive();
+    guest.tell({ kind: 'images', chains: { [job.disk]: chain }, definition: (config) => config });
   }
 
   /** QEMU did not answer over it: what is on disk is taken up again. */
