@@ -2,6 +2,7 @@ export * from './capabilities';
 export { storeDisk } from './backup/request';
 export type { BackupAsk, BackupStart, RunningBackup } from './backup/facet';
 export * from './driver';
+export { endFailed } from './end-failed';
 export { goOn } from './go-on';
 export type * from './migration/facet';
 export * from './process';

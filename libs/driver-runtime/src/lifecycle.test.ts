@@ -330,6 +330,21 @@ describe('a start that fails', () => {
     expect(one.told()).toHaveLength(1);
   });
 
+  test('holds what its guest may still write to until that is gone', async () => {
+    await one.define();
+    one.driver.before.set('resume', broken);
+    let kills = 0;
+    let isActive: boolean | undefined;
+    one.driver.before.set('destroy', () => {
+      isActive = one.host.get(uuid).active;
+      if (++kills < 3)
+        throw new VirtError('OPERATION_FAILED', { detail: 'Failed to terminate process 7 with SIGKILL' });
+    });
+    expect(await one.refusal('start')).toContain('no such machine');
+    expect([kills, isActive]).toEqual([3, true]);
+    expect(one.state()).toBe('shutoff(failed)');
+  });
+
   /** Its next start brings it back. */
   const restored = async (): Promise<void> => {
     await one.define();

@@ -10,6 +10,7 @@ import { parseDomain, withoutDisks, type Domain, type DroppedDisk } from '@virtb
 import { isVirtError, startDomain, VirtError } from '@virtbus/shared';
 import type { Actor } from '../actor';
 import { facet, type Guest, type StartSpec } from '../driver';
+import { endFailed } from '../end-failed';
 import type { DriverHost } from '../host';
 import { reasonOf } from '../host';
 import { hasImages } from '../document';
@@ -150,9 +151,7 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
     dropManagedSave(host, actor);
   } catch (thrown) {
     if (actor.record.state === 'running') dropManagedSave(host, actor);
-    await guest
-      ?.destroy({ graceful: false, reason: 'failed', detail: 'failed' })
-      .catch((error: unknown) => actor.log.error({ err: error }, 'a guest that failed to start cannot be ended'));
+    if (guest) await endFailed(guest, actor.log);
     actor.record.disks = undefined; // What was leased for it is let go.
     actor.shutOff({ state: 'shutoff', reason: 'failed' });
     if (wasKnown || actor.record.revision > revision)

@@ -2,7 +2,7 @@
  * The target's part: a QEMU that waits for the guest, listening for its memory and, where they are copied, for its disks;
  * and letting it run once all is there (facts: migration §3).
  */
-import type { MigrationAsk, StartSpec } from '@virtbus/driver-runtime';
+import { endFailed, type MigrationAsk, type StartSpec } from '@virtbus/driver-runtime';
 import { bootGuest, type BootHost } from '../boot';
 import type { QemuGuest } from '../guest';
 import { isRefusal } from '../monitor-failure';
@@ -52,7 +52,7 @@ export async function receive(
     );
     return { guest, uri: qemuUri({ host, port }), nbdPort };
   } catch (error) {
-    await guest.destroy({ graceful: false, reason: 'failed', detail: 'failed' });
+    await endFailed(guest, spec.log);
     throw error;
   }
 }
