@@ -10,7 +10,7 @@ import { isVirtError, VirtError } from '@virtbus/shared';
 import { makeFolder } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 import { configurationOf } from './configuration';
-import { plugAgain } from './facets/devices';
+import { leaveJoining, plugAgain } from './facets/devices';
 import { freeze } from './freezer';
 import { LxcGuest, type SavedContainer } from './guest';
 import { dropLoops, openImages } from './images';
@@ -78,6 +78,7 @@ export async function bootContainer(spec: StartSpec, host: ContainerHost): Promi
       log,
       cleanUp: cleanUpOn(host.machine),
       rebooted: (guest) => plugAgain(guest, host.machine),
+      leaveJoining: (guest) => leaveJoining(guest, host.machine),
     });
   } catch (thrown) {
     if (supervisor && story) await endHalfBorn(supervisor, place, story, host.machine);

@@ -46,6 +46,8 @@ export interface SavedContainer extends SavedGuest {
   plugged: string[];
   /** It has rebooted without them. */
   lacksPlugged?: true | undefined;
+  /** What is joining it, as libvirt writes it: nothing of its name was there before. */
+  joining?: string | undefined;
 }
 
 export interface GuestParts {
@@ -60,6 +62,8 @@ export interface GuestParts {
   log: Log;
   /** Called when it has rebooted. */
   rebooted: (guest: LxcGuest) => Promise<void>;
+  /** Called when it was found again: what was joining it then is taken away. */
+  leaveJoining: (guest: LxcGuest) => Promise<void>;
   /** Called once when the supervisor is gone, before the end is told. */
   cleanUp: (guest: LxcGuest) => Promise<void>;
 }
@@ -202,6 +206,13 @@ export class LxcGuest implements Guest {
     for (let n = 0; n < reboots; n++) this.tell({ kind: 'event', class: 'reboot', type: 'reboot' });
     this.tellLive();
     this.plugAgain();
+  }
+
+  async catchUp(): Promise<readonly []> {
+    await this.parts
+      .leaveJoining(this)
+      .catch((err: unknown) => this.log.warn({ err }, 'a device that was joining cannot be taken away'));
+    return [];
   }
 
   /** What it lacks since it has rebooted; nothing when it has all. */

@@ -55,9 +55,18 @@ export async function plugLink(pid: number, card: Interface): Promise<void> {
 
 /** Does nothing for a card that is gone. */
 export async function unplugLink(pid: number, card: Interface): Promise<void> {
-  if (card.type === 'direct') return inNetwork(pid, 'link', 'delete', 'dev', card.guest!.dev!);
-  const outside = card.target!.dev!;
-  if (existsSync(`/sys/class/net/${outside}`)) await ip('link', 'delete', 'dev', outside);
+  if (!(await isLinked(pid, card))) return;
+  if (card.type === 'direct') await inNetwork(pid, 'link', 'delete', 'dev', card.guest!.dev!);
+  else await ip('link', 'delete', 'dev', card.target!.dev!);
+}
+
+/** There is a network device of its name: on the host, or inside for one that has no end there. */
+export async function isLinked(pid: number, card: Interface): Promise<boolean> {
+  if (card.type !== 'direct') return existsSync(`/sys/class/net/${card.target!.dev!}`);
+  return inNetwork(pid, 'link', 'show', 'dev', card.guest!.dev!).then(
+    () => true,
+    () => false,
+  );
 }
 
 const inNetwork = (pid: number, ...args: string[]): Promise<void> =>

@@ -3,7 +3,7 @@ import { findOrphan, isSame, type Reattached, type ReattachSpec } from '@virtbus
 import type { DomainState } from '@virtbus/shared';
 import { cleanUpOn, takeAway } from './boot';
 import { endingOf } from './ending';
-import { plugAgain } from './facets/devices';
+import { leaveJoining, plugAgain } from './facets/devices';
 import { isFrozen } from './freezer';
 import { LxcGuest, type SavedContainer } from './guest';
 import type { Machine } from './machine';
@@ -33,6 +33,7 @@ export async function reattachContainer(spec: ReattachSpec, machine: Machine): P
     log,
     cleanUp: cleanUpOn(machine),
     rebooted: (rebooted) => plugAgain(rebooted, machine),
+    leaveJoining: (found) => leaveJoining(found, machine),
   });
   guest.state = stateOf(spec.state, isFrozen(cgroup), saved.boots > 0 || bootedMeanwhile(saved, story));
   // Once the runtime knows the guest: reboots that nobody has told of.

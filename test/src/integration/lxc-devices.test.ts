@@ -4,15 +4,24 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { attachDevice, destroyDomain, detachDevice, getDomainXml } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
-import { eventually, needsContainers, Stack } from '@virtbus/testkit';
+import { eventually, needsContainers, Stack, temporaryFolder, type TemporaryFolder } from '@virtbus/testkit';
 import { runInside } from './lxc-command';
 
 const containers = needsContainers();
+
+/** Does what the program does; where a file `<name>-hangs` is there it writes its pid into that and does not come back. */
+const hangingProgram = (folder: TemporaryFolder, name: string): string => `#!/bin/sh
+PATH='${process.env.PATH ?? ''}' ${name} "$@" || exit
+[ -e '${folder.file(`${name}-hangs`)}' ] || exit 0
+echo $$ >'${folder.file(`${name}-hangs`)}'
+exec sleep 600
+`;
 
 describe.each([
   ['a privileged container', 'none'],
   ['an unprivileged container', '300000:65536'],
 ])('%s', (_kind, subIds) => {
+  const programs = temporaryFolder();
   let stack: Stack;
   let bus: Bus;
   let uuid: string;
@@ -27,7 +36,10 @@ describe.each([
 
   beforeAll(async () => {
     if (!containers.met) return;
-    stack = await Stack.start({ hosts: [], lxcHosts: ['c1'], env: { VIRTBUS_LXC_SUBIDS: subIds } });
+    for (const name of ['perl', 'ip'])
+      writeFileSync(programs.file(name), hangingProgram(programs, name), { mode: 0o755 });
+    const env = { VIRTBUS_LXC_SUBIDS: subIds, PATH: `${programs.path}:${process.env.PATH ?? ''}` };
+    stack = await Stack.start({ hosts: [], lxcHosts: ['c1'], env });
     bus = await stack.connect();
   }, 60_000);
   beforeEach(async () => {
@@ -37,7 +49,10 @@ describe.each([
   afterEach(async () => {
     if (containers.met) await call(bus, destroyDomain, {}, { target: uuid });
   });
-  afterAll(async () => stack?.[Symbol.asyncDispose]());
+  afterAll(async () => {
+    await stack?.[Symbol.asyncDispose]();
+    programs[Symbol.dispose]();
+  });
 
   containers.test(
     'a folder of the host is mounted, survives a reboot from inside, and is taken away',
@@ -164,6 +179,38 @@ describe.each([
       await expect(attach("<interface type='bridge'><source bridge='nobr9'/></interface>")).rejects.toThrow('nobr9');
       await expect(detach("<interface type='bridge'><mac address='52:54:00:00:00:99'/></interface>")).rejects.toThrow();
       expect(await deviceEvents()).toEqual([]);
+    },
+    120_000,
+  );
+
+  containers.test(
+    'of a folder or card that was joining when the driver was killed nothing is left, and the command brings it when given again',
+    async () => {
+      const folder = stack.folder.file('half');
+      mkdirSync(folder, { recursive: true });
+      const isMounted = (): boolean =>
+        readFileSync(`/proc/${stack.containerInit(uuid)}/mountinfo`, 'utf8').includes(' /mnt/half ');
+      const isLinked = (): boolean => existsSync('/sys/class/net/vbhalf0');
+      const devices = [
+        [`<filesystem type='mount'><source dir='${folder}'/><target dir='/mnt/half'/></filesystem>`, isMounted, 'perl'],
+        ["<interface type='ethernet'><target dev='vbhalf0'/></interface>", isLinked, 'ip'],
+      ] as const;
+      for (const [xml, isThere, program] of devices) {
+        const hanging = programs.file(`${program}-hangs`);
+        writeFileSync(hanging, '');
+        void attach(xml).catch(() => undefined);
+        await eventually(() => readFileSync(hanging, 'utf8'), (pid) => pid.endsWith('\n'));
+        expect(isThere()).toBe(true);
+        await stack.restartDriver('c1', async () => {
+          process.kill(Number(readFileSync(hanging, 'utf8')), 'SIGKILL');
+          rmSync(hanging);
+        });
+        await eventually(isThere, false);
+        await attach(xml);
+        expect(isThere()).toBe(true);
+        await detach(xml);
+        expect(isThere()).toBe(false);
+      }
     },
     120_000,
   );

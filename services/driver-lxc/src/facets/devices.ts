@@ -12,6 +12,8 @@ import {
   accessRule,
   allDevices,
   findDevice,
+  formatDevice,
+  parseDevice,
   plugLxcDevice,
   removeDevice,
   type Device,
@@ -24,7 +26,7 @@ import { VirtError } from '@virtbus/shared';
 import { innerCgroup } from '../cgroups';
 import { deviceAt, isFile, mapsMount } from '../configuration';
 import type { LxcGuest } from '../guest';
-import { plugLink, unplugLink } from '../links';
+import { isLinked, plugLink, unplugLink } from '../links';
 import type { Machine } from '../machine';
 import { isMounted, mountInto, unmountFrom } from '../mounts';
 import { checkCards } from '../start-checks';
@@ -37,9 +39,10 @@ export function devicesFacet(machine: Machine): Devices {
   return {
     attach: async (guest, asked) => {
       const { domain, device } = planned(guest, asked, machine);
-      await plug(guest, device, machine);
+      await bring(guest, device, machine);
       guest.live = domain;
       guest.saved.plugged.push(aliasOf(device));
+      guest.saved.joining = undefined;
       tell(guest, device, 'added');
       return device;
     },
@@ -59,22 +62,50 @@ export function devicesFacet(machine: Machine): Devices {
   };
 }
 
+/** Written down before it begins, so that whoever comes after a crash of ours takes away what nobody knows of. */
+async function bring(guest: LxcGuest, device: Device, machine: Machine): Promise<void> {
+  // What is in its place already is not ours to take away.
+  if (!(await isThere(guest, device))) guest.saved.joining = formatDevice(device);
+  guest.tell({ kind: 'saved' });
+  try {
+    await plug(guest, device, machine);
+  } catch (error) {
+    guest.saved.joining = undefined;
+    guest.tell({ kind: 'saved' });
+    throw error;
+  }
+}
+
+/** After a crash of ours: a device that was joining is not in the document. Its command, given again, brings it. */
+export async function leaveJoining(guest: LxcGuest, machine: Machine): Promise<void> {
+  const { joining } = guest.saved;
+  if (joining === undefined) return;
+  const device = parseDevice(joining);
+  await unplug(guest, device, machine).catch((err: unknown) => guest.log.info({ err }, 'it had not come so far'));
+  guest.saved.joining = undefined;
+  if (device.list === 'disks') {
+    const chains = { [device.value.target.dev ?? '']: undefined };
+    guest.tell({ kind: 'images', chains, definition: (config) => config });
+  }
+  guest.tellLive();
+}
+
 /** After a reboot from inside: what was plugged into the container before joins it again. */
 export async function plugAgain(guest: LxcGuest, machine: Machine): Promise<void> {
   for (const device of allDevices(guest.live)) {
     if (!guest.saved.plugged.includes(aliasOf(device))) continue;
     try {
-      // A driver that died over it had come so far.
-      if (!isThere(guest, device)) await plug(guest, device, machine);
+      // A driver that died over it had come so far; of a card the kernel itself says that it is there already.
+      if (device.list === 'interfaces' || !(await isThere(guest, device))) await plug(guest, device, machine);
     } catch (err) {
       guest.log.warn({ err, alias: aliasOf(device) }, 'a device cannot be plugged again after a reboot');
     }
   }
 }
 
-/** Of a card the kernel itself says that it is there already. */
-function isThere(guest: LxcGuest, device: Device): boolean {
-  if (device.list === 'interfaces') return false;
+/** Something is in its place, whoever has put it there. */
+async function isThere(guest: LxcGuest, device: Device): Promise<boolean> {
+  if (device.list === 'interfaces') return isLinked(guest.initPid, device.value);
   const { target } = device.list === 'filesystems' ? mountOf(device.value, guest.live) : nodeOf(device);
   return isMounted(guest.initPid, target);
 }
