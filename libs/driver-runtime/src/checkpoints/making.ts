@@ -58,7 +58,8 @@ export async function finishMaking<G extends Guest>(host: DriverHost<G>, actor: 
     if (checkpoint) await checkpoints.validate(guest, checkpoint, AbortSignal.timeout(patienceMs));
     note(actor, undefined);
   } catch (err) {
-    if (!isAnswer(err)) return actor.log.warn({ err, checkpoint: making }, 'whether a checkpoint was made is not known');
+    if (!isAnswer(err))
+      return actor.log.warn({ err, checkpoint: making }, 'whether a checkpoint was made is not known');
     actor.log.info({ err, checkpoint: making }, 'a checkpoint that was being made has come to nothing');
     forget(actor, making);
   }

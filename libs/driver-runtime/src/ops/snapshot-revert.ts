@@ -137,17 +137,20 @@ async function revertTo(context: Context, request: RevertRequest, snapshot: Snap
   try {
     if (actor.guest) await giveUp(actor, actor.guest);
     hold(actor, disks); // Its end let go of all.
-    dropManagedSave(host, actor);
     const images = chainsOf(disks);
     const overlaid = withDisks(definitionOf(snapshot), (disk, target) => {
       const image = overlaysOf({ disks: revertDisks }).get(target);
       return image ? withOverlay(disk, image) : disk;
     });
     await facility.makeOverlays(overlaid, { disks: revertDisks }, images, call.signal);
-    if (!isExternal(snapshot) && snapshot.memory?.snapshot !== 'internal')
+    if (!isExternal(snapshot) && snapshot.memory?.snapshot !== 'internal') {
+      // Also where it fails half way: a save image goes with what its disks held.
+      dropManagedSave(host, actor);
       await facility.rewind(definitionOf(snapshot), snapshot, call.signal);
+    }
     if (request.resetNvram) dropNvram(snapshot.domain);
     if (actor.record.persistent) actor.setConfig(onOverlays(definitionOf(snapshot)));
+    dropManagedSave(host, actor);
   } catch (error) {
     abandon(actor);
     throw error;

@@ -9,6 +9,7 @@ import { createSnapshot } from '@virtbus/shared';
 import type { Actor } from '../actor';
 import { facet, type Guest } from '../driver';
 import type { DriverHost } from '../host';
+import { dropManagedSave } from '../ops/start';
 import type { HeldDisks, SnapshotCreation, SnapshotDoing } from '../record';
 import type { SnapshotsFacet } from './facet';
 import { snapshotsOf } from './index';
@@ -100,7 +101,7 @@ export async function recover<G extends Guest>(
   try {
     const facility = facet(host.implementation, 'snapshots');
     if (doing.what === 'create') return await recoverCreation(facility, of, guest, doing);
-    if (doing.what === 'revert') return recoverRevert(of, doing);
+    if (doing.what === 'revert') return recoverRevert(host, of, doing);
     // It is there still, marked as one that nobody can go back to: it can be deleted again.
     if (guest) await facility.giveUpMerge(guest, doing.command);
     abandon(of);
@@ -144,13 +145,15 @@ async function recoverCreation<G extends Guest>(
 }
 
 /** Once the definition stands on the new overlays the domain has gone back; before that nothing has happened to it. */
-function recoverRevert(actor: Actor, { xml }: SnapshotDoing & { what: 'revert' }): void {
+function recoverRevert(host: DriverHost, actor: Actor, { xml }: SnapshotDoing & { what: 'revert' }): void {
   const snapshot = parseSnapshot(xml, { form: 'stored', unknown: 'warn' });
   const overlays = overlaysOf({ disks: snapshot.revertDisks });
   const reverted = actor.config && standsOn(actor.config, overlays);
   abandon(actor);
-  if (overlays.size > 0 && reverted) finishRevert(actor, snapshot, snapshot.revertDisks, undefined);
-  else dropFiles(overlays);
+  if (overlays.size > 0 && reverted) {
+    dropManagedSave(host, actor);
+    finishRevert(actor, snapshot, snapshot.revertDisks, undefined);
+  } else dropFiles(overlays);
 }
 
 /** Files that were made for an operation that came to nothing. */
