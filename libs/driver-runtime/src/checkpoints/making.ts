@@ -1,5 +1,5 @@
 /** A checkpoint's description and its bitmaps come to be together, also when we die between the two. */
-import { isVirtError, VirtError } from '@virtbus/shared';
+import { isVirtError } from '@virtbus/shared';
 import type { Checkpoint } from '@virtbus/domain-xml/checkpoint';
 import type { Actor } from '../actor';
 import type { Guest } from '../driver';
