@@ -199,7 +199,10 @@ describe.each([
         const hanging = programs.file(`${program}-hangs`);
         writeFileSync(hanging, '');
         void attach(xml).catch(() => undefined);
-        await eventually(() => readFileSync(hanging, 'utf8'), (pid) => pid.endsWith('\n'));
+        await eventually(
+          () => readFileSync(hanging, 'utf8'),
+          (pid) => pid.endsWith('\n'),
+        );
         expect(isThere()).toBe(true);
         await stack.restartDriver('c1', async () => {
           process.kill(Number(readFileSync(hanging, 'utf8')), 'SIGKILL');
