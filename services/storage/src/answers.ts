@@ -17,6 +17,8 @@ interface Answer {
 
 export class Answers {
   private readonly underWay = new Map<string, Promise<unknown>>();
+  /** Those for which there was no room on disk: what was done is answered all the same. */
+  private readonly unwritten = new Map<string, Answer>();
 
   constructor(private readonly folder: string) {
     makeFolder(folder, 0o700);
@@ -61,12 +63,16 @@ export class Answers {
   }
 
   private keep(key: string, answer: Answer): void {
-    replaceFile(this.path(key), JSON.stringify(answer), false);
+    try {
+      replaceFile(this.path(key), JSON.stringify(answer), false);
+    } catch {
+      this.unwritten.set(key, answer);
+    }
   }
 
   private read(key: string, operation: string): Answer | undefined {
     try {
-      const answer = JSON.parse(readReplaced(this.path(key)) ?? '') as Answer;
+      const answer = this.unwritten.get(key) ?? (JSON.parse(readReplaced(this.path(key)) ?? '') as Answer);
       return answer.operation === operation ? answer : undefined;
     } catch {
       return undefined;

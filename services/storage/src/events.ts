@@ -20,8 +20,10 @@ export class StorageEvents {
     this.journal = Journal.open<StorageEvent>(join(folder, 'journal'));
     for (const place of this.journal.damaged) log.error({ place }, 'a line of the event journal is damaged');
     const born = join(folder, 'born');
-    this.epoch = Number(readReplaced(born)) || Date.now();
-    replaceFile(born, String(this.epoch), true);
+    const known = Number(readReplaced(born));
+    this.epoch = known || Date.now();
+    // A host without room for it starts all the same.
+    if (!known) replaceFile(born, String(this.epoch), true);
     this.revision = this.journal.last;
   }
 

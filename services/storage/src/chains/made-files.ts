@@ -15,6 +15,7 @@ import { VirtError } from '@virtbus/shared';
 import { dropReplaced, makeFolder, readReplaced, replacedIn, replaceFile } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 import { systemError } from '../system-errors';
+import { writeAll } from '../write-all';
 
 /** Whom a file is made for. */
 export interface Maker {
@@ -182,7 +183,7 @@ async function flush(path: string): Promise<void> {
 /** On disk when it resolves. */
 async function write(file: FileHandle, { length, pieces }: NewImage): Promise<void> {
   await file.truncate(length);
-  await Promise.all(pieces.map(({ offset, bytes }) => file.write(bytes, 0, bytes.length, offset)));
+  await Promise.all(pieces.map(({ offset, bytes }) => writeAll(file, bytes, offset)));
   await file.sync();
 }
 

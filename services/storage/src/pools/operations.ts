@@ -98,7 +98,12 @@ export function setAutostart(pools: Pools, ref: string, autostart: boolean, call
       throw new VirtError('OPERATION_INVALID', { detail: `pool '${managed.name}' is transient; define it first` });
     if (managed.record.autostart !== autostart) {
       managed.record.autostart = autostart;
-      pools.keep(managed);
+      try {
+        pools.keep(managed);
+      } catch (error) {
+        managed.record.autostart = !autostart;
+        throw error;
+      }
       pools.tell(managed, 'autostart', call, { autostart });
     }
     return managed.summary();

@@ -11,6 +11,7 @@ import { run } from '../programs';
 import { orExplain } from '../system-errors';
 import { flush } from './appear';
 import { extentsOf } from './extents';
+import { writeAll } from '../write-all';
 import { locate, type Located, type VolumeRef } from './names';
 import {
   made,
@@ -99,7 +100,13 @@ async function resizeTo(
     const { physical = 0, capacity: old = 0 } = volume;
     const size = capacity + (physical - old);
     await truncate(path, size);
-    if (allocate) await run('fallocate', ['--length', String(size), '--', path], { signal });
+    try {
+      if (allocate) await run('fallocate', ['--length', String(size), '--', path], { signal });
+    } catch (error) {
+      // What it got before there was no more is given back.
+      if (size > physical) await truncate(path, physical);
+      throw error;
+    }
     return flush(path);
   }
   if (volume.target.encryption)
@@ -156,7 +163,7 @@ async function overwrite(
       for (let at = start; data && at < start + length; at += step) {
         signal.throwIfAborted();
         if (algorithm === 'random') randomFillSync(bytes);
-        await file.write(bytes, 0, Math.min(step, start + length - at), at);
+        await writeAll(file, bytes.subarray(0, Math.min(step, start + length - at)), at);
       }
     }
     await file.sync();

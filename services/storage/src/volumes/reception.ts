@@ -3,6 +3,7 @@ import { open, stat, type FileHandle } from 'node:fs/promises';
 import { VirtError } from '@virtbus/shared';
 import { RecordReader } from '@virtbus/shared/bus';
 import { extentsOf } from './extents';
+import { writeAll } from '../write-all';
 
 const step = 1024 * 1024;
 
@@ -75,9 +76,7 @@ export class Reception {
   }
 
   private async write(bytes: Uint8Array, length: number): Promise<void> {
-    const at = this.advance(length);
-    for (let done = 0; done < length;)
-      done += (await this.file.write(bytes, done, length - done, at + done)).bytesWritten;
+    await writeAll(this.file, bytes.subarray(0, length), this.advance(length));
   }
 
   /** In a new file nothing need be done for zeros. */
@@ -109,8 +108,10 @@ export class Reception {
       const buffer = Buffer.alloc(step);
       for (const { start, length, data } of kept) {
         for (let at = start; data && at < start + length; at += step) {
-          const { bytesRead } = await source.read(buffer, 0, Math.min(step, start + length - at), at);
-          await this.file.write(buffer, 0, bytesRead, at);
+          const wanted = Math.min(step, start + length - at);
+          const { bytesRead } = await source.read(buffer, 0, wanted, at);
+          if (bytesRead < wanted) throw new Error(`${path} has become shorter`);
+          await writeAll(this.file, buffer.subarray(0, bytesRead), at);
         }
       }
     } finally {

@@ -74,10 +74,10 @@ async function makeFileSystem(pool: Pool, overwrite: boolean, signal: AbortSigna
 
 /** Throws when a device holds something that would be lost. */
 export async function refuseUsed(device: string, signal: AbortSignal): Promise<void> {
-  // blkid(8) fails with nothing printed when it finds nothing on the device.
   const found = await run('blkid', ['-p', '-o', 'value', '-s', 'TYPE', '-s', 'PTTYPE', '--', device], { signal }).catch(
     (error: VirtError) => {
-      if (error.code === 'OPERATION_FAILED') return '';
+      // blkid(8): nothing that it knows was found. Other failures say nothing of what is there: two at once are one of them.
+      if ((error.cause as { code?: unknown } | undefined)?.code === 2) return '';
       throw error;
     },
   );
