@@ -1,6 +1,7 @@
 import { appendFileSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { VirtError } from '@virtbus/shared';
+import { tellStorage } from './images';
 import { OneHost, until, uuid, xml } from './testing/one-host';
 import type { MemoryDriver } from './testing/memory-driver';
 
@@ -368,6 +369,8 @@ test('a damaged journal, record or document keeps no driver from starting', asyn
   expect(one.state()).toBe('shutoff(unknown)');
   expect(one.state(other)).toBe('absent');
   expect(existsSync(join(folder, 'domains', other, 'record.json'))).toBe(true);
+  // Nobody may take from its silence that it uses nothing.
+  await expect(tellStorage(one.host, other, { afresh: false, revoke: [] })).rejects.toThrow('cannot be read');
   await one.call('start');
   expect(one.told().at(-1)).toContain('started(booted)');
 });

@@ -3,6 +3,7 @@
  * start we never finished and that has not run an instruction.
  */
 import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   resumedDetail,
   revertSnapshot,
@@ -199,19 +200,28 @@ function done(operation: string, actor: Actor): boolean {
 /** Start what is marked for it, when the host itself has booted since; what an earlier process did not get to, too. */
 export async function autostart(host: DriverHost): Promise<void> {
   for (const actor of host.dueToStart()) {
-    try {
-      using _job = await actor.jobs.async('start', 'autostart');
-      const disks = await keptDisks(host, actor);
-      if (!disks) {
-        host.awaited.add(actor.uuid);
-        actor.log.info('autostart waits for storage');
-        continue;
-      }
-      await startDefined(host, actor, { paused: false, disks, signal: AbortSignal.timeout(60_000) });
-    } catch (thrown) {
-      const error = VirtError.from(thrown);
-      actor.log.error({ reason: reasonOf(error) }, 'autostart failed');
-      host.startedOnce(actor);
-    }
+    // One that the kernel holds keeps nobody else from starting.
+    await Promise.race([startByItself(host, actor), sleep(autostartMs + graceMs, undefined, { ref: false })]);
   }
 }
+
+async function startByItself(host: DriverHost, actor: Actor): Promise<void> {
+  try {
+    using _job = await actor.jobs.async('start', 'autostart');
+    const disks = await keptDisks(host, actor);
+    if (!disks) {
+      host.awaited.add(actor.uuid);
+      actor.log.info('autostart waits for storage');
+      return;
+    }
+    await startDefined(host, actor, { paused: false, disks, signal: AbortSignal.timeout(autostartMs) });
+  } catch (thrown) {
+    const error = VirtError.from(thrown);
+    actor.log.error({ reason: reasonOf(error) }, 'autostart failed');
+    host.startedOnce(actor);
+  }
+}
+
+/** For one domain, and for its process to be gone when that was too long, milliseconds. */
+const autostartMs = 60_000;
+const graceMs = 5_000;

@@ -29,6 +29,8 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
   readonly revokedClaims = new Set<string>();
   /** Domains that are to start with the host, once storage has been asked what their disks stand on. */
   readonly awaited = new Set<string>();
+  /** Domains of which something is written down that cannot be read: their guests may run. */
+  readonly unreadable = new Set<string>();
 
   constructor(
     readonly name: string,
@@ -92,6 +94,7 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
   load(): Actor<G>[] {
     const { records, damaged } = this.store.load();
     for (const { uuid, why } of damaged) {
+      this.unreadable.add(uuid);
       this.log.error({ domain: uuid, why }, 'cannot read the record of a domain; its folder is left as it is');
     }
     const latest = new Map<string, DomainEvent>();
@@ -114,6 +117,7 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
         if (!actor.config && !actor.live) throw new VirtError('INTERNAL_ERROR', { detail: 'it has no document' });
       } catch (error) {
         this.log.error({ domain: record.uuid, err: error }, 'cannot read a domain; its folder is left as it is');
+        this.unreadable.add(record.uuid);
         continue;
       }
       this.actors.set(record.uuid, actor);

@@ -97,6 +97,10 @@ export async function tellStorage(
 ): Promise<z.input<typeof driverStorage.response>> {
   const actor = host.find(uuid);
   for (const claim of revoke) host.revoke(claim, actor);
+  if (!actor && host.unreadable.has(uuid)) {
+    const detail = `what host '${host.name}' has written down of domain ${uuid} cannot be read: its guest may run`;
+    throw new VirtError('SYSTEM_ERROR', { detail });
+  }
   if (!actor) {
     const left = host.buried(uuid);
     const { name = '', epoch = 0, revision = 0 } = left ?? {};

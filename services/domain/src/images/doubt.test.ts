@@ -9,7 +9,7 @@ const offline = (): never => {
 };
 
 /** @param answers of the driver, one after the other @returns whether the images were let go, and how often it was asked */
-async function settled(...answers: (() => { claim: string }[])[]): Promise<[boolean, number]> {
+async function settled(...answers: (() => { claim: string; target?: string }[])[]): Promise<[boolean, number]> {
   let asked = 0;
   let letGo = false;
   const look = async () => ({ uses: answers[Math.min(asked++, answers.length - 1)]!() });
@@ -25,8 +25,13 @@ describe('what was prepared for a command whose answer was lost', () => {
     expect(await settled(() => [{ claim: 'c2' }])).toEqual([true, 1]);
   });
 
-  test('stays when its driver uses it', async () => {
-    expect(await settled(() => [{ claim: 'c1' }])).toEqual([false, 1]);
+  test('stays when a disk uses it', async () => {
+    expect(await settled(() => [{ claim: 'c1', target: 'vda' }])).toEqual([false, 1]);
+  });
+
+  test('is let go when the command that is being done still has come to nothing', async () => {
+    const isDone = (): { claim: string }[] => [{ claim: 'c1' }];
+    expect(await settled(isDone, isDone, () => [])).toEqual([true, 3]);
   });
 
   test('is let go as soon as the driver is back', async () => {

@@ -18,7 +18,7 @@ interface Doubt<Said> {
   letGo: (said: Said) => Promise<unknown>;
 }
 
-export async function settleDoubt<Said extends { uses: readonly { claim: string }[] }>({
+export async function settleDoubt<Said extends { uses: readonly { claim: string; target?: string | undefined }[] }>({
   claim,
   look,
   letGo,
@@ -26,9 +26,10 @@ export async function settleDoubt<Said extends { uses: readonly { claim: string 
   for await (const attempt of attempts(pauses)) {
     try {
       const said = await look();
-      // What is in use is let go when the driver tells that it is no longer.
-      if (!said.uses.some((use) => use.claim === claim)) await letGo(said);
-      return;
+      const its = said.uses.filter((use) => use.claim === claim);
+      if (its.length === 0) await letGo(said);
+      // What disks use is let go when the driver tells that they do no longer; the command itself may end without a word.
+      if (its.every(({ target }) => target !== undefined) || attempt === mostAttempts) return;
     } catch (error) {
       if (!isVirtError(error) || attempt === mostAttempts) throw error;
     }

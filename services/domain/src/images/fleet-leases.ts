@@ -52,17 +52,16 @@ export class FleetLeases {
    */
   async hold(holder: Omit<LeaseHolder, 'claim'>, held: readonly Held[]): Promise<LeaseConflict[]> {
     const wanted = distinct(held.flatMap(({ claim, leases }) => leases.map((lease) => ({ ...lease, claim }))));
-    return this.registry.on(async ({ leases: table }) => {
-      const met = await Promise.all(
-        wanted.map(async ({ claim, ...lease }) => {
-          const conflicts = await takeOne(table, { ...holder, claim }, lease, ({ epoch }) => epoch <= holder.epoch);
-          if (lease.mode === 'shared')
-            await deleteAsRead(table, await entriesOf(table, [alone(lease.identity)], holder));
-          return conflicts;
-        }),
+    const shares = wanted.filter(({ mode }) => mode === 'shared').map(({ identity }) => alone(identity));
+    const [met, before] = await this.registry.on(async ({ leases: table }) => {
+      const taking = wanted.map(({ claim, ...lease }) =>
+        takeOne(table, { ...holder, claim }, lease, ({ epoch }) => epoch <= holder.epoch),
       );
-      return met.flat();
+      return [await Promise.all(taking), await entriesOf(table, shares, holder)] as const;
     });
+    // A command on its way may have one of them alone: that is not told of as held.
+    await this.dropUnless(before, holder, ({ mode }) => mode === 'exclusive');
+    return met.flat();
   }
 
   /** Every lease there is. */
@@ -83,10 +82,19 @@ export class FleetLeases {
     if (identities.length === 0) return;
     const keys = identities.flatMap((identity) => [alone(identity), shared(identity, domain)]);
     const found = await this.registry.on(({ leases }) => entriesOf(leases, keys, { domain, host }));
-    if (found.length === 0) return;
+    await this.dropUnless(found, { domain, host }, () => true);
+  }
+
+  /** Drop what was read before the host's book was asked, but not that of which the book has such a lease. */
+  private async dropUnless(
+    entries: readonly Entry<FleetLease>[],
+    { domain, host }: On,
+    holds: (lease: ImageLease) => boolean,
+  ): Promise<void> {
+    if (entries.length === 0) return;
     const { holders } = await callDriver(this.bus, { host, driver: 'storage' }, storageLeases, { domain });
-    const again = new Set(holders.flatMap(({ leases }) => leases.map(({ identity }) => identity)));
-    await this.dropAsRead(found.filter(({ value }) => !again.has(value.identity)));
+    const held = new Set(holders.flatMap(({ leases }) => leases.filter(holds).map(({ identity }) => identity)));
+    await this.dropAsRead(entries.filter(({ value }) => !held.has(value.identity)));
   }
 }
 

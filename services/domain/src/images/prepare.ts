@@ -89,9 +89,7 @@ export async function withImages<T extends { domain: DomainSummary }>(
       else await releaseKept(fleet, holder, look);
       return answer;
     } catch (error) {
-      if (isCertain(error) && !(await hasItAllTheSame(fleet, holder, error)))
-        await letGo(fleet, holder, look.uses, true);
-      else doubted(fleet, holder);
+      await afterFailure(fleet, holder, look.uses, error);
       if (!isVirtError(error, 'RESOURCE_BUSY') || attempt === attempts) throw error;
     }
   }
@@ -245,14 +243,23 @@ const beforeAnything: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   ...(['OPERATION_INVALID', 'CONFIG_UNSUPPORTED', 'INVALID_ARG', 'XML_ERROR', 'OPERATION_UNSUPPORTED'] as const),
 ]);
 
-/** A disk may have joined a guest that does not give it back: whether that is so is the driver's to say. */
-async function hasItAllTheSame(fleet: Fleet, holder: LeaseHolder, error: unknown): Promise<boolean> {
-  if (isVirtError(error) && beforeAnything.has(error.code)) return false;
+/**
+ * A command that has failed lets its leases go. Not so what the guest has all the same: a disk that it does not give back, an
+ * image that one of its disks has gone over to before another one failed. Whether that is so is the driver's to say.
+ */
+async function afterFailure(fleet: Fleet, holder: LeaseHolder, uses: Look['uses'], error: unknown): Promise<void> {
+  if (!isCertain(error)) return doubted(fleet, holder);
+  if (isVirtError(error) && beforeAnything.has(error.code)) return letGo(fleet, holder, uses, true);
+  if (uses.some(({ claim }) => claim === holder.claim)) return;
   try {
-    return (await revoke(fleet, holder)).uses.some(({ claim }) => claim === holder.claim);
+    const look = await revoke(fleet, holder);
+    const isIts = ({ claim }: { claim: string }): boolean => claim === holder.claim;
+    if (look.uses.some(isIts)) return doubted(fleet, holder);
+    const holds = await letGoUnused(fleet, holder, [holder.claim], look);
+    if (!holds.some(isIts)) await release(fleet, holder, true);
   } catch (err) {
     fleet.log.debug({ err, domain: holder.domain }, 'a driver that refused a command does not say what it uses');
-    return true;
+    doubted(fleet, holder);
   }
 }
 

@@ -211,6 +211,7 @@ export class Settler {
     const { name, epoch } = look;
     const settled = await bringWord({ bus, leases }, { host, driver }, look, { sure }, { domain: uuid });
     const { holds } = settled;
+    await leases.drop({ domain: uuid, host }, this.goneSince(uuid, host, holds));
     const told = { host, epoch, holds };
     if (isDeepStrictEqual(told, this.told.get(uuid) ?? { ...told, holds: [] })) return settled;
     const met = await leases.hold({ domain: uuid, name, host, driver, epoch }, holds);
@@ -218,6 +219,13 @@ export class Settler {
     if (holds.length > 0) this.told.set(uuid, told);
     else this.told.delete(uuid);
     return settled;
+  }
+
+  /** What it held there when the fleet was told last, and holds no longer: the answer that said so may have been lost. */
+  private goneSince(uuid: string, host: string, holds: Settled['holds']): string[] {
+    const before = this.told.get(uuid);
+    const still = new Set(identitiesOf(holds));
+    return before?.host === host ? identitiesOf(before.holds).filter((identity) => !still.has(identity)) : [];
   }
 
   private async atWork(at: At, uuid: string, targets: readonly string[]): Promise<boolean> {
@@ -238,6 +246,9 @@ export class Settler {
     this.log.debug({ ...of, reason: VirtError.from(error).message }, 'leases stay as they are for now');
   }
 }
+
+const identitiesOf = (holds: Settled['holds']): string[] =>
+  holds.flatMap(({ leases }) => leases.map(({ identity }) => identity));
 
 /** Failures that tell of the way to a host, not of the domain. */
 const notReached: ReadonlySet<string> = new Set(['HOST_OFFLINE', 'OPERATION_TIMEOUT', 'RPC', 'SERVICE_OFFLINE']);

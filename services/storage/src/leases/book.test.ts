@@ -133,8 +133,22 @@ describe('the book of leases', () => {
     const book = open();
     book.take(taking(1, 'a', [image('x'), image('y')], { epoch: 2 }));
     expect(() => book.take(taking(1, 'b', [image('x')], { epoch: 1 }))).toThrow('epoch 2');
+    expect(book.settle(said({ epoch: 3 })).sort()).toEqual(['x', 'y']);
     book.take(taking(1, 'c', [image('x')], { epoch: 3 }));
-    expect(book.of('y')).toEqual([]);
+    expect(book.of('x')).toMatchObject([{ claim: 'c', epoch: 3 }]);
+  });
+
+  test('a guest that goes on under a higher epoch keeps what it uses when another command takes more', () => {
+    const book = open();
+    book.take(taking(1, 'start', [image('x')], { epoch: 3 }));
+    const uses = [{ claim: 'start', target: 'vda' }];
+    expect(book.settle(said({ epoch: 5, revision: 9, uses }), { unread: new Set(['vda']) })).toEqual([]);
+    book.take(taking(1, 'attach', [image('y', 'exclusive', 'vdb')], { epoch: 5, revision: 9 }));
+    expect([...book.of('x'), ...book.of('y')].map(({ claim, epoch }) => [claim, epoch])).toEqual([
+      ['start', 5],
+      ['attach', 5],
+    ]);
+    expect(open().all()).toEqual(book.all());
   });
 
   test('nobody takes an image that is being changed', () => {

@@ -102,7 +102,8 @@ export class LeaseBook {
     }
     const conflicts = claim.leases.flatMap((lease) => this.against(domain, lease));
     if (conflicts.length > 0 || claim.leases.length === 0) return conflicts;
-    const others = known?.epoch === epoch ? known.claims.filter(({ id }) => id !== claim.id) : [];
+    // Those of a lower epoch, too: what its driver does not use under the new one goes by its word.
+    const others = known?.claims.filter(({ id }) => id !== claim.id) ?? [];
     this.keep({ version: 1, domain, name, driver, epoch, claims: [...others, { ...claim, taken: Date.now() }] });
     return [];
   }
@@ -137,7 +138,7 @@ export class LeaseBook {
     for (const { id } of known?.claims ?? []) ids.delete(id);
     const lost = [...ids].map((id): Claim => ({ id, revision: of.revision - 1, taken: Date.now(), leases: [] }));
     const record = known ?? { version: 1, domain, name, driver, epoch, claims: [] };
-    return this.change(record, (claims) => [...claims, ...lost].map(settled));
+    return this.change({ ...record, epoch }, (claims) => [...claims, ...lost].map(settled));
   }
 
   /** A command may be on its way that was prepared when the domain was at this revision, or later. */
@@ -189,8 +190,8 @@ export class LeaseBook {
   private change(known: DomainLeases, to: (claims: Claim[]) => Claim[]): string[] {
     const before = identitiesOf(known);
     const claims = to(known.claims).filter(({ leases }) => leases.length > 0);
-    if (isDeepStrictEqual(claims, known.claims)) return [];
     const after = { ...known, claims };
+    if (isDeepStrictEqual(after, this.domains.get(known.domain) ?? { ...known, claims: [] })) return [];
     this.keep(after);
     const still = identitiesOf(after);
     return [...before].filter((identity) => !still.has(identity));
