@@ -171,6 +171,23 @@ test('what was leased for a start that nobody lived to give is let go when anoth
   await stop('heir');
 });
 
+test('what was leased for a commit that nobody lived to begin is in the way of nobody who shares its base', async () => {
+  rawImage(file('golden.img'), 'golden');
+  for (const name of ['one', 'two']) overlay(file(`${name}.qcow2`), 'golden.img', 'raw');
+  const { uuid } = await stack.run(bus, { host: 'h1', name: 'one', devices: disk(file('one.qcow2'), 'qcow2') });
+  const look = await callDriver(service, { host: 'h1', driver: 'qemu' }, driverStorage, {}, { domain: uuid });
+  const { epoch, revision, uses } = look;
+  const base = { name: 'base:vda', target: 'vda', use: 'write' as const, disk: disk(file('golden.img'), 'raw') };
+  const request = { driver: 'qemu', name: 'one', epoch, revision, uses, claim: 'lost', disks: [], needs: [base] };
+  await callDriver(service, { host: 'h1', driver: 'storage' }, storagePrepare, request, { domain: uuid });
+  expect(await leases('h1')).toContain('one base:vda exclusive golden.img');
+  await stack.run(bus, { host: 'h1', name: 'two', devices: disk(file('two.qcow2'), 'qcow2') });
+  expect(await leases('h1')).toEqual(
+    ['one', 'two'].flatMap((name) => [`${name} vda exclusive ${name}.qcow2`, `${name} vda shared golden.img`]).sort(),
+  );
+  for (const name of ['one', 'two']) await stop(name);
+});
+
 test('a guest keeps its images through the crash of its driver, of storage and of both', async () => {
   rawImage(file('kept.img'), 'kept');
   await stack.run(bus, { host: 'h1', name: 'keeper', devices: disk(file('kept.img'), 'raw') });

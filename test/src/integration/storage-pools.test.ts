@@ -1,6 +1,16 @@
 /** Pools and volumes of one host, through its real storage service. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import {
   buildPool,
@@ -188,6 +198,35 @@ describe('volumes', () => {
     expect(existsSync(base.path)).toBe(false);
   });
 
+  test('are not taken away while nobody can see what stands on them, and are what they were when they are back', async () => {
+    const away = folder.file('overlays');
+    await storage.pool('overlays', away);
+    const base = await storage.qcow2('volumes', 'seen.qcow2', gib);
+    const { path: overlay } = await storage.qcow2('overlays', 'unseen.qcow2', gib, base.path);
+    // Its guest has written an image's header into it.
+    const { path: raw } = await storage.volume('overlays', 'unseen.raw');
+    writeFileSync(raw, readFileSync(overlay));
+    const remove = () => refusal(storage.ask(deleteVolume, { pool: 'volumes', volume: 'seen.qcow2' }));
+    expect((await remove()).message).toContain('overlays/unseen.qcow2');
+    // As where a file system is not mounted: there is nothing, then an empty folder.
+    renameSync(away, `${away}.away`);
+    await refusal(storage.ask(refreshPool, { pool: 'overlays' }));
+    expect(await remove()).toMatchObject({
+      code: 'RESOURCE_BUSY',
+      message: expect.stringContaining("pool 'overlays' cannot be looked into now") as string,
+    });
+    mkdirSync(away);
+    await storage.ask(refreshPool, { pool: 'overlays' });
+    expect(await storage.volumes('overlays')).toEqual([]);
+    rmdirSync(away);
+    renameSync(`${away}.away`, away);
+    await storage.ask(refreshPool, { pool: 'overlays' });
+    expect((await remove()).code).toBe('IMAGE_IN_USE');
+    const { volume } = await storage.ask(getVolume, { pool: 'overlays', volume: 'unseen.raw' });
+    expect(volume.format).toBe('raw');
+    await storage.ask(stopPool, { pool: 'overlays' });
+  });
+
   test('are filled from a stream and read as one, holes included', async () => {
     await storage.volume('volumes', 'filled.raw', { capacity: 8 * 1024 ** 2 });
     const content = Buffer.alloc(1_500_000, 'virtbus ');
@@ -361,6 +400,9 @@ describe('what is wrong is refused with one clear error, and leaves nothing behi
       expect(await storage.upload('full', 'b.raw', content)).toMatch(/no space left/i);
       await eventually(() => hidden(at), 0);
       expect(readdirSync(at)).toEqual(['b.raw']);
+      const larger = { pool: 'full', volume: 'b.raw', capacity: 16 * 1024 ** 2, allocate: true };
+      expect((await storage.refused(resizeVolume, larger)).message).toMatch(/no space left/i);
+      expect(statSync(join(at, 'b.raw'))).toMatchObject({ size: 8 * 1024 ** 2, blocks: 0 });
       await storage.ask(stopPool, { pool: 'full' });
     } finally {
       execFileSync('umount', [at]);

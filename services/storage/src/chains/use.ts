@@ -68,6 +68,7 @@ export class Use implements ImageUse {
   async claim(path: string, what: string, below: boolean): Promise<Disposable> {
     const identity = await this.identityOf(path);
     if (identity === undefined) return { [Symbol.dispose]: () => undefined };
+    if (below) this.mustSeeAll(path, what);
     const bar = this.leases.bar(identity, path, what);
     try {
       const users = (await this.usersOf(path)).filter(({ running, layer }) => running || (below && layer > 0));
@@ -79,6 +80,14 @@ export class Use implements ImageUse {
       bar[Symbol.dispose]();
       throw error;
     }
+  }
+
+  /** What nobody can look into now may stand on it. */
+  private mustSeeAll(path: string, what: string): void {
+    const [pool] = this.volumes.unseen();
+    if (pool === undefined) return;
+    const detail = `${path} is not ${what}: pool '${pool}' cannot be looked into now, and a volume there may stand on it; try again when it can, or stop that pool`;
+    throw new VirtError('RESOURCE_BUSY', { detail });
   }
 
   /** Domains of this host that hold a lease on it, by name. */

@@ -52,6 +52,11 @@ export function directoryOf(pools: Pools): VolumeDirectory {
         }
       }
     },
+    unseen: () =>
+      pools
+        .all()
+        .filter(({ unseen }) => unseen)
+        .map(({ name }) => name),
     list: async () =>
       pools
         .all()

@@ -1,9 +1,10 @@
 /**
  * Which images we made, and as what: their format is certain, whatever a guest writes into them later.
  *
- *   <state>/pools/<uuid>.made   name → format and the very file (device, inode, birth)
+ *   <state>/pools/<uuid>.made   name → format and the very file (inode, birth)
  *
- * A file that took the place of another is another one: nothing is known of it.
+ * A file that took the place of another is another one: nothing is known of it. One that is not seen may be seen again: where
+ * nothing is mounted yet a folder is empty.
  */
 import type { Stats } from 'node:fs';
 import { join } from 'node:path';
@@ -28,13 +29,19 @@ export class MadeFormats {
 
   formatOf(pool: string, volume: string, stats: Stats): ImageFormat | undefined {
     const made = this.of(pool).get(volume);
-    return made?.file === sameness(stats) ? made.format : undefined;
+    return made && isSame(made.file, stats) ? made.format : undefined;
   }
 
-  /** Only these volumes are still there. */
-  keepOnly(pool: string, volumes: { has(name: string): boolean }): void {
+  /** Volumes of which something is noted. */
+  names(pool: string): readonly string[] {
+    return [...this.of(pool).keys()];
+  }
+
+  /** Of `noted` only these volumes are still there. Where none of them is, it may be another place that was looked into. */
+  keepOnly(pool: string, noted: readonly string[], volumes: { has(name: string): boolean }): void {
     const made = this.of(pool);
-    const gone = [...made.keys()].filter((name) => !volumes.has(name));
+    const gone = noted.filter((name) => !volumes.has(name));
+    if (gone.length === noted.length) return;
     for (const name of gone) made.delete(name);
     if (gone.length > 0) this.save(pool);
   }
@@ -62,7 +69,11 @@ export class MadeFormats {
   }
 }
 
-const sameness = ({ dev, ino, birthtimeMs }: Stats): string => `${dev}:${ino}:${birthtimeMs}`;
+/** Not its device: file systems get other numbers when they are mounted anew. */
+const sameness = ({ ino, birthtimeMs }: Stats): string => `${ino}:${birthtimeMs}`;
+
+/** Earlier notes begin with the device. */
+const isSame = (noted: string, stats: Stats): boolean => noted.split(':').slice(-2).join(':') === sameness(stats);
 
 /** What cannot be read is as if we had made nothing: images are probed for lists, and raw for guests. */
 function read(text: string | undefined): Record<string, Made> {

@@ -23,6 +23,8 @@ export class ManagedPool {
   volumes: ReadonlyMap<string, FoundVolume> = new Map();
   /** It runs, and could not be looked into. */
   inaccessible = false;
+  /** It has been looked into since it runs, or we do. */
+  private seen = false;
   private readonly jobs = new Map<string, Job>();
   private tail: Promise<unknown> = Promise.resolve();
 
@@ -95,11 +97,23 @@ export class ManagedPool {
     return new VirtError('RESOURCE_BUSY', { detail: `volume '${volume}' of pool '${this.name}' is being ${what}` });
   }
 
-  /** What was found in it just now. */
-  holds({ space, volumes }: Contents): void {
+  /** It runs, and nobody knows what it holds. */
+  get unseen(): boolean {
+    return this.active && (this.inaccessible || !this.seen);
+  }
+
+  /**
+   * What was found in it just now.
+   * @param before what was known when the look began: what has come or gone since then has
+   */
+  holds({ space, volumes }: Contents, before = this.volumes): void {
+    const found = new Map(volumes.map((one) => [one.volume.name, one]));
+    for (const [name, one] of this.volumes) if (before.get(name) !== one) found.set(name, one);
+    for (const name of before.keys()) if (!this.volumes.has(name)) found.delete(name);
     this.space = space;
-    this.volumes = new Map(volumes.map((found) => [found.volume.name, found]));
+    this.volumes = found;
     this.inaccessible = false;
+    this.seen = true;
   }
 
   /** It has stopped: nothing is known of what it holds. */
@@ -107,6 +121,7 @@ export class ManagedPool {
     this.space = empty;
     this.volumes = new Map();
     this.inaccessible = false;
+    this.seen = false;
   }
 
   put(found: FoundVolume): void {

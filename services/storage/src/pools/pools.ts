@@ -118,6 +118,7 @@ export class Pools {
       if (ran) this.stopped(managed, undefined);
       if (record.autostart && !sameBoot && record.definition) await this.bringUp(managed, record.definition);
     } catch (error) {
+      if (managed.active) managed.inaccessible = true;
       this.host.log.warn({ pool: managed.name, reason: String(error) }, 'a pool did not come up');
     }
   }
@@ -165,9 +166,11 @@ export class Pools {
 
   /** Look into a pool that runs. */
   async look(managed: ManagedPool): Promise<void> {
+    const noted = this.made.names(managed.uuid);
+    const before = managed.volumes;
     try {
-      managed.holds(await backendOf(managed.pool).look(managed.pool, this.known(managed)));
-      this.made.keepOnly(managed.uuid, managed.volumes);
+      managed.holds(await backendOf(managed.pool).look(managed.pool, this.known(managed)), before);
+      this.made.keepOnly(managed.uuid, noted, managed.volumes);
     } catch (error) {
       managed.holdsNothing();
       managed.inaccessible = true;

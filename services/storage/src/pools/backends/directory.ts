@@ -8,7 +8,15 @@ import { lookIntoFolder, spaceOfFolder } from '../folder';
 import { pathOf, type Backend } from './backend';
 
 export const directory: Backend = {
-  isUp: async (pool) => (await stat(pathOf(pool)).catch(() => undefined))?.isDirectory() ?? false,
+  isUp: async (pool) => {
+    try {
+      return (await stat(pathOf(pool))).isDirectory();
+    } catch (error) {
+      // Others say nothing of whether it is there.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+      throw error;
+    }
+  },
   build: (pool) => makeFolderOf(pool),
   start: async (pool) => {
     const path = pathOf(pool);
