@@ -74,6 +74,8 @@ export class Actor<G extends Guest = Guest> {
   guest: G | undefined;
   config: Domain | undefined;
   live: Domain | undefined;
+  /** The guest of a start in flight has ended: the start tells of it. */
+  endedInStart: (GuestNews & { kind: 'ended' }) | undefined;
   /** Aborts a start in flight: `destroy` does. */
   starting: AbortController | undefined;
   /** Progress of the asynchronous job that runs, and of the last one that ended. */

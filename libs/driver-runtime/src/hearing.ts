@@ -48,16 +48,18 @@ function end(actor: Actor, host: ActorHost, news: GuestNews & { kind: 'ended' })
   host.consoles.endOf(actor.uuid);
   backupGone(actor);
   actor.shutOff(news.to);
+  if (actor.starting) actor.endedInStart = news;
   if (actor.starting || actor.record.incoming !== undefined) return actor.persist();
-  actor.emit({
-    class: 'lifecycle',
-    type: 'stopped',
-    detail: news.detail,
-    data: news.data,
-    trigger: news.trigger,
-    cause,
-  });
+  tellStopped(actor, news, cause);
   if (!actor.record.persistent && !actor.active) host.gone(actor);
+}
+
+export function tellStopped(
+  actor: Actor,
+  { detail, data, trigger }: GuestNews & { kind: 'ended' },
+  cause: NewEvent['cause'],
+): void {
+  actor.emit({ class: 'lifecycle', type: 'stopped', detail, data, trigger, cause });
 }
 
 /** The guest's power news are the effect of the command that asked it to shut down or reboot. */

@@ -298,6 +298,20 @@ describe('a definition', () => {
   });
 });
 
+test.each(['start', 'create'])('%s of a guest that ends while it is told tells of both', async (how) => {
+  if (how === 'start') await one.define();
+  const from = one.told().length;
+  one.driver.taints = () => {
+    one.guest.powerOff();
+    return [];
+  };
+  if (how === 'start') await one.call('start');
+  else await one.call('create', { xml: xml(), epoch: 1, paused: false });
+  const types = one.told(from).map((told) => told.split(' ')[0]);
+  expect(types.slice(-3)).toEqual(['started(booted)', 'shutdown(guest)', 'stopped(shutdown)']);
+  expect(one.state()).toBe(how === 'start' ? 'shutoff(shutdown)' : 'absent');
+});
+
 describe('a start that fails', () => {
   const broken = (): never => {
     throw new VirtError('OPERATION_FAILED', { detail: 'no such machine' });

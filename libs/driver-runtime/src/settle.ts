@@ -136,6 +136,7 @@ async function comeAlive<T>(
     try {
       const answer = await actor.as(cause, () => run(actor));
       host.settle(actor);
+      if (!actor.active && !actor.record.persistent) host.gone(actor);
       return answer;
     } catch (thrown) {
       // What the world has been told of is not as if it had never been.

@@ -9,9 +9,10 @@ import { GuestLog, kill, type StartSpec } from '@virtbus/driver-runtime';
 import { isVirtError, VirtError } from '@virtbus/shared';
 import { makeFolder } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
+import type { ContainerCgroup } from './cgroups';
 import { configurationOf } from './configuration';
 import { leaveJoining, plugAgain } from './facets/devices';
-import { freeze } from './freezer';
+import { freeze, isFrozen, thaw } from './freezer';
 import { LxcGuest, type SavedContainer } from './guest';
 import { dropLoops, openImages } from './images';
 import { makeLive } from './live';
@@ -164,15 +165,39 @@ export const cleanUpOn =
   (guest: LxcGuest): Promise<void> =>
     takeAway(guest.place, guest.saved, machine, guest.log);
 
-/** What liblxc leaves behind: its cgroups, and the loop devices that we gave it. Network devices go with the container. */
+/**
+ * What liblxc leaves behind: processes of a supervisor that was killed, its cgroups, and the loop devices that we gave it.
+ * Network devices go with the container. Until its processes are gone it has not ended: what they write may still arrive.
+ * @param patienceMs for processes that the kernel holds
+ */
 export async function takeAway(
   place: Place,
   saved: Pick<SavedContainer, 'loops'>,
-  machine: Machine,
+  { cgroups }: Machine,
   log: Log,
+  patienceMs = Infinity,
 ): Promise<void> {
-  // Processes of a supervisor that was killed are still dying.
-  for (let pauseMs = 5; !machine.cgroups.remove(place.cgroup.all) && pauseMs < 1_000; pauseMs *= 2)
+  const { all, payload } = place.cgroup;
+  const began = performance.now();
+  for (let pauseMs = 5; !cgroups.remove(all); pauseMs = Math.min(pauseMs * 2, 640)) {
+    const left = cgroups.processes(payload);
+    const waited = performance.now() - began;
+    if (waited > (left.length > 0 ? patienceMs : emptyMs)) break;
+    if (pauseMs === 640) log.warn({ processes: left }, 'processes of a container that has ended are still there');
+    endAll(left, cgroups.container(payload));
     await delay(pauseMs);
+  }
   await dropLoops(saved.loops, log);
+}
+
+/** How long a cgroup without processes may take to go, milliseconds. */
+const emptyMs = 1_000;
+
+function endAll(pids: readonly number[], cgroup: ContainerCgroup): void {
+  try {
+    for (const pid of pids) if (pid > 0) process.kill(pid, 'SIGKILL');
+    if (pids.length > 0 && isFrozen(cgroup)) thaw(cgroup);
+  } catch {
+    // It was gone already.
+  }
 }

@@ -126,6 +126,12 @@ export class HostCgroups {
     return new ContainerCgroup(at);
   }
 
+  /** Processes at and below a path, in every hierarchy. */
+  processes(path: string): number[] {
+    const folders = this.hierarchies.map(({ mount, base }) => join(mount, base, path));
+    return [...new Set(folders.flatMap(processesBelow))];
+  }
+
   /** Remove what is left at and below a path, in every hierarchy; false when something stays, because it has processes. */
   remove(path: string): boolean {
     const folders = this.hierarchies.map(({ mount, base }) => join(mount, base, path));
@@ -226,14 +232,23 @@ export class ContainerCgroup {
 /** The container's own processes are one level below its limits. */
 export const innerCgroup = 'inner';
 
-function removeTree(folder: string): void {
-  let below: string[];
+function processesBelow(folder: string): number[] {
+  const own = readOrEmpty(join(folder, 'cgroup.procs')).split('\n').filter(Boolean).map(Number);
+  return [...own, ...foldersIn(folder).flatMap(processesBelow)];
+}
+
+/** None of one that is gone. */
+function foldersIn(folder: string): string[] {
   try {
-    below = readdirSync(folder, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
+    const entries = readdirSync(folder, { withFileTypes: true });
+    return entries.flatMap((entry) => (entry.isDirectory() ? [join(folder, entry.name)] : []));
   } catch {
-    return;
+    return [];
   }
-  for (const name of below) removeTree(join(folder, name));
+}
+
+function removeTree(folder: string): void {
+  for (const below of foldersIn(folder)) removeTree(below);
   try {
     rmdirSync(folder);
   } catch {

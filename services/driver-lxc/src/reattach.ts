@@ -11,13 +11,16 @@ import { placeOf, type Place } from './place';
 import { lastStartIn, readStartLog, StartLogReader } from './start-log';
 import { adoptSupervisor } from './supervisor';
 
+/** The others are waited for: one whose processes the kernel holds may not keep them from being found, milliseconds. */
+const patienceMs = 30_000;
+
 export async function reattachContainer(spec: ReattachSpec, machine: Machine): Promise<Reattached<LxcGuest>> {
   const { folders, log } = spec;
   const place = placeOf(folders);
   const saved = (spec.saved as SavedContainer | undefined) ?? unrecorded(place);
   if (!saved || !isSame(saved.supervisor)) {
     const { end } = readStartLog(place.log, saved?.logFrom ?? lastStartIn(place.log));
-    await takeAway(place, { loops: saved?.loops ?? [] }, machine, log);
+    await takeAway(place, { loops: saved?.loops ?? [] }, machine, log, patienceMs);
     return { kind: 'gone', ...endingOf(end, false), ...(end ? { data: { ...end } } : {}) };
   }
   const story = new StartLogReader(place.log, saved.logFrom);

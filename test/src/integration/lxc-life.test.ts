@@ -93,6 +93,18 @@ containers.test(
 );
 
 containers.test(
+  'a container that is powered off from inside has shut down',
+  async () => {
+    const { uuid } = await stack.runContainer(bus, { name: 'poweredoff' });
+    await stack.consoleShows(bus, uuid, 'tiny-rootfs: booted');
+    void run(uuid, ['poweroff', '-f']).catch(() => undefined);
+    await eventually(() => state(uuid), 'shutoff(shutdown)');
+    expect(await lastEvent(uuid)).toMatchObject({ type: 'stopped', detail: 'shutdown' });
+  },
+  120_000,
+);
+
+containers.test(
   'an init that is killed from outside has crashed',
   async () => {
     const { uuid } = await stack.runContainer(bus, { name: 'victim' });

@@ -1,6 +1,6 @@
 /** Pools on block devices: file systems that are mounted while the pool runs, disks whose partitions are the volumes. */
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import {
   buildPool,
@@ -69,6 +69,12 @@ needs('mkfs.ext4', 'blkid').test(
       await storage.ask(stopPool, { pool: 'fs' });
     }
     expect(isMounted(target)).toBe(false);
+    // A second signature, of squashfs: blkid cannot tell what it is.
+    const signatures = openSync(disk.path, 'r+');
+    writeSync(signatures, Buffer.from('hsqs'), 0, 4, 0);
+    writeSync(signatures, Buffer.from([4, 0, 0, 0]), 0, 4, 28);
+    closeSync(signatures);
+    expect((await storage.refused(buildPool, { pool: 'fs' })).message).toMatch(/blkid/);
     await storage.ask(undefinePool, { pool: 'fs' });
   },
 );

@@ -11,6 +11,7 @@ import { isVirtError, startDomain, VirtError } from '@virtbus/shared';
 import type { Actor } from '../actor';
 import { facet, type Guest, type StartSpec } from '../driver';
 import { endFailed } from '../end-failed';
+import { tellStopped } from '../hearing';
 import type { DriverHost } from '../host';
 import { reasonOf } from '../host';
 import { hasImages } from '../document';
@@ -106,6 +107,7 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
   const stop = (): void => starting.abort(spec.signal.reason);
   spec.signal.addEventListener('abort', stop, { once: true });
   actor.starting = starting;
+  actor.endedInStart = undefined;
   actor.record.id = host.nextId();
   actor.record.asked = undefined;
   actor.live = domain;
@@ -149,6 +151,7 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
     for (const type of host.implementation.taints?.(domain) ?? []) actor.taint(type);
     // A managed save image is of a guest that has run on since: to restore it later would be to go back in time.
     dropManagedSave(host, actor);
+    tellEndInStart(actor);
   } catch (thrown) {
     if (actor.record.state === 'running') dropManagedSave(host, actor);
     if (guest) await endFailed(guest, actor.log);
@@ -164,6 +167,14 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
     actor.starting = undefined;
     spec.signal.removeEventListener('abort', stop);
   }
+}
+
+/** Its start was told while it ended: it has lived, if only for a moment. */
+function tellEndInStart(actor: Actor): void {
+  const { endedInStart } = actor;
+  if (!endedInStart) return;
+  actor.shutOff(endedInStart.to);
+  tellStopped(actor, endedInStart, null);
 }
 
 /** The definition still has the disk: a start tells again, each time that its image is missing. */
