@@ -30,6 +30,7 @@ import { Consoles } from './console';
 import { freeze, isFrozen, thaw } from './freezer';
 import type { Place } from './place';
 import { endingOf } from './ending';
+import type { Loop } from './images';
 import { onGrowth, type StartLogReader } from './start-log';
 import type { Supervisor } from './supervisor';
 
@@ -41,7 +42,7 @@ export interface SavedContainer extends SavedGuest {
   /** Boots that have been told of: one more for each reboot. */
   boots: number;
   /** Loop devices over images. */
-  loops: string[];
+  loops: Loop[];
   /** Names of devices that joined while it ran: liblxc knows nothing of them. */
   plugged: string[];
   /** It has rebooted without them. */

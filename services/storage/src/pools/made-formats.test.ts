@@ -21,7 +21,7 @@ describe('the format of an image that we made', () => {
   test('is known of that file alone, on whatever device its file system lies by now', () => {
     const [a, b] = [image('a'), image('b')];
     formats().note(pool, 'a', 'qcow2', a);
-    expect(formats().formatOf(pool, 'a', { ...a, dev: a.dev + 1 } as Stats)).toBe('qcow2');
+    expect(formats().formatOf(pool, 'a', { ...a, dev: a.dev + 1 })).toBe('qcow2');
     expect(formats().formatOf(pool, 'a', b)).toBeUndefined();
   });
 
