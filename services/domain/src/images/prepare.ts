@@ -126,7 +126,12 @@ export async function prepare(
   const evicted = new Set<string>();
   for (;;) {
     const context: CallContext = { ...onBehalf(call, { uuid }), epoch };
-    const found = await callDriver(fleet.bus, { host, driver: 'storage' }, storagePrepare, request, context);
+    const at = { host, driver: 'storage' };
+    const found = await callDriver(fleet.bus, at, storagePrepare, request, context).catch((error: unknown) => {
+      // It may have been taken all the same. Of what a migration has prepared its end decides.
+      if (!how.joins && !isCertain(error)) doubted(fleet, holder);
+      throw error;
+    });
     await fleet.leases.drop(holder, found.released);
     const taken = found.conflicts.length === 0;
     const conflicts = taken ? await takeForFleet(fleet, holder, found, uses, how) : found.conflicts;

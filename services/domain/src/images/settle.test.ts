@@ -26,8 +26,11 @@ class Stand {
   jobs: Answer = () => ({ jobs: [] });
   held: Answer = () => ({ holders: [] });
   /** What stands in the fleet's book. */
-  before: { key: string; revision: number; value: { identity: string; holder: { domain: string; host: string } } }[] =
-    [];
+  before: {
+    key: string;
+    revision: number;
+    value: { identity: string; holder: { domain: string; host: string; driver?: string } };
+  }[] = [];
 
   constructor() {
     const answers: Record<string, () => Answer> = {
@@ -212,4 +215,29 @@ test('leases of another time, which no book of their host has, go; those of a ho
   stand.held = () => ({ holders: [{ ...holder, leases: [lease] }] });
   await stand.settler.restore(['h1', 'h2']);
   expect(stand.did.filter((one) => one.startsWith('fleet drops'))).toEqual(['fleet drops past']);
+});
+
+test('leases of a guest that its host has lost the book of stay: its driver is asked, and one that does not say is believed to run', async () => {
+  const entry = {
+    key: 'lost',
+    revision: 1,
+    value: { identity: lease.identity, holder: { domain: uuid, host: 'h1', driver: 'qemu' } },
+  };
+  const restored = async (tells: boolean): Promise<string[]> => {
+    const stand = new Stand();
+    stand.before = [entry];
+    const holder = { domain: uuid, driver: 'qemu', name: 'g', host: 'h1', epoch: 1, claim: 'c', revision: 1, taken: 1 };
+    stand.storage = () => {
+      stand.held = () => ({ holders: [{ ...holder, leases: [lease] }] });
+      return { released: [], holds, differs: [] };
+    };
+    if (!tells)
+      stand.driver = () => {
+        throw new VirtError('SYSTEM_ERROR', { detail: 'its record cannot be read' });
+      };
+    await stand.settler.restore(['h1']);
+    return stand.did.filter((one) => one.startsWith('fleet drops') || one === 'storage settle');
+  };
+  expect(await restored(true)).toEqual(['storage settle']);
+  expect(await restored(false)).toEqual([]);
 });

@@ -16,9 +16,10 @@ import {
   type DomainEvent,
   type Inventory,
 } from '@virtbus/shared';
-import { callDriver, type Bus } from '@virtbus/shared/bus';
+import { callDriver, type Bus, type Entry } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
 import type { At } from '../hosts';
+import type { FleetLease } from '../registry/entries';
 import { inParallel } from '../registry/reconciler';
 import { bringWord, type Look, type Settled } from './drivers-word';
 import type { FleetLeases } from './fleet-leases';
@@ -93,11 +94,14 @@ export class Settler {
     const before = await this.leases.all();
     await inParallel(hosts, async (host) => {
       try {
+        const its = before.filter(({ value: { holder } }) => holder.host === host);
+        const spared = await this.lookForLost(host, its, await this.heldAt(host));
         const held = await this.heldAt(host);
         const booked = new Set(held.flatMap(({ domain, leases }) => leases.map((one) => `${domain} ${one.identity}`)));
-        const past = before.filter(({ value: { identity, holder } }) => {
-          return holder.host === host && !booked.has(`${holder.domain} ${identity}`);
-        });
+        const past = its.filter(
+          ({ value: { identity, holder } }) =>
+            !spared.has(holder.domain) && !booked.has(`${holder.domain} ${identity}`),
+        );
         await this.leases.dropAsRead(past);
         for (const { leases, revision: _revision, taken: _taken, ...holder } of held) {
           for (const { lease, holder: other } of await this.leases.take(holder, leases, true)) {
@@ -108,6 +112,35 @@ export class Settler {
         this.trouble(error, { host });
       }
     });
+  }
+
+  /**
+   * Domains of which their host's book has nothing at all: it may be the book that was lost, so their drivers are asked.
+   * @returns those whose drivers do not say
+   */
+  private async lookForLost(
+    host: string,
+    entries: readonly Entry<FleetLease>[],
+    held: readonly { domain: string }[],
+  ): Promise<ReadonlySet<string>> {
+    const known = new Set(held.map(({ domain }) => domain));
+    const lost = new Map(
+      entries.flatMap(({ value: { holder } }) => (known.has(holder.domain) ? [] : [[holder.domain, holder.driver]])),
+    );
+    const silent = new Set<string>();
+    await inParallel([...lost], async ([domain, driver]) => {
+      try {
+        await this.settleOnce({ host, driver }, domain, {
+          again: false,
+          wake: () => undefined,
+          done: Promise.resolve(),
+        });
+      } catch (error) {
+        silent.add(domain);
+        this.trouble(error, { domain });
+      }
+    });
+    return silent;
   }
 
   private async heldAt(host: string) {

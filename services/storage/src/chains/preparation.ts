@@ -51,7 +51,7 @@ export class Preparation {
     const at = { host: this.host.name, driver: 'storage' };
     const { leases, settlement } = this.books;
     return [
-      driverEndpoint(at, storagePrepare, (request, call) => this.prepare(domainOf(call), request)),
+      driverEndpoint(at, storagePrepare, (request, call) => this.prepare(domainOf(call), request, call.signal)),
       driverEndpoint(at, storageRelease, (request, call) => this.release(domainOf(call), request)),
       driverEndpoint(at, storageSettle, (request, call) => settlement.settle(domainOf(call), request)),
       driverEndpoint(at, storageLeases, async ({ domain }) => ({ holders: leases.all(domain) })),
@@ -61,12 +61,13 @@ export class Preparation {
   private async prepare(
     domain: string,
     request: Request<typeof storagePrepare>,
+    signal: AbortSignal,
   ): Promise<Answer<typeof storagePrepare>> {
     const { claim, needs, copies } = request;
     const makes = needs.length > 0 || copies.length > 0;
     using _underWay = this.books.leftovers.prepares(claim);
     try {
-      const answer = await this.take(domain, request);
+      const answer = await this.take(domain, request, signal);
       if (makes && answer.conflicts.length > 0) await this.books.leftovers.undo(domain, [claim]);
       return answer;
     } catch (error) {
@@ -78,6 +79,7 @@ export class Preparation {
   private async take(
     domain: string,
     { disks, mayMiss, claim, uses, needs, copies, ...of }: Request<typeof storagePrepare>,
+    signal: AbortSignal,
   ): Promise<Answer<typeof storagePrepare>> {
     await makeCopies(this.books.made, { domain, claim }, copies);
     const { resolver, chains, leases: book } = this.books;
@@ -95,6 +97,8 @@ export class Preparation {
     const unread = new Set(uses.flatMap(({ target }) => (target === undefined ? [] : diskOfNeed(target))));
     const released = book.settle({ ...of, domain, uses }, { unread });
     const before = new Set(book.all(domain).flatMap((claimed) => claimed.leases.map(({ identity }) => identity)));
+    // Whoever asked has gone: nobody would let go of it.
+    signal.throwIfAborted();
     const conflicts = book.take({ ...of, domain, id: claim, leases });
     const prepared = resolved.map(({ target, chain }): PreparedDisk => ({ target, ...(chain ? { chain } : {}) }));
     const images = needed.map(({ need, chain }): PreparedImage => ({ name: need.name, target: need.target, chain }));
