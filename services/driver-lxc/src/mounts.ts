@@ -77,8 +77,13 @@ export function isMounted(pid: number, target: string): boolean {
   return lines.some((line) => line.split(' ')[4] === told);
 }
 
-export function unmountFrom(pid: number, target: string): Promise<void> {
-  return perl(pid, ['detach', '', target, '', '', ''], `cannot unmount '${target}'`);
+/** Does nothing where nothing is mounted: an earlier attempt came so far. */
+export async function unmountFrom(pid: number, target: string): Promise<void> {
+  try {
+    await perl(pid, ['detach', '', target, '', '', ''], `cannot unmount '${target}'`);
+  } catch (error) {
+    if (!/: (Invalid argument|No such file or directory)$/.test((error as Error).message)) throw error;
+  }
 }
 
 async function perl(pid: number, args: string[], what: string): Promise<void> {
@@ -88,7 +93,8 @@ async function perl(pid: number, args: string[], what: string): Promise<void> {
       detail: `mounting into a running container is not known on ${process.arch}`,
     });
   try {
-    await run('perl', ['-e', script, String(call.setns), String(call.umount2), String(pid), ...args]);
+    const words = ['-e', script, String(call.setns), String(call.umount2), String(pid), ...args];
+    await run('perl', words, { env: { ...process.env, LC_ALL: 'C' } });
   } catch (cause) {
     const { stderr, message } = cause as { stderr?: string; message: string };
     throw new VirtError('OPERATION_FAILED', { detail: `${what}: ${stderr?.trim() || message}` }, { cause });

@@ -91,6 +91,11 @@ needs('parted', 'blkid').test('partitions of a disk are volumes, made and delete
   const tooLarge = { name: 'second', capacity: 60 * mib };
   expect((await storage.refused(createVolume, { pool: 'disk', document: tooLarge })).message).toMatch(/no free space/);
   await storage.ask(deleteVolume, { volume: volume.path });
+  // Each of two that are made at once is its own.
+  const create = (name: string) => storage.ask(createVolume, { pool: 'disk', document: { name, capacity: 8 * mib } });
+  const two = (await Promise.all(['one', 'two'].map(create))).map((made) => made.volume.path);
+  expect(new Set(two).size).toBe(2);
+  for (const path of two) await storage.ask(deleteVolume, { volume: path });
   expect((await storage.ask(listVolumes, { pool: 'disk' })).volumes).toEqual([]);
   await storage.ask(stopPool, { pool: 'disk' });
   await storage.ask(undefinePool, { pool: 'disk' });

@@ -151,7 +151,9 @@ async function noteFormat({ pools }: Workshop, managed: ManagedPool, volume: Vol
 
 async function makeDevice(workshop: Workshop, managed: ManagedPool, making: Making, call: Call): Promise<string> {
   const { volume, source } = making;
-  const path = await backendOf(managed.pool).devices!.create(managed.pool, volume, call.signal);
+  // One after the other: the second of two would take what the first has made for its own.
+  const create = () => backendOf(managed.pool).devices!.create(managed.pool, volume, call.signal);
+  const path = await managed.inTurn(call.signal, create);
   // Whatever was there before, and may be noted still, has gone.
   workshop.inProgress.gone(managed, path);
   if (source || volume.target.encryption) {
