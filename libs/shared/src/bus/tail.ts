@@ -41,6 +41,8 @@ export interface TailOptions {
 }
 
 const pauseMs = 500;
+/** Between looks for a consumer that is stuck, milliseconds; longer than the library takes to notice by itself. */
+const stuckMs = 20_000;
 /** A consumer is made anew also on a stream that was made anew: then what it reads next would be skipped history. */
 const gone = new Set<string>([
   ConsumerEvents.StreamNotFound,
@@ -124,6 +126,7 @@ async function* follow<E>(
     options.signal?.addEventListener('abort', stop);
     if (options.signal?.aborted) stop();
     void watchConsumer(messages);
+    const stuck = endWhenStuck(bus, filter, messages, () => next ?? (since === 'all' ? 1 : undefined));
     try {
       for await (const message of messages) {
         next = message.seq + 1;
@@ -136,6 +139,7 @@ async function* follow<E>(
     } catch {
       // The consumer is gone with its server or stream; the loop opens another where this one ended.
     } finally {
+      clearInterval(stuck);
       options.signal?.removeEventListener('abort', stop);
       messages.stop();
     }
@@ -221,6 +225,29 @@ async function watchConsumer(messages: ConsumerMessages): Promise<void> {
   for await (const { type } of status) {
     if (gone.has(type)) messages.stop();
   }
+}
+
+/**
+ * A consumer that brings nothing of what is stored is ended, so that the loop above opens another: the client library may lose
+ * one over servers that go away and come back, and waits for ever then.
+ * @param at the sequence that is to come; undefined where that is not known yet
+ */
+function endWhenStuck(
+  bus: Bus,
+  filter: string,
+  messages: ConsumerMessages,
+  at: () => number | undefined,
+): NodeJS.Timeout {
+  let before = at();
+  const look = async (): Promise<void> => {
+    const now = at();
+    const hasMoved = now !== before;
+    before = now;
+    if (hasMoved || now === undefined) return;
+    const last = await lastOf(bus, filter).catch(() => undefined);
+    if (last && last.seq >= now && at() === now) messages.stop();
+  };
+  return setInterval(() => void look(), stuckMs).unref();
 }
 
 function pause(signal?: AbortSignal): Promise<void> {
