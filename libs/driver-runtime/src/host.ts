@@ -166,6 +166,7 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
 
   /** A domain comes to live here. Its revision goes on where a former life of the same uuid ended. */
   add(fresh: Pick<DomainRecord, 'uuid' | 'name' | 'epoch' | 'persistent'>): Actor<G> {
+    this.unreadable.delete(fresh.uuid);
     const former = this.tombstones.get(fresh.uuid);
     const record: DomainRecord = {
       version: 1,

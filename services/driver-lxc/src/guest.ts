@@ -4,6 +4,7 @@
  * The supervisor's end is the container's end; the log that it writes tells how init ended, and of each reboot. Nothing
  * here asks a program: state is the freezer's, identity is /proc's.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Domain } from '@virtbus/domain-xml';
 import {
   identify,
@@ -81,6 +82,7 @@ const againMs = 250;
 /** Between looks for processes that were killed for want of memory, milliseconds. */
 const memoryWatchMs = 1_000;
 const giveUpMs = 30_000;
+const catchUpMs = 5_000;
 
 export class LxcGuest implements Guest {
   live: Domain;
@@ -210,9 +212,11 @@ export class LxcGuest implements Guest {
   }
 
   async catchUp(): Promise<readonly []> {
-    await this.parts
+    const left = this.parts
       .leaveJoining(this)
       .catch((err: unknown) => this.log.warn({ err }, 'a device that was joining cannot be taken away'));
+    // The driver's other containers do not wait for one whose supervisor hangs.
+    await Promise.race([left, delay(catchUpMs, undefined, { ref: false })]);
     return [];
   }
 

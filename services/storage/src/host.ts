@@ -37,7 +37,7 @@ export interface VolumeDirectory {
   /** Throws when there is no such pool, it does not run, or it has no such volume. */
   find(pool: string, volume: string): Promise<KnownVolume>;
   /** Pools that run and of whose volumes nobody knows: they cannot be looked into, or were not yet. */
-  unseen(): string[];
+  unseen(): Promise<string[]>;
   /** All volumes of the pools that run. */
   list(): Promise<KnownVolume[]>;
   /**

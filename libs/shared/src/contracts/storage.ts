@@ -205,6 +205,7 @@ export const storageSettle = driverContract({
     live: disks,
     uses,
     revoked: z.array(claim).default([]).describe('the driver never begins what was prepared under these'),
+    undone: z.boolean().default(false).describe('what was revoked came to nothing: files that were made for it go too'),
     sure: z.boolean().default(false).describe('nothing is at work on the disks: what differs is told to the world'),
   }),
   response: released.extend({
@@ -213,7 +214,7 @@ export const storageSettle = driverContract({
       .array(z.string())
       .optional()
       .describe(
-        'disks with images that cannot be read: what operations on them have taken stays held until they can be',
+        'disks with images that cannot be read: what operations on them have taken stays held until they can be; absent where a later word is known',
       ),
     differs: z.array(z.string()).describe('disks whose images say otherwise than the document, not told of before'),
   }),

@@ -13,7 +13,7 @@ export async function bringWord(
   { bus, leases }: { bus: Bus; leases: FleetLeases },
   { host, driver }: At,
   look: Look,
-  more: Pick<z.input<typeof storageSettle.request>, 'sure' | 'revoked'>,
+  more: Pick<z.input<typeof storageSettle.request>, 'sure' | 'revoked' | 'undone'>,
   context: Partial<CallContext> & { domain: string },
 ): Promise<Settled> {
   const { name, epoch, revision, definition, live, uses } = look;
@@ -26,27 +26,28 @@ export async function bringWord(
 /**
  * Claims that the driver does not use, and never will, are let go. Not so what one of its disks has gone over to since: by its
  * word, that is leased for the disk itself.
+ * @param undone the commands came to nothing: so are the files that were made for them
  * @returns what the domain holds all the same
  */
 export async function letGoUnused(
   fleet: { bus: Bus; leases: FleetLeases },
-  { domain, host, driver }: Pick<LeaseHolder, 'domain' | 'host' | 'driver'>,
+  { domain, host, driver, epoch }: Pick<LeaseHolder, 'domain' | 'host' | 'driver' | 'epoch'>,
   claims: readonly string[],
   look: Look,
-  context: Partial<CallContext> = {},
+  { undone = false, context = {} }: { undone?: boolean; context?: Partial<CallContext> } = {},
 ): Promise<Settled['holds']> {
   const about = { ...context, domain };
   const revoked = [...claims];
-  if (look.known && !look.incoming) {
-    return (await bringWord(fleet, { host, driver }, look, { revoked }, about)).holds;
+  let holds: Settled['holds'] = [];
+  // A word of an earlier life says nothing of this one.
+  if (look.known && !look.incoming && look.epoch >= epoch) {
+    const settled = await bringWord(fleet, { host, driver }, look, { revoked, undone }, about);
+    // Absent where a later word is known, and from one of the last release: it has not revoked anything.
+    if (settled.unread) return settled.holds;
+    holds = settled.holds.filter(({ claim }) => !revoked.includes(claim));
   }
-  const { released } = await callDriver(
-    fleet.bus,
-    { host, driver: 'storage' },
-    storageRelease,
-    { claims: revoked },
-    about,
-  );
+  const storage = { host, driver: 'storage' };
+  const { released } = await callDriver(fleet.bus, storage, storageRelease, { claims: revoked, undone }, about);
   await fleet.leases.drop({ domain, host }, released);
-  return [];
+  return holds;
 }

@@ -29,7 +29,7 @@ export async function isFree(fleet: Fleet, { lease, holder }: LeaseConflict, cal
     // A driver that was there all the time, and knows nothing of the domain, never brought it to life.
     const tells = said.known ? said.epoch >= epoch : held.every(({ taken }) => said.since < taken);
     if (!tells || said.uses.some(({ claim }) => claims.includes(claim))) return false;
-    const holds = await letGoUnused(fleet, holder, claims, said, context);
+    const holds = await letGoUnused(fleet, holder, claims, said, { context });
     if (holds.some(({ leases }) => leases.some(isInTheWay))) return false;
     await fleet.leases.drop(holder, [lease.identity]);
     const { claim: _claim, ...at } = holder;

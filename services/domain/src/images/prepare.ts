@@ -132,7 +132,9 @@ export async function prepare(
       if (!how.joins && !isCertain(error)) doubted(fleet, holder);
       throw error;
     });
-    await fleet.leases.drop(holder, found.released);
+    await fleet.leases.drop(holder, found.released).catch((error: unknown) => {
+      fleet.log.debug({ reason: VirtError.from(error).message }, 'what was let go is dropped later');
+    });
     const taken = found.conflicts.length === 0;
     const conflicts = taken ? await takeForFleet(fleet, holder, found, uses, how) : found.conflicts;
     if (conflicts.length === 0) {
@@ -258,10 +260,8 @@ async function afterFailure(fleet: Fleet, holder: LeaseHolder, uses: Look['uses'
   if (uses.some(({ claim }) => claim === holder.claim)) return;
   try {
     const look = await revoke(fleet, holder);
-    const isIts = ({ claim }: { claim: string }): boolean => claim === holder.claim;
-    if (look.uses.some(isIts)) return doubted(fleet, holder);
-    const holds = await letGoUnused(fleet, holder, [holder.claim], look);
-    if (!holds.some(isIts)) await release(fleet, holder, true);
+    if (look.uses.some(({ claim }) => claim === holder.claim)) return doubted(fleet, holder);
+    await letGoUnused(fleet, holder, [holder.claim], look, { undone: true });
   } catch (err) {
     fleet.log.debug({ err, domain: holder.domain }, 'a driver that refused a command does not say what it uses');
     doubted(fleet, holder);

@@ -11,6 +11,7 @@ import { promisify } from 'node:util';
 import {
   accessRule,
   allDevices,
+  deviceByAlias,
   findDevice,
   formatDevice,
   parseDevice,
@@ -81,6 +82,12 @@ export async function leaveJoining(guest: LxcGuest, machine: Machine): Promise<v
   const { joining } = guest.saved;
   if (joining === undefined) return;
   const device = parseDevice(joining);
+  if (deviceByAlias(guest.live, aliasOf(device))) {
+    // We died between the document and this note.
+    guest.saved.plugged = [...new Set([...guest.saved.plugged, aliasOf(device)])];
+    guest.saved.joining = undefined;
+    return guest.tell({ kind: 'saved' });
+  }
   await unplug(guest, device, machine).catch((err: unknown) => guest.log.info({ err }, 'it had not come so far'));
   guest.saved.joining = undefined;
   if (device.list === 'disks') {
@@ -168,7 +175,7 @@ async function unplug(guest: LxcGuest, device: Device, machine: Machine): Promis
       const node = nodeOf(device);
       // Where an earlier attempt came so far, the rest is done.
       if (isMounted(pid, node.target)) await unmountFrom(pid, node.target);
-      return forbid(guest, machine, node);
+      if (!isGiven(guest, node, aliasOf(device))) await forbid(guest, machine, node);
     }
   }
 }
@@ -231,10 +238,12 @@ async function allow(guest: LxcGuest, machine: Machine, file: string, { path, re
   });
 }
 
-/** Whether a device that the container has already is the same node. */
-const isGiven = ({ live }: LxcGuest, { path }: Node): boolean =>
-  live.devices.disks.some(({ source }) => source?.dev === path) ||
-  live.devices.hostdevs.some(({ source }) => source?.block === path || source?.char === path);
+/** Whether a device that the container has already is the same node. @param but not this one, by its alias */
+const isGiven = ({ live }: LxcGuest, { path }: Node, but?: string): boolean =>
+  live.devices.disks.some(({ source, alias }) => source?.dev === path && alias?.name !== (but ?? '')) ||
+  live.devices.hostdevs.some(
+    ({ source, alias }) => (source?.block === path || source?.char === path) && alias?.name !== (but ?? ''),
+  );
 
 /** Nothing in the container leads to the device by then; one that has gone from the host cannot be named any more. */
 async function forbid(guest: LxcGuest, machine: Machine, node: Node): Promise<void> {

@@ -36,12 +36,13 @@ export class Settlement {
     const disks = read.filter((disk) => disk !== undefined);
     // From here to the leases nothing is awaited: the books agree with each other.
     if (chains.isAhead({ domain, ...said })) {
-      return { released: [], holds: this.holds(domain, said), unread: [], differs: [] };
+      return { released: [], holds: this.holds(domain, said), differs: [] };
     }
     const changed = this.write(domain, said, disks);
     const released = this.lease(domain, said, disks);
     const differs = this.compare(domain, said, disks);
     this.leftovers.taken(domain, new Set(disks.flatMap(pathsOf)));
+    if (said.undone) await this.leftovers.undo(domain, this.gone(domain, said.revoked));
     await this.leftovers.sweep(domain);
     if (changed.length > 0) await this.volumes.changed(changed);
     return { released, holds: this.holds(domain, said), unread: this.unread(domain, disks), differs };
@@ -86,6 +87,12 @@ export class Settlement {
     }
     const unread = new Set(disks.filter(({ whole }) => !whole).map(({ target }) => target));
     return leases.settle({ ...said, domain }, { open, unread });
+  }
+
+  /** Claims of which nothing is held. */
+  private gone(domain: string, claims: readonly string[]): string[] {
+    const held = new Set(this.books.leases.all(domain).map(({ claim }) => claim));
+    return claims.filter((claim) => !held.has(claim));
   }
 
   /** Disks that may stand on what operations on them have taken. */

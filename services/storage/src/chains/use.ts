@@ -68,7 +68,7 @@ export class Use implements ImageUse {
   async claim(path: string, what: string, below: boolean): Promise<Disposable> {
     const identity = await this.identityOf(path);
     if (identity === undefined) return { [Symbol.dispose]: () => undefined };
-    if (below) this.mustSeeAll(path, what);
+    if (below) await this.mustSeeAll(path, what);
     const bar = this.leases.bar(identity, path, what);
     try {
       const users = (await this.usersOf(path)).filter(({ running, layer }) => running || (below && layer > 0));
@@ -83,8 +83,8 @@ export class Use implements ImageUse {
   }
 
   /** What nobody can look into now may stand on it. */
-  private mustSeeAll(path: string, what: string): void {
-    const [pool] = this.volumes.unseen();
+  private async mustSeeAll(path: string, what: string): Promise<void> {
+    const [pool] = await this.volumes.unseen();
     if (pool === undefined) return;
     const detail = `${path} is not ${what}: pool '${pool}' cannot be looked into now, and a volume there may stand on it; try again when it can, or stop that pool`;
     throw new VirtError('RESOURCE_BUSY', { detail });

@@ -52,15 +52,26 @@ export function directoryOf(pools: Pools): VolumeDirectory {
         }
       }
     },
-    unseen: () =>
-      pools
-        .all()
-        .filter(({ unseen }) => unseen)
-        .map(({ name }) => name),
+    unseen: async () => {
+      // Devices stand on nothing.
+      const unseen = pools.all().filter((one) => one.unseen && !backendOf(one.pool).devices);
+      await Promise.all(unseen.map((one) => lookAgain(pools, one)));
+      return unseen.filter((one) => one.unseen).map(({ name }) => name);
+    },
     list: async () =>
       pools
         .all()
         .filter(({ active }) => active)
         .flatMap((managed) => [...managed.volumes.values()].map((found) => known(managed, found))),
   };
+}
+
+/** How long somebody waits for a pool that could not be looked into, milliseconds. */
+const patienceMs = 5_000;
+
+async function lookAgain(pools: Pools, managed: ManagedPool): Promise<void> {
+  const late = AbortSignal.timeout(patienceMs);
+  const look = managed.inTurn(late, () => pools.look(managed));
+  const over = new Promise<void>((resolve) => late.addEventListener('abort', () => resolve(), { once: true }));
+  await Promise.race([look.catch(() => undefined), over]);
 }

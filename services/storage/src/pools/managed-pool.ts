@@ -108,8 +108,11 @@ export class ManagedPool {
    */
   holds({ space, volumes }: Contents, before = this.volumes): void {
     const found = new Map(volumes.map((one) => [one.volume.name, one]));
-    for (const [name, one] of this.volumes) if (before.get(name) !== one) found.set(name, one);
-    for (const name of before.keys()) if (!this.volumes.has(name)) found.delete(name);
+    // Another look that failed meanwhile has made us know nothing: nothing has gone by that.
+    if (this.seen) {
+      for (const [name, one] of this.volumes) if (before.get(name) !== one) found.set(name, one);
+      for (const name of before.keys()) if (!this.volumes.has(name)) found.delete(name);
+    }
     this.space = space;
     this.volumes = found;
     this.inaccessible = false;
