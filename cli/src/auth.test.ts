@@ -96,6 +96,7 @@ describe('a wrong line', () => {
     [['init', 'X', '--servers', 'n 1'], /--servers: 'n 1' is neither NAME nor/],
     [['init', 'X', '--tls', '--ca', 'a', '--cert', 'b', '--key', 'c'], /give one of the two/],
     [['init', 'X', '--ca', 'a'], /--ca, --cert and --key belong together/],
+    [['init', 'X', '--monitor-port', '99999'], /--monitor-port: 99999 is no port/],
     [['add', '--folder', 'BUS'], /--role: is missing/],
     [['add', '--role', 'king', '--folder', 'BUS'], /--role: 'king' is none of admin, operator/],
     [['add', '--role', 'host', '--folder', 'BUS'], /role host needs the name of its host/],
@@ -133,7 +134,9 @@ test('a revocation that no server hears is written down, and the line says how i
   await virtbus('auth', 'init', bus, '--servers', 'n1=127.0.0.1:1');
   const { code, text } = await virtbus('auth', 'revoke', 'admin', '--folder', bus);
   expect(code).toBe(1);
-  expect(text).toMatch(/no NATS server at nats:\/\/127\.0\.0\.1:1 .*written down, .*'virtbus auth renew'\n$/);
+  expect(text).toMatch(
+    /no NATS server at nats:\/\/127\.0\.0\.1:1 .*written down, .*'virtbus auth renew --folder \/\S+\/bus'\n$/,
+  );
   const { text: list } = await virtbus('auth', 'list', '--folder', bus, '--json');
   expect(list).toContain('"revoked"');
 });

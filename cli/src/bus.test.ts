@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { Writable } from 'node:stream';
 import {
   attachDevice,
+  checkMigration,
   defineDomain,
   detachDevice,
   eventSubject,
@@ -14,6 +15,7 @@ import {
   listHosts,
   migrateDomain,
   openConsole,
+  removeManagedSave,
   showMigration,
   shutdownDomain,
   startDomain,
@@ -137,6 +139,10 @@ beforeAll(async () => {
       note('detach', request, call);
       return { domain: web1 };
     }),
+    endpoint(removeManagedSave, async () => ({ domain: web1, removed: false })),
+    endpoint(checkMigration, async ({ to }) => ({
+      reasons: to === 'h2' ? [] : [{ where: to, code: 'INVALID_ARG', message: 'it is full' }],
+    })),
     endpoint(migrateDomain, async () => ({ migration: moving(1) })),
     endpoint(showMigration, async () => ({ migration: moving(++looks) })),
     endpoint(startPostcopy, async (request, call) => {
@@ -244,7 +250,14 @@ describe('a failure', () => {
   });
 
   test('of the command line asks nobody and is exit code 2', async () => {
-    const lines = [['start'], ['start', 'a', 'b'], ['strat', 'a'], ['start', 'a', '--fast'], ['setmem', 'a', 'lots']];
+    const lines = [
+      ['start'],
+      ['start', 'a', 'b'],
+      ['strat', 'a'],
+      ['start', 'a', '--fast'],
+      ['setmem', 'a', 'lots'],
+      ['chain', 'users', 'a'],
+    ];
     for (const line of lines) expect([line, (await virtbus(...line)).exit]).toEqual([line, 2]);
     expect((await virtbus('strat')).err).toContain('Did you mean start?');
     expect(asked).toEqual([]);
@@ -384,6 +397,18 @@ describe('the event log', () => {
     expect((await virtbus('shutdown', 'web1', '--wait')).out).toBe("Domain 'web1' has shut down\n");
     expect((await virtbus('shutdown', 'deaf', '--wait', '--timeout', '0.3')).exit).toBe(4);
   });
+});
+
+test('a migration that is only tried tells by its exit code whether it could be', async () => {
+  const could = { exit: 0, out: "Domain 'web1' can be moved to host 'h2'\n", err: '' };
+  expect(await virtbus('migrate', 'web1', '--to', 'h2', '--dry-run')).toEqual(could);
+  const couldNot = { exit: 1, out: 'h3: it is full\n', err: '' };
+  expect(await virtbus('migrate', 'web1', '--to', 'h3', '--dry-run')).toEqual(couldNot);
+});
+
+test('what was not there is not said to be removed', async () => {
+  const none = "Domain 'web1' has no managed save image; removal skipped\n";
+  expect(await virtbus('managedsave-remove', 'web1')).toEqual({ exit: 0, out: none, err: '' });
 });
 
 test('post-copy after pre-copy begins once the first pass over the memory is done, and once', async () => {

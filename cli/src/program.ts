@@ -118,7 +118,8 @@ function addCommand(program: Command, spec: CommandSpec, makeOutput: MakeOutput,
     const session = new Session(globals, all, out);
     const args = readArguments(spec, c.args, all, options);
     try {
-      await traced(spec.name, version, () =>
+      const say = (line: string): void => out.note(line);
+      await traced(spec.name, version, say, () =>
         spec.run({ args, options: withFlags(options, all), globals, session, out }),
       );
     } finally {

@@ -21,7 +21,7 @@ state folder (\`credentials/admin.json\`, then operator, then reader). \`VIRTBUS
 
 Answers go to standard output, everything else to standard error. Colours are for terminals alone, and \`NO_COLOR\`
 turns them off. With \`--json\` an answer is one JSON document (\`events\`: a document a line) and an error is one too, on
-standard error. \`VIRTBUS_DEBUG=1\` adds the whole story of a failure.
+standard error; \`exec\`, \`help\` and \`completion\` print plain text all the same. \`VIRTBUS_DEBUG=1\` adds the whole story of a failure.
 `;
 
 export function referencePage(): string {

@@ -31,3 +31,19 @@ test('a command that a family does not have is answered in one line, with the wa
 test('a command of a family is found in two words', async () => {
   expect(await ran('chain', 'show', '--help')).toEqual(await ran('chain-show', '--help'));
 });
+
+test.each([
+  [['--url', 'nats://127.0.0.1:1', 'chain', 'show', '--help']],
+  [['--json', '--timeout=3', 'chain', 'show', '--help']],
+  [['chain', '--context', 'chain', 'show', '--help']],
+  [['--json', 'help', 'chain', 'show']],
+])('%j: global options may stand before both words of a command', async (words) => {
+  expect(await ran(...words)).toEqual(await ran('chain-show', '--help'));
+});
+
+test('a family is known behind global options too, and so is what it does not have', async () => {
+  expect(await ran('--json', 'auth')).toEqual(await ran('auth'));
+  const { code, err } = await ran('--context', 'host', 'host', 'explode');
+  expect(code).toBe(2);
+  expect(err).toBe("error: unknown command 'host-explode'; see 'virtbus host'\n");
+});

@@ -4,7 +4,7 @@ import { commands } from './commands';
 import { exitCodes, failureOf, formatFailure, type Failure } from './failure';
 import { ExitWith } from './exec';
 import { Output, type Streams } from './output';
-import { buildProgram } from './program';
+import { buildProgram, globalOptions } from './program';
 
 /** @param words the command line without node and script */
 export async function run(words: readonly string[], streams: Streams, version: string): Promise<number> {
@@ -42,16 +42,48 @@ const families: ReadonlySet<string> = new Set(['chain', 'host', 'auth']);
 
 /** `help start` is `start --help`, `chain show` is `chain-show`; nothing at all asks for help too. */
 function spelledOut(words: readonly string[]): string[] {
-  if (words.length === 0) return ['--help'];
-  if (families.has(words[0]!) && words[1]) return [`${words[0]}-${words[1]}`, ...words.slice(2)];
-  return words[0] === 'help' ? [...words.slice(1, 2), '--help'] : [...words];
+  const { globals, rest } = led(words);
+  if (rest.length === 0) return [...globals, '--help'];
+  if (rest[0] === 'help') return [...globals, ...inOneWord(rest.slice(1)).slice(0, 1), '--help'];
+  return [...globals, ...inOneWord(rest)];
+}
+
+function inOneWord(words: readonly string[]): string[] {
+  const [family = '', ...after] = words;
+  if (!families.has(family)) return [...words];
+  const { globals, rest } = led(after);
+  return rest[0] === undefined ? [...words] : [`${family}-${rest[0]}`, ...globals, ...rest.slice(1)];
 }
 
 /** `auth`, `auth --help`, `help auth`: the family that is asked for and none of its commands. */
 function familyAlone(words: readonly string[]): string | undefined {
-  const [first, second] = words[0] === 'help' ? words.slice(1) : words;
+  const [first, ...after] = commandIn(words);
   if (first === undefined || !families.has(first)) return undefined;
+  const [second] = led(after).rest;
   return second === undefined || ['--help', '-h'].includes(second) ? first : undefined;
+}
+
+/** From the command's first word on. */
+function commandIn(words: readonly string[]): readonly string[] {
+  const { rest } = led(words);
+  return rest[0] === 'help' ? rest.slice(1) : rest;
+}
+
+/** The global options that stand first, with their values, and what comes after them. */
+function led(words: readonly string[]): { globals: readonly string[]; rest: readonly string[] } {
+  let at = 0;
+  for (let taken = 1; taken > 0 && at < words.length; at += taken) taken = lengthOfGlobal(words[at]!);
+  return { globals: words.slice(0, at), rest: words.slice(at) };
+}
+
+/** How many words a global option is: itself, and its value unless that is written behind `=`. 0 for another word. */
+function lengthOfGlobal(word: string): number {
+  for (const { flags } of globalOptions) {
+    const [name, value] = flags.split(' ');
+    if (word === name) return value === undefined ? 1 : 2;
+    if (value !== undefined && word.startsWith(`${name}=`)) return 1;
+  }
+  return 0;
 }
 
 function membersOf(family: string): string {
@@ -65,7 +97,8 @@ function membersOf(family: string): string {
 /** Commander's words in one line, with the way to help. */
 function wrongLine(error: CommanderError, words: readonly string[]): Failure {
   const message = error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
-  const help = families.has(words[0]!) ? `virtbus ${words[0]}` : 'virtbus help';
+  const [first = ''] = commandIn(words);
+  const help = families.has(first) ? `virtbus ${first}` : 'virtbus help';
   const hint = /Did you mean/.test(message) ? '' : `; see '${help}'`;
   return { exit: 'usage', code: 'USAGE', message: `${message}${hint}` };
 }

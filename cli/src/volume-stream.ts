@@ -32,7 +32,9 @@ const request = ({ pool, volume, offset, length = 0, sparse }: Transfer, session
 export async function sendContent(session: Session, out: Output, transfer: Transfer): Promise<number> {
   const file = await opened(transfer.file, 'r');
   try {
-    const size = (await file.stat()).size;
+    const found = await file.stat();
+    if (found.isDirectory()) throw new UsageError(`cannot read ${transfer.file}: it is a folder`);
+    const { size } = found;
     const length = Math.min(size, transfer.length ?? size);
     const { clientStream, newId } = busModule();
     const id = newId();

@@ -2,12 +2,23 @@
 import type { Deployment, GivenCertificates } from '@virtbus/shared/auth';
 import { auth } from '../lazy';
 import { credentialsFolder } from '../settings';
-import { command, example, flag, number, optional, UsageError, value } from '../spec';
+import { command, example, flag, optional, parseNumber, UsageError, value, type Option } from '../spec';
 
 type Server = Deployment['servers'][number];
 
 /** Between the port for clients and the one for the other servers, when none is named: NATS' 4222 and 6222. */
 const toClusterPort = 2_000;
+const lastPort = 65_535;
+
+const monitorPort: Option<number | undefined> = {
+  placeholder: 'PORT',
+  doc: "let NATS' own health and monitoring pages answer on the loopback",
+  parse: (text, name) => {
+    const port = parseNumber(text, name, 1);
+    if (port > lastPort) throw new UsageError(`${name}: ${port} is no port`);
+    return port;
+  },
+};
 
 export const authInit = command({
   name: 'auth-init',
@@ -24,7 +35,7 @@ export const authInit = command({
     key: value('FILE', 'PEM: its private key', 'file'),
     configDir: value('DIR', 'where a server finds its folder of this one, when that is carried elsewhere', 'file'),
     storeDir: value('DIR', "where a server keeps JetStream's data; default: data, beside its configuration", 'file'),
-    monitorPort: number('PORT', "let NATS' own health and monitoring pages answer on the loopback", 1),
+    monitorPort,
   },
   examples: [
     example('auth init', 'for one machine'),
@@ -82,7 +93,7 @@ export function parseServers(text: string): Server[] {
     }
     const clients = Number(port ?? 4_222);
     const cluster = Number(clusterPort ?? clients + toClusterPort);
-    const bad = [clients, cluster].find((each) => each < 1 || each > 65_535);
+    const bad = [clients, cluster].find((each) => each < 1 || each > lastPort);
     if (bad !== undefined) throw new UsageError(`--servers: '${word}': ${bad} is no port`);
     return { name, host: bracketed ?? plain ?? name, port: clients, clusterPort: cluster };
   });

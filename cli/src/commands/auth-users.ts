@@ -98,7 +98,7 @@ export const authRevoke = command({
       if (!options.old) opened.dropContext(args.name);
       return Promise.resolve(opened);
     });
-    const servers = await told(changed);
+    const servers = await told(changed, options.folder);
     const what = options.old ? `Old credentials of '${args.name}'` : `User '${args.name}'`;
     out.show({ name: args.name, servers }, () => `${what} revoked on ${servers.join(', ')}`);
   },
@@ -120,7 +120,7 @@ export const authRotate = command({
       file: opened.writeContext(await opened.authority.rotate(name, options.expires, options.keepOld)),
       changed: opened,
     }));
-    const servers = options.keepOld ? [] : await told(changed);
+    const servers = options.keepOld ? [] : await told(changed, options.folder);
     const old = options.keepOld ? 'the old ones stay good' : `the old ones are refused on ${servers.join(', ')}`;
     out.show({ name, file, servers }, () => `New credentials for '${name}': ${file}; ${old}`);
   },
@@ -140,18 +140,18 @@ export const authRenew = command({
     const { changed, certificates } = await auth().AuthorityFolder.change(path, (opened) =>
       Promise.resolve({ changed: opened, certificates: opened.renewCertificates() }),
     );
-    const servers = await told(changed);
+    const servers = await told(changed, options.folder);
     out.show({ servers, certificates }, () => `In force on ${servers.join(', ')}`);
   },
 });
 
 /** The servers that have confirmed it. What none has heard is on disk: the failure says how they will. */
-async function told(changed: AuthorityFolder): Promise<string[]> {
+async function told(changed: AuthorityFolder, named: string | undefined): Promise<string[]> {
   try {
     return await auth().tellServers(changed);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    const detail = `${why}; it is written down, and comes into force with 'virtbus auth renew'`;
+    const detail = `${why}; it is written down, and comes into force with 'virtbus auth renew${named === undefined ? '' : ` --folder ${named}`}'`;
     throw fail('OPERATION_FAILED', { detail });
   }
 }

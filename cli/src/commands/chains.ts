@@ -3,7 +3,7 @@ import { disks, formatElement } from '../device-xml';
 import { fail } from '../failure';
 import { printAudit, printChains, printUsers, printVerified, type Audited } from '../print/chains';
 import type { Session } from '../session';
-import { argument, choice, command, domain, example, flag, value } from '../spec';
+import { argument, choice, command, domain, example, flag, UsageError, value } from '../spec';
 
 /** Those that an image on a host can have. */
 const formats = [
@@ -129,6 +129,7 @@ export const chainUsers = command({
   options: { host: value('HOST', 'as this host knows it; every host when left out', 'host') },
   examples: [example('chain-users /srv/images/golden.qcow2', 'whom a change would touch')],
   async run({ args, options, session, out }) {
+    if (!args.image.startsWith('/')) throw new UsageError(`<image>: '${args.image}' is no absolute path`);
     const hosts = options.host ? [options.host] : await everyHost(session);
     const asked = await Promise.allSettled(
       hosts.map((name) => session.call('usersOfImage', { image: args.image }, name)),

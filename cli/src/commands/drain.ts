@@ -56,8 +56,7 @@ export const hostDrain = command({
     const drain = await untilEnded(session, out, answer.drain, watch);
     out.show({ drain }, () => printDrain(drain));
     if (drain.state === 'incomplete') {
-      const detail = `${drain.counts.stays} of ${drain.guests.length} guests stay on host '${args.host}'`;
-      throw fail('OPERATION_FAILED', { detail });
+      throw fail('OPERATION_FAILED', { detail: whatIsLeft(drain) });
     }
     if (drain.state === 'aborted' && !abort) throw fail('OPERATION_ABORTED', { detail: 'the drain was given up' });
   },
@@ -79,6 +78,11 @@ export const hostUndrain = command({
     );
   },
 });
+
+function whatIsLeft({ host, counts, guests, reasons }: Drain): string {
+  const stay = `${counts.stays} of ${guests.length} guests stay on host '${host}'`;
+  return reasons ? `${stay}, and nobody knows of more: ${reasons.join('; ')}` : stay;
+}
 
 /** @param verbose tell how far it is also to who does not look at a terminal */
 async function untilEnded(session: Session, out: Output, begun: Drain, verbose: boolean): Promise<Drain> {

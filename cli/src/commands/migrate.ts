@@ -1,4 +1,5 @@
 /** Moving domains between hosts. */
+import { ExitWith } from '../exec';
 import { untilMoved } from '../migration-watch';
 import { printMigration, printMigrations } from '../print/migrations';
 import { argument, command, domain, example, flag, UsageError } from '../spec';
@@ -15,7 +16,7 @@ export const migrate = command({
   args: { domain },
   options: {
     ...migrateOptions,
-    dryRun: flag('only print every reason why it could not be moved now'),
+    dryRun: flag('only print every reason why it could not be moved now; exit code 1 when there is one'),
     watch: flag('show how far it is, also where no terminal is'),
     detach: flag('answer as soon as it has begun'),
   },
@@ -33,6 +34,7 @@ export const migrate = command({
       const { reasons } = await session.call('checkMigration', request, args.domain);
       const words = reasons.map(({ where, message }) => `${where}: ${message}`);
       out.show({ reasons }, () => words.join('\n') || `Domain '${args.domain}' can be moved to host '${to}'`);
+      if (reasons.length > 0) throw new ExitWith(1);
       return;
     }
     if (postcopyAfterPrecopy && (detach || !given.postcopy)) {

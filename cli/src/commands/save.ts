@@ -88,7 +88,9 @@ export const managedsaveRemove = command({
   examples: [example('managedsave-remove web1', 'forget its memory')],
   async run({ args, session }) {
     await session.give('removeManagedSave', {}, args.domain, (a) => {
-      return `Removed managedsave image for domain '${a.domain.name}'`;
+      const { name } = a.domain;
+      if (a.removed === false) return `Domain '${name}' has no managed save image; removal skipped`;
+      return `Removed managedsave image for domain '${name}'`;
     });
   },
 });

@@ -11,9 +11,9 @@ export const help = command({
   args: { command: optional('which one', 'command') },
   options: {},
   examples: [example('help attach-disk', 'all about one command')],
-  // `run` turns the words into `--help` before they are parsed; this is what `virtbus --json help` comes to.
+  // `run` turns the words into `--help` before they are parsed; this is what `virtbus -- help` comes to.
   async run() {
-    throw new UsageError("write 'virtbus help [command]', with nothing before it");
+    throw new UsageError("write 'virtbus help [command]'");
   },
 });
 

@@ -24,8 +24,8 @@ const ends: Record<Drain['state'], string> = {
 };
 
 export function printDrain(drain: Drain): string {
-  const { host, state, guests } = drain;
-  const head = `Host '${host}' ${ends[state]}. ${drainLine(drain)}`;
+  const { host, state, guests, reasons: unknown = [] } = drain;
+  const head = [`Host '${host}' ${ends[state]}. ${drainLine(drain)}`, ...unknown.map(safe)].join('\n');
   if (guests.length === 0) return head;
   const rows = guests.map(({ name, active, state: at, target }) => [
     safe(name),

@@ -1,5 +1,6 @@
 /** From documents to models and back: the whole domain, or one device of it. */
 import { domain, type Domain } from './elements/domain';
+import { withoutGeneratedSockets } from './generated-sockets';
 import { checkConflicts } from './passes/check/check';
 import { arrange } from './passes/defaults/every-guest';
 import { parseElement, type ParseOptions, type Warning } from './schema/parse';
@@ -12,6 +13,7 @@ export interface FormatOptions {
   readonly view: 'inactive' | 'live';
   /** Passwords and the like are written; not unless asked. */
   readonly secrets?: boolean;
+  /** Without what only its host can know. */
   readonly migratable?: boolean;
 }
 
@@ -29,7 +31,8 @@ export function parseDomain(xml: string, options: ParseOptions): { domain: Domai
 
 /** Writes the document as libvirt does, byte for byte. */
 export function formatDomain(model: Domain, options: FormatOptions): string {
-  return formatElement(domain, model, { secrets: false, migratable: false, ...options });
+  const shown = options.migratable ? withoutGeneratedSockets(model) : model;
+  return formatElement(domain, shown, { secrets: false, migratable: false, ...options });
 }
 
 /** The domain as JSON: the model, without what the view hides and without empty lists. */

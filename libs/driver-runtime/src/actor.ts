@@ -27,6 +27,7 @@ import { meter, metrics } from '@virtbus/shared/metrics';
 import type { Consoles } from './consoles';
 import { describe } from './document';
 import type { EventNews, Guest, GuestFolders, GuestNews, GuestSink, SavedGuest } from './driver';
+import type { HandedOver } from './handed-over';
 import { hear } from './hearing';
 import { Jobs } from './jobs';
 import { replay, reused } from './answers';
@@ -85,6 +86,8 @@ export class Actor<G extends Guest = Guest> {
   /** The command that moves the balloon, until it has arrived: the guest takes its time. */
   ballooning: { id: string; kib: number } | undefined;
   managedSave = false;
+  /** It is `performed` in a migration: what becomes of it is not known here yet. */
+  handedOver: HandedOver | undefined;
   /** Its guest ends to make place for another: a domain without a definition is not forgotten then. */
   changesGuest = false;
   /** Claims on images that commands in progress have begun to use. */

@@ -16,6 +16,7 @@ import type { MonitorFacet, SaveFacet, StatsFacet } from './facets/state';
 import type { Guest, Reattached, ReattachSpec, StartSpec } from './guest';
 import type { MigrationFacet } from './migration/facet';
 import type { SnapshotsFacet } from './snapshots/facet';
+import { withoutFacet } from './unsupported';
 
 export type { BlockJobStart } from './facets/disks';
 export type { ConsoleChannel, InsideCommand } from './facets/inside';
@@ -83,6 +84,6 @@ export function facet<G extends Guest, K extends keyof Facets<G>>(
   name: K,
 ): NonNullable<Facets<G>[K]> {
   const found = driver.facets[name];
-  if (!found) throw new VirtError('UNSUPPORTED_BY_DRIVER', { driver: driver.name, operation: name });
+  if (!found) throw new VirtError('UNSUPPORTED_BY_DRIVER', { driver: driver.name, operation: withoutFacet[name] });
   return found;
 }

@@ -2,6 +2,7 @@
 import type { Actor, ActorHost, NewEvent } from './actor';
 import { backupEnded, backupGone } from './backup/running';
 import type { GuestNews, ImagesNews } from './driver';
+import { endOnItsWay } from './handed-over';
 import { forgetLeft, restand } from './images-held';
 
 /** The whole of it happens within one turn of the event loop. */
@@ -47,6 +48,7 @@ function end(actor: Actor, host: ActorHost, news: GuestNews & { kind: 'ended' })
   const cause = causeOf(actor, news);
   host.consoles.endOf(actor.uuid);
   backupGone(actor);
+  if (actor.handedOver) return endOnItsWay(actor, actor.handedOver, news);
   actor.shutOff(news.to);
   if (actor.starting) actor.endedInStart = news;
   if (actor.starting || actor.record.incoming !== undefined) return actor.persist();

@@ -145,7 +145,7 @@ describe('what is legal in which state', () => {
     [
       'vcpus',
       { count: 2 },
-      'UNSUPPORTED_BY_DRIVER: this function is not supported by the connection driver: memory cannot vcpus',
+      'UNSUPPORTED_BY_DRIVER: this function is not supported by the connection driver: memory cannot change the virtual CPUs of a running guest',
     ],
   ])('%s %j of a running domain', async (operation, request, text) => {
     await one.define();

@@ -31,9 +31,11 @@ export async function runDriver<G extends Guest>(
   const lock = await lockFolder(join(state, driver.name));
   const store = new Store(join(state, driver.name), join(values.runDir, values.host, driver.name));
   const host = new DriverHost<G>(values.host, driver, store, log.child({ driver: driver.name }));
-  await adopt(host, host.load());
-  measure(host);
+  const known = host.load();
   const migrations = new Migrations(host);
+  migrations.recall();
+  await adopt(host, known);
+  measure(host);
   await migrations.takeUp();
   await autostart(host);
   const bus = await connect();

@@ -1,7 +1,20 @@
 /** What is done next, told for single situations; all orders of events are gone through in `test/src/explore`. */
-import { before, decide, firstMind, freshMind, giveUp, learn, newLedger, type Deed, type Mind, type Side } from '.';
+import {
+  before,
+  decide,
+  firstMind,
+  freshMind,
+  giveUp,
+  learn,
+  losePatience,
+  newLedger,
+  type Deed,
+  type Mind,
+  type Side,
+} from '.';
 
 const absent: Side = { phase: 'absent' };
+const fresh = newLedger({ postcopy: false });
 
 /** What is done when every call does what it should. */
 function course(mind: Mind, answers: (deed: Deed) => Side | undefined): string[] {
@@ -29,14 +42,14 @@ const obedient = (deed: Deed): Side | undefined => {
 };
 
 test('five phases, with the registry asked before and told in between', () => {
-  expect(course(firstMind(absent), obedient)).toEqual(
+  expect(course(firstMind(fresh, absent), obedient)).toEqual(
     ['claim', 'begin', 'prepare', 'perform', 'finish', 'commit', 'confirm', 'close'], //
   );
 });
 
 test('one that is given up while the guest is sent goes back at the source first', () => {
   const ledger = giveUp(
-    { ...newLedger, step: 'perform', sourceAsked: true, targetAsked: true, promised: 7 },
+    { ...fresh, step: 'perform', sourceAsked: true, targetAsked: true, promised: 7 },
     { as: 'cancelled', reason: 'enough' },
   );
   const looks = (deed: Deed): Side | undefined => (deed.do === 'look' ? { phase: 'performing' } : obedient(deed));
@@ -44,7 +57,7 @@ test('one that is given up while the guest is sent goes back at the source first
 });
 
 test('a source that has handed over is let run only after the target was', () => {
-  const ledger = giveUp({ ...newLedger, promised: 7, targetAsked: true }, { as: 'failed', reason: 'no' });
+  const ledger = giveUp({ ...fresh, promised: 7, targetAsked: true }, { as: 'failed', reason: 'no' });
   const mind: Mind = { ...freshMind(ledger), source: { phase: 'performed' } };
   expect(decide(mind)).toEqual({ do: 'undo', at: 'target' });
   expect(decide({ ...mind, target: 'away' })).toEqual({ do: 'wait', for: 'target' });
@@ -53,7 +66,7 @@ test('a source that has handed over is let run only after the target was', () =>
 });
 
 test('a guest that post-copy has taken along is not called back', () => {
-  const ledger = giveUp({ ...newLedger, promised: 7, targetAsked: true }, { as: 'cancelled', reason: 'enough' });
+  const ledger = giveUp({ ...fresh, promised: 7, targetAsked: true }, { as: 'cancelled', reason: 'enough' });
   const source: Side = { phase: 'performed', postcopy: true };
   const mind: Mind = { ...freshMind(ledger), source, target: { phase: 'prepared' } };
   expect(decide(mind)).toEqual({ do: 'finish' });
@@ -65,8 +78,33 @@ test('a guest that post-copy has taken along is not called back', () => {
   expect(decide({ ...mind, ledger: off, target: 'away' })).toEqual({ do: 'release', fence: true });
 });
 
+test('nor does it end because it took too long, or its target refused a call', () => {
+  const ledger = giveUp({ ...fresh, promised: 7, targetAsked: true }, { as: 'failed', reason: 'it took too long' });
+  const source: Side = { phase: 'performed', postcopy: true };
+  const mind: Mind = { ...freshMind(ledger), source, target: { phase: 'prepared' } };
+  expect(decide(mind)).toEqual({ do: 'finish' });
+  const refused = learn({ ...mind, ledger: fresh }, { do: 'finish' }, { refused: 'its disk is full' });
+  expect([refused.ledger.givenUp, refused.target]).toEqual([undefined, 'away']);
+});
+
+test('a source that may have begun post-copy is waited for before its target is undone', () => {
+  const allowed = { ...newLedger({ postcopy: true }), sourceAsked: true };
+  const { ledger } = losePatience(
+    { ...freshMind(before({ ...allowed, promised: 7, targetAsked: true }, { do: 'perform', recover: false })) },
+    'source was away for too long',
+  );
+  const mind: Mind = { ...freshMind(ledger), source: 'away', target: { phase: 'prepared' } };
+  expect(decide(mind)).toEqual({ do: 'wait', for: 'source' });
+  expect(decide({ ...mind, source: { phase: 'performed', postcopy: true } })).toEqual({ do: 'finish' });
+  expect(decide({ ...mind, source: { phase: 'performed' } })).toEqual({ do: 'undo', at: 'target' });
+  const unasked = { ...ledger, performAsked: false };
+  expect(decide({ ...mind, ledger: unasked })).toEqual({ do: 'undo', at: 'target' });
+  const off = giveUp(ledger, { as: 'cancelled', reason: 'burnt', targetIsOff: true });
+  expect(decide({ ...mind, ledger: { ...off, released: 8 } })).toMatchObject({ do: 'settle', owes: 'source' });
+});
+
 test('a guest that ended at the source with its target is told as lost, with the reason', () => {
-  const ledger = giveUp({ ...newLedger, promised: 7, released: 8 }, { as: 'failed', reason: 'its QEMU has ended' });
+  const ledger = giveUp({ ...fresh, promised: 7, released: 8 }, { as: 'failed', reason: 'its QEMU has ended' });
   const mind: Mind = {
     ...freshMind(ledger),
     source: { phase: 'performed', postcopy: true },
@@ -79,7 +117,7 @@ test('a guest that ended at the source with its target is told as lost, with the
 });
 
 test('where somebody vouches that the target is off the domain gets an epoch above the promised one first', () => {
-  const ledger = giveUp({ ...newLedger, promised: 7 }, { as: 'failed', reason: 'burnt', targetIsOff: true });
+  const ledger = giveUp({ ...fresh, promised: 7 }, { as: 'failed', reason: 'burnt', targetIsOff: true });
   const mind: Mind = { ...freshMind(ledger), source: { phase: 'performed' }, target: 'away' };
   const deed = decide(mind);
   expect(deed).toEqual({ do: 'release', fence: true });
@@ -89,13 +127,13 @@ test('where somebody vouches that the target is off the domain gets an epoch abo
 });
 
 test('nobody is owed anything who was never asked', () => {
-  const refused = learn(firstMind(absent), { do: 'claim' }, { refused: 'it moves already' });
+  const refused = learn(firstMind(fresh, absent), { do: 'claim' }, { refused: 'it moves already' });
   expect(course(refused, obedient)).toEqual(['release', 'close']);
   expect(refused.ledger.givenUp).toEqual({ as: 'failed', reason: 'it moves already' });
 });
 
 test('an end is told while a host that is away has yet to hear of it', () => {
-  const ledger = { ...newLedger, promised: 7, committed: true, sourceAsked: true, targetAsked: true };
+  const ledger = { ...fresh, promised: 7, committed: true, sourceAsked: true, targetAsked: true };
   const mind: Mind = { ...freshMind(ledger), source: 'away', target: { phase: 'finished' } };
   expect(decide(mind)).toEqual({ do: 'settle', as: 'completed', owes: 'source' });
   const settled = { ...mind, ledger: before(ledger, { do: 'settle', as: 'completed', owes: 'source' }) };
@@ -104,7 +142,7 @@ test('an end is told while a host that is away has yet to hear of it', () => {
 });
 
 test('a link that broke in post-copy is joined again, target first', () => {
-  const ledger = { ...newLedger, promised: 7, committed: true, sourceAsked: true, targetAsked: true };
+  const ledger = { ...fresh, promised: 7, committed: true, sourceAsked: true, targetAsked: true };
   const at = (memory: Side['memory']): Deed =>
     decide({ ...freshMind(ledger), source: { phase: 'performed' }, target: { phase: 'finished', memory } });
   expect(at('arriving')).toEqual({ do: 'wait', for: 'memory' });
@@ -113,8 +151,21 @@ test('a link that broke in post-copy is joined again, target first', () => {
   expect(at('whole')).toEqual({ do: 'confirm' });
 });
 
+test('a target that was not reached again is asked whether it still listens', () => {
+  const ledger = { ...fresh, promised: 7, committed: true, sourceAsked: true, targetAsked: true };
+  const source: Side = { phase: 'performed', postcopy: true };
+  const mind: Mind = { ...freshMind(ledger), source, target: { phase: 'finished', memory: 'awaiting' } };
+  const refused = learn(mind, decide(mind), { refused: 'the target did not answer' });
+  expect(decide(refused)).toEqual({ do: 'wait', for: 'source' });
+  const again = learn(refused, { do: 'wait', for: 'source' }, 'done');
+  expect(again).toMatchObject({ source: 'unknown', target: 'unknown' });
+  expect(decide({ ...again, source, target: { phase: 'finished', memory: 'stranded' } })).toEqual({
+    ...{ do: 'prepare', recover: true },
+  });
+});
+
 test('a guest whose memory is gone for good is ended on the target, and the migration has failed', () => {
-  const ledger = { ...newLedger, promised: 7, committed: true, sourceAsked: true, targetAsked: true };
+  const ledger = { ...fresh, promised: 7, committed: true, sourceAsked: true, targetAsked: true };
   const at = (memory: Side['memory']): Mind => {
     const sides = { source: { phase: 'performed', lost: true }, target: { phase: 'finished', memory } } as const;
     return { ...freshMind(ledger), ...sides };
@@ -138,6 +189,6 @@ test('a guest whose memory is gone for good is ended on the target, and the migr
 });
 
 test('nothing is written while the guest stands still', () => {
-  const ledger = before({ ...newLedger, promised: 7 }, { do: 'perform', recover: false });
+  const ledger = before({ ...fresh, promised: 7 }, { do: 'perform', recover: false });
   expect(before(ledger, { do: 'finish' })).toBe(ledger);
 });

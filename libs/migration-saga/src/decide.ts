@@ -5,14 +5,15 @@
  *     └────────┴────────┴──────────┴── undo both ─▶ release ─▶ close
  *
  * The way back is open until the target is `finishing`, or post-copy has begun; what the sides say decides, not what the ledger says. Three rules
- * keep the guest from running twice, or nowhere:
+ * keep the guest from running twice, or nowhere, and a fourth from ending:
  *
  * - the target is let run only when the source has said that it is `performed`;
  * - a source that is, or may be, `performed` is let run only when the target has said that it is `undone`;
- * - the source is ended only when the target has said that it is `finished`.
+ * - the source is ended only when the target has said that it is `finished`;
+ * - a target to which post-copy has, or may have, taken the guest is not undone.
  */
 import type { MigrationState } from '@virtbus/shared';
-import { isIn, isKnown, isSilent, type Mind, type Seen } from './mind';
+import { isIn, isKnown, isSilent, isTaken, type Mind, type Seen } from './mind';
 
 export type At = 'source' | 'target';
 
@@ -46,10 +47,9 @@ export function decide(mind: Mind): Deed {
   return goOn(mind);
 }
 
-/** Given up, and not too late: once post-copy has begun, to call the guest back would end it. */
+/** Given up, and not too late: once post-copy has begun, to call the guest back would end it, whoever or whatever gave it up. */
 function isUnwanted({ ledger: { givenUp }, source }: Mind): boolean {
-  const tooLate = isKnown(source) && source.phase === 'performed' && source.postcopy === true;
-  return givenUp !== undefined && (givenUp.as === 'failed' || givenUp.targetIsOff === true || !tooLate);
+  return givenUp !== undefined && (givenUp.targetIsOff === true || !isTaken(source));
 }
 
 function goOn({ ledger, source, target, registryAway }: Mind): Deed {
@@ -105,11 +105,15 @@ function goBack(mind: Mind): Deed {
     return source === 'away' ? owing(ledger.settled, as, 'source') : { do: 'undo', at: 'source', targetUndone: true };
   }
   if (source === 'unknown') return { do: 'look', at: 'source' };
+  if (source === 'away' && mayBeTaken(ledger)) return { do: 'wait', for: 'source' };
   if (source === 'away' || isIn(source, 'performed')) {
     return target === 'away' ? { do: 'wait', for: 'target' } : { do: 'undo', at: 'target' };
   }
   return { do: 'undo', at: 'source', targetUndone: false };
 }
+
+/** Whether post-copy has begun is for the source to say: to undo the target of one that it may have begun for could end the guest. */
+const mayBeTaken = ({ postcopy, performAsked }: Mind['ledger']): boolean => postcopy === true && performAsked === true;
 
 const neverAsked = (seen: Seen, asked: boolean | undefined): boolean =>
   !asked && (!isKnown(seen) || seen.phase === 'absent');

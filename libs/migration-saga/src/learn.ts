@@ -2,7 +2,7 @@
 import type { MigrationStep } from '@virtbus/shared';
 import type { At, Deed } from './decide';
 import type { Ledger } from './ledger';
-import { isIn, isKnown, isSilent, type Mind, type Side } from './mind';
+import { isIn, isKnown, isSilent, isTaken, type Mind, type Side } from './mind';
 
 /** What came of a deed. */
 export type Outcome<S extends Side = Side> =
@@ -56,6 +56,7 @@ export function before(ledger: Ledger, deed: Deed): Ledger {
     step,
     ...(deed.do === 'begin' && { sourceAsked: true }),
     ...(deed.do === 'prepare' && { targetAsked: true }),
+    ...(deed.do === 'perform' && { performAsked: true }),
   };
 }
 
@@ -113,20 +114,26 @@ function seen<S extends Side>(mind: Mind<S>, deed: Deed, side: At, view: S): Min
 function refused<S extends Side>(mind: Mind<S>, deed: Deed, reason: string): Mind<S> {
   const onward = ['claim', 'begin', 'prepare', 'perform', 'finish'].includes(deed.do);
   const arrived = isIn(mind.target, 'finishing', 'finished') || isIn(mind.source, 'confirmed');
-  if (!onward || arrived) return learn(mind, deed, 'away');
+  if (!onward || arrived || isTaken(mind.source)) return learn(mind, deed, 'away');
   return { ...mind, ledger: giveUp(mind.ledger, { as: 'failed', reason }) };
 }
 
-/** After a while those who were away are asked again, and so is a target whose memory was arriving. */
+/** After a while those who were away are asked again, and so is a target to which memory was still to come: it may be awaited no longer. */
 function askAgain<S extends Side>(mind: Mind<S>): Mind<S> {
   const { source, target } = mind;
-  const arriving = isKnown(target) && target.memory === 'arriving';
+  const needed = isKnown(target) && target.memory !== undefined && target.memory !== 'whole';
   return {
     ...mind,
     source: source === 'away' || isSilent(target) ? 'unknown' : source,
-    target: target === 'away' || arriving ? 'unknown' : target,
+    target: target === 'away' || needed ? 'unknown' : target,
     registryAway: false,
   };
+}
+
+/** Somebody was away for too long: the way on is given up, unless the guest is handed over already. */
+export function losePatience<S extends Side>(mind: Mind<S>, reason: string): Mind<S> {
+  const handedOver = isIn(mind.source, 'performed') || isIn(mind.target, 'finishing', 'finished');
+  return handedOver ? mind : { ...mind, ledger: giveUp(mind.ledger, { as: 'failed', reason }) };
 }
 
 /** The first reason stays; that the target is off can be said later. */

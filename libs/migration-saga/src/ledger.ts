@@ -14,6 +14,9 @@ export const Ledger = z.object({
   /** Who was asked for anything. One who never was is owed nothing; it says nothing about what may be done. */
   sourceAsked: z.boolean().optional(),
   targetAsked: z.boolean().optional(),
+  /** Post-copy is allowed: from when the source is asked to send the guest it may have begun. */
+  postcopy: z.boolean().optional(),
+  performAsked: z.boolean().optional(),
   /** The epoch that the registry has promised on the target. */
   promised: z.number().int().nonnegative().optional(),
   /** It is not to go on, or cannot. */
@@ -39,4 +42,7 @@ export const Ledger = z.object({
 });
 export type Ledger = z.infer<typeof Ledger>;
 
-export const newLedger: Ledger = { step: 'claim' };
+export const newLedger = ({ postcopy }: { postcopy: boolean }): Ledger => ({
+  step: 'claim',
+  ...(postcopy && { postcopy }),
+});

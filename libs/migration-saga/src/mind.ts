@@ -1,6 +1,6 @@
 /** What one copy of the service knows of a migration: the ledger as it last read or wrote it, and what the sides told. */
 import type { MigrationView } from '@virtbus/shared';
-import { newLedger, type Ledger } from './ledger';
+import type { Ledger } from './ledger';
 
 /** What decisions need of a side; the rest of its view is for the next step. */
 export type Side = Pick<MigrationView, 'phase' | 'memory' | 'lost' | 'postcopy' | 'silent' | 'error'>;
@@ -16,8 +16,8 @@ export interface Mind<S extends Side = Side> {
 }
 
 /** Of a migration that was just written down: nobody has heard of it. */
-export const firstMind = <S extends Side>(absent: S): Mind<S> => ({
-  ledger: newLedger,
+export const firstMind = <S extends Side>(ledger: Ledger, absent: S): Mind<S> => ({
+  ledger,
   source: absent,
   target: absent,
   registryAway: false,
@@ -41,3 +41,7 @@ export function isIn(seen: Seen, ...phases: Side['phase'][]): boolean {
 
 /** In post-copy: its guest may stand still over memory that the source no longer has. */
 export const isSilent = (target: Seen): boolean => isKnown(target) && target.silent === true;
+
+/** Post-copy has taken its guest along: it goes on on the target, or ends. */
+export const isTaken = (source: Seen): boolean =>
+  isKnown(source) && source.phase === 'performed' && source.postcopy === true;

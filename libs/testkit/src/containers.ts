@@ -1,4 +1,5 @@
 /** Containers that a stack's LXC drivers have started: found by their supervisors, ended with everything that is theirs. */
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from './eventually';
@@ -26,12 +27,16 @@ export function supervisorsBelow(folder: string): number[] {
     });
 }
 
-/** Pid of process 1 of a supervisor's container. */
+/** Pid of process 1 of a supervisor's container, which has hooks of the host for children, too, while it starts again. */
 export function initOf(supervisor: number): number | undefined {
-  return descendants(supervisor).find(({ parent }) => parent === supervisor)?.pid;
+  const children = descendants(supervisor).filter(({ parent }) => parent === supervisor);
+  return children.find(({ pid }) => isFirstOfNamespace(pid))?.pid;
 }
 
-/** End them all: init first, so that each supervisor cleans up; then what cgroups are left. */
+/** Of the numbers that a process has, its own namespace's is the last (proc(5), NSpid). */
+const isFirstOfNamespace = (pid: number): boolean => /^NSpid:\t\d+.*\t1$/m.test(readOf(pid, 'status'));
+
+/** End them all: init first, so that each supervisor cleans up; then what cgroups and mounts are left. */
 export async function endContainers(folder: string): Promise<void> {
   const supervisors = supervisorsBelow(folder);
   const cgroups = new Set(supervisors.flatMap(cgroupsOf));
@@ -47,6 +52,15 @@ export async function endContainers(folder: string): Promise<void> {
     return [...cgroups].some((path) => existsSync(path));
   };
   await eventually(left, false);
+  for (const point of mountsFor(folder)) execFileSync('umount', ['--lazy', point]);
+}
+
+/** What their drivers have mounted for them on the host. */
+function mountsFor(folder: string): string[] {
+  const points = readOf('self', 'mountinfo')
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '');
+  return points.filter((point) => point.startsWith(`${folder}/`) && point.includes('.mounts/')).reverse();
 }
 
 /** The folders of a supervisor's container, one a hierarchy: its own path is `…/virtbus-lxc/NAME/monitor`. */
@@ -89,7 +103,7 @@ export function removeCgroups(folder: string): void {
   }
 }
 
-function readOf(pid: number, file: string): string {
+function readOf(pid: number | 'self', file: string): string {
   try {
     return readFileSync(`/proc/${pid}/${file}`, 'utf8');
   } catch {

@@ -1,4 +1,4 @@
-import { chooseDriver } from './forward';
+import { chooseDriver, refuseUnknownFormat } from './forward';
 
 const lxc = {
   host: 'h1',
@@ -31,4 +31,12 @@ test('a native format or a domain type finds the driver that knows it; one that 
   expect(chosen({ virtType: 'lxc' })).toBe('lxc');
   expect(chosen({ format: 'xen-xl' })).toBe('qemu');
   expect(chosen({ format: 'lxc-tools', driver: 'qemu' })).toBe('qemu');
+});
+
+test('a native format that no driver of a host knows is refused with those of all of them', () => {
+  expect(() => refuseUnknownFormat(drivers, { format: 'bogus' })).toThrow(
+    "host 'h1' cannot convert format 'bogus'; it knows lxc-tools, qemu-argv",
+  );
+  for (const query of [{ format: 'lxc-tools' }, { format: 'bogus', driver: 'qemu' }])
+    expect(() => refuseUnknownFormat(drivers, query)).not.toThrow();
 });

@@ -4,9 +4,11 @@
 import {
   driverSubject,
   isVirtError,
+  nativeToXml,
   opensImages,
   startDomain,
   VirtError,
+  xmlToNative,
   type Contract,
   type DomainSummary,
   type HostStatus,
@@ -39,7 +41,23 @@ export function toHome(fleet: Fleet, c: Contract): Endpoint {
 export function toHost(fleet: Fleet, c: Contract): Endpoint {
   return passOn(c, async (call) => {
     const drivers = fleet.hosts.driversOf(call.target!);
-    return new Encoded(await ask(fleet, c, call, chooseDriver(drivers, decode(call.body) as object)));
+    const query = decode(call.body) as { driver?: unknown; format?: unknown };
+    if (c === xmlToNative || c === nativeToXml) refuseUnknownFormat(drivers, query);
+    return new Encoded(await ask(fleet, c, call, chooseDriver(drivers, query)));
+  });
+}
+
+/** Any one driver would name its own formats alone. */
+export function refuseUnknownFormat(
+  drivers: readonly (At & Pick<HostStatus, 'nativeFormats'>)[],
+  { driver, format }: { driver?: unknown; format?: unknown },
+): void {
+  const formats = drivers.flatMap(({ nativeFormats }) => nativeFormats);
+  // What is no format at all is for the contract to refuse.
+  if (driver !== undefined || typeof format !== 'string' || formats.length === 0 || formats.includes(format)) return;
+  throw new VirtError('UNSUPPORTED_BY_DRIVER', {
+    driver: `host '${drivers[0]!.host}'`,
+    operation: `convert format '${format}'; it knows ${formats.join(', ')}`,
   });
 }
 

@@ -2,22 +2,27 @@
  * From a definition to a container whose init runs: configuration written, supervisor launched, init seen in its log.
  * Whatever fails, nothing of it is left.
  */
-import { rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { initWords, type Domain } from '@virtbus/domain-xml';
 import { GuestLog, kill, type StartSpec } from '@virtbus/driver-runtime';
 import { isVirtError, VirtError } from '@virtbus/shared';
 import { makeFolder } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
+import { afterReboot } from './after-reboot';
 import type { ContainerCgroup } from './cgroups';
 import { configurationOf } from './configuration';
-import { leaveJoining, plugAgain } from './facets/devices';
+import { beginConsoleLog, consoleLogOf } from './console';
+import { leaveJoining } from './facets/devices';
 import { freeze, isFrozen, thaw } from './freezer';
 import { LxcGuest, type SavedContainer } from './guest';
-import { dropLoops, openImages } from './images';
+import { unmountAll } from './host-mounts';
+import { dropLoops, mountImages } from './images';
 import { makeLive } from './live';
 import type { Machine } from './machine';
+import { makeOwnNodes } from './own-nodes';
 import { placeOf, type Place } from './place';
+import { placeRoot } from './root';
 import { checkStart } from './start-checks';
 import { onGrowth, startHeading, StartLogReader, textFrom, type StartLog } from './start-log';
 import { launchSupervisor, type Supervisor } from './supervisor';
@@ -26,6 +31,8 @@ export interface ContainerHost {
   machine: Machine;
   /** Path of the seccomp policy. */
   seccomp: string;
+  /** Path of the script that brings a mapped root again. */
+  rootAgain: string;
   initPid: (domain: string) => number | undefined;
 }
 
@@ -39,16 +46,17 @@ export async function bootContainer(spec: StartSpec, host: ContainerHost): Promi
     supervisor: { pid: 0, startTime: 0, exe: '' },
     logFrom: 0,
     boots: 0,
-    loops: [],
     plugged: [],
   };
   let supervisor: Supervisor | undefined;
   let story: StartLogReader | undefined;
   try {
     makeFolder(place.run, 0o700);
-    rmSync(place.consoleLog, { force: true });
-    const blocks = await openImages(live, saved.loops);
-    writeFileSync(place.config, configurationOf(live, { ...host, place, blocks }), { mode: 0o600 });
+    const shownFrom = beginConsoleLog(live, place);
+    const mounted = await mountImages(live, { path: place.mounts, idmap: live.idmap });
+    const nodes = await makeOwnNodes(live, place);
+    const root = placeRoot(live, place, mounted, host.rootAgain);
+    writeFileSync(place.config, configurationOf(live, { ...host, place, mounted, nodes, root }), { mode: 0o600 });
     using file = GuestLog.open(place.log, startHeading());
     saved.logFrom = file.start;
     story = new StartLogReader(place.log, file.start);
@@ -64,7 +72,7 @@ export async function bootContainer(spec: StartSpec, host: ContainerHost): Promi
       },
     });
     const { inits, errors } = await booted(place.log, story, supervisor, signal);
-    if (inits.length === 0) throw new VirtError('OPERATION_FAILED', { detail: whyNot(live, place, errors) });
+    if (inits.length === 0) throw new VirtError('OPERATION_FAILED', { detail: whyNot(live, place, shownFrom, errors) });
     saved.boots = inits.length;
     const cgroup = cgroups.container(place.cgroup.payload);
     if (spec.paused) await freeze(cgroup, signal);
@@ -78,7 +86,7 @@ export async function bootContainer(spec: StartSpec, host: ContainerHost): Promi
       sink: spec.sink,
       log,
       cleanUp: cleanUpOn(host.machine),
-      rebooted: (guest) => plugAgain(guest, host.machine),
+      rebooted: (guest) => afterReboot(guest, host.machine),
       leaveJoining: (guest) => leaveJoining(guest, host.machine),
     });
   } catch (thrown) {
@@ -128,18 +136,19 @@ async function booted(
 }
 
 /** liblxc's first error is the cause; what the container has shown goes with it. */
-function whyNot({ name, os }: Domain, { consoleLog, log }: Place, errors: readonly string[]): string {
+function whyNot(live: Domain, place: Place, shownFrom: number, errors: readonly string[]): string {
+  const { name, os } = live;
   const [cause = 'lxc-start has ended without a word'] = errors;
   const missing = /^(No such file or directory|Permission denied|Exec format error) - Failed to exec "(.*)"$/.exec(
     cause,
   );
   const why = missing ? `its init '${missing[2]}' cannot be run: ${missing[1]}` : cause;
-  const shown = textFrom(consoleLog, 0, 1_024).trim();
+  const shown = textFrom(consoleLogOf(live, place), shownFrom, 1_024).trim();
   const args = os.initargs.length > 0 ? ` (with ${os.initargs.length} arguments)` : '';
   return [
     `cannot start container '${name}': ${why}${missing ? args : ''}`,
     shown,
-    `log: ${log}: ${errors.slice(0, 4).join('; ')}`,
+    `log: ${place.log}: ${errors.slice(0, 4).join('; ')}`,
   ]
     .filter(Boolean)
     .join('; ');
@@ -166,13 +175,13 @@ export const cleanUpOn =
     takeAway(guest.place, guest.saved, machine, guest.log);
 
 /**
- * What liblxc leaves behind: processes of a supervisor that was killed, its cgroups, and the loop devices that we gave it.
+ * What liblxc leaves behind: processes of a supervisor that was killed, its cgroups, and what we mounted for it.
  * Network devices go with the container. Until its processes are gone it has not ended: what they write may still arrive.
  * @param patienceMs for processes that the kernel holds
  */
 export async function takeAway(
   place: Place,
-  saved: Pick<SavedContainer, 'loops'>,
+  saved: Pick<SavedContainer, 'loops'> | undefined,
   { cgroups }: Machine,
   log: Log,
   patienceMs = Infinity,
@@ -187,7 +196,8 @@ export async function takeAway(
     endAll(left, cgroups.container(payload));
     await delay(pauseMs);
   }
-  await dropLoops(saved.loops, log);
+  await unmountAll(place.mounts, log);
+  await dropLoops(saved?.loops, log);
 }
 
 /** How long a cgroup without processes may take to go, milliseconds. */

@@ -210,6 +210,12 @@ export class ContainerCgroup {
     return found && join(found.folder, found.version === 1 ? v1 : v2);
   }
 
+  /** The container is up: between two boots it has no cgroups. */
+  isThere(controller: CgroupController): boolean {
+    const found = this.at(controller);
+    return found !== undefined && existsSync(found.folder);
+  }
+
   /** The text of a file; undefined when it cannot be read. */
   read(controller: CgroupController, v1: string, v2: string): string | undefined {
     const path = this.path(controller, v1, v2);

@@ -1,39 +1,46 @@
 /** The configuration of one start: what `toLxcConfig` makes of the live document with what this host has. */
 import { statfsSync, statSync } from 'node:fs';
-import { toLxcConfig, type BlockSource, type DeviceNode, type Domain } from '@virtbus/domain-xml';
+import { toLxcConfig, type DeviceNode, type Domain } from '@virtbus/domain-xml';
 import { innerCgroup } from './cgroups';
 import { idsInside } from './ids-inside';
 import type { Machine } from './machine';
 import type { Place } from './place';
+import type { PlacedRoot } from './root';
 
 export interface ConfigurationFacts {
   machine: Machine;
   place: Place;
   /** Path of the seccomp policy. */
   seccomp: string;
-  /** File systems in images, made ready. */
-  blocks: ReadonlyMap<string, BlockSource>;
+  /** Where file systems in images and on devices are mounted, by their source. */
+  mounted: ReadonlyMap<string, string>;
+  root: PlacedRoot;
+  /** Which node stands for each device of the host. */
+  nodes: ReadonlyMap<string, string>;
   /** Process id of the init of another container of this host, by its domain's name. */
   initPid: (domain: string) => number | undefined;
 }
 
 export function configurationOf(live: Domain, facts: ConfigurationFacts): string {
-  const { machine, place, blocks } = facts;
+  const { machine, place, mounted, nodes, root } = facts;
   const { apparmor, seccomp, cgroups } = machine.capabilities;
   return toLxcConfig(live, {
     cgroups,
     apparmor,
     ...(seccomp ? { seccompProfile: facts.seccomp } : {}),
+    ...(cgroups.versions.pids !== undefined && { pidsMax: machine.pidsMax }),
     consoleLog: place.consoleLog,
     ids: idsInside(live),
     command: 'arguments',
     device: deviceAt,
+    node: (path) => nodes.get(path) ?? path,
     isFile,
     idmapRoot: mapsRoot(live),
+    ...(root.path !== undefined && { root: root.path }),
     idmapMount: (path) => mapsMount(live, path),
-    block: (source) => blocks.get(source),
+    mounted: (source) => mounted.get(source),
     initPid: facts.initPid,
-    entries: entriesOf(live, place),
+    entries: [...entriesOf(live, place), ...root.entries],
   });
 }
 
@@ -45,10 +52,12 @@ function entriesOf(live: Domain, place: Place): [string, string][] {
     ['lxc.cgroup.dir.monitor', monitor],
     ['lxc.cgroup.dir.monitor.pivot', pivot],
   ];
-  // A second boot fails where a reboot is to be the end.
-  if (live.on_reboot === 'destroy') entries.push(['lxc.hook.pre-start', `/bin/mkdir ${place.run}/booted`]);
+  if (live.on_reboot === 'destroy') entries.push(['lxc.hook.version', '1'], ['lxc.hook.pre-start', firstBootOnly]);
   return entries;
 }
+
+/** Where a reboot is to be the end the boot after it fails: liblxc tells its hooks what it ended for (lxc.container.conf(5)). */
+const firstBootOnly = '/usr/bin/test "x$LXC_TARGET" != xreboot';
 
 export function deviceAt(path: string): DeviceNode | undefined {
   const stat = statSync(path, { throwIfNoEntry: false });

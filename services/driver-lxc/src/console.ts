@@ -3,7 +3,7 @@
  * instruction and also while we are down: its output is read from there. Everything else goes through `lxc-console`, run
  * when it is needed: for what is typed, and for the other terminals (/dev/tty1, …).
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, statSync, truncateSync } from 'node:fs';
 import type { Domain } from '@virtbus/domain-xml';
 import type { ConsoleChannel } from '@virtbus/driver-runtime';
 import { VirtError, type TerminalSize } from '@virtbus/shared';
@@ -19,6 +19,20 @@ const keep = 65_536;
 /** Read from the file at a time, bytes. */
 const chunk = 65_536;
 
+/** Where the first console's output is kept: in the file that the document names, or in ours. */
+export const consoleLogOf = ({ devices: { consoles } }: Domain, { consoleLog }: Place): string =>
+  consoles[0]?.log?.file ?? consoleLog;
+
+/** A start begins it anew, unless the document has it go on. @returns where this start's part begins, bytes */
+export function beginConsoleLog(live: Domain, place: Place): number {
+  const file = consoleLogOf(live, place);
+  const stat = statSync(file, { throwIfNoEntry: false });
+  if (!stat?.isFile()) return 0;
+  if (live.devices.consoles[0]?.log?.append) return stat.size;
+  truncateSync(file);
+  return 0;
+}
+
 export class Consoles {
   private readonly byDevice: Map<string, Terminal>;
 
@@ -29,7 +43,9 @@ export class Consoles {
         const device = console.alias?.name ?? `console${tty}`;
         return [
           device,
-          tty === 0 ? new FirstConsole(device, place, tty, initPid) : new Terminal(device, place, tty, initPid),
+          tty === 0
+            ? new FirstConsole(device, place, initPid, consoleLogOf(live, place))
+            : new Terminal(device, place, tty, initPid),
         ];
       }),
     );
@@ -131,8 +147,17 @@ class FirstConsole extends Terminal {
   private watch: Disposable | undefined;
   private at = 0;
 
+  constructor(
+    device: string,
+    place: Place,
+    initPid: () => number,
+    private readonly file: string,
+  ) {
+    super(device, place, 0, initPid);
+  }
+
   override backlog(bytes: number): Uint8Array {
-    const recent = bytesFrom(this.place.consoleLog, 0, bytes);
+    const recent = bytesFrom(this.file, 0, bytes);
     this.at = recent.end;
     return recent.bytes;
   }
@@ -145,9 +170,8 @@ class FirstConsole extends Terminal {
 
   protected override listen(): void {
     if (this.watch) return;
-    const { consoleLog } = this.place;
     // liblxc makes the file when the container starts; without it there is no console to follow.
-    this.watch = onGrowth(consoleLog, () => this.follow());
+    this.watch = onGrowth(this.file, () => this.follow());
     this.follow();
   }
 
@@ -155,7 +179,7 @@ class FirstConsole extends Terminal {
   protected override take(): void {}
 
   private follow(): void {
-    const fd = openSync(this.place.consoleLog, 'r');
+    const fd = openSync(this.file, 'r');
     try {
       const { size } = fstatSync(fd);
       if (size < this.at) this.at = 0;

@@ -26,15 +26,14 @@ import { power } from './facets/power';
 import { stats } from './facets/stats';
 import { tuningFacet } from './facets/tuning';
 import type { LxcGuest } from './guest';
-import { probeMachine, type Machine } from './machine';
+import { probeMachine, type Machine, type MachineOptions } from './machine';
 import { reattachContainer } from './reattach';
+import { rootAgain } from './root';
 import { seccompPolicy } from './seccomp';
 
-export interface LxcDriverOptions {
+export interface LxcDriverOptions extends MachineOptions {
   /** Folder for the driver's own files. */
   folder: string;
-  /** `START:COUNT`, `none`, or undefined for what /etc/subuid says. */
-  subIds: string | undefined;
   log: Log;
 }
 
@@ -49,7 +48,7 @@ export class LxcDriver implements Driver<LxcGuest> {
   private constructor(
     private readonly machine: Machine,
     private readonly info: HostInfo,
-    seccomp: string,
+    files: Pick<ContainerHost, 'seccomp' | 'rootAgain'>,
   ) {
     this.facets = {
       console,
@@ -62,18 +61,19 @@ export class LxcDriver implements Driver<LxcGuest> {
       stats,
       tuning: tuningFacet(machine),
     };
-    this.host = { machine, seccomp, initPid: (domain) => this.initPid(domain) };
+    this.host = { machine, ...files, initPid: (domain) => this.initPid(domain) };
   }
 
   /** Throws `OPERATION_UNSUPPORTED` with the reason when this machine cannot run containers. */
-  static async open({ folder, subIds, log }: LxcDriverOptions): Promise<LxcDriver> {
-    const machine = probeMachine(subIds);
+  static async open({ folder, log, ...options }: LxcDriverOptions): Promise<LxcDriver> {
+    const machine = probeMachine(options);
     makeFolder(folder, 0o700);
-    const seccomp = join(folder, 'seccomp');
-    writeFileSync(seccomp, seccompPolicy, { mode: 0o600 });
+    const files = { seccomp: join(folder, 'seccomp'), rootAgain: join(folder, 'root-again') };
+    writeFileSync(files.seccomp, seccompPolicy, { mode: 0o600 });
+    writeFileSync(files.rootAgain, rootAgain, { mode: 0o600 });
     const { version, capabilities } = machine;
     log.info({ lxc: version, cgroups: capabilities.cgroups, subIds: machine.subIds ?? 'none' }, 'machine probed');
-    return new LxcDriver(machine, await readHostInfo(), seccomp);
+    return new LxcDriver(machine, await readHostInfo(), files);
   }
 
   get hypervisorVersion(): string {
@@ -126,7 +126,20 @@ export class LxcDriver implements Driver<LxcGuest> {
 }
 
 /** What a document wishes for that no container gets, and that does no harm. */
-function warningsOf({ on_crash }: Domain): string[] {
-  if (on_crash === undefined || on_crash === 'destroy') return [];
-  return [`<on_crash> '${on_crash}' is not followed: a container whose init was killed has stopped`];
+function warningsOf({ on_crash, on_reboot, resource }: Domain): string[] {
+  const warnings: string[] = [];
+  if (on_crash !== undefined && on_crash !== 'destroy') {
+    warnings.push(`<on_crash> '${on_crash}' is not followed: a container whose init was killed has stopped`);
+  }
+  if (on_reboot !== undefined && on_reboot !== 'destroy' && on_reboot !== 'restart') {
+    warnings.push(`<on_reboot> '${on_reboot}' is not followed: a container that reboots boots again`);
+  }
+  const { partition } = resource ?? {};
+  // Every document that libvirt shows names its own one.
+  if (partition !== undefined && partition !== '/machine') {
+    warnings.push(
+      `<partition> '${partition}' is not followed: each container has a cgroup of its own below 'virtbus-lxc'`,
+    );
+  }
+  return warnings;
 }

@@ -6,10 +6,26 @@ import type { ContainerCgroup } from './cgroups';
 /** How long all processes may take to stop where they are, milliseconds. */
 const patienceMs = 10_000;
 
-export async function freeze(cgroup: ContainerCgroup, signal?: AbortSignal): Promise<void> {
-  set(cgroup, true);
+/**
+ * Throws `OPERATION_INVALID` when it is not up any more: a cgroup without processes is frozen at once, and goes with the boot that
+ * it was made for; `OPERATION_FAILED` when a process does not stop. All goes on then.
+ * @param isUp that which is to be frozen is there
+ */
+export async function freeze(
+  cgroup: ContainerCgroup,
+  signal?: AbortSignal,
+  isUp: () => boolean = () => true,
+): Promise<void> {
   const deadline = performance.now() + patienceMs;
-  for (let pauseMs = 1; !isFrozen(cgroup); pauseMs = Math.min(pauseMs * 2, 50)) {
+  for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, 50)) {
+    // Each time: somebody else may have thawed it.
+    if (isUp()) set(cgroup, true);
+    const frozen = isFrozen(cgroup);
+    if (!isUp() || !cgroup.isThere('freezer')) {
+      if (cgroup.isThere('freezer')) set(cgroup, false);
+      throw rebooting();
+    }
+    if (frozen) return;
     if (performance.now() < deadline && !signal?.aborted) {
       await delay(pauseMs);
       continue;
@@ -35,6 +51,7 @@ function set(cgroup: ContainerCgroup, frozen: boolean): void {
     if (cgroup.version('freezer') === 1) cgroup.write('freezer', 'freezer.state', frozen ? 'FROZEN' : 'THAWED');
     else cgroup.write('freezer', 'cgroup.freeze', frozen ? '1' : '0');
   } catch (cause) {
+    if (!cgroup.isThere('freezer')) throw rebooting(cause);
     const what = frozen ? 'Suspend' : 'Resume';
     throw new VirtError(
       'OPERATION_FAILED',
@@ -43,3 +60,7 @@ function set(cgroup: ContainerCgroup, frozen: boolean): void {
     );
   }
 }
+
+/** Its cgroups are those of a boot: they go with it. */
+export const rebooting = (cause?: unknown): VirtError =>
+  new VirtError('OPERATION_INVALID', { detail: 'the container is rebooting or has ended' }, { cause });

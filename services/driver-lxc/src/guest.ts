@@ -7,8 +7,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Domain } from '@virtbus/domain-xml';
 import {
-  identify,
-  isSame,
   kill,
   readStat,
   type Guest,
@@ -30,8 +28,9 @@ import { innerCgroup, type ContainerCgroup } from './cgroups';
 import { Consoles } from './console';
 import { freeze, isFrozen, thaw } from './freezer';
 import type { Place } from './place';
-import { endingOf } from './ending';
+import { endingData, endingOf } from './ending';
 import type { Loop } from './images';
+import { findInit, isUp, noInit } from './init';
 import { onGrowth, type StartLogReader } from './start-log';
 import type { Supervisor } from './supervisor';
 
@@ -42,11 +41,16 @@ export interface SavedContainer extends SavedGuest {
   logFrom: number;
   /** Boots that have been told of: one more for each reboot. */
   boots: number;
-  /** Loop devices over images. */
-  loops: Loop[];
+  /** Loop devices of one that an earlier release has started. */
+  loops?: Loop[];
   /** Names of devices that joined while it ran: liblxc knows nothing of them. */
   plugged: string[];
-  /** It has rebooted without them. */
+  /**
+   * Devices that it was booted with and that have left since, or were about to, as libvirt writes them: liblxc brings them with each
+   * boot. One that its document has still has not left.
+   */
+  left?: string[] | undefined;
+  /** It has rebooted, and is as it was at the start: what has changed since is not done again yet. */
   lacksPlugged?: true | undefined;
   /** What is joining it, as libvirt writes it: nothing of its name was there before. */
   joining?: string | undefined;
@@ -62,7 +66,7 @@ export interface GuestParts {
   cgroup: ContainerCgroup;
   sink: GuestSink;
   log: Log;
-  /** Called when it has rebooted. */
+  /** Called when it has rebooted: it is made what its document says. */
   rebooted: (guest: LxcGuest) => Promise<void>;
   /** Called when it was found again: what was joining it then is taken away. */
   leaveJoining: (guest: LxcGuest) => Promise<void>;
@@ -81,6 +85,8 @@ const killMs = 5_000;
 const againMs = 250;
 /** Between looks for processes that were killed for want of memory, milliseconds. */
 const memoryWatchMs = 1_000;
+/** How long a supervisor takes at most to end after its init, milliseconds. */
+const endingMs = 10_000;
 const giveUpMs = 30_000;
 const catchUpMs = 5_000;
 
@@ -99,12 +105,13 @@ export class LxcGuest implements Guest {
   private init: ProcessIdentity | undefined;
   private ending: Ending | undefined;
   private detached = false;
-  /** One after the other: what is there already is left alone. */
   private plugging = Promise.resolve();
   private readonly watch: Disposable;
   /** As last counted; what was before the first look is nobody's news. */
   private oomKills: number | undefined;
   private readonly memoryWatch: NodeJS.Timeout;
+  /** When it was told last that processes were killed for want of memory. */
+  private toldKilled = -Infinity;
 
   constructor(private readonly parts: GuestParts) {
     this.live = parts.live;
@@ -123,9 +130,14 @@ export class LxcGuest implements Guest {
 
   /** Process 1 of the container as this host numbers it. Throws while it is rebooting. */
   get initPid(): number {
-    if (!this.init || !isSame(this.init)) this.findInit();
-    if (this.init) return this.init.pid;
-    throw new VirtError('OPERATION_INVALID', { detail: 'Init process ID is not yet known' });
+    const init = this.currentInit();
+    if (init) return init.pid;
+    throw noInit();
+  }
+
+  /** It has an init, which is not on its way out. */
+  get isUp(): boolean {
+    return this.currentInit() !== undefined;
   }
 
   async resume(reason: ReasonOf<'running'>): Promise<void> {
@@ -135,7 +147,12 @@ export class LxcGuest implements Guest {
   }
 
   async suspend(reason: ReasonOf<'paused'>, signal?: AbortSignal): Promise<void> {
-    await freeze(this.cgroup, signal);
+    const before = this.currentInit();
+    const isUp = (): boolean => {
+      const now = this.currentInit();
+      return now !== undefined && now.pid === before?.pid && now.startTime === before.startTime;
+    };
+    await freeze(this.cgroup, signal, isUp);
     const event = { type: 'suspended', detail: suspendedDetail(reason) } as const;
     this.tell({ kind: 'state', to: { state: 'paused', reason }, event, caused: true });
   }
@@ -170,7 +187,12 @@ export class LxcGuest implements Guest {
     const kills = Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? this.oomKills);
     const fresh = kills - (this.oomKills ?? kills);
     this.oomKills = kills;
-    if (fresh > 0) this.tell({ kind: 'event', class: 'oom', type: 'killed', data: { processes: fresh } });
+    if (fresh > 0) this.tellKilled(fresh);
+  }
+
+  private tellKilled(processes: number): void {
+    this.toldKilled = performance.now();
+    this.tell({ kind: 'event', class: 'oom', type: 'killed', data: { processes } });
   }
 
   detach(): void {
@@ -182,8 +204,8 @@ export class LxcGuest implements Guest {
 
   /** Send a signal to init, if there is one. A frozen process gets it once it is thawed. */
   signal(signal: NodeJS.Signals): void {
-    if (!this.init || !isSame(this.init)) this.findInit();
-    if (this.init) kill(this.init, signal);
+    const init = this.currentInit();
+    if (init) kill(init, signal);
     if (isFrozen(this.cgroup)) thaw(this.cgroup);
   }
 
@@ -204,17 +226,34 @@ export class LxcGuest implements Guest {
     if (inits.length <= this.saved.boots) return;
     const reboots = inits.length - this.saved.boots;
     this.saved.boots = inits.length;
-    if (this.saved.plugged.length > 0) this.saved.lacksPlugged = true;
+    this.saved.lacksPlugged = true;
     this.findInit(inits.at(-1));
     for (let n = 0; n < reboots; n++) this.tell({ kind: 'event', class: 'reboot', type: 'reboot' });
     this.tellLive();
+    if (this.isPaused) void this.pauseAgain();
     this.plugAgain();
   }
 
+  /** Somebody else has thawed it, and it has booted anew, in a cgroup that is not frozen: it is paused all the same, or is told to run. */
+  private async pauseAgain(): Promise<void> {
+    try {
+      await freeze(this.cgroup, undefined, () => this.isPaused && this.isUp);
+    } catch (err) {
+      if (this.detached || !this.isPaused) return;
+      this.log.warn({ err }, 'a container that was paused cannot be paused again after a reboot');
+      const event = { type: 'resumed', detail: resumedDetail('unpaused') } as const;
+      this.tell({ kind: 'state', to: { state: 'running', reason: 'unpaused' }, event });
+    }
+  }
+
+  private get isPaused(): boolean {
+    return this.state.state === 'paused' && this.state.reason !== 'starting-up';
+  }
+
   async catchUp(): Promise<readonly []> {
-    const left = this.parts
-      .leaveJoining(this)
-      .catch((err: unknown) => this.log.warn({ err }, 'a device that was joining cannot be taken away'));
+    const left = this.inTurn(() => this.parts.leaveJoining(this)).catch((err: unknown) =>
+      this.log.warn({ err }, 'a device that was joining cannot be taken away'),
+    );
     // The driver's other containers do not wait for one whose supervisor hangs.
     await Promise.race([left, delay(catchUpMs, undefined, { ref: false })]);
     return [];
@@ -223,17 +262,36 @@ export class LxcGuest implements Guest {
   /** What it lacks since it has rebooted; nothing when it has all. */
   plugAgain(): void {
     if (!this.saved.lacksPlugged) return;
-    this.plugging = this.plugging
-      .then(() => this.parts.rebooted(this))
-      .then(() => {
-        this.saved.lacksPlugged = undefined;
-        this.tell({ kind: 'saved' });
-      })
-      .catch((err: unknown) => this.log.warn({ err }, 'devices cannot be plugged again'));
+    const restore = async (): Promise<void> => {
+      const { boots } = this.saved;
+      await this.parts.rebooted(this);
+      // One that has rebooted meanwhile lacks it all again.
+      if (this.saved.boots !== boots) return;
+      this.saved.lacksPlugged = undefined;
+      this.tell({ kind: 'saved' });
+    };
+    this.inTurn(restore).catch((err: unknown) =>
+      this.log.warn({ err }, 'what has changed while it ran cannot be done again after a reboot'),
+    );
+  }
+
+  /** Devices come and go one after the other: nobody takes away what another is about to bring. */
+  inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.plugging.then(work);
+    this.plugging = done.then(
+      () => undefined,
+      () => undefined,
+    );
+    return done;
+  }
+
+  private currentInit(): ProcessIdentity | undefined {
+    if (!this.init || !isUp(this.init)) this.findInit();
+    return this.init;
   }
 
   private findInit(pid = this.parts.story.read().inits.at(-1)): void {
-    this.init = pid === undefined ? undefined : identify(pid);
+    this.init = pid === undefined ? undefined : findInit(pid);
   }
 
   private async isGoneWithin(ms: number): Promise<boolean> {
@@ -249,19 +307,23 @@ export class LxcGuest implements Guest {
   private async finish(): Promise<void> {
     if (this.detached) return;
     this.readLog();
+    this.detached = true;
     clearInterval(this.memoryWatch);
     this.watch[Symbol.dispose]();
     this.consoles.close();
-    const { end } = this.parts.story.read();
+    const { inits, end } = this.parts.story.read();
+    const data = this.ending ? end : endingData(end, inits.at(-1), this.place);
+    // A look at the counter a moment ago may have told it.
+    if (data && 'outOfMemory' in data && performance.now() - this.toldKilled > endingMs) this.tellKilled(1);
     await this.parts
       .cleanUp(this)
       .catch((err: unknown) => this.log.error({ err }, 'cannot clean up after the container'));
-    const { reason, detail } = this.ending ?? endingOf(end, this.asked);
+    const { reason, detail } = this.ending ?? endingOf(end, this.asked, this.live);
     this.parts.sink({
       kind: 'ended',
       to: { state: 'shutoff', reason },
       detail,
-      data: end && { ...end },
+      data: data && { ...data },
       caused: this.ending !== undefined,
     });
   }

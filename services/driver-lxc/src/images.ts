@@ -1,41 +1,51 @@
-/** Images of file systems below the root: a loop device stands in for each file, from start to end of the container. */
-import { execFile } from 'node:child_process';
+/**
+ * File systems in images and on block devices: mounted on the host, and bound into the container, whose cgroup may open no loop device
+ * but those that it was given, and whose user namespace the kernel lets mount no image.
+ */
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { promisify } from 'node:util';
-import type { BlockSource, Domain } from '@virtbus/domain-xml';
+import type { Domain } from '@virtbus/domain-xml';
 import { VirtError } from '@virtbus/shared';
 import type { Log } from '@virtbus/shared/log';
-
-const run = promisify(execFile);
+import { mountBelow, type MountFolder } from './host-mounts';
+import { output } from './programs';
 
 /** A loop device, and the file that the kernel says is behind it; its name alone from before that was noted. */
 export type Loop = string | { device: string; file: string };
 
 /**
- * What stands ready for each image and block device of a document. The root file system is liblxc's own affair.
- * @param loops the devices made, for `dropLoops`; filled while they are being made
+ * Where each image and block device of a document is mounted, by its path.
+ * Throws `SYSTEM_ERROR`; what came about until then stays mounted.
  */
-export async function openImages(
+export async function mountImages(
   { devices }: Pick<Domain, 'devices'>,
-  loops: Loop[],
-): Promise<Map<string, BlockSource>> {
-  const ready = new Map<string, BlockSource>();
-  for (const { type, source, target, readonly } of devices.filesystems) {
-    if (target?.dir === '/') continue;
-    if (type === 'block' && source?.dev) ready.set(source.dev, await holding(source.dev, source.dev));
-    if (type === 'file' && source?.file) {
-      const device = await output('losetup', ['--find', '--show', ...(readonly ? ['--read-only'] : []), source.file]);
-      loops.push({ device, file: fileBehind(device) ?? '' });
-      ready.set(source.file, await holding(device, source.file));
-    }
+  folder: MountFolder,
+): Promise<Map<string, string>> {
+  const mounted = new Map<string, string>();
+  const { filesystems } = devices;
+  for (const { type, source } of filesystems) {
+    const path = type === 'file' ? source?.file : type === 'block' ? source?.dev : undefined;
+    if (path === undefined || mounted.has(path)) continue;
+    const shared = filesystems.filter((one) => one.source?.file === path || one.source?.dev === path);
+    const access = shared.every(({ readonly }) => readonly) ? 'ro' : 'rw';
+    // Of a loop device that mount(8) makes the kernel lets go with the last mount. Device nodes are given by the document alone.
+    const options = [access, 'nodev', ...(type === 'file' ? ['loop'] : [])].join(',');
+    const words = ['-t', await fileSystemOn(path), '-o', options];
+    mounted.set(path, await mountBelow(folder, `image${mounted.size}`, words, path));
   }
-  return ready;
+  return mounted;
 }
 
-/** One that has gone, as with a boot of the host, may be somebody else's by now: that is left alone. */
-export async function dropLoops(loops: readonly Loop[], log: Log): Promise<void> {
-  for (const loop of loops) {
+/** blkid's exit code 2: nothing it knows. */
+async function fileSystemOn(path: string): Promise<string> {
+  const type = await output('blkid', ['-p', '-o', 'value', '-s', 'TYPE', '--', path]).catch(() => '');
+  if (type === '') throw new VirtError('SYSTEM_ERROR', { detail: `'${path}' holds no file system` });
+  return type;
+}
+
+/** Of a container that an earlier release has started. One that has gone may be somebody else's by now: that is left alone. */
+export async function dropLoops(loops: readonly Loop[] | undefined, log: Log): Promise<void> {
+  for (const loop of loops ?? []) {
     const device = typeof loop === 'string' ? loop : loop.device;
     if (typeof loop !== 'string' && fileBehind(device) !== loop.file) continue;
     await output('losetup', ['--detach', device]).catch((err: unknown) =>
@@ -50,21 +60,5 @@ function fileBehind(device: string): string | undefined {
     return file.replace(/ \(deleted\)$/, '');
   } catch {
     return undefined;
-  }
-}
-
-/** blkid's exit code 2: nothing it knows. */
-async function holding(device: string, source: string): Promise<BlockSource> {
-  const fsType = await output('blkid', ['-p', '-o', 'value', '-s', 'TYPE', device]).catch(() => '');
-  if (fsType === '') throw new VirtError('SYSTEM_ERROR', { detail: `'${source}' holds no file system` });
-  return { device, fsType };
-}
-
-async function output(program: string, args: string[]): Promise<string> {
-  try {
-    return (await run(program, args)).stdout.trim();
-  } catch (cause) {
-    const { stderr, message } = cause as { stderr?: string; message: string };
-    throw new VirtError('SYSTEM_ERROR', { detail: `${program}: ${stderr?.trim() || message}` }, { cause });
   }
 }

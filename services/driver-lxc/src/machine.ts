@@ -23,10 +23,19 @@ export interface Machine {
   version: string;
   /** What containers without an idmap of their own are mapped to; undefined: they run as the host's root. */
   subIds: SubIds | undefined;
+  /** Processes and threads that a container may have at a time. */
+  pidsMax: number;
+}
+
+/** As the settings have it. */
+export interface MachineOptions {
+  /** `START:COUNT`, `none`, or undefined for what /etc/subuid says. */
+  subIds: string | undefined;
+  pidsMax: number;
 }
 
 /** Throws `OPERATION_UNSUPPORTED` with the reason when this machine cannot run containers. */
-export function probeMachine(subIds: string | undefined): Machine {
+export function probeMachine({ subIds, pidsMax }: MachineOptions): Machine {
   const cannot = (why: string): never => {
     throw new VirtError('OPERATION_UNSUPPORTED', { detail: `this machine cannot run containers: ${why}` });
   };
@@ -39,7 +48,11 @@ export function probeMachine(subIds: string | undefined): Machine {
   const why = cgroups.unusable();
   if (why !== undefined) cannot(why);
   const version = versionOf(emulator) ?? cannot(`${emulator} does not say its version`);
-  return { cgroups, version, subIds: chooseSubIds(subIds), capabilities: capabilities(emulator, version, cgroups) };
+  return {
+    ...{ cgroups, version, pidsMax },
+    subIds: chooseSubIds(subIds),
+    capabilities: capabilities(emulator, version, cgroups),
+  };
 }
 
 function capabilities(emulator: string, version: string, cgroups: HostCgroups): LxcCapabilities {

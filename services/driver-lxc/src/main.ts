@@ -9,8 +9,10 @@ runService({
   name: 'driver-lxc',
   settings,
   packageFile: join(__dirname, '..', 'package.json'),
-  start: (service) =>
-    runDriver(service, (state) =>
-      LxcDriver.open({ folder: join(state, 'lxc', 'driver'), subIds: service.values.subIds, log: service.log }),
-    ),
+  start: (service) => {
+    const { subIds, pidsMax } = service.values;
+    return runDriver(service, (state) =>
+      LxcDriver.open({ folder: join(state, 'lxc', 'driver'), subIds, pidsMax, log: service.log }),
+    );
+  },
 });

@@ -9,6 +9,8 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { VirtError } from '@virtbus/shared';
+import { ofInit } from './init';
+import { wordsOf } from './programs';
 
 const run = promisify(execFile);
 
@@ -70,12 +72,21 @@ export function mountInto(pid: number, { source, target, readonly, kind, mapped 
   return perl(pid, ['attach', source, target, ...how], `cannot mount '${source}' at '${target}'`);
 }
 
-/** Does a mount of its own lie there inside? (proc(5), mountinfo) */
-export function isMounted(pid: number, target: string): boolean {
-  const told = target.replace(/[ \t\n\\]/g, (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, '0')}`);
-  const lines = readFileSync(`/proc/${pid}/mountinfo`, 'utf8').split('\n');
-  return lines.some((line) => line.split(' ')[4] === told);
+/**
+ * Where something is mounted, as that process sees it, in the order it was mounted (proc(5), mountinfo). Throws
+ * `OPERATION_INVALID` when it has ended.
+ */
+export function mountPoints(pid: number | 'self'): string[] {
+  const lines = ofInit(() => readFileSync(`/proc/${pid}/mountinfo`, 'utf8')).split('\n');
+  // What would end a word is octal.
+  const told = (word: string): string => word.replace(/\\([0-7]{3})/g, (_all, octal: string) => character(octal));
+  return lines.map((line) => told(line.split(' ')[4] ?? ''));
 }
+
+const character = (octal: string): string => String.fromCharCode(parseInt(octal, 8));
+
+/** Does a mount of its own lie there inside? */
+export const isMounted = (pid: number, target: string): boolean => mountPoints(pid).includes(target);
 
 /** Does nothing where nothing is mounted: an earlier attempt came so far. */
 export async function unmountFrom(pid: number, target: string): Promise<void> {
@@ -96,7 +107,6 @@ async function perl(pid: number, args: string[], what: string): Promise<void> {
     const words = ['-e', script, String(call.setns), String(call.umount2), String(pid), ...args];
     await run('perl', words, { env: { ...process.env, LC_ALL: 'C' } });
   } catch (cause) {
-    const { stderr, message } = cause as { stderr?: string; message: string };
-    throw new VirtError('OPERATION_FAILED', { detail: `${what}: ${stderr?.trim() || message}` }, { cause });
+    throw new VirtError('OPERATION_FAILED', { detail: `${what}: ${wordsOf(cause)}` }, { cause });
   }
 }

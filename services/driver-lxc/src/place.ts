@@ -14,6 +14,8 @@ export interface Place {
   readonly lxcPath: string;
   /** Ours alone, emptied when the container has ended. */
   readonly run: string;
+  /** What the host mounts for it: not below `run`, which goes with all that is in it. */
+  readonly mounts: string;
   readonly config: string;
   readonly seccomp: string;
   /** liblxc's log, across starts. */
@@ -31,6 +33,7 @@ export function placeOf(folders: GuestFolders): Place {
     name,
     lxcPath,
     run: folders.run,
+    mounts: `${folders.run}.mounts`,
     config: join(folders.run, 'config'),
     seccomp: join(folders.run, 'seccomp'),
     log: folders.log,

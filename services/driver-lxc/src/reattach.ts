@@ -2,10 +2,12 @@
 import { findOrphan, isSame, type Reattached, type ReattachSpec } from '@virtbus/driver-runtime';
 import type { DomainState } from '@virtbus/shared';
 import { cleanUpOn, takeAway } from './boot';
-import { endingOf } from './ending';
-import { leaveJoining, plugAgain } from './facets/devices';
+import { afterReboot } from './after-reboot';
+import { endingData, endingOf } from './ending';
+import { leaveJoining } from './facets/devices';
 import { isFrozen } from './freezer';
 import { LxcGuest, type SavedContainer } from './guest';
+import { withNames } from './live';
 import type { Machine } from './machine';
 import { placeOf, type Place } from './place';
 import { lastStartIn, readStartLog, StartLogReader } from './start-log';
@@ -19,14 +21,14 @@ export async function reattachContainer(spec: ReattachSpec, machine: Machine): P
   const place = placeOf(folders);
   const saved = (spec.saved as SavedContainer | undefined) ?? unrecorded(place);
   if (!saved || !isSame(saved.supervisor)) {
-    const { end } = readStartLog(place.log, saved?.logFrom ?? lastStartIn(place.log));
-    await takeAway(place, { loops: saved?.loops ?? [] }, machine, log, patienceMs);
-    return { kind: 'gone', ...endingOf(end, false), ...(end ? { data: { ...end } } : {}) };
+    const { inits, end } = readStartLog(place.log, saved?.logFrom ?? lastStartIn(place.log));
+    await takeAway(place, saved, machine, log, patienceMs);
+    return { kind: 'gone', ...endingOf(end, false, spec.domain), data: endingData(end, inits.at(-1), place) };
   }
   const story = new StartLogReader(place.log, saved.logFrom);
   const cgroup = machine.cgroups.container(place.cgroup.payload);
   const guest = new LxcGuest({
-    live: spec.domain,
+    live: withNames(spec.domain),
     place,
     saved,
     story,
@@ -35,7 +37,7 @@ export async function reattachContainer(spec: ReattachSpec, machine: Machine): P
     sink: spec.sink,
     log,
     cleanUp: cleanUpOn(machine),
-    rebooted: (rebooted) => plugAgain(rebooted, machine),
+    rebooted: (rebooted) => afterReboot(rebooted, machine),
     leaveJoining: (found) => leaveJoining(found, machine),
   });
   guest.state = stateOf(spec.state, isFrozen(cgroup), saved.boots > 0 || bootedMeanwhile(saved, story));
@@ -57,7 +59,7 @@ function bootedMeanwhile(saved: SavedContainer, story: StartLogReader): boolean 
 /** We died between the spawn and writing it down: the supervisor can be found by what it was given. */
 function unrecorded({ name, run, log }: Place): SavedContainer | undefined {
   const supervisor = findOrphan(name, run);
-  return supervisor && { supervisor, logFrom: lastStartIn(log), boots: 0, loops: [], plugged: [] };
+  return supervisor && { supervisor, logFrom: lastStartIn(log), boots: 0, plugged: [] };
 }
 
 function stateOf(kept: DomainState, frozen: boolean, booted: boolean): DomainState {

@@ -15,4 +15,9 @@ export const settings = {
       .optional(),
     "user and group ids that containers without <idmap> are mapped to, START:COUNT, or 'none'; those of root in /etc/subuid when left out",
   ),
+  pidsMax: setting(
+    'VIRTBUS_LXC_PIDS_MAX',
+    z.coerce.number().int().positive().default(16_384),
+    'processes and threads that a container may have at a time, so that none takes those of its host',
+  ),
 };

@@ -84,6 +84,19 @@ test('the freezer is a file of the container’s own cgroup', async () => {
   expect(isFrozen(guest.cgroup)).toBe(false);
 });
 
+test('what is not there, or goes meanwhile, is not frozen, and that is told at once', async () => {
+  const { guest } = container();
+  const refused = 'the container is rebooting or has ended';
+  await expect(freeze(guest.cgroup, undefined, () => false)).rejects.toThrow(refused);
+  expect(at('cgroup.freeze')).toBe('0');
+  put(join(payload, 'cgroup.events'), 'populated 1\nfrozen 0\n');
+  let looks = 0;
+  await expect(freeze(guest.cgroup, undefined, () => ++looks < 5)).rejects.toThrow(refused);
+  expect(at('cgroup.freeze')).toBe('0');
+  rmSync(join(mount, payload), { recursive: true });
+  await expect(freeze(guest.cgroup)).rejects.toThrow(refused);
+});
+
 test('limits are told as it has them', () => {
   const { guest, machine } = container();
   expect(tuningFacet(machine).read(guest)).toEqual({
@@ -124,6 +137,16 @@ test('less memory than is in use is refused, where the kernel would kill for it'
   const tuned = { ...guest.live, memtune: { hard_limit: 4_096 }, cputune: cputune({ shares: 512 }) };
   expect(() => holdTo(guest, machine, tuned)).toThrow('uses 8192 KiB of memory; it cannot be limited to 4096 KiB');
   expect(at('cpu.weight')).toBe('100\n');
+});
+
+test('between two boots there is nothing to limit', () => {
+  const { guest, machine } = container();
+  rmSync(join(mount, payload), { recursive: true });
+  const refused = expect.objectContaining({
+    code: 'OPERATION_INVALID',
+    message: expect.stringMatching(/the container is rebooting or has ended$/) as string,
+  }) as Error;
+  expect(() => holdTo(guest, machine, { ...guest.live, cputune: cputune({ shares: 512 }) })).toThrow(refused);
 });
 
 test('a limit that cannot be written puts back those that were', () => {

@@ -250,7 +250,7 @@ export class QemuDriver implements Driver<QemuGuest> {
     if (found) return found;
     const have = this.emulators.map(({ arch }) => arch).join(', ');
     throw wrong(
-      `could not find an emulator for a domain of type '${ask.virtType}' and architecture '${ask.arch ?? 'any'}'; this host has type ${this.virtTypes.join(', ')} on ${have}`,
+      `could not find an emulator for a domain of type '${ask.virtType ?? 'any'}' and architecture '${ask.arch ?? 'any'}'; this host has type ${this.virtTypes.join(', ')} on ${have}`,
     );
   }
 }

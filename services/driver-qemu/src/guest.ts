@@ -19,7 +19,7 @@ import {
 import type { Log } from '@virtbus/shared/log';
 import { join } from 'node:path';
 import { agentPort } from './agent-port';
-import { JobEngine, type JobKinds } from './block-jobs';
+import { asksForNodes, JobEngine, type JobKinds } from './block-jobs';
 import { Departures } from './departures';
 import { keepNumbers } from './image-numbers';
 import { monitorFailure } from './monitor-failure';
@@ -126,11 +126,13 @@ export class QemuGuest implements Guest {
   }
 
   async askRaw(command: string, args?: object, signal?: AbortSignal, timeoutMs?: number): Promise<unknown> {
-    try {
-      return await this.monitor.executeRaw(command, args, {
+    const send = async (): Promise<unknown> =>
+      this.monitor.executeRaw(command, args, {
         ...(signal ? { signal } : {}),
         ...(timeoutMs ? { timeoutMs } : {}),
       });
+    try {
+      return await (asksForNodes(command, args) ? this.blockJobs.lookAtNodes(send, signal) : send());
     } catch (error) {
       throw monitorFailure(error, command, this.live.name);
     }

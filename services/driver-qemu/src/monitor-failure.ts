@@ -29,3 +29,6 @@ export function monitorFailure(error: unknown, command: string, domain: string):
 
 /** QEMU said no: the command had no effect. */
 export const isRefusal = (error: unknown): boolean => isVirtError(error) && error.cause instanceof QmpError;
+
+/** The monitor came to its end over it: with the guest, as a rule. */
+export const isClosed = (error: unknown): boolean => isVirtError(error) && error.cause instanceof MonitorClosed;

@@ -31,8 +31,8 @@ export interface SavedQemu extends SavedGuest {
   /** Its QEMU knows `backing-mask-protocol`: its images were opened accordingly. */
   masksProtocol?: boolean;
   /**
-   * What a migration has changed in QEMU: parameters as they were, targets of disks that are copied. On the target: whom
-   * the files belong to that it takes over.
+   * What a migration has changed in QEMU: parameters as they were, targets of disks that are copied. Whom the files
+   * belong to that the target takes over, and the source has left to it.
    */
   migration?: { parameters: Record<string, unknown>; copies?: string[]; owners?: SavedQemu['owners'] };
 }

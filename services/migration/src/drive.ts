@@ -12,9 +12,8 @@ import {
   before,
   decide,
   freshMind,
-  giveUp,
-  isIn,
   learn,
+  losePatience,
   type Deed,
   type Ended,
   type Mind,
@@ -48,6 +47,7 @@ export class Drive {
   private writing = false;
   private stopped = false;
   private hurried = false;
+  private refusedToHurry = false;
   private latest: MigrationView | undefined;
   private pauseMs: number = pauses.first;
   /** Since when nothing could be done, on the clock of `performance.now()`. */
@@ -121,7 +121,7 @@ export class Drive {
       default: {
         const asked = watched(this.parties, this.saga, this.mind, deed, {
           onView: (view) => (this.latest = view),
-          onLook: (waitedMs) => this.inTime(deed, waitedMs),
+          onLook: () => this.inTime(deed),
         });
         const outcome = await this.unlessWoken(asked);
         if (outcome === undefined) return true;
@@ -142,26 +142,36 @@ export class Drive {
     await this.options.told();
   }
 
-  /** A transfer that takes longer than it may is hurried up, or given up. */
-  private async inTime(deed: Deed, waitedMs: number): Promise<Outcome<MigrationView> | undefined> {
-    const { timeout } = this.saga;
-    if (deed.do !== 'perform' || !timeout || this.hurried || waitedMs < timeout.afterMs) return undefined;
-    this.hurried = true;
+  /** A transfer that takes longer than it may is given up, or hurried up; that is tried at each look until it took. */
+  private async inTime(deed: Deed): Promise<Outcome<MigrationView> | undefined> {
+    // Of one that a service of the last release has begun it is not written down when it was first sent.
+    const { timeout, started, sending = started } = this.saga;
+    if (deed.do !== 'perform' || deed.recover || !timeout || this.hurried) return undefined;
+    if (Date.now() - sending < timeout.afterMs) return undefined;
     if (timeout.action === 'abort') return { refused: `it took longer than ${timeout.afterMs} ms` };
-    const operation = timeout.action === 'suspend' ? migrationSuspend : migrationPostcopy;
-    await this.parties.tell(this.saga, operation).catch((err: unknown) => {
-      this.options.log.warn({ err, migration: this.saga.id }, 'a migration that takes long could not be hurried up');
-    });
+    await this.hurry(timeout.action);
     return undefined;
+  }
+
+  /** Refused while disks are still copied, for one: it is told once, and tried again. */
+  private async hurry(action: 'suspend' | 'postcopy'): Promise<void> {
+    try {
+      await this.parties.tell(this.saga, action === 'suspend' ? migrationSuspend : migrationPostcopy);
+      this.hurried = true;
+    } catch (err) {
+      const { log } = this.options;
+      const migration = this.saga.id;
+      if (!this.refusedToHurry)
+        log.warn({ err, migration, action }, 'a migration cannot be hurried up yet; trying again');
+      this.refusedToHurry = true;
+    }
   }
 
   private async wait(deed: Deed & { do: 'wait' }): Promise<void> {
     this.waitingSince ??= performance.now();
-    const impatient = performance.now() - this.waitingSince > this.options.patienceMs;
-    const handedOver = isIn(this.mind.source, 'performed') || isIn(this.mind.target, 'finishing', 'finished');
-    if (impatient && !handedOver && !this.mind.ledger.givenUp) {
-      const reason = `${deed.for} was away for more than ${this.options.patienceMs} ms`;
-      this.mind = { ...this.mind, ledger: giveUp(this.mind.ledger, { as: 'failed', reason }) };
+    const { patienceMs } = this.options;
+    if (performance.now() - this.waitingSince > patienceMs) {
+      this.mind = losePatience(this.mind, `${deed.for} was away for more than ${patienceMs} ms`);
     }
     await this.pause();
     this.mind = learn(this.mind, deed, 'done');
@@ -170,10 +180,11 @@ export class Drive {
   private async write(ledger: Saga['ledger']): Promise<void> {
     if (ledger !== this.saga.ledger) {
       const { settled } = this.saga.ledger;
+      const sending = ledger.step === 'perform' ? { sending: this.saga.sending ?? Date.now() } : {};
       const ended = ledger.settled !== undefined ? { ended: this.saga.ended ?? Date.now() } : {};
       this.writing = true;
       try {
-        this.entry = await this.journal.write(this.entry, { ...this.saga, ledger, ...ended });
+        this.entry = await this.journal.write(this.entry, { ...this.saga, ledger, ...sending, ...ended });
       } finally {
         this.writing = false;
       }

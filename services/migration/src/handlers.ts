@@ -78,12 +78,14 @@ async function migrate(
   return wait ? sagas.ended(saga.id, call.signal) : saga;
 
   async function begin(): Promise<Saga> {
-    const { domain, source, target, reasons } = await preflight(bus, call.target!, { to, driver, options });
+    const { domain, source, target, reasons } = await preflight(bus, call.target!, { to, driver, options, timeout });
     if (reasons.length > 0) throw refusal(reasons);
     const { uuid, name, epoch, state } = domain;
     // One that stands still now is not set going by moving it.
     const asItIs = state === 'paused' ? { ...options, paused: true, postcopy: false } : options;
-    const given = { id, domain: uuid, name, epoch, source, target, options: asItIs, ledger: newLedger };
-    return sagas.start({ ...given, cause: call.id, ...(timeout && { timeout }) });
+    const given = { id, domain: uuid, name, epoch, source, target, options: asItIs, ledger: newLedger(asItIs) };
+    // Who stands still writes to no memory, and need not be hurried.
+    const late = timeout?.action === 'postcopy' && !asItIs.postcopy ? undefined : timeout;
+    return sagas.start({ ...given, cause: call.id, ...(late && { timeout: late }) });
   }
 }

@@ -31,6 +31,8 @@ export const Saga = z.object({
   /** The command that it came of. */
   cause: z.string().optional(),
   timeout: z.object({ afterMs: z.number(), action: z.enum(['suspend', 'postcopy', 'abort']) }).optional(),
+  /** When the source was first asked to send the guest: a time-out counts from there, whoever drives. */
+  sending: ms.optional(),
   ledger: Ledger,
   /** The copy of the service that drives it. */
   copy: z.string(),

@@ -50,8 +50,9 @@ export class Orphans {
 
   private async adopt(at: MigrationEnd, { role, peer, epoch, ...open }: OpenMigration): Promise<void> {
     const [source, target] = role === 'source' ? [at, peer] : [peer, at];
-    // Both may have heard of it; who has not is owed nothing, and says so.
-    const ledger = { ...newLedger, sourceAsked: true, targetAsked: true };
+    // Both may have heard of anything; who has not is owed nothing, and says so.
+    const asked = { sourceAsked: true, targetAsked: true, performAsked: true };
+    const ledger = { ...newLedger(open.options), ...asked };
     const from = epoch ?? (await this.epochAt(open.domain, source));
     await this.sagas.adopt({ ...open, epoch: from, source, target, ledger });
   }

@@ -76,8 +76,8 @@ export class Parties {
       case 'begin':
         return this.side(saga, 'source', migrationBegin, { id, peer: target, options });
       case 'prepare': {
-        const { xml = '', definition, cookie = nothing, copies } = viewOf(mind.source);
-        const given = { xml, ...(definition !== undefined && { definition }), cookie };
+        const { xml = '', definition, autostart, cookie = nothing, copies } = viewOf(mind.source);
+        const given = { xml, ...(definition !== undefined && { definition, autostart }), cookie };
         const promised = { name, epoch: ledger.promised! };
         const opens = !options.offline && !deed.recover;
         const images = opens ? await this.images({ id, domain, to: target, ...promised, xml, copies }) : {};

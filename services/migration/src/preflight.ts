@@ -7,6 +7,7 @@ import {
   isActive,
   isVirtError,
   listHosts,
+  type migrateDomain,
   migrationCheck,
   VirtError,
   type DomainSummary,
@@ -17,11 +18,14 @@ import {
   type MigrationReason,
 } from '@virtbus/shared';
 import { call, callDriver, type Bus } from '@virtbus/shared/bus';
+import type { z } from 'zod';
 
 export interface Wish {
   to: string;
   driver?: string | undefined;
   options: MigrationOptions;
+  /** What is done when the transfer takes longer. */
+  timeout?: z.output<typeof migrateDomain.request>['timeout'];
 }
 
 export interface Preflight {
@@ -34,12 +38,13 @@ export interface Preflight {
 type Host = HostStatus & { online: boolean; cordoned: boolean };
 
 /** Throws `DOMAIN_NOT_FOUND`; all other reasons are listed. */
-export async function preflight(bus: Bus, target: string, { to, driver, options }: Wish): Promise<Preflight> {
+export async function preflight(bus: Bus, target: string, { to, driver, options, timeout }: Wish): Promise<Preflight> {
   const [{ domain }, { hosts }] = await Promise.all([call(bus, getDomain, {}, { target }), call(bus, listHosts, {})]);
   const source = { host: domain.host, driver: domain.driver };
   const end = { host: to, driver: driver ?? domain.driver };
   const reasons = [
     ...ofRequest(domain, options),
+    ...ofTimeout(options, timeout),
     ...(await ofName(bus, domain, options)),
     ...ofHosts(domain, end, hosts),
   ];
@@ -106,6 +111,13 @@ function ofRequest(domain: DomainSummary, options: MigrationOptions): MigrationR
       ? [because('OPERATION_INVALID', 'a transient domain has no definition to move')]
       : []),
   ];
+}
+
+/** It would be refused when it is due, and the guest be sent for ever. */
+function ofTimeout({ postcopy }: MigrationOptions, timeout: Wish['timeout']): MigrationReason[] {
+  if (timeout?.action !== 'postcopy' || postcopy) return [];
+  const remedy = 'give --postcopy as well, or --timeout-suspend or --timeout-abort instead';
+  return [because('OPERATION_INVALID', `--timeout-postcopy needs a migration that allows post-copy; ${remedy}`)];
 }
 
 async function ofName(bus: Bus, domain: DomainSummary, { name }: MigrationOptions): Promise<MigrationReason[]> {
@@ -182,8 +194,8 @@ async function ofBoth(
   const context = { domain: uuid };
   try {
     const left = await callDriver(bus, source, migrationCheck, { role: 'source', peer: target, options }, context);
-    const { document, copies, certificates } = left;
-    const ask = { role: 'target', peer: source, options, document, copies, certificates } as const;
+    const { document, copies, certificates, cpu } = left;
+    const ask = { role: 'target', peer: source, options, document, copies, certificates, cpu } as const;
     const right = await callDriver(bus, target, migrationCheck, ask, context);
     return [...left.reasons, ...right.reasons];
   } catch (error) {

@@ -55,18 +55,16 @@ export class Sagas {
   }
 
   all(): Saga[] {
-    return [...this.known.values()].map(({ value }) => value).sort((a, b) => b.started - a.started);
+    return [...this.known.values()].map(({ value }) => value).sort(latestFirst);
   }
 
-  /** By id, or the latest of a domain, as the journal has it now. Throws `MIGRATION_NOT_FOUND`. */
+  /** By id, or of a domain, as the journal has it now. Throws `MIGRATION_NOT_FOUND`. */
   async find(target: string): Promise<Saga> {
-    const named = ({ id, domain, name }: Saga): boolean => [id, domain, name].includes(target);
-    const id = this.all().find(named)?.id ?? target;
+    const id = meant(this.all(), target)?.id ?? target;
     const entry = MigrationId.safeParse(id).success ? await this.journal.get(id) : undefined;
     if (entry) return entry.value;
     // Another copy has just begun it.
-    const all = (await this.journal.all()).map(({ value }) => value);
-    const found = all.sort((a, b) => b.started - a.started).find(named);
+    const found = meant((await this.journal.all()).map(({ value }) => value).sort(latestFirst), target);
     if (!found) throw new VirtError('MIGRATION_NOT_FOUND', { migration: target });
     return found;
   }
@@ -80,7 +78,7 @@ export class Sagas {
   async start(saga: Omit<Saga, 'copy' | 'started'>): Promise<Saga> {
     try {
       const entry = await this.journal.create({ ...saga, copy: this.copies.own, started: Date.now() });
-      this.drive(entry, firstMind<MigrationView>({ phase: 'absent' }));
+      this.drive(entry, firstMind<MigrationView>(entry.value.ledger, { phase: 'absent' }));
       return entry.value;
     } catch (error) {
       if (!(error instanceof Conflict)) throw error;
@@ -213,6 +211,14 @@ export class Sagas {
     }
     this.trouble = undefined;
   }
+}
+
+const latestFirst = (one: Saga, other: Saga): number => other.started - one.started;
+
+/** Of a domain the one that is under way: a later one may have been refused because of it. Else the latest. */
+function meant(latest: readonly Saga[], target: string): Saga | undefined {
+  const ofDomain = latest.filter(({ domain, name }) => domain === target || name === target);
+  return latest.find(({ id }) => id === target) ?? ofDomain.find(({ ledger }) => !ledger.settled) ?? ofDomain[0];
 }
 
 const invalid = (detail: string): VirtError => new VirtError('OPERATION_INVALID', { detail });

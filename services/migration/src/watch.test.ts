@@ -1,6 +1,6 @@
 /** How a call that takes its time is looked after, over a party whose words are given here. */
 import type { MigrationView } from '@virtbus/shared';
-import { firstMind, type Deed, type Outcome } from '@virtbus/migration-saga';
+import { firstMind, newLedger, type Deed, type Outcome } from '@virtbus/migration-saga';
 import type { Saga } from './journal';
 import { watched, type Watcher } from './watch';
 
@@ -31,7 +31,7 @@ class Watched {
       ask: async (_saga: Saga, _mind: unknown, asked: Deed): Promise<Answer> =>
         asked.do === 'look' ? look(++this.looks) : answered,
     };
-    const mind = firstMind(view('absent'));
+    const mind = firstMind(newLedger({ postcopy: false }), view('absent'));
     if (before.source) mind.source = view(before.source);
     if (before.target) mind.target = view(before.target);
     this.outcome = watched(parties, saga, mind, deed, {

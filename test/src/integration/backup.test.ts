@@ -3,7 +3,7 @@
  * them is left behind, whoever dies meanwhile.
  */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   abortBlockJob,
@@ -13,6 +13,7 @@ import {
   createCheckpoint,
   createSnapshot,
   deleteCheckpoint,
+  deleteSnapshot,
   getBackupXml,
   getCheckpointXml,
   getJob,
@@ -162,6 +163,100 @@ test('a checkpoint goes along with a snapshot and a commit: the changes since it
   expect(await faultsOf(guest, { chains: now, besides: made })).toEqual([]);
 });
 
+/** A disk-only snapshot of both disks into `<disk>.<name>`. */
+async function snapshot(guest: WritingGuest, name: string): Promise<void> {
+  const overlays = ['vda', 'vdb'].map(
+    (disk) => `<disk name='${disk}'><source file='${guest.file(`${disk}.${name}`)}'/></disk>`,
+  );
+  const xml = `<domainsnapshot><name>${name}</name><disks>${overlays.join('')}</disks></domainsnapshot>`;
+  await call(bus, createSnapshot, { xml, diskOnly: true }, target(guest));
+}
+
+/** What the full backup and the changes since it lack of what the guest has flushed by now. */
+async function lossesSince(guest: WritingGuest, name: string, disks: readonly string[]): Promise<string[]> {
+  const flushed = copyOf(guest.flushed);
+  const elements = ['vda', 'vdb'].map((disk) => {
+    const file = `<target file='${guest.file(`since-${disk}.qcow2`)}'/>`;
+    return disks.includes(disk) ? `<disk name='${disk}'>${file}</disk>` : `<disk name='${disk}' backup='no'/>`;
+  });
+  const xml = `<domainbackup><incremental>${name}</incremental><disks>${elements.join('')}</disks></domainbackup>`;
+  await call(bus, beginBackup, { xml }, target(guest));
+  await over(guest);
+  return disks.flatMap((disk) => {
+    const changes = guest.file(`since-${disk}.qcow2`);
+    qemuImg('rebase', '-u', '-f', 'qcow2', '-F', 'qcow2', '-b', guest.file(`full-${disk}.qcow2`), changes);
+    return lossesOfImage(guest, disk, changes, 'qcow2', flushed);
+  });
+}
+
+test('a checkpoint of several images is deleted after the guest was off, and their files are whose they were', async () => {
+  const guest = await WritingGuest.start(stack, bus, { name: 'deleted' });
+  await call(bus, createCheckpoint, { xml: named('c1') }, target(guest));
+  await snapshot(guest, 'above');
+  await guest.destroy();
+  const owner = (): number => statSync(guest.file('vda-3.qcow2')).uid;
+  const before = owner();
+  await guest.boot();
+  const reading = owner();
+  await call(bus, deleteCheckpoint, { name: 'c1' }, target(guest));
+  expect(owner()).toBe(reading);
+  await guest.flushesMore(10);
+  const now = { vda: ['vda.above', ...layerNames('vda')], vdb: ['vdb.above', ...layerNames('vdb')] };
+  expect(await faultsOf(guest, { chains: now })).toEqual([]);
+  expect(owner()).toBe(before);
+});
+
+/** A full backup with a checkpoint, then writes on the image that was active, and on one above it. */
+async function markedTwice(guest: WritingGuest, name: string): Promise<void> {
+  await call(bus, beginBackup, { xml: push(guest, 'full'), checkpoint: named(name) }, target(guest));
+  await over(guest);
+  await guest.flushesMore(20);
+  await snapshot(guest, 'above');
+  await guest.flushesMore(20);
+}
+
+test('a checkpoint goes along with a middle image into one that takes bitmaps, and is refused after a merge into one that takes none', async () => {
+  const guest = await WritingGuest.start(stack, bus, { name: 'middle' });
+  await markedTwice(guest, 'c1');
+  for (const [disk, depth] of [
+    ['vda', 2],
+    ['vdb', 4],
+  ] as const) {
+    const merge = { disk, top: await guest.layer(disk, 1), base: await guest.layer(disk, depth) };
+    await call(bus, commitBlocks, merge, target(guest));
+    const jobs = async () => (await call(bus, listBlockJobs, { disk }, target(guest))).jobs;
+    await eventually(jobs, [], { timeoutMs: 60_000 });
+  }
+  // A bitmap of an image that is only read is lost when the guest ends, without a word.
+  await guest.destroy();
+  await guest.boot();
+  await expect(call(bus, beginBackup, { xml: push(guest, 'since', 'c1') }, target(guest))).rejects.toMatchObject({
+    code: 'CHECKPOINT_INCONSISTENT',
+    message: expect.stringContaining("missing or broken bitmap 'c1' for disk 'vdb'") as string,
+  });
+  expect(await lossesSince(guest, 'c1', ['vda'])).toEqual([]);
+  await call(bus, deleteCheckpoint, { name: 'c1' }, target(guest));
+  const now = { vda: ['vda.above', ...layerNames('vda').slice(1)], vdb: ['vdb.above', 'vdb-0.img'] };
+  const besides = ['since-vda', 'full-vda', 'full-vdb', 'vda-3', 'vdb-3', 'vdb-2', 'vdb-1'].map(
+    (name) => `${name}.qcow2`,
+  );
+  expect(await faultsOf(guest, { chains: now, besides })).toEqual([]);
+});
+
+test('a checkpoint goes along with a middle image that is merged while the guest is off', async () => {
+  const guest = await WritingGuest.start(stack, bus, { name: 'offline' });
+  await snapshot(guest, 'marked');
+  await markedTwice(guest, 'c1');
+  await guest.destroy();
+  await call(bus, deleteSnapshot, { name: 'marked' }, target(guest));
+  await guest.boot();
+  expect(await lossesSince(guest, 'c1', ['vda', 'vdb'])).toEqual([]);
+  await call(bus, deleteCheckpoint, { name: 'c1' }, target(guest));
+  const now = { vda: ['vda.above', ...layerNames('vda')], vdb: ['vdb.above', ...layerNames('vdb')] };
+  const besides = ['vda', 'vdb'].flatMap((disk) => [`since-${disk}.qcow2`, `full-${disk}.qcow2`]);
+  expect(await faultsOf(guest, { chains: now, besides })).toEqual([]);
+});
+
 test('a pull can be read over NBD while the guest writes on, also after the driver was killed, until it is aborted', async () => {
   const guest = await WritingGuest.start(stack, bus, { name: 'pulled' });
   await call(bus, createCheckpoint, { xml: named('before') }, target(guest));
@@ -172,7 +267,7 @@ test('a pull can be read over NBD while the guest writes on, also after the driv
   await call(bus, beginBackup, { xml: pull(guest, server, 'before') }, target(guest));
   const running = await call(bus, getBackupXml, {}, target(guest));
   expect(running.xml).toContain(
-    "<disk name='vda' backup='yes' type='file' backupmode='incremental' incremental='before'>",
+    "<disk name='vda' backup='yes' type='file' backupmode='incremental' incremental='before' exportname='vda' exportbitmap='backup-vda'>",
   );
   await guest.flushesMore(20);
   await stack.restartDriver('h1');
@@ -287,6 +382,41 @@ test('a push goes on when the driver is killed, and is gone when it is aborted',
   await over(guest);
   await guest.remove();
 });
+
+needsRoot().test(
+  'an image in a block device that is there to be reused is written into, and not made anew',
+  async () => {
+    const guest = await WritingGuest.start(stack, bus, { name: 'reuses' });
+    const lies = stack.folder.file('reused.img');
+    qemuImg('create', '-q', '-f', 'raw', lies, '32M');
+    const path = execFileSync('losetup', ['--find', '--show', lies], { encoding: 'utf8' }).trim();
+    const clusterSize = (): unknown =>
+      (JSON.parse(qemuImg('info', '-U', '--output=json', '-f', 'qcow2', path)) as Record<string, unknown>)[
+        'cluster-size'
+      ];
+    try {
+      qemuImg('create', '-q', '-f', 'qcow2', '-o', 'cluster_size=4096', path, '8M');
+      await guest.flushesMore(20);
+      const flushed = copyOf(guest.flushed);
+      const to = `<disk name='vda' type='block'><driver type='qcow2'/><target dev='${path}'/></disk>`;
+      const xml = `<domainbackup><disks>${to}<disk name='vdb' backup='no'/></disks></domainbackup>`;
+      await call(bus, beginBackup, { xml, reuseExternal: true }, target(guest));
+      await over(guest);
+      expect(await lastOf(guest)).toMatchObject({ type: 'completed' });
+      expect(clusterSize()).toBe(4096);
+      expect(lossesOfImage(guest, 'vda', path, 'qcow2', flushed)).toEqual([]);
+      // Without that word there is nothing in it that counts.
+      await call(bus, beginBackup, { xml }, target(guest));
+      await over(guest);
+      expect(clusterSize()).toBe(65_536);
+      expect(await faultsOf(guest, { chains })).toEqual([]);
+    } finally {
+      for (const pid of stack.guestPids()) process.kill(pid, 'SIGKILL');
+      await eventually(() => stack.guestPids().length, 0, { timeoutMs: 20_000 });
+      execFileSync('losetup', ['--detach', path]);
+    }
+  },
+);
 
 needsRoot().test(
   'a target without room ends the backup of all disks, with the reason; the guest writes on',

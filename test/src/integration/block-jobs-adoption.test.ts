@@ -6,13 +6,16 @@ import {
   abortBlockJob,
   commitBlocks,
   copyBlocks,
+  getDiskSizes,
   listBlockJobs,
+  qmpCommand,
   pullBlocks,
   setBlockJobSpeed,
   type BlockJob,
 } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
 import { eventually, Stack } from '@virtbus/testkit';
+import { withMonitor, type AskQemu } from '../block-stand/monitor';
 import { faultsOf } from '../block-stand/sound';
 import { WritingGuest } from '../block-stand/writing-guest';
 
@@ -57,6 +60,65 @@ test('jobs that run when the driver is killed run on, and one that ends meanwhil
   for (const disk of ['vda', 'vdb']) await eventually(() => jobOf(disk), undefined, patience);
   await guest.flushesMore(20);
   expect((await told()).sort()).toEqual(['vda pull completed', 'vdb pull completed']);
+  const besides = [...images('vda'), ...images('vdb')];
+  expect(await faultsOf(guest, { chains: { vda: ['vda-3.qcow2'], vdb: ['vdb-3.qcow2'] }, besides })).toEqual([]);
+});
+
+/** Pulls whose work is done, as QEMU lists them. */
+const donePulls = async (ask: AskQemu): Promise<string[]> =>
+  ((await ask('query-jobs')).return as { id: string; status: string }[]).flatMap(({ id, status }) =>
+    status === 'pending' || status === 'concluded' ? [id] : [],
+  );
+
+test('two pulls that have concluded while the driver was dead do not end the guest; both ends are told', async () => {
+  const target = { target: guest.uuid };
+  for (const disk of ['vda', 'vdb']) await call(bus, pullBlocks, { disk, bandwidth: mib / 16 }, target);
+  const pid = stack.pidOf(guest.uuid);
+  await stack.restartDriver('h1', () =>
+    withMonitor(stack, 'h1', async (ask) => {
+      const jobs = (await ask('query-jobs')).return as { id: string }[];
+      for (const { id } of jobs) await ask('block-job-set-speed', { device: id, speed: 0 });
+      await eventually(async () => (await donePulls(ask)).length, 2, patience);
+      // Those of an earlier release conclude by themselves.
+      for (const { id } of jobs) await ask('job-finalize', { id });
+    }),
+  );
+  for (const disk of ['vda', 'vdb']) await eventually(() => jobOf(disk), undefined, patience);
+  await guest.flushesMore(20);
+  expect(stack.pidOf(guest.uuid)).toBe(pid);
+  expect((await told()).sort()).toEqual(['vda pull completed', 'vdb pull completed']);
+  const besides = [...images('vda'), ...images('vdb')];
+  expect(await faultsOf(guest, { chains: { vda: ['vda-3.qcow2'], vdb: ['vdb-3.qcow2'] }, besides })).toEqual([]);
+});
+
+test('a guest is asked for its nodes all the time while its pulls end, are given up, and end again', async () => {
+  const target = { target: guest.uuid };
+  const pid = stack.pidOf(guest.uuid);
+  let over = false;
+  let asked = 0;
+  const ask = async (): Promise<void> => {
+    const nodes = { execute: 'query-named-block-nodes', arguments: { flat: true } };
+    for (; !over; asked++) {
+      await call(bus, getDiskSizes, { disk: 'vda' }, target);
+      await call(bus, qmpCommand, asked % 2 ? nodes : { hmp: 'info block -n' }, target);
+    }
+  };
+  const asking = Promise.all(Array.from({ length: 4 }, ask));
+  for (let round = 0; round < 5; round++) {
+    for (const disk of ['vda', 'vdb']) await call(bus, pullBlocks, { disk, bandwidth: mib / 16 }, target);
+    for (const disk of ['vda', 'vdb']) await call(bus, abortBlockJob, { disk }, target);
+  }
+  for (const disk of ['vda', 'vdb']) {
+    await call(bus, pullBlocks, { disk, base: await guest.layer(disk, 2) }, target);
+  }
+  for (const disk of ['vda', 'vdb']) await eventually(() => jobOf(disk), undefined, patience);
+  for (const disk of ['vda', 'vdb']) await call(bus, pullBlocks, { disk }, target);
+  for (const disk of ['vda', 'vdb']) await eventually(() => jobOf(disk), undefined, patience);
+  over = true;
+  await asking;
+  expect(asked).toBeGreaterThan(20);
+  expect(stack.pidOf(guest.uuid)).toBe(pid);
+  await guest.flushesMore(20);
   const besides = [...images('vda'), ...images('vdb')];
   expect(await faultsOf(guest, { chains: { vda: ['vda-3.qcow2'], vdb: ['vdb-3.qcow2'] }, besides })).toEqual([]);
 });

@@ -2,6 +2,7 @@
  * Pull, commit and copy under a guest that writes to two disks of four layers: afterwards its data is whole, and documents,
  * headers, leases, nodes and files agree.
  */
+import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import {
   abortBlockJob,
@@ -18,7 +19,7 @@ import { call, type Bus } from '@virtbus/shared/bus';
 import { eventually, freePort, needsProgram, Stack, startProcess } from '@virtbus/testkit';
 import { faultsOf } from '../block-stand/sound';
 import { WritingGuest } from '../block-stand/writing-guest';
-import { qemuImg } from './storage-stand';
+import { disk, overlay, qemuImg } from './storage-stand';
 
 jest.setTimeout(240_000);
 
@@ -62,6 +63,26 @@ test('a disk pulls all that it stands on, another down to its base; both at the 
   const besides = [...images('vda'), ...images('vdb')];
   const chains = { vda: ['vda-3.qcow2'], vdb: ['vdb-3.qcow2', 'vdb-0.img'] };
   expect(await faultsOf(guest, { chains, besides })).toEqual([]);
+});
+
+test('what a pull has copied is in the image when QEMU is killed as soon as the job has ended', async () => {
+  const file = (depth: number): string => stack.folder.file(`killed-${depth}.qcow2`);
+  const io = (path: string, ...how: string[]): string =>
+    execFileSync('qemu-io', ['-f', 'qcow2', ...how.flatMap((one) => ['-c', one]), path], { encoding: 'utf8' });
+  for (const depth of [0, 1, 2]) {
+    if (depth > 0) overlay(file(depth), file(depth - 1), 'qcow2');
+    else qemuImg('create', '-q', '-f', 'qcow2', file(0), '16M');
+    io(file(depth), `write -P ${depth + 1} ${depth}M 1M`);
+  }
+  const { uuid } = await stack.run(bus, { name: 'killed', devices: disk(file(2), 'qcow2') });
+  await call(bus, pullBlocks, { disk: 'vda' }, { target: uuid });
+  const completed = async (): Promise<boolean> =>
+    (await stack.events(bus, uuid)).some(({ class: kind, type }) => kind === 'block-job' && type === 'completed');
+  await eventually(completed, true, { timeoutMs: 60_000 });
+  process.kill(stack.pidOf(uuid), 'SIGKILL');
+  await eventually(() => stack.state(bus, uuid), 'shutoff(crashed)', { timeoutMs: 60_000 });
+  expect(JSON.parse(qemuImg('info', '--output=json', file(2)))).not.toHaveProperty('backing-filename');
+  expect(io(file(2), 'read -P 1 0M 1M', 'read -P 2 1M 1M', 'read -P 3 2M 1M')).not.toContain('verification failed');
 });
 
 test('a middle image is merged into the one below, and an active one; pivot before it is ready is refused', async () => {

@@ -1,10 +1,11 @@
 /** A folder of certificates as QEMU reads it: an authority, a server and a client that it vouches for (openssl). */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 
-/** @param addresses that the server proves to have */
-export function makeCertificates(folder: string, ...addresses: string[]): string {
+/** @param names that the server proves to have: addresses, and names of hosts */
+export function makeCertificates(folder: string, ...names: string[]): string {
   mkdirSync(folder, { mode: 0o755 });
   const at = (name: string): string => join(folder, name);
   const openssl = (...args: string[]): void => void execFileSync('openssl', args, { stdio: 'ignore', timeout: 30_000 });
@@ -18,7 +19,7 @@ export function makeCertificates(folder: string, ...addresses: string[]): string
     const out = ['-extfile', at('extensions'), '-days', '2', '-out', at(`${name}-cert.pem`)];
     openssl('x509', '-req', '-in', at('request'), ...by, ...out);
   };
-  issue('server', `subjectAltName=${addresses.map((address) => `IP:${address}`).join()}`);
+  issue('server', `subjectAltName=${names.map((name) => `${isIP(name) ? 'IP' : 'DNS'}:${name}`).join()}`);
   issue('client', 'basicConstraints=CA:FALSE');
   for (const name of readdirSync(folder)) chmodSync(at(name), 0o644); // of the user that guests run as, too
   return folder;

@@ -3,6 +3,8 @@ import { isDeepStrictEqual } from 'node:util';
 import {
   defineDomain,
   getDomain,
+  handoverClaim,
+  handoverCommit,
   renameDomain,
   undefineDomain,
   VirtError,
@@ -15,7 +17,7 @@ import {
   buckets,
   type CommandOutcome,
 } from '@virtbus/shared';
-import { call, decode, enqueue, newId } from '@virtbus/shared/bus';
+import { call, callService, connectBus, decode, enqueue, newId } from '@virtbus/shared/bus';
 import { Authority } from '@virtbus/shared/auth';
 import { soon, Stack } from './domain-service-stack';
 
@@ -203,6 +205,46 @@ test('of two hosts that claim one domain the first keeps it under the same epoch
   await soon(async () => (await call(stack.bus, getDomain, {}, { target: 'torn' })).domain.host === 'h3');
   expect(stack.hosts[0]!.domains.has(domain.uuid)).toBe(true);
 }, 60_000);
+
+test.each(['before', 'after'])(
+  'the name stays with a domain that has moved when its source tells %s its target',
+  async (order) => {
+    stack = await Stack.start({ hosts: ['h1', 'h2'] });
+    const [h1, h2] = stack.hosts;
+    const { domain } = await call(stack.bus, defineDomain, { xml: xml('moved'), host: 'h1' });
+    const { uuid, epoch } = domain;
+    const moving = { id: newId(), domain: uuid, to: { host: 'h2', driver: 'test' }, name: 'moved' };
+    const from = { host: 'h1', driver: 'test', epoch };
+    const service = await connectBus({ name: 'mover', context: stack.context('service') });
+    const promised = await callService(service, 'domain', handoverClaim, { ...moving, from });
+    await callService(service, 'domain', handoverCommit, { ...moving, epoch: promised.epoch });
+    await service.close();
+    const where = () =>
+      call(stack.bus, getDomain, {}, { target: 'moved' }).then(
+        (answer) => answer.domain.host,
+        () => 'nowhere',
+      );
+    const told = [
+      () => h1!.happen(uuid, { persistent: false, state: 'shutoff' }, 'undefined', 'removed'),
+      () => h2!.plant({ ...domain, host: 'h2', epoch: promised.epoch, persistent: true }),
+    ];
+    for (const tell of order === 'before' ? told : told.reverse()) {
+      tell();
+      await call(stack.bus, defineDomain, { xml: xml(newId()), host: 'h1' });
+    }
+    await soon(async () => (await where()) === 'h2');
+    // Events come in order: what was told before this one has been heard.
+    const { domain: last } = await call(stack.bus, defineDomain, { xml: xml('last'), host: 'h1' });
+    h1!.happen(last.uuid, { state: 'running' }, 'started', 'booted');
+    await soon(async () => (await list()).domains.find(({ uuid: one }) => one === last.uuid)?.state === 'running');
+    expect(await where()).toBe('h2');
+    expect(await registered(buckets.names)).toContain('moved');
+    await expect(call(stack.bus, defineDomain, { xml: xml('moved') })).rejects.toThrow(
+      `already exists with uuid ${uuid}`,
+    );
+  },
+  60_000,
+);
 
 test('a queued command waits for its host, is applied once, and its outcome is told once', async () => {
   stack = await Stack.start({ copies: 2 });

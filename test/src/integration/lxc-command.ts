@@ -8,6 +8,18 @@ export interface Ran {
   err: string;
 }
 
+/** Each kind of container with `VIRTBUS_LXC_SUBIDS` for it, as `describe.each` takes them. */
+export const kindsOfContainers = [
+  ['a privileged container', 'none'],
+  ['an unprivileged container', '300000:65536'],
+] as const;
+
+/** What a command wrote; of one that failed its exit code and errors. */
+export async function shownInside(bus: Bus, domain: string, ...command: string[]): Promise<string> {
+  const { code, out, err } = await runInside(bus, domain, command);
+  return code === 0 ? out : `${code} ${err}`;
+}
+
 /** What it wrote, and its exit code; `input` is all that its standard input has. */
 export async function runInside(bus: Bus, domain: string, command: string[], input = ''): Promise<Ran> {
   const ids = { session: newId(), errors: newId() };

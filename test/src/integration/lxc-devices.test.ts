@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { attachDevice, destroyDomain, detachDevice, getDomainXml } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
 import { eventually, needsContainers, Stack, temporaryFolder, type TemporaryFolder } from '@virtbus/testkit';
-import { runInside } from './lxc-command';
+import { kindsOfContainers, runInside, shownInside } from './lxc-command';
 
 const containers = needsContainers();
 
@@ -17,18 +17,12 @@ echo $$ >'${folder.file(`${name}-hangs`)}'
 exec sleep 600
 `;
 
-describe.each([
-  ['a privileged container', 'none'],
-  ['an unprivileged container', '300000:65536'],
-])('%s', (_kind, subIds) => {
+describe.each(kindsOfContainers)('%s', (_kind, subIds) => {
   const programs = temporaryFolder();
   let stack: Stack;
   let bus: Bus;
   let uuid: string;
-  const inside = async (...words: string[]): Promise<string> => {
-    const { code, out, err } = await runInside(bus, uuid, words);
-    return code === 0 ? out : `${code} ${err}`;
-  };
+  const inside = (...words: string[]): Promise<string> => shownInside(bus, uuid, ...words);
   const attach = (xml: string) => call(bus, attachDevice, { xml, affect: 'live' }, { target: uuid });
   const detach = (xml: string) => call(bus, detachDevice, { xml, affect: 'live' }, { target: uuid });
   const deviceEvents = async (): Promise<string[]> =>
@@ -164,6 +158,7 @@ describe.each([
       expect(await inside('sh', '-c', '[ -c /dev/net/tun ] && echo there')).toBe('there\n');
       // It is the host's file, so its owner decides who may open it.
       if (subIds === 'none') expect(await inside('sh', '-c', 'exec 3<>/dev/net/tun && echo open')).toBe('open\n');
+      await expect(attach(xml)).rejects.toThrow("two devices have the place '/dev/net/tun'");
       await detach(xml);
       expect(await inside('sh', '-c', '[ -c /dev/net/tun ] || echo gone')).toBe('gone\n');
     },

@@ -3,14 +3,11 @@ import { readFileSync, statSync } from 'node:fs';
 import { getDomainXml } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
 import { needsContainers, Stack } from '@virtbus/testkit';
-import { runInside } from './lxc-command';
+import { kindsOfContainers, runInside } from './lxc-command';
 
 const containers = needsContainers();
 
-describe.each([
-  ['a privileged container', 'none'],
-  ['an unprivileged container', '300000:65536'],
-])('%s', (_kind, subIds) => {
+describe.each(kindsOfContainers)('%s', (_kind, subIds) => {
   let stack: Stack;
   let bus: Bus;
   let one: string;

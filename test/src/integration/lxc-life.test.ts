@@ -1,7 +1,9 @@
 /** A container over the bus, from define to its end, and what it tells of itself. */
+import { closeSync, existsSync, openSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import {
   defineDomain,
   destroyDomain,
+  execInDomain,
   rebootDomain,
   resumeDomain,
   setMemory,
@@ -11,8 +13,8 @@ import {
   suspendDomain,
   type DomainEvent,
 } from '@virtbus/shared';
-import { call, type Bus } from '@virtbus/shared/bus';
-import { eventually, needsContainers, Stack } from '@virtbus/testkit';
+import { call, newId, type Bus } from '@virtbus/shared/bus';
+import { eventually, needsContainers, requirement, Stack, tinyRootfs } from '@virtbus/testkit';
 import { runInside, type Ran } from './lxc-command';
 
 const containers = needsContainers();
@@ -105,6 +107,25 @@ containers.test(
 );
 
 containers.test(
+  'a container whose reboot is to be its end has shut down by it, each time, and leaves nothing on the host',
+  async () => {
+    const before = readdirSync('/');
+    const xml = await stack.containerXml({ name: 'once' });
+    const once = xml.replace('<devices>', '<on_reboot>destroy</on_reboot><devices>');
+    const { uuid } = (await call(bus, defineDomain, { xml: once })).domain;
+    for (let start = 0; start < 2; start++) {
+      await call(bus, startDomain, {}, { target: uuid });
+      await eventually(async () => (await run(uuid, ['true'])).code, 0);
+      void run(uuid, ['reboot', '-f']).catch(() => undefined);
+      await eventually(() => state(uuid), 'shutoff(shutdown)');
+      expect(await lastEvent(uuid)).toMatchObject({ type: 'stopped', detail: 'shutdown' });
+    }
+    expect(readdirSync('/')).toEqual(before);
+  },
+  120_000,
+);
+
+containers.test(
   'an init that is killed from outside has crashed',
   async () => {
     const { uuid } = await stack.runContainer(bus, { name: 'victim' });
@@ -128,7 +149,13 @@ containers.test(
     expect(await run(uuid, ['wc', '-c'], big)).toMatchObject({ code: 0, out: '3000000\n' });
     const back = await run(uuid, ['head', '-c', '3000000', '/dev/zero']);
     expect([back.code, back.out.length]).toEqual([0, 3_000_000]);
-    expect((await run(uuid, ['/bin/nothere'])).code).toBe(127);
+    const notThere = { code: 127, out: '', err: expect.stringContaining('Failed to exec "/bin/nothere"') };
+    expect(await run(uuid, ['/bin/nothere'])).toEqual(notThere);
+    const noProgram = { code: 126, out: '', err: expect.stringContaining('Permission denied') };
+    expect(await run(uuid, ['/etc/passwd'])).toEqual(noProgram);
+    const ids = { session: newId(), errors: newId() };
+    const nobody = call(bus, execInDomain, { ...ids, command: ['id'], gid: 4_294_967_295 }, { target: uuid });
+    await expect(nobody).rejects.toThrow('gid 4294967295 is none that Linux has');
     await call(bus, destroyDomain, {}, { target: uuid });
     await expect(run(uuid, ['true'])).rejects.toThrow('domain is not running');
   },
@@ -150,6 +177,40 @@ containers.test(
     await call(bus, destroyDomain, {}, { target: uuid });
   },
   120_000,
+);
+
+const kernelLog = requirement('root, cgroups, and the log of a kernel that can be read', () => {
+  if (!containers.met) return false;
+  closeSync(openSync('/dev/kmsg', 'r'));
+  return true;
+});
+
+kernelLog.test(
+  'an init that is killed for want of memory is told as that, also when nobody was there to see it',
+  async () => {
+    const grows = 'until [ -e /grow ]; do sleep 0.1; done; x=$(head -c 200000000 /dev/zero | tr "\\0" x); exit 0';
+    const args = ['-c', grows.replaceAll('"', '&quot;')];
+    const root = await tinyRootfs(stack.folder.file('swollen'));
+    const xml = await stack.containerXml({ name: 'swollen', init: '/bin/sh', args, root });
+    const { uuid } = (await call(bus, defineDomain, { xml })).domain;
+    const grow = async (init: number): Promise<void> => {
+      writeFileSync(`${root}/grow`, '');
+      await eventually(() => existsSync(`/proc/${init}`), false, { timeoutMs: 30_000 });
+      rmSync(`${root}/grow`);
+    };
+    const ooms = async (): Promise<number> =>
+      (await stack.events(bus, uuid)).filter(({ class: family }) => family === 'oom').length;
+    for (const isAway of [false, true]) {
+      await call(bus, startDomain, {}, { target: uuid });
+      const init = stack.containerInit(uuid);
+      await (isAway ? stack.restartDriver('c1', () => grow(init)) : grow(init));
+      await eventually(() => state(uuid), 'shutoff(crashed)');
+      expect(await lastEvent(uuid)).toMatchObject({ type: 'stopped', data: { signal: 9, outOfMemory: true } });
+      // Where its supervisor is found at the very end the second is told, too.
+      if (!isAway) expect(await ooms()).toBe(1);
+    }
+  },
+  60_000,
 );
 
 containers.test(

@@ -1,7 +1,16 @@
 /** Terminals inside a container, from the terminal of a person: `virtbus exec -it` and the window's size. */
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { destroyDomain, execInDomain, openConsole, resizeTerminal } from '@virtbus/shared';
+import {
+  defineDomain,
+  destroyDomain,
+  execInDomain,
+  openConsole,
+  resizeTerminal,
+  startDomain,
+  undefineDomain,
+} from '@virtbus/shared';
 import { call, clientStream, newId, type Bus } from '@virtbus/shared/bus';
 import { checkout, eventually, needsContainers, Stack, startProcess } from '@virtbus/testkit';
 import { runInside } from './lxc-command';
@@ -60,6 +69,33 @@ containers.test(
     await person.waitFor('code 7');
     await person.waitFor(/ icanon/);
     await call(bus, destroyDomain, {}, { target: uuid });
+  },
+  60_000,
+);
+
+containers.test(
+  'a console whose output its document has kept in a file is shown from there, and each start begins or continues it',
+  async () => {
+    const file = stack.folder.file('console.txt');
+    const boots = (): number => (readFileSync(file, 'utf8').match(/tiny-rootfs: booted/g) ?? []).length;
+    for (const [append, expected] of [
+      ['off', 1],
+      ['on', 2],
+    ] as const) {
+      const xml = (await stack.containerXml({ name: 'kept' })).replace(
+        "<console type='pty'/>",
+        `<console type='pty'><log file='${file}' append='${append}'/></console>`,
+      );
+      const { uuid } = (await call(bus, defineDomain, { xml })).domain;
+      await call(bus, startDomain, {}, { target: uuid });
+      await stack.consoleShows(bus, uuid, 'tiny-rootfs: booted');
+      await eventually(boots, expected);
+      await call(bus, destroyDomain, {}, { target: uuid });
+      await call(bus, undefineDomain, {}, { target: uuid });
+    }
+    const second = "<console type='pty'/><console type='pty'><log file='/tmp/no'/></console>";
+    const xml = (await stack.containerXml({ name: 'two' })).replace("<console type='pty'/>", second);
+    await expect(call(bus, defineDomain, { xml })).rejects.toThrow("only the first console's output is kept");
   },
   60_000,
 );

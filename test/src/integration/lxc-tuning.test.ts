@@ -15,6 +15,7 @@ import {
 } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
 import { needsContainers, Stack } from '@virtbus/testkit';
+import { runInside } from './lxc-command';
 
 const containers = needsContainers();
 let stack: Stack;
@@ -22,7 +23,7 @@ let bus: Bus;
 
 beforeAll(async () => {
   if (!containers.met) return;
-  stack = await Stack.start({ hosts: [], lxcHosts: ['t1'] });
+  stack = await Stack.start({ hosts: [], lxcHosts: ['t1'], env: { VIRTBUS_LXC_PIDS_MAX: '64' } });
   bus = await stack.connect();
 }, 60_000);
 afterAll(async () => stack?.[Symbol.asyncDispose]());
@@ -36,6 +37,22 @@ function limitOf(uuid: string, controller: string, v1: string, v2: string): stri
   if (names === '') return readFileSync(join('/sys/fs/cgroup', own, v2), 'utf8').trim();
   return readFileSync(join('/sys/fs/cgroup', names!, own, v1), 'utf8').trim();
 }
+
+containers.test(
+  'a container that forks without end runs out of processes, and its host does not',
+  async () => {
+    const { uuid } = await stack.runContainer(bus, { name: 'forks' });
+    expect(limitOf(uuid, 'pids', 'pids.max', 'pids.max')).toBe('64');
+    const { code, err } = await runInside(bus, uuid, [
+      'sh',
+      '-c',
+      'for i in $(seq 100); do sleep 60 >/dev/null 2>&1 & done',
+    ]);
+    expect([code, err]).toEqual([2, expect.stringContaining('Resource temporarily unavailable')]);
+    await call(bus, destroyDomain, {}, { target: uuid });
+  },
+  60_000,
+);
 
 containers.test(
   'share and quota of processor time change while a container runs, and outlive it in the definition',

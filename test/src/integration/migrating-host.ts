@@ -11,6 +11,7 @@ import {
   MigrationOptions,
   migrationOpen,
   migrationPerform,
+  migrationPostcopy,
   migrationPrepare,
   migrationStatus,
   migrationUndo,
@@ -25,7 +26,7 @@ import { driverEndpoint, serve, type Endpoint } from '@virtbus/shared/bus';
 import { silent } from '@virtbus/shared/log';
 import type { SimulatedHost } from './domain-service-host';
 
-type Step = 'begin' | 'prepare' | 'perform' | 'finish' | 'confirm' | 'undo';
+type Step = 'begin' | 'prepare' | 'perform' | 'postcopy' | 'finish' | 'confirm' | 'undo';
 
 /** Without images. */
 const document = "<domain type='qemu'><name>web1</name><memory>1024</memory><os><type>hvm</type></os></domain>";
@@ -38,6 +39,8 @@ export class MigratingHost {
   readonly views = new Map<string, MigrationView>();
   /** Every call that came, in order. */
   readonly calls: string[] = [];
+  /** How often it was asked how far a migration is. */
+  looks = 0;
   reasons: MigrationReason[] = [];
   /** Thrown by a step. */
   readonly refuses = new Map<Step, VirtError>();
@@ -78,7 +81,11 @@ export class MigratingHost {
       })),
       driverEndpoint(at, migrationOpen, async () => ({ migrations: this.open() })),
       driverEndpoint(at, migrationLimits, async ({ id }) => this.view(id)),
-      driverEndpoint(at, migrationStatus, async ({ id }) => this.view(id)),
+      driverEndpoint(at, migrationPostcopy, ({ id }) => this.step('postcopy', id, [], () => this.view(id))),
+      driverEndpoint(at, migrationStatus, async ({ id }) => {
+        this.looks += 1;
+        return this.view(id);
+      }),
       driverEndpoint(at, migrationBegin, ({ id, peer }, { domain }) =>
         this.step('begin', id, ['absent'], () => {
           this.peers.set(id, peer);

@@ -12,6 +12,7 @@ test.each<[string, Bound, number]>([
   ['when nothing goes wrong', { faults: 0, aborts: 0, postcopy: false }, 30],
   ['with a fault anywhere, and given up at any time', { faults: 1, aborts: 1, postcopy: false }, 30_000],
   ['in post-copy, with a fault, and given up at any time', { faults: 1, aborts: 1, postcopy: true }, 30_000],
+  ['in post-copy, with a link that breaks again', { faults: 2, aborts: 0, postcopy: true }, 100_000],
 ])(
   'the guest runs on one host at a time, and the migration always ends: %s',
   (_case, bound, least) => {
@@ -76,7 +77,33 @@ describe('a machine that is wrong is found out', () => {
       ledger.givenUp !== undefined && isKnown(source) && source.postcopy === true && isIn(target, 'prepared');
     expect(
       found({ postcopy: true, faults: 0 }, (mind, right) => (isTaken(mind) ? { do: 'undo', at: 'target' } : right)),
-    ).toBe('the guest is ended though nothing has failed');
+    ).toBe('the guest is ended though nothing that it needs has failed');
+  });
+
+  test('that calls it back because it took too long', () => {
+    const isLate = ({ ledger, source, target }: Mind): boolean =>
+      ledger.givenUp?.as === 'failed' && isKnown(source) && source.postcopy === true && isIn(target, 'prepared');
+    expect(
+      found({ postcopy: true, faults: 0 }, (mind, right) => (isLate(mind) ? { do: 'undo', at: 'target' } : right)),
+    ).toBe('the guest is ended though nothing that it needs has failed');
+  });
+
+  test('that has no patience with a source which may have begun post-copy', () => {
+    const isGuessed = ({ ledger, source, target }: Mind): boolean =>
+      ledger.givenUp !== undefined && source === 'away' && isIn(target, 'prepared');
+    expect(found({ postcopy: true }, (mind, right) => (isGuessed(mind) ? { do: 'undo', at: 'target' } : right))).toBe(
+      'the guest is ended though nothing that it needs has failed',
+    );
+  });
+
+  test('that never asks a target again which awaited its source', () => {
+    expect(
+      found({ postcopy: true, faults: 2, aborts: 0 }, (mind, right) =>
+        right.do === 'prepare' && right.recover && mind.ledger.step === 'recover'
+          ? { do: 'perform', recover: true }
+          : right,
+      ),
+    ).toBe('no way leads to an end');
   });
 
   test('that waits for memory which is gone for good', () => {

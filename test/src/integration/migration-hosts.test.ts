@@ -3,7 +3,14 @@ import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { destroyDomain, migrationBegin, migrationStatus, migrationUndo, type MigrationView } from '@virtbus/shared';
+import {
+  destroyDomain,
+  migrationBegin,
+  migrationStatus,
+  migrationUndo,
+  startDomain,
+  type MigrationView,
+} from '@virtbus/shared';
 import { call, callDriver } from '@virtbus/shared/bus';
 import { eventually, freePort, needsProgram, Stack, startProcess } from '@virtbus/testkit';
 import { arrive, confirm, env, finish, move, perform, qemu, upToPrepared, type Move } from './host-moves';
@@ -241,5 +248,30 @@ test('disks travel with their guest; without them, or to other hardware, it does
   const full = moved({ storage: 'full', xml });
   await finish(bus, full, await perform(bus, full, await upToPrepared(bus, full)));
   expect(readFileSync(there).equals(content)).toBe(true);
+  expect(await states(stack, 'h2')).toEqual([`web1 running ${epoch + 1}`]);
+});
+
+test('a guest that was handed over is not ended at its source, and its image stays its own when its process there is killed', async () => {
+  await using stack = await Stack.start({ hosts: ['h1', 'h2'], env });
+  const bus = await stack.connect('service');
+  const user = await stack.connect();
+  const image = stack.folder.file('shared.img');
+  writeFileSync(image, Buffer.alloc(1024 * 1024));
+  const devices = `<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='${image}'/><target dev='vda' bus='virtio'/></disk>`;
+  const { uuid, epoch } = await stack.run(user, { name: 'web1', host: 'h1', devices });
+  const source = stack.pidOf(uuid);
+  const one = move({ uuid, name: 'web1', from: 'h1', to: 'h2', epoch: epoch + 1 }, { unsafe: true });
+  const performed = await perform(bus, one, await upToPrepared(bus, one));
+  const refusal = await call(user, destroyDomain, {}, { target: uuid }).catch((error: unknown) => error);
+  expect(refusal).toMatchObject({
+    code: 'RESOURCE_BUSY',
+    message: expect.stringContaining("handed over to host 'h2'"),
+  });
+  process.kill(source, 'SIGKILL');
+  await eventually(() => stack.guestPids().includes(source), false);
+  await stack.define(user, { name: 'web2', host: 'h1', devices });
+  const other = await call(user, startDomain, {}, { target: 'web2' }).catch((error: unknown) => error);
+  expect(other).toMatchObject({ code: 'IMAGE_IN_USE', message: expect.stringContaining("domain 'web1'") });
+  await finish(bus, one, performed);
   expect(await states(stack, 'h2')).toEqual([`web1 running ${epoch + 1}`]);
 });

@@ -1,7 +1,7 @@
 /** Real guests moved by the migration service between two hosts, and what becomes of them when a party is killed meanwhile. */
 import { randomBytes } from 'node:crypto';
 import { execFile } from 'node:child_process';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   abortMigration,
@@ -10,6 +10,7 @@ import {
   createDomain,
   destroyDomain,
   eventFilter,
+  getDomain,
   getDomainXml,
   getJob,
   migrateDomain,
@@ -19,6 +20,8 @@ import {
   storageLeases,
   suspendDomain,
   undefineDomain,
+  usersOfImage,
+  verifyFleet,
   type DomainSummary,
   type Migration,
   type RequestInput,
@@ -136,6 +139,22 @@ test('a guest that counts is moved there and back while it runs, and its counter
   await remove(guest);
 });
 
+test('sockets of a moved guest are those of its new host, and it is no stranger there', async () => {
+  const devices = `<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>`;
+  const guest = await stack.run(bus, { name: 'talks', host: 'h1', devices });
+  const socket = async (): Promise<string> => {
+    const { xml } = await call(bus, getDomainXml, {}, { target: 'talks' });
+    return /path='([^']*org.qemu.guest_agent.0)'/.exec(xml)?.[1] ?? '';
+  };
+  const before = await socket();
+  await move('talks', { to: 'h2' });
+  const after = await socket();
+  expect([after === before, existsSync(before), existsSync(after)]).toEqual([false, false, true]);
+  const { disagreements } = await call(bus, verifyFleet, {}, { timeoutMs: 60_000 });
+  expect(disagreements).toEqual([]);
+  await remove(guest);
+});
+
 test('a paused guest stays paused, its definition moves with it; a transient one has none there either', async () => {
   const kept = await stack.run(bus, { name: 'kept', host: 'h1' });
   await call(bus, suspendDomain, {}, { target: 'kept' });
@@ -180,6 +199,37 @@ test('disks are copied or shared; their leases go over to the target, and their 
   expect(await held('h1')).toEqual([there]);
   await remove(guest);
   expect(statSync(there).uid).toBe(uid);
+});
+
+test('a domain that is off leaves the books of the host that it leaves, there and back and there', async () => {
+  const image = stack.folder.file('carried.img');
+  writeFileSync(image, Buffer.alloc(1024 * 1024));
+  const guest = await stack.define(bus, { name: 'carried', host: 'h1', devices: disk(image, 'raw') });
+  const users = async (): Promise<string[]> => {
+    const at = (target: string) => call(bus, usersOfImage, { image }, { target, timeoutMs: 30_000 });
+    const both = await Promise.all(['h1', 'h2'].map(at));
+    return both.flatMap((answer) => answer.users.map(({ host, name }) => `${name} at ${host}`));
+  };
+  await eventually(users, ['carried at h1'], patience);
+  for (const to of ['h2', 'h1', 'h2']) {
+    await move('carried', { to, live: false, offline: true });
+    await eventually(users, [`carried at ${to}`], patience);
+  }
+  const left = await stack.events(bus, guest.uuid);
+  expect(left.filter(({ type }) => type === 'undefined').map(({ host, detail }) => `${host} ${detail}`)).toEqual([
+    'h1 removed',
+    'h2 removed',
+    'h1 removed',
+  ]);
+  const { domain } = await call(bus, getDomain, {}, { target: 'carried' });
+  expect(domain).toMatchObject({ uuid: guest.uuid, host: 'h2', epoch: guest.epoch + 3 });
+  await expect(stack.define(bus, { name: 'carried', host: 'h1' })).rejects.toMatchObject({ code: 'DOMAIN_EXISTS' });
+  const verify = () => call(bus, verifyFleet, {}, { timeoutMs: 60_000 });
+  expect((await verify()).disagreements).toEqual([]);
+  await remove(guest);
+  await eventually(users, [], patience);
+  rmSync(image);
+  expect((await verify()).disagreements).toEqual([]);
 });
 
 test('an image of a guest on its way stays its own for the fleet, also where it has been before', async () => {

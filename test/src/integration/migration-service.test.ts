@@ -4,18 +4,20 @@ import {
   buckets,
   checkMigration,
   destroyDomain,
+  drainHost,
   getDomain,
   listMigrations,
   migrateDomain,
   moveEventFilter,
   setMigrationLimits,
+  showDrain,
   showMigration,
   streams,
   VirtError,
   type Migration,
 } from '@virtbus/shared';
 import { call, connectBus } from '@virtbus/shared/bus';
-import { startService, type TestProcess } from '@virtbus/testkit';
+import { eventually, startService, type TestProcess } from '@virtbus/testkit';
 import { soon, Stack } from './domain-service-stack';
 import type { SimulatedHost } from './domain-service-host';
 import { MigratingHost } from './migrating-host';
@@ -56,8 +58,8 @@ class Stand implements AsyncDisposable {
     return copy;
   }
 
-  migrate(id: string, { wait = true } = {}): Promise<Migration> {
-    const request = { to: 'h2', live: true, wait };
+  migrate(id: string, more: object = {}): Promise<Migration> {
+    const request = { to: 'h2', live: true, wait: true, ...more };
     return call(this.stack.bus, migrateDomain, request, { target: 'web1', id, timeoutMs: 30_000 }).then(
       ({ migration }) => migration,
     );
@@ -171,6 +173,60 @@ test('one that is steered, then given up while the guest is sent ends as cancell
   await expect(call(stand.stack.bus, abortMigration, {}, { target: 'm1' })).rejects.toThrow('has ended: cancelled');
 }, 60_000);
 
+test('of a domain the migration under way is meant, also after a second one was refused because of it', async () => {
+  await using stand = await Stand.start();
+  stand.h1.hold('perform');
+  await stand.migrate('m1', { wait: false });
+  await soon(() => stand.h1.calls.includes('perform'));
+  expect(await stand.migrate('m2')).toMatchObject({ id: 'm2', state: 'failed' });
+  expect(await stand.show('web1')).toMatchObject({ id: 'm1', state: 'running' });
+  const limits = { bandwidth: 104_857_600 };
+  await call(stand.stack.bus, setMigrationLimits, limits, { target: 'web1' });
+  await call(stand.stack.bus, abortMigration, {}, { target: 'web1' });
+  expect(await stand.closed('m1')).toMatchObject({ state: 'cancelled', limits });
+  // When none is, the latest is.
+  expect(await stand.show('web1')).toMatchObject({ id: 'm2' });
+}, 60_000);
+
+test('a transfer that takes too long is switched to post-copy as soon as its source can', async () => {
+  await using stand = await Stand.start();
+  const timeout = { afterMs: 500, action: 'postcopy' } as const;
+  await expect(stand.migrate('m1', { timeout })).rejects.toThrow('--timeout-postcopy needs a migration that allows');
+  expect(stand.h1.calls).toEqual([]);
+  stand.h1.hold('perform');
+  stand.h1.refuses.set('postcopy', new VirtError('OPERATION_INVALID', { detail: 'disks are still copied' }));
+  await stand.migrate('m2', { wait: false, postcopy: true, timeout });
+  const asked = (): number => stand.h1.calls.filter((step) => step === 'postcopy').length;
+  await soon(() => asked() >= 2);
+  stand.h1.refuses.clear();
+  const before = asked();
+  await soon(() => asked() > before);
+  // Once it took it is not asked for again.
+  const { looks } = stand.h1;
+  await soon(() => stand.h1.looks >= looks + 3);
+  expect(asked()).toBe(before + 1);
+  stand.h1.release();
+  expect(await stand.closed('m2')).toMatchObject({ state: 'completed' });
+}, 60_000);
+
+test('the time of a transfer counts from its beginning, however often it is steered and whoever drives it', async () => {
+  await using stand = await Stand.start();
+  stand.h1.hold('perform');
+  await stand.migrate('m1', { wait: false, timeout: { afterMs: 6_000, action: 'abort' } });
+  await soon(() => stand.h1.calls.includes('perform'));
+  await stand.copies[0]!.stop('SIGKILL');
+  await stand.addCopy();
+  const steered = async (): Promise<boolean> =>
+    call(stand.stack.bus, setMigrationLimits, { bandwidth: 104_857_600 }, { target: 'm1' }).then(
+      () => true,
+      () => false,
+    );
+  await eventually(steered, false, { intervalMs: 1_500 });
+  const late = 'it took longer than 6000 ms';
+  expect(await stand.closed('m1')).toMatchObject({ state: 'failed', reason: expect.stringContaining(late) as string });
+  expect(await stand.home()).toBe('h1 running epoch 1');
+}, 90_000);
+
 test.each(['perform', 'finish'] as const)(
   'a service that is killed during %s is followed by another copy, and the guest runs once',
   async (step) => {
@@ -227,6 +283,24 @@ test('a target that is away before the guest is sent is waited for as long as pa
   expect(ended).toMatchObject({ state: 'failed', reason: 'target was away for more than 2000 ms', owed: ['target'] });
   expect(await stand.home()).toBe('h1 running epoch 1');
   expect(stand.h1.views.get('m1')?.phase).toBe('undone');
+}, 60_000);
+
+test('a host of which a driver does not answer is not drained: the guests that it is known to have are named', async () => {
+  await using stand = await Stand.start();
+  const { bus } = stand.stack;
+  const away = await stand.stack.addHost('h1', { hostUuid: '00000000-0000-4000-8000-000000000001', driver: 'lxc' });
+  const box = '22222222-2222-4222-8222-222222222222';
+  away.plant({ uuid: box, name: 'box1', driver: 'lxc', state: 'running', reason: 'booted', id: 2 });
+  await soon(() => call(bus, getDomain, {}, { target: 'box1' }).catch(() => undefined));
+  await away.stop();
+  await call(bus, drainHost, {}, { target: 'h1', timeoutMs: 30_000 });
+  const drain = await soon(async () => {
+    const { drain: now } = await call(bus, showDrain, {}, { target: 'h1', timeoutMs: 30_000 });
+    return now.state !== 'running' && now;
+  });
+  const offline = expect.stringContaining("nobody answers for driver-lxc on host 'h1'") as string;
+  expect(drain).toMatchObject({ state: 'incomplete', counts: { moved: 1, stays: 1 }, reasons: [offline] });
+  expect(drain.guests.find(({ name }) => name === 'box1')).toMatchObject({ state: 'stays', reasons: [offline] });
 }, 60_000);
 
 test('nobody but our services may speak to the hosts of a migration', async () => {

@@ -1,5 +1,7 @@
 /** What an operator sees of a command: its trace over all services, its log lines, and its place among the metrics. */
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import {
   buckets,
@@ -73,6 +75,20 @@ test('a command is one trace from the command line to the QMP command, through t
     'virtbus-cli: virtbus start',
   ]);
   expect(spanOf('virtbus-cli', 'virtbus start', trace)?.parentSpanId).toBe('b'.repeat(16));
+});
+
+test('a collector that takes nothing is named, and nobody waits until it may have more time', async () => {
+  let asked = 0;
+  const server = createServer(
+    (_request, response) => void response.writeHead(503, { 'retry-after': '5' }).end(String(asked++)),
+  );
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const shown = await virtbus(['list', '--name'], { OTEL_EXPORTER_OTLP_ENDPOINT: url });
+  server.closeAllConnections();
+  server.close();
+  expect(shown).toContain(`note: the trace was not taken: no collector answers at ${url}\n`);
+  expect(asked).toBe(1);
 });
 
 test('a queued command goes on with the trace of whoever queued it', async () => {

@@ -7,6 +7,7 @@ import {
   createVolume,
   definePool,
   deleteVolume,
+  listPools,
   listVolumes,
   refreshPool,
   startPool,
@@ -97,6 +98,14 @@ needs('parted', 'blkid').test('partitions of a disk are volumes, made and delete
   expect(new Set(two).size).toBe(2);
   for (const path of two) await storage.ask(deleteVolume, { volume: path });
   expect((await storage.ask(listVolumes, { pool: 'disk' })).volumes).toEqual([]);
+  // A table that cannot be read while storage begins: the pool has not stopped by that.
+  const state = async () => (await storage.ask(listPools, {})).pools.find(({ name }) => name === 'disk')?.state;
+  const held = readFileSync(disk.path);
+  await stack.restartStorage('h1', async () => writeFileSync(disk.path, Buffer.alloc(held.length)));
+  await eventually(state, 'inaccessible');
+  writeFileSync(disk.path, held);
+  await storage.ask(refreshPool, { pool: 'disk' });
+  expect(await state()).toBe('running');
   await storage.ask(stopPool, { pool: 'disk' });
   await storage.ask(undefinePool, { pool: 'disk' });
 });

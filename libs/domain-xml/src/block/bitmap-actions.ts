@@ -111,26 +111,55 @@ export const copyBitmaps = (
 /**
  * A commit ends: the base gets the bitmaps of what was committed.
  * @param top depth of the uppermost image that is committed; 0 is the active layer
+ * @param active whether a guest goes on writing meanwhile to what it is committed to
  */
 export const commitBitmaps = (
   images: NodeImages,
   chain: readonly string[],
   top: number,
   base: number,
+  active = top === 0,
 ): BitmapAction[] => {
   const target = chain[base] ?? '';
-  const active = top === 0;
   const actions = mergedBitmaps(images, chain.slice(top), base - top, target, active);
   return active ? [...actions, ...endActiveWrites(target)] : actions;
 };
 
 /**
- * A pull has ended: the top gets the bitmaps of the images that it took up.
+ * A pull ends: the top gets the bitmaps of the images that it took up.
  * @param base depth of the image that stays below it; undefined when none does
  */
 export function pullBitmaps(images: NodeImages, chain: readonly string[], base: number | undefined): BitmapAction[] {
   const [top = ''] = chain;
   return mergedBitmaps(images, chain, base ?? chain.length, top, false);
+}
+
+/**
+ * Bitmaps of the active image that would come to seem whole when images below it are merged, though between it and the others
+ * of their name something is missing now, or cannot be relied on.
+ * @param base where the images are merged into by a commit, which marks what it writes in the bitmaps that are there already
+ */
+export const misleadingBitmaps = (images: NodeImages, chain: readonly string[], base?: string): string[] =>
+  (images.get(chain[0] ?? '')?.bitmaps ?? []).flatMap((bitmap) => {
+    const { name } = bitmap;
+    const wouldMislead = isUsable(bitmap) && !isBitmapValid(images, chain, name) && !marksItself(images, base, name);
+    return wouldMislead ? [name] : [];
+  });
+
+/** Whether a bitmap of this image is there to be marked by what a job writes. */
+export function marksItself(images: NodeImages, node: string | undefined, name: string): boolean {
+  const own = node === undefined ? undefined : bitmapAt(images, node, name);
+  return own !== undefined && isUsable(own);
+}
+
+/** The actions of each bitmap by itself: one that fails need not keep the others. */
+export function actionsByBitmap(actions: readonly BitmapAction[]): Map<string, BitmapAction[]> {
+  const found = new Map<string, BitmapAction[]>();
+  for (const action of actions) {
+    const name = action.type === 'block-dirty-bitmap-merge' ? action.data.target : action.data.name;
+    found.set(name, [...(found.get(name) ?? []), action]);
+  }
+  return found;
 }
 
 /** Merges the usable bitmaps of the first `count` images into the target, which may be the first of them itself. */

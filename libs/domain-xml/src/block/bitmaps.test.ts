@@ -1,4 +1,13 @@
-import { backupBitmap, nodeImages, overlayBitmaps, pullBitmaps, type NamedNode } from '.';
+import {
+  actionsByBitmap,
+  backupBitmap,
+  commitBitmaps,
+  misleadingBitmaps,
+  nodeImages,
+  overlayBitmaps,
+  pullBitmaps,
+  type NamedNode,
+} from '.';
 
 const bitmap = (name: string, changes: object = {}) => ({
   name,
@@ -36,6 +45,37 @@ describe('bitmaps that are carried along', () => {
       node('base', bitmap('gap')),
     ]);
     expect(pullBitmaps(images, chain, undefined)).toEqual([]);
+  });
+
+  test('a bitmap of the active image misleads when what is between it and its like is merged', () => {
+    const images = nodeImages([
+      node(
+        'top',
+        bitmap('gap'),
+        bitmap('broken'),
+        bitmap('whole'),
+        bitmap('alone'),
+        bitmap('off', { recording: false }),
+      ),
+      node('mid', bitmap('broken', { inconsistent: true }), bitmap('whole'), bitmap('off')),
+      node('base', bitmap('gap')),
+    ]);
+    expect(misleadingBitmaps(images, chain)).toEqual(['gap', 'broken']);
+    // A commit marks in the base's own bitmap what it writes.
+    expect(misleadingBitmaps(images, chain, 'base')).toEqual(['broken']);
+  });
+
+  test('the bitmaps of a middle image go to its base, each by itself', () => {
+    const images = nodeImages([
+      node('top', bitmap('a'), bitmap('b')),
+      node('mid', bitmap('a'), bitmap('b')),
+      node('base', bitmap('b')),
+    ]);
+    const actions = actionsByBitmap(commitBitmaps(images, chain, 1, 2));
+    expect([...actions].map(([name, own]) => [name, own.map(({ type }) => type)])).toEqual([
+      ['b', ['block-dirty-bitmap-merge']],
+      ['a', ['block-dirty-bitmap-add', 'block-dirty-bitmap-merge']],
+    ]);
   });
 
   test('an overlay goes on with what its base records for good', () => {

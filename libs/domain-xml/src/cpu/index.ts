@@ -6,6 +6,7 @@ export { baselineCpu, hostModelCpu, type BaselineOptions } from './baseline';
 export { compareCpu, type CpuComparison } from './compare';
 export { cpusOfDocument } from './cpu-documents';
 export { documentName as cpuFeatureName } from './feature-names';
+export { cpuLoss, givenCpu, type GivenCpu } from './moving';
 export { cpuKnowledge, vendorName, type CpuKnowledge } from './features';
 
 /** The `<cpu>` element. */

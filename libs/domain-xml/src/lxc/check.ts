@@ -124,8 +124,12 @@ const cards: Rule = ({ domain: { devices, lxcNamespace }, faults }) => {
     if (name !== undefined && pairs.has(name))
       faults.add('XML_ERROR', `two interfaces have the target '${name}'`, where);
     if (name !== undefined) pairs.add(name);
-    if (card.vlan && card.type === 'direct')
-      faults.add('CONFIG_UNSUPPORTED', 'tags are set on the end of a bridge, not on a direct interface', where);
+    if (card.vlan && card.type !== 'bridge')
+      faults.add(
+        'CONFIG_UNSUPPORTED',
+        `tags are set on the end of a bridge; <interface type='${card.type}'> has none`,
+        where,
+      );
     if ((card.source?.ips.length ?? 0) + (card.source?.routes.length ?? 0) > 0)
       faults.add(
         'CONFIG_UNSUPPORTED',
@@ -168,7 +172,33 @@ const hostDevices: Rule = ({ domain: { devices }, faults }) => {
       });
 };
 
+/** Two nodes at one place: the later hides the earlier, and neither can be told from the other to leave. */
+const places: Rule = ({ domain: { devices }, faults }) => {
+  const taken = new Set<string>();
+  const take = (element: string, device: object, path: string | undefined): void => {
+    if (path === undefined) return;
+    const place = `/${path.split('/').filter(isStep).join('/')}`;
+    if (taken.has(place))
+      faults.add('XML_ERROR', `two devices have the place '${place}' in the container`, {
+        element,
+        line: lineOf(device),
+      });
+    taken.add(place);
+  };
+  for (const hostdev of devices.hostdevs)
+    if (hostdev.type !== 'net') take('hostdev', hostdev, hostdev.source?.block ?? hostdev.source?.char);
+  for (const disk of devices.disks) take('disk', disk, disk.target.dev && `/dev/${disk.target.dev}`);
+};
+
+const isStep = (part: string): boolean => part !== '' && part !== '.';
+
 const consoles: Rule = ({ domain: { devices }, faults }) => {
+  for (const console of devices.consoles.slice(1))
+    if (console.log)
+      faults.add('CONFIG_UNSUPPORTED', "only the first console's output is kept: remove <log> from the others", {
+        element: 'console',
+        line: lineOf(console),
+      });
   for (const { type, target, ...console } of devices.consoles)
     if (type !== 'pty' || target?.type !== 'lxc')
       faults.add('CONFIG_UNSUPPORTED', "a container's console must be of type 'pty' with target type 'lxc'", {
@@ -189,7 +219,7 @@ const unsupported: Rule = ({ domain, faults }) => {
 };
 
 const rules: readonly Rule[] = [
-  ...[osType, idmap, filesystems, images, shared, cards, hostDevices, consoles, ending, unsupported],
+  ...[osType, idmap, filesystems, images, shared, cards, hostDevices, places, consoles, ending, unsupported],
 ];
 
 /** Throws one VirtError that names all faults of a container's document, defaults filled in. */

@@ -33,14 +33,6 @@ export interface DeviceNode {
   readonly minor: number;
 }
 
-/** A file system that the driver has made ready: for `<filesystem type='block'>` and `'file'` anywhere but at `/`. */
-export interface BlockSource {
-  /** A block device of the host, e.g. the loop device over an image. */
-  readonly device: string;
-  /** As mount(2) wants it, e.g. `ext4`. */
-  readonly fsType: string;
-}
-
 /**
  * All that `toLxcConfig` must know of the host and of this start. Every text that ends up in the configuration is checked, so
  * values may come from anywhere. What is absent leaves its lines out, unless the document needs it: then the call fails.
@@ -73,10 +65,14 @@ export interface LxcFacts {
   readonly command?: 'config' | 'arguments';
   /** The device node at a path of the host; undefined when there is none. */
   readonly device?: (path: string) => DeviceNode | undefined;
+  /** The node that the container gets for a device of the host; without it the host's own. */
+  readonly node?: (path: string) => string;
   /** Whether there is a plain file, not a folder, at a path of the host. */
   readonly isFile?: (path: string) => boolean;
-  /** What stands ready for the source of a `block` or `file` file system. */
-  readonly block?: (source: string) => BlockSource | undefined;
+  /** The folder of the host that holds the root file system; left out: what the document names, which liblxc mounts itself. */
+  readonly root?: string;
+  /** The folder of the host that the source of a `block` or `file` file system is mounted on, for any place but `/`. */
+  readonly mounted?: (source: string) => string | undefined;
   /** Process id of the init of another container on this host. */
   readonly initPid?: (container: string) => number | undefined;
   /** Further settings of the driver: hooks, signals, logs. */

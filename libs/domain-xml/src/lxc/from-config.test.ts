@@ -161,6 +161,13 @@ test.each([
   expect(message).toContain(words);
 });
 
+test('a trunk that drops what has no tag is one without a native tag', () => {
+  const lines = ['type = veth', 'link = br0', 'veth.vlan.id = none', 'veth.vlan.tagged.id = 9'];
+  const { domain, warnings } = convert(lines.map((line) => `lxc.net.0.${line}\n`).join(''));
+  expect(warnings).toEqual([]);
+  expect(domain.devices.interfaces[0]!.vlan).toEqual({ trunk: true, tags: [{ id: 9 }] });
+});
+
 test.each([
   ['constructor = 1', "'constructor' has no counterpart"],
   ['__proto__ = 1', "'__proto__' has no counterpart"],

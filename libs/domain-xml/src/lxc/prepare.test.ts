@@ -6,6 +6,10 @@ import { plugLxcDevice, prepareLxcDomain } from './prepare';
 
 const host = { emulator: '/usr/bin/lxc-start', arches: ['x86_64', 'i686'] };
 const rootfs = "<filesystem><source dir='/srv/web'/><target dir='/'/></filesystem>";
+const tun = "<hostdev mode='capabilities' type='misc'><source><char>/dev/net/tun</char></source></hostdev>";
+const sda = "<hostdev mode='capabilities' type='storage'><source><block>/dev/sda</block></source></hostdev>";
+const disk = (target: string): string =>
+  `<disk type='block'><source dev='/dev/vdz'/><target dev='${target}' bus='scsi'/></disk>`;
 
 const prepared = (head: string, devices = rootfs, os = '<type>exe</type><init>/sbin/init</init>', type = 'lxc') => {
   const xml = `<domain type='${type}' xmlns:lxc='http://libvirt.org/schemas/domain/lxc/1.0'><name>web</name>
@@ -56,6 +60,8 @@ test.each([
     "<on_poweroff> 'restart' is not supported for containers",
   ],
   ['two roots', ['', rootfs + rootfs], "two filesystems have the target '/'"],
+  ['a device of the host twice', ['', rootfs + tun + tun], "two devices have the place '/dev/net/tun'"],
+  ['a disk where a device of the host is', ['', rootfs + sda + disk('sda')], "two devices have the place '/dev/sda'"],
   [
     'a root in memory',
     ['', "<filesystem type='ram'><source usage='1'/><target dir='/'/></filesystem>"],
@@ -191,6 +197,11 @@ test.each([
     'tags are set on the end of a bridge',
   ],
   [
+    'tags on a card that is on no bridge',
+    ['', `${rootfs}<interface type='ethernet'><vlan><tag id='5'/></vlan></interface>`],
+    "<interface type='ethernet'> has none",
+  ],
+  [
     'a model of a card',
     ['', `${rootfs}<interface type='ethernet'><model type='virtio'/></interface>`],
     '<model> is not supported for containers',
@@ -221,6 +232,13 @@ test('a device that is plugged is complete, and nothing else is changed', () => 
   expect(() => plugLxcDevice(domain, parseDevice("<watchdog model='itco'/>"), host)).toThrow(
     '<watchdog> is not supported for containers',
   );
+});
+
+test('no device is plugged where another is', () => {
+  const { domain } = plugLxcDevice(prepared('', rootfs + disk('sda')), parseDevice(tun), host);
+  expect(() => plugLxcDevice(domain, parseDevice(tun), host)).toThrow("the place '/dev/net/tun'");
+  expect(() => plugLxcDevice(domain, parseDevice(sda), host)).toThrow("the place '/dev/sda'");
+  expect(plugLxcDevice(domain, parseDevice(disk('sdb')), host).domain.devices.disks).toHaveLength(2);
 });
 
 test('what a host offers depends on its controllers and labels', () => {

@@ -11,7 +11,7 @@ const host = { emulator: '/usr/bin/lxc-start', arches: ['x86_64'] };
 const facts: LxcFacts = {
   cgroups: { versions: { memory: 1, cpu: 1, cpuset: 1, blkio: 1, devices: 1, pids: 1 }, blkioWeight: 'w', swap: true },
   device: () => ({ kind: 'char', major: 10, minor: 200 }),
-  block: (source) => ({ device: source, fsType: 'ext4' }),
+  mounted: () => '/run/mounted',
   seccompProfile: '/etc/seccomp',
   cgroupDir: 'virtbus/web',
   consoleLog: '/log',

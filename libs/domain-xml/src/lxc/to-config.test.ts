@@ -95,14 +95,14 @@ test('file systems are mounted below the root, with their names escaped as in fs
   const facts: LxcFacts = {
     ...v1,
     isFile: (path) => path === '/etc/resolv.conf',
-    block: (source) => (source === '/srv/more.img' ? { device: '/dev/loop3', fsType: 'ext4' } : undefined),
+    mounted: (source) => (source === '/srv/more.img' ? '/run/more' : undefined),
   };
   expect(about({ devices }, /mount\.entry/, facts)).toEqual([
     'mount.entry = /srv/my\\040data data none bind,ro,create=dir 0 0',
     'mount.entry = /etc/resolv.conf etc/resolv.conf none bind,create=file 0 0',
     'mount.entry = data var/data none bind,relative,create=dir 0 0',
     'mount.entry = tmpfs tmp tmpfs size=8388608,mode=1777,nosuid,nodev,create=dir 0 0',
-    'mount.entry = /dev/loop3 more ext4 rw,create=dir 0 0',
+    'mount.entry = /run/more more none bind,create=dir 0 0',
   ]);
 });
 
@@ -145,7 +145,7 @@ test('cards have their bridge, names and addresses; a card of the host moves in'
     '2.link = eth1',
     '2.macvlan.mode = passthru',
     '2.flags = up',
-    '2.name = eth2',
+    '2.name = eth0',
     '3.type = veth',
     '3.flags = up',
     '3.name = eth3',
@@ -153,6 +153,49 @@ test('cards have their bridge, names and addresses; a card of the host moves in'
     '4.link = eth2',
     '4.flags = up',
   ]);
+});
+
+test.each([
+  ["<vlan><tag id='7'/></vlan>", ['id = 7']],
+  ["<vlan trunk='yes'><tag id='7' nativeMode='untagged'/><tag id='8'/></vlan>", ['id = 7', 'tagged.id = 8']],
+  ["<vlan trunk='yes'><tag id='7'/><tag id='8'/></vlan>", ['id = none', 'tagged.id = 7', 'tagged.id = 8']],
+])('tags of the end on a bridge: %s', (vlan, lines) => {
+  const devices = `<interface type='bridge'><source bridge='br0'/>${vlan}</interface>`;
+  expect(about({ devices }, /vlan/).map((line) => line.slice('net.0.veth.vlan.'.length))).toEqual(lines);
+});
+
+test('two native tags are refused', () => {
+  const tags = [7, 8].map((id) => `<tag id='${id}' nativeMode='untagged'/>`).join('');
+  const devices = `<interface type='bridge'><source bridge='br0'/><vlan trunk='yes'>${tags}</vlan></interface>`;
+  expect(refusal(() => linesOf({ devices }))).toContain('only one <tag> can be native: 7 or 8');
+});
+
+test.each([
+  [
+    ['', ''],
+    ['eth0', 'eth1'],
+  ],
+  [
+    ['eth1', '', ''],
+    ['eth1', 'eth0', 'eth2'],
+  ],
+  [
+    ['lan', ''],
+    ['lan', 'eth1'],
+  ],
+  // A card of the host keeps its name.
+  [
+    ['', '', 'host:eth0'],
+    ['eth2', 'eth1'],
+  ],
+])('cards that say %j are called %j inside', (said, called) => {
+  const devices = said.map((name) =>
+    name.startsWith('host:')
+      ? `<hostdev mode='capabilities' type='net'><source><interface>${name.slice(5)}</interface></source></hostdev>`
+      : `<interface type='ethernet'>${name && `<guest dev='${name}'/>`}</interface>`,
+  );
+  const names = about({ devices: devices.join('') }, /\.name = /).filter((line) => line.startsWith('net'));
+  expect(names.map((line) => line.split(' = ')[1])).toEqual(called);
 });
 
 test('a network of its own, or somebody else’s', () => {
@@ -256,6 +299,12 @@ test.each([
   expect(found).toEqual(lines);
 });
 
+test('a container that is to be confined does not run where nothing can confine it', () => {
+  const xml = document().replace('</devices>', "</devices><seclabel type='dynamic' model='apparmor' relabel='yes'/>");
+  const domain = prepareLxcDomain(parseDomain(xml, { mode: 'inactive' }).domain, host);
+  expect(refusal(() => toLxcConfig(domain, v1))).toContain('this host does not run AppArmor');
+});
+
 test('a device of the host is seen in the container and may be used there', () => {
   const devices = `<disk type='block'><source dev='/dev/sdb'/><target dev='sda'/><readonly/></disk>
     <hostdev mode='capabilities' type='storage'><source><block>/dev/sdb</block></source></hostdev>
@@ -343,6 +392,24 @@ test.each<[string, Parameters<typeof document>[0], LxcFacts, string]>([
     { os: '<init>/i</init><inituser>joe</inituser>' },
     v1,
     "<inituser> 'joe' is not known inside the container; give its number",
+  ],
+  [
+    'an address with a peer',
+    {
+      devices:
+        "<interface type='bridge'><source bridge='b'/><ip address='10.0.0.1' family='ipv4' peer='10.0.0.2'/></interface>",
+    },
+    v1,
+    'liblxc sets no <ip peer>',
+  ],
+  [
+    'a route with a metric',
+    {
+      devices:
+        "<interface type='bridge'><source bridge='b'/><route family='ipv4' address='0.0.0.0' gateway='10.0.0.1' metric='2'/></interface>",
+    },
+    v1,
+    'liblxc sets no <route metric>',
   ],
   [
     'an image that was not made ready',

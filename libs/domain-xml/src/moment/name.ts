@@ -17,6 +17,8 @@ export function snapshotNameFault(name: string): string | undefined {
 
 export const snapshotName: Value<string> = {
   ...string,
+  // The fault says what is allowed.
+  expects: '',
   parse: (raw) => (raw === '' || snapshotNameFault(raw) !== undefined ? undefined : raw),
 };
 

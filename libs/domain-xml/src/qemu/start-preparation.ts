@@ -6,6 +6,7 @@
 import type { QemuCapabilities } from '../capabilities';
 import { translateHostModel } from '../cpu/host-model';
 import type { Domain } from '../elements/domain';
+import { hasGeneratedSocket, namelessSocket } from '../generated-sockets';
 import { assignUsb } from '../passes/addresses/usb';
 import { nameDevices } from '../passes/aliases';
 import { copyModel } from '../schema';
@@ -28,9 +29,12 @@ export function prepareForStart(domain: Domain, { channelDir, capabilities }: St
   for (const channel of copy.devices.channels) {
     if (channel.type !== 'unix') continue;
     const [source] = channel.sources;
-    if (source?.path !== undefined) continue;
-    const name = channel.target?.name ?? 'unknown.sock';
-    channel.sources = [{ ...(source ?? { seclabels: [] }), mode: 'bind', path: `${channelDir}/${name}` }];
+    const { name } = channel.target ?? {};
+    // One of another start: on another host there is no such folder.
+    if (source?.path !== undefined && !hasGeneratedSocket(channel)) continue;
+    channel.sources = [
+      { ...(source ?? { seclabels: [] }), mode: 'bind', path: `${channelDir}/${name ?? namelessSocket}` },
+    ];
   }
   return copy;
 }

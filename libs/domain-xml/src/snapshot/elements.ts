@@ -71,7 +71,9 @@ const snapshotStates = [
 ] as const;
 
 const fields = {
-  name: leaf(snapshotName, { refuse: ['XML_DETAIL', (raw) => snapshotNameFault(raw) ?? ''] }),
+  name: leaf(snapshotName, {
+    refuse: ['XML_DETAIL', (raw) => snapshotNameFault(raw) ?? 'the name of a snapshot is empty'],
+  }),
   description: leaf(string),
   /** Of the domain, when the snapshot was made. */
   state: leaf(oneOf(...snapshotStates), {

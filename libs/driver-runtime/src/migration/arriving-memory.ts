@@ -14,6 +14,9 @@ const lookMs = 250;
 /** How long a hypervisor may be silent until it is told that it is, milliseconds. */
 const silentMs = 30_000;
 
+/** How long a source may take to connect again, and be seen to send, milliseconds: longer than a driver waits for its hypervisor to. */
+const awaitMs = 30_000;
+
 /** The link to the source broke while memory was to come. */
 export const isStranded = ({ memory }: MigrationRecord): boolean => memory === 'stranded' || memory === 'awaiting';
 
@@ -35,6 +38,7 @@ export class ArrivingMemory {
   /** Until all of it is here, or the guest has ended and needs none. */
   follow(record: MigrationRecord): void {
     let heardAt = performance.now();
+    let awaitedSince: number | undefined;
     const isForsaken = (): boolean => record.memory === 'whole';
     const again = async (): Promise<void> => {
       if (isForsaken()) return;
@@ -55,6 +59,11 @@ export class ArrivingMemory {
         record.memory = 'stranded';
         this.book.keep(record);
         this.postcopyIs(actor, record, 'post-copy-failed');
+      }
+      if (now !== 'stranded' || record.memory !== 'awaiting') awaitedSince = undefined;
+      else {
+        awaitedSince ??= performance.now();
+        if (performance.now() - awaitedSince > awaitMs) this.awaitNoLonger(record);
       }
       if (now === 'sending' && record.memory !== 'arriving') {
         record.memory = 'arriving';
@@ -80,6 +89,15 @@ export class ArrivingMemory {
     record.error = new VirtError('OPERATION_FAILED', { detail }).toBody();
     record.lost = true;
     this.whole(record);
+  }
+
+  /**
+   * A connection that came and broke before it was seen to bring anything has used up the listener, and the hypervisor tells
+   * nobody: it has to listen anew. A source that is late after all may still be let in by the old one.
+   */
+  private awaitNoLonger(record: MigrationRecord): void {
+    record.memory = 'stranded';
+    this.book.keep(record);
   }
 
   private whole(record: MigrationRecord): void {

@@ -22,13 +22,18 @@ export interface MigrationRecord {
   options?: MigrationOptions;
   /** Of the domain on the source. */
   sourceName?: string;
+  /** Target: of the domain here. */
+  name?: string;
   /** Base64, of the step that was done last. */
   cookie?: string | undefined;
   /** Source: disks that are copied, with their size in bytes. */
   copies?: { target: string; capacity: number }[] | undefined;
-  /** Source: what the target starts, and is to define. */
+  /** Source: what the target starts; of an offline migration on a target of the last release, what is defined. */
   xml?: string;
+  /** What is to be defined on the target. */
   definition?: string | undefined;
+  /** Of a persistent domain: it starts with its host. */
+  autostart?: boolean | undefined;
   /** Target of an offline migration: the epoch that it was promised. */
   epoch?: number;
   /** Target: the revision of the domain when it was handed over. */

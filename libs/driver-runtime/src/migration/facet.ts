@@ -47,6 +47,8 @@ export interface Shown {
   copies?: { target: string; allocated: number; image?: string | undefined }[] | undefined;
   /** In PEM. */
   certificates?: { authority: string; certificate: string } | undefined;
+  /** What the guest has of its host's CPU, in the words of the hypervisor. */
+  cpu?: { features: string[]; vendor?: string | undefined } | undefined;
 }
 
 export interface MigrationFacet<G extends Guest> {
@@ -104,6 +106,8 @@ export interface MigrationFacet<G extends Guest> {
   arrived(uuid: string, ask: MigrationAsk): Uint8Array;
   /** Source: what is to be done before the guest here is ended: clients of its screens have moved. */
   confirm(guest: G, ask: MigrationAsk & { cookie: Uint8Array }): Promise<void>;
+  /** Source: it was handed over, and does not live where it went: what both sides reach is this host's to look after again. */
+  belongsHere(guest: G): void;
   /** Source: stop the transfer and take back what was set for it. The caller lets the guest run if it did before. */
   withdraw(guest: G, ask: Omit<MigrationAsk, 'options'>): Promise<void>;
   /** How far it is on this side, asked of the hypervisor. */

@@ -15,16 +15,19 @@ import {
   migrationSuspend,
   migrationUndo,
   VirtError,
+  type MigrationOptions,
   type MigrationReason,
   type OpenMigration,
 } from '@virtbus/shared';
 import { driverEndpoint, type Call, type Endpoint } from '@virtbus/shared/bus';
 import type { z } from 'zod';
 import { facet } from '../driver';
+import type { Actor } from '../actor';
 import type { DriverHost } from '../host';
 import { guestOf } from '../ops/op';
 import { MigrationBook } from './book';
-import { given, MigrationSource, mustLeaveNothing } from './source';
+import { definitionFor, given } from './documents';
+import { MigrationSource, mustLeaveNothing } from './source';
 import { MigrationTarget, nameTaken } from './target';
 
 export class Migrations {
@@ -36,6 +39,11 @@ export class Migrations {
     this.book = new MigrationBook(`${host.store.folder}/migrations`, host.log);
     this.source = new MigrationSource(host, this.book, 'source');
     this.target = new MigrationTarget(host, this.book, 'target');
+  }
+
+  /** Before guests are looked for: of one that was handed over the end is not told. */
+  recall(): void {
+    for (const record of this.book.open) if (record.role === 'source') this.source.recall(record);
   }
 
   /** Once the guests that were here are found again. */
@@ -97,8 +105,11 @@ export class Migrations {
       const actor = host.get(domainOf(call));
       const ask = { own, peer, options, sourceName: actor.record.name, signal: call.signal };
       const live = formatDomain(actor.document, { view: 'live', secrets: true, migratable: true });
-      const reasons = refusalOf(() => mustLeaveNothing(actor));
-      if (options.offline) return { reasons, document: live };
+      const reasons = [
+        ...refusalOf(() => mustLeaveNothing(actor)),
+        ...refusalOf(() => void definitionFor(actor, options)),
+      ];
+      if (options.offline) return { reasons, document: documentOf(actor, options) ?? live };
       const guest = guestOf(actor);
       reasons.push(...(await migration.blockers(guest, ask)));
       if (options.xml !== undefined) reasons.push(...refusalOf(() => void given(options.xml!, live)));
@@ -109,6 +120,15 @@ export class Migrations {
     const other = host.find(domainOf(call)) ?? host.byName(options.name ?? domain.name);
     const taken = other ? [reasonOf('target', nameTaken(host, other))] : [];
     return { reasons: [...taken, ...(await migration.obstacles(domain, ask))] };
+  }
+}
+
+/** Of a domain that is off; why there is none is among the reasons. */
+function documentOf(actor: Actor, options: MigrationOptions): string | undefined {
+  try {
+    return definitionFor(actor, options);
+  } catch {
+    return undefined;
   }
 }
 

@@ -80,12 +80,12 @@ export abstract class MigrationSide {
   }
 
   protected view(record: MigrationRecord): MigrationView {
-    const { phase, cookie, xml, definition, copies, uri, postcopy, memory, lost, error } = record;
+    const { phase, cookie, xml, definition, autostart, copies, uri, postcopy, memory, lost, error } = record;
     const actor = this.actorOf(record);
     return {
       phase,
       ...(cookie === undefined ? {} : { cookie: new Uint8Array(Buffer.from(cookie, 'base64')) }),
-      ...(phase === 'begun' && { xml, definition, copies }),
+      ...(phase === 'begun' && { xml, definition, autostart, copies }),
       ...(phase === 'prepared' && { uri }),
       ...(phase === 'performed' && actor && { revision: actor.record.revision }),
       ...(phase === 'performed' && postcopy && { postcopy }),

@@ -3,7 +3,7 @@
  * libs/shared has the rules). From `performed` on the guest stands still here until the target has said how it went.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { checkSameHardware, formatDomain, parseDomain, type Domain } from '@virtbus/domain-xml';
+import { formatDomain } from '@virtbus/domain-xml';
 import {
   type migrationBegin,
   type migrationConfirm,
@@ -19,10 +19,13 @@ import {
 import type { z } from 'zod';
 import type { Call } from '@virtbus/shared/bus';
 import type { Actor, Cause } from '../actor';
+import { checkpointsOf } from '../checkpoints';
 import type { Guest } from '../driver';
+import { decideHandedOver } from '../handed-over';
 import { guestOf, notRunning, turn } from '../ops/op';
 import { snapshotsOf } from '../snapshots';
 import type { MigrationRecord } from './book';
+import { definitionFor, given } from './documents';
 import { postcopyOf, type Transferred } from './facet';
 import { kept, MigrationSide } from './side';
 
@@ -54,6 +57,12 @@ export class MigrationSource extends MigrationSide {
         this.host.mustHave(actor);
         mustLeaveNothing(actor);
         const record = await this.describe(actor, ask, call);
+        const takenBack = this.find(ask.id);
+        if (takenBack) {
+          // Meanwhile: that is final.
+          job[Symbol.dispose]();
+          return this.view(takenBack);
+        }
         this.book.keep(record);
         this.held.set(ask.id, job);
         return this.view(record);
@@ -66,10 +75,11 @@ export class MigrationSource extends MigrationSide {
 
   private async describe(actor: Actor, { id, peer, options }: Begin, call: Call): Promise<MigrationRecord> {
     const { record, config } = actor;
+    const definition = definitionFor(actor, options);
     const begun: MigrationRecord = {
       version: 1,
       ...{ id, role: 'source', domain: actor.uuid, phase: 'begun', peer, options, sourceName: record.name },
-      ...(config && { definition: options.persistentXml ?? formatDomain(config, { view: 'inactive', secrets: true }) }),
+      ...(definition !== undefined && { definition, autostart: record.autostart }),
       changed: 0,
     };
     if (options.offline) {
@@ -103,10 +113,19 @@ export class MigrationSource extends MigrationSide {
   }
 
   private performed(record: MigrationRecord, cookie: string): MigrationView {
+    const actor = this.actorOf(record);
+    // What is its host's no more, too.
+    actor?.persist();
     record.phase = 'performed';
     record.cookie = cookie;
     this.book.keep(record);
+    this.mark(record, actor);
     return this.view(record);
+  }
+
+  /** Whoever would start or end the domain looks there. */
+  private mark({ id, peer }: MigrationRecord, actor: Actor | undefined): void {
+    if (actor) actor.handedOver ??= { migration: id, host: peer?.host ?? 'another host' };
   }
 
   /**
@@ -208,7 +227,8 @@ export class MigrationSource extends MigrationSide {
   /** Of a post-copy that was handed over: with its process is gone what the target may still need. */
   private isLost(record: MigrationRecord): boolean {
     const handedOver = record.phase === 'performed' && record.options?.postcopy === true;
-    return handedOver && this.actorOf(record)?.active !== true;
+    const actor = this.actorOf(record);
+    return handedOver && (actor?.active !== true || actor.handedOver?.ended !== undefined);
   }
 
   confirm({ id, cookie }: Confirm, call: Call): Promise<MigrationView> {
@@ -232,8 +252,13 @@ export class MigrationSource extends MigrationSide {
   private async leave(actor: Actor): Promise<void> {
     actor.record.persistent = false;
     actor.persist();
+    decideHandedOver(actor, { reason: 'migrated', detail: 'migrated' });
+    if (this.host.find(actor.uuid) !== actor) return;
     await actor.endGuest({ graceful: false, reason: 'migrated', detail: 'migrated' });
-    if (this.host.find(actor.uuid) === actor) this.host.gone(actor);
+    if (this.host.find(actor.uuid) !== actor) return;
+    // It was off: the end of no guest has told that it left, and what it stood on here would be its own for ever.
+    actor.lifecycle('undefined', 'removed');
+    this.host.gone(actor);
   }
 
   undo(uuid: string, { id, targetUndone, epoch }: Undo): Promise<MigrationView> {
@@ -275,10 +300,12 @@ export class MigrationSource extends MigrationSide {
    */
   private async goOnHere(record: MigrationRecord): Promise<void> {
     const actor = this.actorOf(record);
+    if (actor) decideHandedOver(actor);
     const guest = actor?.guest;
     if (actor && guest) {
       try {
         await actor.as(causeOf(record), async () => {
+          this.facet.belongsHere(guest);
           if (record.postcopy || (await this.notePostcopy(record))) return this.endHere(record, guest);
           await this.facet.withdraw(guest, this.ask(record, new AbortController().signal));
           await this.letRun(record, actor);
@@ -302,8 +329,10 @@ export class MigrationSource extends MigrationSide {
     await guest.destroy({ graceful: false, reason: 'crashed', detail: 'crashed' });
   }
 
+  /** One that has stopped on an I/O error meanwhile stands still until somebody has seen to that. */
   private async letRun(record: MigrationRecord, actor: Actor): Promise<void> {
-    if (!record.wasRunning || !actor.guest || actor.record.state === 'running') return;
+    const { state, reason } = actor.record;
+    if (!record.wasRunning || !actor.guest || state === 'running' || reason === 'ioerror') return;
     await actor.guest.resume('migration-canceled');
   }
 
@@ -351,6 +380,11 @@ export class MigrationSource extends MigrationSide {
     throw new VirtError('OPERATION_INVALID', { detail: `no transfer of migration ${id} runs on this host` });
   }
 
+  /** After our restart, before its guest is found. */
+  recall(record: MigrationRecord): void {
+    if (record.phase === 'performed') this.mark(record, this.actorOf(record));
+  }
+
   /** After our restart: what was being sent was not handed over, so the guest belongs here. */
   async resume(record: MigrationRecord): Promise<void> {
     const actor = this.actorOf(record);
@@ -371,21 +405,23 @@ export class MigrationSource extends MigrationSide {
 }
 
 /**
- * Descriptions of snapshots are not sent along.
+ * Descriptions of snapshots and checkpoints are not sent along, and bitmaps that nobody describes are in the way for ever.
  * @throws OPERATION_INVALID
  */
 export function mustLeaveNothing(actor: Actor): void {
   const { size } = snapshotsOf(actor);
-  if (size === 0) return;
-  const detail = `cannot migrate domain with ${size} snapshots; delete them, or their descriptions (snapshot-delete --metadata)`;
-  throw new VirtError('OPERATION_INVALID', { detail });
-}
-
-/** The user's document for the target, once it is known to describe the machine that the guest runs on. */
-export function given(xml: string, live: string): string {
-  const read = (text: string): Domain => parseDomain(text, { mode: 'inactive', unknown: 'warn' }).domain;
-  checkSameHardware(read(live), read(xml));
-  return xml;
+  const checkpoints = checkpointsOf(actor).all.map(({ name }) => name);
+  const left = [
+    ...(size > 0 ? [`${size} snapshots; delete them, or their descriptions (snapshot-delete --metadata)`] : []),
+    ...(checkpoints.length > 0
+      ? [
+          `${checkpoints.length} checkpoints (${checkpoints.join(', ')}); ` +
+            'delete them (checkpoint-delete), or their descriptions (checkpoint-delete --metadata)',
+        ]
+      : []),
+  ];
+  if (left.length === 0) return;
+  throw new VirtError('OPERATION_INVALID', { detail: `cannot migrate domain with ${left.join('; nor with ')}` });
 }
 
 const isHandedOver = ({ phase }: MigrationRecord): boolean => phase !== 'performing';

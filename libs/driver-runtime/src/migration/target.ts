@@ -44,13 +44,15 @@ export class MigrationTarget extends MigrationSide {
       const sourceName = domain.name;
       domain.name = ask.name;
       this.checkRoom(uuid, ask.name);
+      const definition = ask.options.offline ? (ask.definition ?? ask.xml) : ask.definition;
+      this.checkDefinition(definition, ask);
       const record: MigrationRecord = {
         version: 1,
         ...{ id: ask.id, role: 'target', domain: uuid, phase: 'prepared', peer: ask.peer, options: ask.options },
-        ...{ sourceName, definition: ask.definition, changed: 0 },
+        ...{ sourceName, name: ask.name, definition, autostart: ask.autostart, changed: 0 },
       };
       if (ask.options.offline) {
-        Object.assign(record, { xml: ask.xml, uri: '', cookie: '', epoch: ask.epoch });
+        Object.assign(record, { uri: '', cookie: '', epoch: ask.epoch });
         this.book.keep(record);
       } else await this.receive(record, domain, ask, call);
       return this.view(record);
@@ -64,6 +66,13 @@ export class MigrationTarget extends MigrationSide {
   private checkRoom(uuid: string, name: string): void {
     const other = this.host.find(uuid) ?? this.host.byName(name);
     if (other) throw nameTaken(this.host, other);
+  }
+
+  /** What cannot be read, or is no domain of this host's, would be lost once the source has let go of it. */
+  private checkDefinition(definition: string | undefined, { name, options }: Prepare): void {
+    if (definition === undefined) return;
+    const { domain } = parseDomain(definition, { mode: 'inactive', unknown: 'warn' });
+    if (options.offline) this.host.implementation.prepare({ ...domain, name }, {});
   }
 
   private async receive(record: MigrationRecord, domain: Domain, ask: Prepare, call: Call): Promise<void> {
@@ -222,6 +231,7 @@ export class MigrationTarget extends MigrationSide {
       const { domain } = parseDomain(record.definition, { mode: 'inactive', unknown: 'warn' });
       actor.setConfig({ ...domain, name: actor.record.name });
       actor.record.persistent = true;
+      actor.record.autostart = record.autostart === true;
     }
     this.host.settle(actor);
     const screens = screensOf(actor.document);
@@ -234,11 +244,12 @@ export class MigrationTarget extends MigrationSide {
   }
 
   private defined(record: MigrationRecord): void {
-    const { domain } = parseDomain(record.definition ?? record.xml ?? '', { mode: 'inactive', unknown: 'warn' });
     if (!this.actorOf(record)) {
-      const { name } = domain;
-      const actor = this.host.add({ uuid: record.domain, name, epoch: record.epoch ?? 0, persistent: true });
-      actor.setConfig(this.host.implementation.prepare(domain, {}).domain);
+      const { domain } = parseDomain(record.definition ?? record.xml ?? '', { mode: 'inactive', unknown: 'warn' });
+      const { name = domain.name, epoch = 0 } = record;
+      const actor = this.host.add({ uuid: record.domain, name, epoch, persistent: true });
+      actor.setConfig(this.host.implementation.prepare({ ...domain, name }, {}).domain);
+      actor.record.autostart = record.autostart === true;
       goOn(actor, record);
       this.host.settle(actor);
       actor.lifecycle('defined', 'added', { id: record.id });

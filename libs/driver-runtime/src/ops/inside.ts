@@ -10,6 +10,7 @@ import {
   VirtError,
 } from '@virtbus/shared';
 import { facet } from '../driver';
+import { mustBeHere } from '../handed-over';
 import { change, guestOf, look, op } from './op';
 
 export const agent = op({
@@ -48,6 +49,8 @@ export const monitor = op({
     if ((request.execute === undefined) === (request.hmp === undefined)) {
       throw new VirtError('INVALID_ARG', { detail: 'give either execute or hmp' });
     }
+    // What is let run here may run there, too.
+    if (!request.execute?.startsWith('query-')) mustBeHere(actor);
     actor.taint('custom-monitor');
     return { result: await facet(host.implementation, 'monitor').execute(guestOf(actor), request, call.signal) };
   },

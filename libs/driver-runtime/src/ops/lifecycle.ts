@@ -10,6 +10,7 @@ import {
 } from '@virtbus/shared';
 import type { Actor } from '../actor';
 import { facet } from '../driver';
+import { mustBeHere } from '../handed-over';
 import { change, guestOf, notRunning, turn, type Context } from './op';
 
 export const suspend = change(
@@ -65,7 +66,8 @@ async function asking(actor: Actor, call: Context['call'], ask: () => Promise<vo
 export const destroy = change(
   destroyDomain,
   'active',
-  async ({ graceful }, { actor, call }) => {
+  async ({ graceful }, { host, actor, call }) => {
+    if (actor.handedOver) await switched(host, actor, call);
     if (actor.starting && !actor.guest) {
       actor.starting.abort(new VirtError('OPERATION_ABORTED', { detail: 'the domain was destroyed while it started' }));
       using _turn = await actor.jobs.normal('modify', 'destroy', turn(call));
@@ -76,3 +78,19 @@ export const destroy = change(
   },
   'none',
 );
+
+/** How long the switch of a migration that goes well may take, milliseconds. */
+const switchMs = 5_000;
+
+/**
+ * A domain that is between two hosts may run on the other one by now. Where it does, it is gone here in a moment, and the
+ * command is given there.
+ */
+async function switched(host: Context['host'], actor: Actor, call: Context['call']): Promise<void> {
+  const { signal, forMs } = turn(call);
+  const how = { signal, forMs: Math.min(forMs ?? switchMs, switchMs) };
+  const turned = await actor.jobs.normal('modify', 'destroy', how).catch(() => undefined);
+  turned?.[Symbol.dispose]();
+  host.mustHave(actor);
+  mustBeHere(actor);
+}

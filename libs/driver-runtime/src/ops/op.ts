@@ -4,6 +4,7 @@ import type { Call } from '@virtbus/shared/bus';
 import { stepsTaken } from '@virtbus/shared/tracing';
 import type { Actor, Cause } from '../actor';
 import type { Guest } from '../driver';
+import { mustBeHere } from '../handed-over';
 import type { DriverHost } from '../host';
 import type { AsyncJob, NormalJob, Wait } from '../jobs';
 import { begin } from '../images';
@@ -97,7 +98,11 @@ export async function perform(operation: Op, request: unknown, context: Context)
   const cause = causeOf(call, operation.contract.operation);
   operation.foresee?.(context);
   const work = async (): Promise<unknown> => {
-    using _job = await take(operation, actor, call);
+    using _job = await take(operation, actor, call).catch((error: unknown) => {
+      // Whoever waits says more than who is in the way.
+      mustBeHere(actor);
+      throw error;
+    });
     host.mustHave(actor);
     checkNeeds(actor, operation.needs);
     using _images = begin(host, actor, context.prepared);

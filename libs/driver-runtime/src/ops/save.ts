@@ -46,9 +46,10 @@ export const saveManaged = change(
 );
 
 export const dropManaged = change(removeManagedSave, 'any', async (_request, { host, actor }) => {
+  const removed = actor.managedSave;
   dropManagedSave(host, actor);
-  actor.emit({ class: 'config', type: 'managed-save', data: { exists: false } });
-  return { domain: actor.summary() };
+  if (removed) actor.emit({ class: 'config', type: 'managed-save', data: { exists: false } });
+  return { domain: actor.summary(), removed };
 });
 
 /**

@@ -9,7 +9,7 @@ import type { SnapshotCreation } from '../record';
 import { currentOf, snapshotsOf } from '../snapshots';
 import { definitionWithOverlays, overlaysOf } from '../snapshots/overlays';
 import { redefine } from '../snapshots/redefine';
-import { requestedSnapshot, type CreateRequest } from '../snapshots/request';
+import { described, requestedSnapshot, type CreateRequest } from '../snapshots/request';
 import { summaryOf, takenDisks } from '../snapshots/summary';
 import { abandon, beginDoing, beginTaking, completeCreation, type Completion } from '../snapshots/unfinished';
 import { guestOf, planned, type Context } from './op';
@@ -63,7 +63,7 @@ const topOf = (disk: Disk): string =>
 
 async function take(context: Context, request: CreateRequest): Promise<Snapshot> {
   const { actor, prepared } = context;
-  const snapshot = requestedSnapshot(context, request);
+  const snapshot = described(actor, requestedSnapshot(context, request));
   const disks = heldBy(prepared);
   for (const target of overlaysOf(snapshot).keys()) {
     if (disks[`overlay:${target}`]) continue;

@@ -1,5 +1,6 @@
 /** Deleting snapshots: their descriptions, and what of their images nobody needs any longer. */
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { diskImages, formatDevice, isEmptyDrive, withImages, type DiskImage } from '@virtbus/domain-xml';
 import type { Snapshot } from '@virtbus/domain-xml/snapshot';
 import { deleteSnapshot, VirtError, type ChainDocument, type ImageNeed, type Request } from '@virtbus/shared';
@@ -7,8 +8,10 @@ import type { Actor } from '../actor';
 import { facet } from '../driver';
 import { chainsOf, heldBy, hold } from '../images';
 import { currentOf, snapshotsOf } from '../snapshots';
-import { depthsOf, planDeletion, standingOn, withoutMerged, type Deletion } from '../snapshots/deletion';
-import { filesOf } from '../snapshots/overlays';
+import type { Merge } from '../snapshots/facet';
+import { planDeletion, standingOn, withoutMerged, type Deletion } from '../snapshots/deletion';
+import { depthsOf } from '../snapshots/merging';
+import { partedFiles, removalNeeds } from '../snapshots/removal';
 import { isExternal, takenDisks } from '../snapshots/summary';
 import { abandon, beginDoing } from '../snapshots/unfinished';
 import { planned, type Context } from './op';
@@ -26,7 +29,7 @@ export const remove = planned(
     run: async (request, context) => {
       const { actor } = context;
       const chosen = chosenBy(actor, request);
-      if (request.metadata) forget(actor, { snapshots: chosen, merging: [], files: [] });
+      if (request.metadata) forget(actor, { snapshots: chosen, merging: [], before: [], files: [], going: [] });
       else await deleteAll(context, planDeletion(actor, chosen));
       return { domain: actor.summary() };
     },
@@ -54,7 +57,11 @@ const liveImages =
 
 async function imageNeeds({ host, actor }: Context, deletion: Deletion): Promise<ImageNeed[]> {
   const facility = facet(host.implementation, 'snapshots');
-  if (actor.guest) return facility.mergeNeeds(actor.guest, depthsOf(deletion.merging, liveImages(actor)));
+  const removed = removalNeeds(deletion.going);
+  if (actor.guest) {
+    const merges = depthsOf(deletion.merging, liveImages(actor), deletion.before);
+    return [...(await facility.mergeNeeds(actor.guest, merges)), ...removed];
+  }
   const need = (name: string, target: string, use: ImageNeed['use'], disk = diskAt(actor, target)): ImageNeed => ({
     ...{ name: `${name}:${target}`, target, use },
     disk: disk ? formatDevice({ list: 'disks', value: disk }) : '',
@@ -66,21 +73,24 @@ async function imageNeeds({ host, actor }: Context, deletion: Deletion): Promise
   // What is to be removed must not be what the domain stands on, whatever descriptions say.
   const buried = deletion.files.length > 0 ? targetsOf(actor).filter((target) => !merged.has(target)) : [];
   // What is merged into is written, and what was merged goes: neither may be what others stand on.
-  const touched = deletion.merging.flatMap(({ target, below, overlay }, n) => {
-    const on = (image: DiskImage) => {
-      const disk = diskAt(actor, target);
-      return disk && withImages(disk, [image], false);
-    };
-    return [need(`into${n}`, target, 'write', on(below)), need(`from${n}`, target, 'write', on(overlay))];
+  const touched = deletion.merging.flatMap(({ target, below, overlay, begun }, n) => {
+    const disk = diskAt(actor, target);
+    const on = (name: string, image: DiskImage): ImageNeed[] =>
+      begun && isGone(image) ? [] : [need(`${name}${n}`, target, 'write', disk && withImages(disk, [image], false))];
+    return [...on('into', below), ...on('from', overlay)];
   });
   return [
+    ...removed,
     ...touched,
     ...[...merged, ...buried].map((target) => need('chain', target, 'open')),
     ...[...new Set(internal)]
-      .filter((target) => !merged.has(target) && !buried.includes(target))
+      .filter((target) => diskAt(actor, target) && !merged.has(target) && !buried.includes(target))
       .map((target) => need('base', target, 'write')),
   ];
 }
+
+/** Its file went as it was merged. */
+const isGone = ({ source: { file } }: DiskImage): boolean => file !== undefined && !existsSync(file);
 
 const targetsOf = ({ document }: Actor): string[] =>
   document.devices.disks.filter((disk) => !isEmptyDrive(disk)).map(({ target }) => target.dev ?? '');
@@ -88,7 +98,7 @@ const targetsOf = ({ document }: Actor): string[] =>
 /** Throws when a file that would be removed is one that the domain stands on. */
 function refuseUsed(actor: Actor, { files, merging }: Deletion, chains: ReadonlyMap<string, ChainDocument>): void {
   const live = actor.active ? targetsOf(actor).flatMap((target) => liveImages(actor)(target)) : [];
-  const used = new Set([...filesOf(chains), ...live.map(({ source }) => source.file)]);
+  const used = new Set([...partedFiles(chains).used, ...live.map(({ source }) => source.file)]);
   const merged = new Set(merging.map(({ overlay }) => overlay.source.file));
   const file = files.find((one) => used.has(one) && !merged.has(one));
   if (file === undefined) return;
@@ -104,14 +114,16 @@ async function deleteAll(context: Context, deletion: Deletion): Promise<void> {
   const facility = facet(host.implementation, 'snapshots');
   const disks = heldBy(prepared);
   refuseUsed(actor, deletion, chainsOf(disks));
+  // Before anything is marked: a snapshot that bears the mark may have been merged.
+  const merges = actor.guest
+    ? depthsOf(deletion.merging, liveImages(actor), deletion.before)
+    : depthsOf(deletion.merging, preparedImages(chainsOf(disks), deletion), deletion.before);
   beginDoing(actor, { what: 'delete', command: call.id });
   hold(actor, disks);
   markBroken(actor, deletion);
   try {
-    if (actor.guest) {
-      const merges = depthsOf(deletion.merging, liveImages(actor));
-      await facility.merge(actor.guest, merges, { command: call.id, signal: call.signal });
-    } else await mergeOffline(context, deletion, chainsOf(disks));
+    if (actor.guest) await facility.merge(actor.guest, merges, { command: call.id, signal: call.signal });
+    else await mergeOffline(context, deletion, merges, chainsOf(disks));
     for (const snapshot of deletion.snapshots) {
       if (!isExternal(snapshot)) await facility.remove(actor.guest, actor.document, snapshot, call.signal);
     }
@@ -124,17 +136,26 @@ async function deleteAll(context: Context, deletion: Deletion): Promise<void> {
 async function mergeOffline(
   { host, actor, call }: Context,
   { merging }: Deletion,
+  merges: readonly Merge[],
   chains: ReadonlyMap<string, ChainDocument>,
 ): Promise<void> {
   if (merging.length === 0 || !actor.config) return;
   const facility = facet(host.implementation, 'snapshots');
   const known = new Map([...chains].map(([name, chain]) => [name.replace(/^chain:/, ''), chain]));
-  const merges = depthsOf(merging, (target) => (known.get(target)?.layers ?? []).map(asImage));
   await facility.mergeOffline(merges, known, call.signal);
   actor.setConfig(standingOn(actor.config, merging));
   for (const { overlay } of merging)
     if (overlay.source.file !== undefined) rmSync(overlay.source.file, { force: true });
 }
+
+/** The images of disks as storage found them; what is merged into by the name that its snapshot has for it. */
+const preparedImages =
+  (chains: ReadonlyMap<string, ChainDocument>, { merging }: Deletion) =>
+  (target: string): DiskImage[] =>
+    (chains.get(`chain:${target}`)?.layers ?? []).map((layer) => {
+      const into = (n: number) => chains.get(`into${n}:${target}`)?.layers[0]?.location;
+      return merging.find((_, n) => isDeepStrictEqual(into(n), layer.location))?.below ?? asImage(layer);
+    });
 
 /** Where a layer lies, in the document's words. */
 function asImage({ location }: ChainDocument['layers'][number]): DiskImage {

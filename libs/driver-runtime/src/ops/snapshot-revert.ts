@@ -5,10 +5,8 @@ import {
   dispensableDisks,
   formatDevice,
   isEmptyDrive,
-  isSameLocation,
   withImages,
   withOverlay,
-  type DiskImage,
   type Domain,
 } from '@virtbus/domain-xml';
 import { formatSnapshot, type Snapshot } from '@virtbus/domain-xml/snapshot';
@@ -18,22 +16,25 @@ import { nvramOf } from '../document';
 import { facet, type Guest } from '../driver';
 import { chainsOf, heldBy, hold } from '../images';
 import { beganAt } from '../began-at';
+import { checkpointsOf, markedDisks } from '../checkpoints';
 import type { HeldDisks } from '../record';
 import { snapshotsOf } from '../snapshots';
-import { filesOf, overlaysOf, withDisks } from '../snapshots/overlays';
-import { finishRevert, newOverlays } from '../snapshots/reverting';
+import { overlaysOf, withDisks } from '../snapshots/overlays';
+import { partedFiles, removalNeeds } from '../snapshots/removal';
+import { abandonedBy, excludedDisks, finishRevert, newOverlays, withKept, writtenOver } from '../snapshots/reverting';
 import { isExternal, stateOf } from '../snapshots/summary';
 import { abandon, beginDoing } from '../snapshots/unfinished';
 import { planned, type Context } from './op';
 import { boot, dropManagedSave } from './start';
 
 type RevertRequest = Request<typeof revertSnapshot>;
+type Whole = Snapshot & { domain: Domain };
 
 export const revert = planned(
   revertSnapshot,
   'any',
   {
-    plan: (request, { actor, call }) => imageNeeds(actor, checked(actor, request), call.id),
+    plan: (request, { actor, call }) => imageNeeds(actor, request, checked(actor, request), call.id),
     run: async (request, context) => {
       const snapshot = checked(context.actor, request);
       await revertTo(context, request, snapshot).finally(() => forget(context));
@@ -44,7 +45,7 @@ export const revert = planned(
 );
 
 /** Throws what keeps the domain from going back to it. */
-function checked(actor: Actor, { name, running, paused, force }: RevertRequest): Snapshot & { domain: Domain } {
+function checked(actor: Actor, { name, running, paused, force }: RevertRequest): Whole {
   const snapshot = snapshotsOf(actor).get(name);
   const refuse = (detail: string, code: 'OPERATION_INVALID' | 'SNAPSHOT_REVERT_RISKY' = 'OPERATION_INVALID') => {
     throw new VirtError(code, { detail });
@@ -61,38 +62,36 @@ function checked(actor: Actor, { name, running, paused, force }: RevertRequest):
     if (snapshotDeleteInProgress) refuse(`snapshot disk '${disk}' was target of not completed snapshot delete`);
   const { file } = snapshot.memory ?? {};
   if (file !== undefined && !existsSync(file)) refuse(`the memory of snapshot '${name}' is not there: ${file}`);
-  const kept = isExternal(snapshot) ? undefined : keptWithin(snapshotsOf(actor).all, snapshot);
-  if (kept !== undefined)
+  const other = writtenOver(snapshotsOf(actor).all, snapshot, excludedDisks(actor, snapshot));
+  if (other !== undefined)
     refuse(
-      `going back to '${name}' would write over what snapshot '${kept}' keeps in the same image; delete that first`,
+      `going back to '${name}' would write over what snapshot '${other}' keeps in the same image; delete that first`,
     );
+  refuseBitmaps(actor, snapshot);
   return { ...snapshot, domain };
 }
 
-/** An external snapshot whose state is the very image that an internal one is within. */
-function keptWithin(all: readonly Snapshot[], snapshot: Snapshot): string | undefined {
-  const tops = topsOf(snapshot);
-  const other = all.find(
-    (one) =>
-      one.name !== snapshot.name &&
-      isExternal(one) &&
-      topsOf(one).some((top) => tops.some((own) => isSameLocation(own, top))),
-  );
-  return other?.name;
+/** An image is not wound back while it records what is written: of several disks some would be, and then it failed. */
+function refuseBitmaps(actor: Actor, { name, disks }: Snapshot): void {
+  const within = new Set(disks.flatMap((disk) => (disk.snapshot === 'internal' ? [disk.name] : [])));
+  for (const checkpoint of checkpointsOf(actor).all) {
+    const marked = markedDisks(checkpoint).find((target) => within.has(target));
+    if (marked === undefined) continue;
+    const detail = `disk '${marked}' cannot go back to internal snapshot '${name}': its image holds the bitmap of checkpoint '${checkpoint.name}'; delete the checkpoint first`;
+    throw new VirtError('OPERATION_UNSUPPORTED', { detail });
+  }
 }
-
-const topsOf = ({ domain }: Snapshot): DiskImage[] =>
-  (domain?.devices.disks ?? []).flatMap((disk) => diskImages(disk).slice(0, 1));
 
 const wasActive = (snapshot: Snapshot): boolean => ['running', 'paused'].includes(stateOf(snapshot));
 
-/** An empty file for each new overlay; what the snapshot's disks stand on. */
-function imageNeeds(actor: Actor, snapshot: Snapshot & { domain: Domain }, id: string): ImageNeed[] {
-  const overlays = overlaysOf({ disks: newOverlays(snapshot, beganAt(actor, id)) });
+/** An empty file for each new overlay; what the snapshot's disks stand on; what is given up, where nobody stands on that. */
+function imageNeeds(actor: Actor, request: RevertRequest, snapshot: Whole, id: string): ImageNeed[] {
+  const all = allDisksOf(snapshot, request);
+  const overlays = overlaysOf({ disks: newOverlays(only(snapshot, all), beganAt(actor, id)) });
   const rewinds = !isExternal(snapshot) && snapshot.memory?.snapshot !== 'internal';
   const taken = new Set(snapshot.disks.flatMap((disk) => (disk.snapshot === 'internal' ? [disk.name] : [])));
-  const dispensable = dispensableIn(snapshot);
-  return definitionOf(snapshot).devices.disks.flatMap((disk): ImageNeed[] => {
+  const dispensable = dispensableIn(snapshot, all);
+  const standing = withKept(all, excludedDisks(actor, snapshot)).devices.disks.flatMap((disk): ImageNeed[] => {
     const target = disk.target.dev ?? '';
     if (isEmptyDrive(disk)) return [];
     const image = overlays.get(target);
@@ -107,23 +106,44 @@ function imageNeeds(actor: Actor, snapshot: Snapshot & { domain: Domain }, id: s
       ...(image ? [need('overlay', 'create', withImages(disk, [image], true))] : []),
     ];
   });
+  return [...standing, ...removalNeeds(abandonedBy(actor, snapshot), { mayStay: true })];
 }
 
 /** A state expects the hard disks of its guest, but not one that the guest ran without. */
-function dispensableIn(snapshot: Snapshot & { domain: Domain }): ReadonlySet<string> {
-  const definition = definitionOf(snapshot);
+function dispensableIn(snapshot: Whole, all: Domain): ReadonlySet<string> {
   const had = new Set(snapshot.domain.devices.disks.map(({ target }) => target.dev));
-  const never = dispensableDisks(definition, 'boot').filter((target) => !had.has(target));
-  return new Set([...dispensableDisks(definition, 'restore'), ...never]);
+  const never = dispensableDisks(all, 'boot').filter((target) => !had.has(target));
+  return new Set([...dispensableDisks(all, 'restore'), ...never]);
 }
 
-const definitionOf = ({ domain, inactiveDomain }: Snapshot & { domain: Domain }): Domain => inactiveDomain ?? domain;
+const definitionOf = ({ domain, inactiveDomain }: Whole): Domain => inactiveDomain ?? domain;
 
-async function revertTo(context: Context, request: RevertRequest, snapshot: Snapshot & { domain: Domain }) {
+const startsAgain = (snapshot: Snapshot, { running, paused }: RevertRequest): boolean =>
+  wasActive(snapshot) || running || paused;
+
+/** The definition gone back to, with disks that only the guest had, where one starts again. */
+function allDisksOf(snapshot: Whole, request: RevertRequest): Domain {
+  const definition = definitionOf(snapshot);
+  if (!startsAgain(snapshot, request)) return definition;
+  const defined = new Set(definition.devices.disks.map(({ target }) => target.dev));
+  const plugged = snapshot.domain.devices.disks.filter(({ target }) => !defined.has(target.dev));
+  return { ...definition, devices: { ...definition.devices, disks: [...definition.devices.disks, ...plugged] } };
+}
+
+/** The snapshot of those disks that are gone back to: a disk that only the guest had is not when none starts again. */
+function only(snapshot: Whole, { devices }: Domain): Whole {
+  const targets = new Set(devices.disks.map(({ target }) => target.dev));
+  return { ...snapshot, disks: snapshot.disks.filter(({ name }) => targets.has(name)) };
+}
+
+async function revertTo(context: Context, request: RevertRequest, snapshot: Whole) {
   const { host, actor, call, prepared } = context;
   const facility = facet(host.implementation, 'snapshots');
   const disks = heldBy(prepared);
-  const revertDisks = newOverlays(snapshot, beganAt(actor, call.id));
+  const kept = excludedDisks(actor, snapshot);
+  const definition = withKept(definitionOf(snapshot), kept);
+  const all = withKept(allDisksOf(snapshot, request), kept);
+  const revertDisks = newOverlays(only(snapshot, all), beganAt(actor, call.id));
   const onOverlays = (domain: Domain): Domain => {
     const overlays = overlaysOf({ disks: revertDisks });
     return withDisks(domain, (disk, target) => {
@@ -138,7 +158,7 @@ async function revertTo(context: Context, request: RevertRequest, snapshot: Snap
     if (actor.guest) await giveUp(actor, actor.guest);
     hold(actor, disks); // Its end let go of all.
     const images = chainsOf(disks);
-    const overlaid = withDisks(definitionOf(snapshot), (disk, target) => {
+    const overlaid = withDisks(all, (disk, target) => {
       const image = overlaysOf({ disks: revertDisks }).get(target);
       return image ? withOverlay(disk, image) : disk;
     });
@@ -146,18 +166,19 @@ async function revertTo(context: Context, request: RevertRequest, snapshot: Snap
     if (!isExternal(snapshot) && snapshot.memory?.snapshot !== 'internal') {
       // Also where it fails half way: a save image goes with what its disks held.
       dropManagedSave(host, actor);
-      await facility.rewind(definitionOf(snapshot), snapshot, call.signal);
+      await facility.rewind(definition, snapshot, call.signal);
     }
     if (request.resetNvram) dropNvram(snapshot.domain);
-    if (actor.record.persistent) actor.setConfig(onOverlays(definitionOf(snapshot)));
+    if (actor.record.persistent) actor.setConfig(onOverlays(definition));
     dropManagedSave(host, actor);
   } catch (error) {
     abandon(actor);
     throw error;
   }
-  finishRevert(actor, snapshot, revertDisks, filesOf(chainsOf(disks)));
+  const { going, used } = partedFiles(chainsOf(disks));
+  finishRevert(actor, snapshot, revertDisks, new Set([...going].filter((file) => !used.has(file))));
   abandon(actor);
-  await startAgain(context, request, snapshot, onOverlays(snapshot.domain), disks);
+  await startAgain(context, request, snapshot, onOverlays(withKept(snapshot.domain, kept)), disks);
 }
 
 /** The guest as it is now ends; its domain goes on without it. */
@@ -188,12 +209,13 @@ function dropNvram(domain: Domain): void {
 /** As it was when the snapshot was taken, unless the caller says otherwise. */
 async function startAgain(
   { host, actor, call, prepared }: Context,
-  { running, paused }: RevertRequest,
+  request: RevertRequest,
   snapshot: Snapshot,
   domain: Domain,
   held: HeldDisks,
 ): Promise<void> {
-  if (!wasActive(snapshot) && !running && !paused) return;
+  if (!startsAgain(snapshot, request)) return;
+  const { running, paused } = request;
   const memory = snapshot.memory?.snapshot;
   const restore =
     memory === 'external' && snapshot.memory?.file !== undefined
@@ -207,7 +229,7 @@ async function startAgain(
     restore,
     reverts: true,
     disks: standing(domain, held, prepared?.claim ?? ''),
-    missing: prepared?.missing?.map(diskOfNeed),
+    missing: prepared?.missing?.filter((name) => name.startsWith('base:')).map(diskOfNeed),
     signal: call.signal,
   });
 }

@@ -13,23 +13,24 @@ import { VirtError } from '@virtbus/shared';
 import type { Actor } from '../actor';
 import type { SnapshotBook } from './book';
 import { currentOf, snapshotsOf } from './index';
+import { diskAt, mergingOf, refuseKept, refuseLeft, topOf, upon, type Merging } from './merging';
 import { overlaysOf, withDisks } from './overlays';
+import type { Going } from './removal';
+import { refuseSaved } from './request';
+import { newOverlays } from './reverting';
 import { isExternal, takenDisks } from './summary';
-
-/** An overlay that goes, with what it is merged into. */
-export interface Merging {
-  target: string;
-  overlay: DiskImage;
-  below: DiskImage;
-}
 
 export interface Deletion {
   /** Children before their parents. */
   snapshots: Snapshot[];
   /** Overlays within what the domain stands on. */
   merging: Merging[];
-  /** Files of states that nothing stands on then. */
+  /** Overlays of snapshots that stay although a deletion of them was begun: they may have been merged. */
+  before: Merging[];
+  /** Files of states that nothing of the domain stands on then. */
   files: string[];
+  /** Those of them that are images: others may stand on them. */
+  going: Going[];
 }
 
 const unsupported = (detail: string): never => {
@@ -43,21 +44,46 @@ export function planDeletion(actor: Actor, chosen: readonly Snapshot[]): Deletio
   const ancestors = ancestorsOf(book, currentOf(actor));
   const merging: Merging[] = [];
   const files: string[] = [];
+  const going: Going[] = [];
   for (const snapshot of chosen) {
     if (snapshot.memory?.file !== undefined) files.push(snapshot.memory.file);
     if (!isExternal(snapshot)) continue;
     const left = book.childrenOf(snapshot.name).filter(({ name }) => !names.has(name));
     if (ancestors.has(snapshot.name)) {
       refuseBranches(snapshot, left, currentOf(actor));
-      merging.push(...mergingOf(snapshot));
+      // The overlay of a disk that was detached stays with it.
+      const merged = mergingOf(snapshot, standingUpon(book, snapshot, ancestors));
+      merging.push(...merged.filter(({ target }) => diskAt(actor.document, target)));
     } else {
       if (left.length > 0)
         unsupported('deletion of non-leaf external snapshot that is not in active chain is not supported');
-      files.push(...onlyOf(book, snapshot, names));
+      going.push(...onlyOf(book, snapshot, names));
     }
   }
+  const staying = book.all.filter(({ name }) => !names.has(name));
+  refuseKept(merging, staying);
+  refuseLeft(merging, book, { ancestors, names, now: actor.document });
+  // Also of those that stay.
+  for (const snapshot of book.all) if (!isExternal(snapshot)) refuseMerged(merging, snapshot);
   for (const snapshot of chosen) if (!isExternal(snapshot)) refuseBuried(standingOn(actor.document, merging), snapshot);
-  return { snapshots: [...chosen], merging, files };
+  if (merging.length > 0 || going.length > 0) refuseSaved(actor);
+  files.push(...going.flatMap(({ image }) => image.source.file ?? []));
+  const before = staying.filter(isHalfDeleted).flatMap((one) => mergingOf(one));
+  return { snapshots: [...chosen], merging, before, files, going };
+}
+
+const isHalfDeleted = ({ disks, domain }: Snapshot): boolean =>
+  domain !== undefined && disks.some(({ snapshotDeleteInProgress }) => snapshotDeleteInProgress);
+
+/** Only what an image shows goes into the one below it: what an internal snapshot keeps there would go with its file. */
+function refuseMerged(merging: readonly Merging[], snapshot: Snapshot): void {
+  for (const { name: target } of takenDisks(snapshot)) {
+    const top = topOf(snapshot.domain, target);
+    if (top && merging.some((one) => one.target === target && isSameLocation(one.overlay, top)))
+      unsupported(
+        `internal snapshot '${snapshot.name}' is within the image of disk '${target}' that would be merged; delete it first, or the metadata alone`,
+      );
+  }
 }
 
 /** What an internal snapshot keeps is in an image that something else stands on by now. */
@@ -90,32 +116,49 @@ function refuseBranches({ name }: Snapshot, left: readonly Snapshot[], current: 
     unsupported(`deletion of external snapshot '${name}' with more than one child snapshot is not supported`);
 }
 
-/** The overlays that were put upon a state: by taking it, or by the last revert to it. */
-export const upon = (snapshot: Snapshot): ReadonlyMap<string, DiskImage> =>
-  overlaysOf({ disks: snapshot.revertDisks.length > 0 ? snapshot.revertDisks : snapshot.disks });
-
-function mergingOf(snapshot: Snapshot): Merging[] {
-  return [...upon(snapshot)].map(([target, overlay]) => {
-    const below = topOf(snapshot.domain, target);
-    if (below) return { target, overlay, below };
-    const detail = `snapshot '${snapshot.name}' does not say what disk '${target}' stood on; delete its metadata alone`;
-    throw new VirtError('OPERATION_INVALID', { detail });
+/** The overlays upon a state that the present stands on: a return to what follows leaves those of the last return to this. */
+function standingUpon(
+  book: SnapshotBook,
+  snapshot: Snapshot,
+  ancestors: ReadonlySet<string>,
+): ReadonlyMap<string, DiskImage> {
+  const next = book.childrenOf(snapshot.name).find(({ name }) => ancestors.has(name));
+  const overlays = [...upon(snapshot)].map(([target, overlay]) => {
+    const state = topOf(next?.domain, target);
+    return [target, state && isOverlayOf(snapshot, target, state) ? state : overlay] as const;
   });
+  return new Map(overlays);
+}
+
+/** Made as the snapshot was taken, by the last return to it, or by one before that, of which only the name of the file tells. */
+function isOverlayOf(snapshot: Snapshot, target: string, image: DiskImage): boolean {
+  const { disks, revertDisks } = snapshot;
+  const known = [disks, revertDisks].map((some) => overlaysOf({ disks: some }).get(target));
+  if (known.some((one) => one && isSameLocation(one, image))) return true;
+  const [, made] = /\.(\d+)$/.exec(image.source.file ?? '') ?? [];
+  // Its own state may have been made by a return to another and have such a name.
+  if (made === undefined || isTop(snapshot.domain, target, image)) return false;
+  try {
+    const own = { ...snapshot, disks: disks.filter(({ name }) => name === target) };
+    return newOverlays(own, Number(made)).some(({ source }) => source?.file === image.source.file);
+  } catch {
+    return false; // None was ever made upon a device.
+  }
 }
 
 /** Images that hold this state alone: made for another snapshot, and named by nobody who stays. */
-function onlyOf(book: SnapshotBook, snapshot: Snapshot, going: ReadonlySet<string>): string[] {
+function onlyOf(book: SnapshotBook, snapshot: Snapshot, going: ReadonlySet<string>): Going[] {
   const parent = book.parentOf(snapshot);
   if (!parent) return [];
   const staying = book.all.filter(({ name }) => !going.has(name));
-  return [...overlaysOf(parent)].flatMap(([target, overlay]) => {
-    const own = topOf(snapshot.domain, target);
-    const file = overlay.source.file;
-    if (!own || file === undefined || !isSameLocation(own, overlay)) return [];
+  return [...overlaysOf(parent).keys()].flatMap((target) => {
+    const disk = diskAt(snapshot.domain, target);
+    const image = topOf(snapshot.domain, target);
+    if (!disk || image?.source.file === undefined || !isOverlayOf(parent, target, image)) return [];
     const named = staying.some(
-      (one) => isTop(one.domain, target, overlay) || same([...upon(one)], target, overlay, one.name === parent.name),
+      (one) => isTop(one.domain, target, image) || same([...upon(one)], target, image, one.name === parent.name),
     );
-    return named ? [] : [file];
+    return named ? [] : [{ disk, image }];
   });
 }
 
@@ -128,28 +171,6 @@ const isTop = (domain: Domain | undefined, target: string, image: DiskImage): bo
   const top = topOf(domain, target);
   return top !== undefined && isSameLocation(top, image);
 };
-
-function topOf(domain: Domain | undefined, target: string): DiskImage | undefined {
-  const disk = domain?.devices.disks.find((one) => one.target.dev === target);
-  return disk && diskImages(disk)[0];
-}
-
-/** Depths of what is merged, a merge a disk. @param chain the images of a disk, top first */
-export function depthsOf(
-  merging: readonly Merging[],
-  chain: (target: string) => readonly DiskImage[],
-): { target: string; top: number; base: number }[] {
-  const targets = [...new Set(merging.map(({ target }) => target))];
-  return targets.flatMap((target) => {
-    const images = chain(target);
-    const depths = merging
-      .filter((one) => one.target === target)
-      .map(({ overlay }) => images.findIndex((image) => isSameLocation(image, overlay)))
-      .filter((depth) => depth >= 0);
-    if (depths.length === 0) return []; // Merged before, by a deletion that was interrupted.
-    return [{ target, top: Math.min(...depths), base: Math.max(...depths) + 1 }];
-  });
-}
 
 /** A description that named a merged image names what it was merged into. */
 export function withoutMerged(snapshot: Snapshot, merging: readonly Merging[]): Snapshot {

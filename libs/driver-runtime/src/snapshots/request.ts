@@ -7,7 +7,7 @@ import { beganAt } from '../began-at';
 import { facet } from '../driver';
 import type { Context } from '../ops/op';
 import { currentOf, snapshotsOf } from './index';
-import { takenDisks } from './summary';
+import { isExternal, takenDisks } from './summary';
 
 export type CreateRequest = Request<typeof createSnapshot>;
 
@@ -36,7 +36,13 @@ export function requestedSnapshot({ host, actor, call }: Context, request: Creat
     force: actor.active && !external,
   });
   checkSelection(snapshot);
+  if (isExternal(snapshot)) refuseSaved(actor);
   facility.check(actor.document, snapshot, actor.active);
+  return snapshot;
+}
+
+/** With what it is taken of, and where it belongs. */
+export function described(actor: Actor, snapshot: Snapshot): Snapshot {
   const parent = currentOf(actor);
   const defined = actor.active && actor.record.persistent ? actor.config : undefined;
   return {
@@ -47,8 +53,16 @@ export function requestedSnapshot({ host, actor, call }: Context, request: Creat
   };
 }
 
+/** The next start restores a guest that goes on writing to the images that its disks stood on when it was saved. */
+export function refuseSaved({ managedSave, active }: Actor): void {
+  if (!managedSave || active) return;
+  const detail =
+    'domain has a managed save image, whose guest would go on with the images that it was saved with: start the domain first, or remove that image (managedsave-remove)';
+  throw refused('OPERATION_INVALID', detail);
+}
+
 /** What starts from it finds the same hardware, and nothing of the run that was. */
-function settled(domain: Domain): Domain {
+export function settled(domain: Domain): Domain {
   const xml = formatDomain(domain, { view: 'inactive', secrets: true });
   return parseDomain(xml, { mode: 'inactive', unknown: 'warn' }).domain;
 }

@@ -1,52 +1,161 @@
 /** What a revert leaves: the overlays that the domain stands on now, and nothing of the present that was given up. */
 import { rmSync } from 'node:fs';
-import { diskImages, isSameLocation, type DiskImage, type Domain } from '@virtbus/domain-xml';
+import {
+  diskImages,
+  isChainEnded,
+  isSameLocation,
+  withImages,
+  type Disk,
+  type DiskImage,
+  type Domain,
+} from '@virtbus/domain-xml';
 import type { Snapshot, SnapshotDisk } from '@virtbus/domain-xml/snapshot';
+import { VirtError } from '@virtbus/shared';
 import type { Actor } from '../actor';
-import { upon } from './deletion';
 import { currentOf, snapshotsOf } from './index';
+import { upon } from './merging';
+import { overlaysOf, withDisks } from './overlays';
+import type { Going } from './removal';
+import { settled } from './request';
+import { takenDisks } from './summary';
 
-/** One more overlay for each disk of an external snapshot, beside the image that it is put upon. @param now seconds */
-export function newOverlays({ disks, domain, name }: Snapshot, now: number): SnapshotDisk[] {
-  return disks.flatMap((disk): SnapshotDisk[] => {
+/**
+ * One more overlay for each disk of an external snapshot, beside the image that it is put upon. Throws where no file tells in
+ * which folder it could be made. @param now seconds
+ */
+export function newOverlays(snapshot: Snapshot, now: number): SnapshotDisk[] {
+  return snapshot.disks.flatMap((disk): SnapshotDisk[] => {
     if (disk.snapshot !== 'external') return [];
-    const base = domain?.devices.disks.find(({ target }) => target.dev === disk.name);
-    const path = base?.source?.file ?? base?.source?.dev ?? disk.source?.file ?? name;
-    const file = `${path.replace(/\.[^./]*$/, '')}.${now}`;
-    return [{ name: disk.name, snapshot: 'external', type: 'file', source: { hosts: [], seclabels: [], file } }];
+    const { name } = disk;
+    const stem = fileOf(snapshot, name).replace(/\.[^./]*$/, '');
+    // Images of several disks may differ in their suffix alone.
+    const file = `${stem.endsWith(`.${name}`) ? stem.slice(0, -name.length - 1) : stem}.${name}.${now}`;
+    return [{ name, snapshot: 'external', type: 'file', source: { hosts: [], seclabels: [], file } }];
   });
+}
+
+/** The file that keeps a disk's state, or where that is a device, the overlay that was put upon it. */
+function fileOf(snapshot: Snapshot, target: string): string {
+  const disk = snapshot.domain?.devices.disks.find((one) => targetOf(one) === target);
+  const [state] = disk ? diskImages(disk) : [];
+  const image = [state, overlaysOf(snapshot).get(target)].find((one) => one && isRegular(one));
+  if (image?.source.file !== undefined) return image.source.file;
+  const detail = `cannot make a new overlay for disk '${target}' of snapshot '${snapshot.name}': neither the image of its state nor the overlay upon that is a regular file; make an overlay yourself (qemu-img create -b) and define the domain with it`;
+  throw new VirtError('OPERATION_UNSUPPORTED', { detail });
+}
+
+/** What lies among the devices of the host would be made in its memory. */
+const isRegular = ({ type, source: { file } }: DiskImage): boolean =>
+  type === 'file' && file !== undefined && !file.startsWith('/dev/');
+
+/**
+ * The disks that the snapshot excludes, as they are now, by target: what was written to them since is no part of what is gone
+ * back on, and what they stood on then may be the state of another snapshot by now.
+ */
+export function excludedDisks(actor: Actor, snapshot: Snapshot): ReadonlyMap<string, Disk> {
+  const taken = targetsOf(snapshot);
+  const now = settled(actor.document).devices.disks.map((disk) => definedLike(disk, actor.config));
+  const excluded = now.filter((disk) => isWritten(disk) && diskImages(disk).length > 0 && !taken.has(targetOf(disk)));
+  return new Map(excluded.map((disk) => [targetOf(disk), disk]));
+}
+
+/** The definition's words for a disk where it means the same image. */
+function definedLike(disk: Disk, config: Domain | undefined): Disk {
+  const defined = config?.devices.disks.find((one) => targetOf(one) === targetOf(disk));
+  const [own, top] = [disk, defined].map((one) => (one ? diskImages(one)[0] : undefined));
+  return defined && own && top && isSameLocation(own, top) ? defined : disk;
+}
+
+/** The snapshot's domain with the images that disks keep. */
+export const withKept = (domain: Domain, kept: ReadonlyMap<string, Disk>): Domain =>
+  withDisks(domain, (disk, target) => {
+    const now = kept.get(target);
+    return now && isWritten(disk) ? withImages(disk, diskImages(now), isChainEnded(now)) : disk;
+  });
+
+/**
+ * Another external snapshot whose state is an image that the domain would write to.
+ * @param kept disks that stay on the images that they have
+ */
+export function writtenOver(
+  all: readonly Snapshot[],
+  snapshot: Snapshot,
+  kept: ReadonlyMap<string, Disk>,
+): string | undefined {
+  const overlaid = overlaysOf(snapshot);
+  const written = (snapshot.domain?.devices.disks ?? [])
+    .filter((disk) => isWritten(disk) && !overlaid.has(targetOf(disk)) && !kept.has(targetOf(disk)))
+    .flatMap((disk) => diskImages(disk).slice(0, 1));
+  const other = all.find(
+    (one) =>
+      one.name !== snapshot.name && heldBelow(one).some((top) => written.some((own) => isSameLocation(own, top))),
+  );
+  return other?.name;
+}
+
+/** The images that a snapshot has put overlays upon: they are its state. */
+function heldBelow(snapshot: Snapshot): DiskImage[] {
+  const overlaid = overlaysOf(snapshot);
+  const disks = (snapshot.domain?.devices.disks ?? []).filter((disk) => overlaid.has(targetOf(disk)));
+  return disks.flatMap((disk) => diskImages(disk).slice(0, 1));
+}
+
+const targetOf = ({ target }: Disk): string => target.dev ?? '';
+
+const targetsOf = (snapshot: Snapshot): ReadonlySet<string> => new Set(takenDisks(snapshot).map(({ name }) => name));
+
+const isWritten = ({ readonly, device }: Disk): boolean => !readonly && device !== 'cdrom';
+
+/**
+ * Overlays that hold no state of a snapshot: of the present, and of one that was given up before while a disk still stood on
+ * it. Once the domain has gone back, nothing of it stands on those of the disks that the snapshot takes.
+ */
+export function abandonedBy(actor: Actor, snapshot: Snapshot): Going[] {
+  const { all } = snapshotsOf(actor);
+  const taken = targetsOf(snapshot);
+  const states = all.map(({ domain }) => domain);
+  return all.flatMap((one) =>
+    [...upon(one)].flatMap(([target, image]) => {
+      const disk = one.domain?.devices.disks.find((each) => targetOf(each) === target);
+      return disk && taken.has(target) && !isNamed(states, image) ? [{ disk, image }] : [];
+    }),
+  );
 }
 
 /**
  * The definition stands on the snapshot: the record and the descriptions follow. Can be done again after a crash.
- * @param below files that the domain stands on now; where they are not known nothing is removed
+ * @param free files that nobody stands on: of what is abandoned only these are removed
  */
 export function finishRevert(
   actor: Actor,
   snapshot: Snapshot,
   revertDisks: SnapshotDisk[],
-  below: ReadonlySet<string> | undefined,
+  free: ReadonlySet<string>,
 ): void {
   const book = snapshotsOf(actor);
   const before = currentOf(actor);
   const left = before === undefined ? undefined : book.find(before);
-  const abandoned = left ? [...upon(left).values()] : [];
+  const abandoned = abandonedBy(actor, snapshot);
   if (left) book.keep({ ...left, revertDisks: [] });
   const { name } = snapshot;
   book.keep({ ...(book.find(name) ?? snapshot), revertDisks });
   actor.record.snapshot = { current: name };
-  for (const image of abandoned) if (below && !isNamed(actor, image)) dropImage(image, below);
+  for (const { image } of abandoned) if (!isNamed([actor.config], image)) dropImage(actor, image, free);
   actor.emit({ class: 'snapshot', type: 'reverted', data: { name } });
 }
 
-/** Does anything that stays stand on it? The overlays upon a state are named by the states that were taken of them. */
-function isNamed(actor: Actor, image: DiskImage): boolean {
-  const tops = (domain: Domain | undefined): (DiskImage | undefined)[] =>
-    (domain?.devices.disks ?? []).map((disk) => diskImages(disk)[0]);
-  const named = [...tops(actor.config), ...snapshotsOf(actor).all.flatMap((one) => tops(one.domain))];
-  return named.some((top) => top !== undefined && isSameLocation(top, image));
-}
+/** Is it the active image of a disk of one of them? */
+const isNamed = (domains: readonly (Domain | undefined)[], image: DiskImage): boolean =>
+  domains
+    .flatMap((domain) => domain?.devices.disks ?? [])
+    .some((disk) =>
+      diskImages(disk)
+        .slice(0, 1)
+        .some((top) => isSameLocation(top, image)),
+    );
 
-function dropImage({ source }: DiskImage, below: ReadonlySet<string>): void {
-  if (source.file !== undefined && !below.has(source.file)) rmSync(source.file, { force: true });
+function dropImage({ log }: Actor, { source: { file } }: DiskImage, free: ReadonlySet<string>): void {
+  if (file === undefined) return;
+  if (free.has(file)) rmSync(file, { force: true });
+  else log.info({ file }, 'an overlay of what was given up stays: it is not known that nobody stands on it');
 }

@@ -148,11 +148,14 @@ async function recoverCreation<G extends Guest>(
 function recoverRevert(host: DriverHost, actor: Actor, { xml }: SnapshotDoing & { what: 'revert' }): void {
   const snapshot = parseSnapshot(xml, { form: 'stored', unknown: 'warn' });
   const overlays = overlaysOf({ disks: snapshot.revertDisks });
-  const reverted = actor.config && standsOn(actor.config, overlays);
+  // Others are for disks that only the guest has that was to start then.
+  const defined = new Set(actor.config?.devices.disks.map(({ target }) => target.dev));
+  const told = new Map([...overlays].filter(([target]) => defined.has(target)));
+  const reverted = actor.config && standsOn(actor.config, told);
   abandon(actor);
-  if (overlays.size > 0 && reverted) {
+  if (told.size > 0 && reverted) {
     dropManagedSave(host, actor);
-    finishRevert(actor, snapshot, snapshot.revertDisks, undefined);
+    finishRevert(actor, snapshot, snapshot.revertDisks, new Set());
   } else dropFiles(overlays);
 }
 

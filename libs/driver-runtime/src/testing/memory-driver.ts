@@ -36,7 +36,17 @@ export class Machines {
 
 /** Where a test can make the driver wait or fail. */
 export type Step =
-  'prepare' | 'start' | 'spawned' | 'resume' | 'suspend' | 'destroy' | 'reattach' | 'shutdown' | 'save' | 'agent';
+  | 'prepare'
+  | 'migrate'
+  | 'start'
+  | 'spawned'
+  | 'resume'
+  | 'suspend'
+  | 'destroy'
+  | 'reattach'
+  | 'shutdown'
+  | 'save'
+  | 'agent';
 
 export class MemoryGuest implements Guest {
   readonly saved: SavedGuest;

@@ -2,12 +2,13 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isVirtError, type DomainEvent, type DomainSummary, type HostStatus } from '@virtbus/shared';
+import { isVirtError, type DomainEvent, type DomainSummary, type HostStatus, type MigrationEnd } from '@virtbus/shared';
 import { newId, type Call, type Endpoint } from '@virtbus/shared/bus';
 import { silent } from '@virtbus/shared/log';
 import { adopt, autostart } from '../adoption';
 import { endpoints } from '../endpoints';
 import { DriverHost } from '../host';
+import { Migrations } from '../migration';
 import type { DomainRecord } from '../record';
 import { Store } from '../store';
 import { Machines, MemoryDriver, type MemoryGuest } from './memory-driver';
@@ -47,10 +48,21 @@ export class OneHost implements Disposable {
   host!: DriverHost<MemoryGuest>;
   private served = new Map<string, Endpoint>();
 
-  static async open(): Promise<OneHost> {
-    const one = new OneHost();
+  private constructor(
+    readonly name: string,
+    private readonly equip: (driver: MemoryDriver) => void,
+  ) {}
+
+  /** @param equip gives each of its driver processes what not every test needs */
+  static async open(name = 'h1', equip: (driver: MemoryDriver) => void = () => undefined): Promise<OneHost> {
+    const one = new OneHost(name, equip);
     await one.start();
     return one;
+  }
+
+  /** As the other side of a migration knows it. */
+  get end(): MigrationEnd {
+    return { host: this.name, driver: this.driver.name };
   }
 
   /** The driver process ends as by kill -9 and another one starts; `meanwhile` happens while there is none. */
@@ -66,13 +78,19 @@ export class OneHost implements Disposable {
 
   private async start(prepare?: (driver: MemoryDriver) => void): Promise<void> {
     this.driver = new MemoryDriver(this.machines);
+    this.equip(this.driver);
     prepare?.(this.driver);
     const store = new Store(join(this.folder, 'state'), join(this.folder, 'run'));
-    this.host = new DriverHost<MemoryGuest>('h1', this.driver, store, silent);
+    this.host = new DriverHost<MemoryGuest>(this.name, this.driver, store, silent);
     const host = this.host as unknown as DriverHost;
-    await adopt(host, host.load());
+    const known = host.load();
+    const migrations = this.driver.facets.migration && new Migrations(host);
+    migrations?.recall();
+    await adopt(host, known);
+    await migrations?.takeUp();
     await autostart(host);
-    this.served = new Map(endpoints(host, () => ({}) as HostStatus).map((endpoint) => [endpoint.name, endpoint]));
+    const served = [...endpoints(host, () => ({}) as HostStatus), ...(migrations?.endpoints() ?? [])];
+    this.served = new Map(served.map((endpoint) => [endpoint.name, endpoint]));
   }
 
   async call<T = { domain: DomainSummary }>(operation: string, request: unknown = {}, ask: Ask = {}): Promise<T> {

@@ -210,7 +210,13 @@ export class AuthorityFolder {
     }
   }
 
+  /** What could not be read again is not written. */
   private checkDeployment(): void {
+    const { error } = Deployment.safeParse(this.deployment);
+    if (error) {
+      const [issue] = error.issues;
+      throw new VirtError('INVALID_ARG', { detail: `${issue?.path.join('.')}: ${issue?.message}` });
+    }
     const { servers, tls } = this.deployment;
     const names = servers.map(({ name }) => name);
     const twice = names.find((name, at) => names.indexOf(name) !== at);

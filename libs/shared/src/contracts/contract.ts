@@ -77,6 +77,7 @@ export const homeErrors = [
   'DOMAIN_NOT_FOUND',
   'HOST_OFFLINE',
   'DOMAIN_BUSY',
+  'RESOURCE_BUSY',
   'EPOCH_STALE',
   'UNSUPPORTED_BY_DRIVER',
 ] as const satisfies readonly ErrorCode[];

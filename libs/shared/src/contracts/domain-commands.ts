@@ -245,10 +245,16 @@ export const managedSave = contract({
   example: {},
 });
 
-export const removeManagedSave = simple(
-  'managed-save-remove',
-  'Drop the managed save image; the next start boots afresh.',
-);
+export const removeManagedSave = contract({
+  kind: 'cmd',
+  entity: 'domain',
+  operation: 'managed-save-remove',
+  request: z.object({}),
+  response: changed.extend({ removed: z.boolean().optional().describe('false: there was none') }),
+  errors: ['OPERATION_INVALID', 'OPERATION_FAILED'],
+  doc: 'Drop the managed save image; the next start boots afresh.',
+  example: {},
+});
 
 export const abortJob = contract({
   kind: 'cmd',

@@ -3,7 +3,7 @@
  * reason why it stays. Served by the migration service; who is cordoned is the domain service's to know.
  */
 import { z } from 'zod';
-import { Drain, DrainLimits, HostName } from '../model';
+import { DomainSummary, Drain, DrainLimits, DriverName, HostName } from '../model';
 import { contract } from './contract';
 import { driverContract } from './driver-contract';
 import { MigrationOptions } from './migration';
@@ -102,4 +102,12 @@ export const hostPlace = driverContract({
   response: z.object({ host: HostName.optional().describe('absent when none fits'), reason: z.string().optional() }),
   timeoutMs: 5_000,
   doc: 'The host on which such a domain would be placed, and its memory kept for a moment.',
+});
+
+export const hostDomains = driverContract({
+  operation: 'host-domains',
+  request: z.object({ host: HostName, driver: DriverName }),
+  response: z.object({ domains: z.array(DomainSummary) }),
+  timeoutMs: 10_000,
+  doc: 'The domains that a driver had when it was last heard: it need not answer.',
 });

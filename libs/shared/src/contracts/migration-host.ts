@@ -26,7 +26,8 @@
  *    `finished` and shut off. Only a hypervisor that refused to let it run makes it `undone`.
  *
  * 6. The target lists the domain in its inventory, and tells events of it, from `finishing` on; the source until it is
- *    `confirmed`. Until then the source answers for the domain, and refuses what would start or end it.
+ *    `confirmed`. Until then the source answers for the domain, and refuses what would start or end it. A process of a
+ *    `performed` guest that ends at the source ends nothing: its images stay its own, and what became of it the target tells.
  * 7. `performed` may be told while the last of the memory is on its way, where the hypervisor lets the guest run again by
  *    itself only when the target can never have all of it. The target waits for it, for a time, in `finishing`; what has not
  *    come then was never run there, so it becomes `undone`.
@@ -67,6 +68,7 @@ export const MigrationView = z.object({
     .optional()
     .describe('of `begun`: disks that are copied, with their size in bytes'),
   definition: z.string().optional().describe('of `begun`: what a persistent domain is defined as on the target'),
+  autostart: z.boolean().optional().describe('of `begun`: the domain starts with its host, there too'),
   uri: z.string().optional().describe('of `prepared`: where the source sends the memory'),
   memory: z
     .enum(['whole', 'arriving', 'stranded', 'awaiting'])
@@ -116,6 +118,9 @@ const copies = z.array(
   }),
 );
 
+/** What the guest has of its host's CPU, in QEMU's words. */
+const cpu = z.object({ features: z.array(z.string()), vendor: z.string().optional() });
+
 export const migrationCheck = driverContract({
   operation: 'migration-check',
   request: z.object({
@@ -127,12 +132,14 @@ export const migrationCheck = driverContract({
       .optional()
       .describe('for the target: the disks that would be copied, with the bytes that they take on the source'),
     certificates: certificates.optional().describe('for the target: those of the source'),
+    cpu: cpu.optional().describe('for the target: what the guest has, and must find again'),
   }),
   response: z.object({
     reasons: z.array(MigrationReason),
     document: z.string().optional().describe('of the source: as `begin` would give it'),
     copies: copies.optional(),
     certificates: certificates.optional(),
+    cpu: cpu.optional(),
   }),
   timeoutMs: 10_000,
   doc: 'Every reason why this side would refuse. Changes nothing.',
@@ -156,6 +163,7 @@ export const migrationPrepare = driverContract({
     epoch: epoch.describe('promised by the registry to this migration: the guest lives here under it'),
     xml: z.string(),
     definition: z.string().optional().describe('the persistent definition; a transient domain has none'),
+    autostart: z.boolean().optional().describe('of a persistent domain: it starts with this host'),
     cookie,
     prepared: Prepared.optional().describe('what storage has prepared here; absent for a domain without images'),
     recover: z

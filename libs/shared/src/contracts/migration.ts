@@ -131,7 +131,7 @@ export const showMigration = contract({
   request: z.object({}),
   response: told,
   errors: ['MIGRATION_NOT_FOUND'],
-  doc: 'One migration with its progress. The subject names its id, or a domain: then its latest.',
+  doc: 'One migration with its progress. The subject names its id, or a domain: then the one under way, or else its latest.',
   example: {},
 });
 

@@ -67,7 +67,7 @@ export type PreparedDisk = z.infer<typeof PreparedDisk>;
  * An image that a block operation needs beside what the disk stands on.
  *
  * - `create`: an empty file that is not there yet, or a block device; nothing has it open
- * - `write`: an image that is there, to be written to: refused while anybody else stands on it
+ * - `write`: an image that is there, to be written to, or removed: refused while anybody else stands on it
  * - `open`: an image that is there with all that it stands on, opened like a disk of a start
  */
 export const ImageNeed = z.object({
@@ -80,6 +80,12 @@ export const ImageNeed = z.object({
     .optional()
     .describe("what a file that is made is to stand on, as libvirt's <disk>: it is made whole where it can be"),
   mayMiss: z.boolean().optional().describe('the operation does without it where its image is missing: `open` alone'),
+  mayStay: z
+    .boolean()
+    .optional()
+    .describe(
+      'the operation leaves it as it is, and goes without it, where others stand on it or it cannot be read: `write` alone',
+    ),
 });
 export type ImageNeed = z.infer<typeof ImageNeed>;
 

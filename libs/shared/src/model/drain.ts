@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { HostName, Uuid } from './ids';
 import { MigrationId } from './migration';
 
-/** `incomplete`: it has ended and guests are left, each with its reasons. */
+/** `incomplete`: it has ended and guests are left, each with its reasons, or nobody knows whether some are. */
 export const DrainState = z.enum(['running', 'drained', 'incomplete', 'aborted']);
 export type DrainState = z.infer<typeof DrainState>;
 
@@ -44,6 +44,10 @@ export const Drain = z
     ended: ms.optional(),
     counts: z.record(DrainGuestState, z.number().int()).describe('guests by state'),
     guests: z.array(DrainGuest),
+    reasons: z
+      .array(z.string())
+      .optional()
+      .describe('of `incomplete`: why nobody knows whether all have left: drivers of the host that do not answer'),
   })
   .describe('a host that is being emptied');
 export type Drain = z.infer<typeof Drain>;

@@ -24,7 +24,7 @@ export const domainEventClasses = {
   tray: { number: 10, types: ['open', 'close'] },
   balloon: { number: 13, types: ['change'] },
   oom: { number: null, types: ['killed'] },
-  device: { number: 19, types: ['added', 'removed', 'removal-failed', 'updated'] },
+  device: { number: 19, types: ['added', 'add-failed', 'removed', 'removal-failed', 'updated', 'update-failed'] },
   agent: { number: 18, types: ['connected', 'disconnected'] },
   tunable: { number: 17, types: ['cpu', 'memory', 'block-io', 'disk'] },
   'migration-iteration': { number: 20, types: ['pass'] },

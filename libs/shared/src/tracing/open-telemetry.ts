@@ -14,7 +14,7 @@ const kinds = {
   internal: SpanKind.INTERNAL,
 } as const;
 
-export function openTelemetry({ service, version, host }: Who): Spans {
+export function openTelemetry({ service, version, host, patienceMs }: Who): Spans {
   const resource = defaultResource().merge(
     resourceFromAttributes({
       'service.name': process.env.OTEL_SERVICE_NAME || `virtbus-${service}`,
@@ -22,7 +22,9 @@ export function openTelemetry({ service, version, host }: Who): Spans {
       ...(host === undefined ? {} : { 'host.name': host }),
     }),
   );
-  const processor = new BatchSpanProcessor(new OTLPTraceExporter());
+  const processor = new BatchSpanProcessor(
+    new OTLPTraceExporter(patienceMs === undefined ? {} : { timeoutMillis: patienceMs }),
+  );
   const tracer = new NodeTracerProvider({ resource, spanProcessors: [processor] }).getTracer('virtbus', version);
   return {
     open: (name, { kind, parent, attributes = {} }) => {

@@ -39,6 +39,8 @@ export interface Who {
   service: string;
   version: string;
   host?: string | undefined;
+  /** How long a collector may take for what it is sent, retries included, milliseconds; OpenTelemetry's own when left out. */
+  patienceMs?: number;
 }
 
 /** Trace from now on if the environment names a collector (OTEL_EXPORTER_OTLP_ENDPOINT and its like). */
@@ -53,9 +55,14 @@ export function continueTrace(traceparent: string | undefined): void {
   ambient = traceparent;
 }
 
-/** Sends what has ended; never fails, and takes no longer than a second. */
-export async function flushTraces(): Promise<void> {
-  await Promise.race([spans?.flush().catch(() => undefined), new Promise((done) => setTimeout(done, 1_000).unref())]);
+/** Sends what has ended; never fails, and takes no longer than a second. @returns whether it was taken, if there was anything */
+export async function flushTraces(): Promise<boolean> {
+  if (!spans) return true;
+  const sent = spans.flush().then(
+    () => true,
+    () => false,
+  );
+  return Promise.race([sent, new Promise<false>((late) => setTimeout(late, 1_000, false).unref())]);
 }
 
 /** Do the work in a span. @param work gets the `traceparent` to pass on: of the span, or what came from above */

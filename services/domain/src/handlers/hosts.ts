@@ -2,6 +2,7 @@
 import { forgetHost, listHosts, VirtError } from '@virtbus/shared';
 import { endpoint, type Endpoint } from '@virtbus/shared/bus';
 import type { Fleet } from '../fleet';
+import { onlineMs } from '../hosts';
 
 /** Domains that an error names. */
 const namedAtMost = 5;
@@ -20,7 +21,10 @@ export function forgetHostEndpoint({ hosts, projection, registry }: Fleet): Endp
       refuse(`domains live on host '${host}' (${some.join(', ')}); move them away first (virtbus host drain ${host})`);
     }
     const online = drivers.find((driver) => driver.online);
-    if (online) refuse(`driver ${online.driver} of host '${host}' is online; stop the host's services first`);
+    if (online) {
+      const stopped = `one that has just stopped counts as online for up to ${onlineMs / 1_000} s`;
+      refuse(`driver ${online.driver} of host '${host}' is online; stop the host's services first (${stopped})`);
+    }
     await registry.forgetHost(host);
     for (const driver of drivers) hosts.forget(driver);
     return {};

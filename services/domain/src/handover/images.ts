@@ -56,7 +56,9 @@ export class HandoverImages {
     const at = { host: to.host, driver: 'storage' };
     const { holders } = await callDriver(this.fleet.bus, at, storageLeases, { domain });
     for (const { leases, revision: _revision, taken: _taken, ...holder } of holders) {
-      await this.fleet.leases.take(holder, leases);
+      for (const { lease, holder: other } of await this.fleet.leases.take(holder, leases)) {
+        this.fleet.log.error({ path: lease.path, domains: [holder.name, other.name] }, 'two domains hold one image');
+      }
     }
   }
 

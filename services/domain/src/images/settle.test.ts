@@ -165,6 +165,28 @@ test('a storage service that is away is told later', async () => {
   await stand.until((did) => did.includes('fleet holds'));
 });
 
+test('images that storage cannot read are looked at less and less often, until they are read', async () => {
+  jest.useFakeTimers();
+  try {
+    const stand = new Stand();
+    stand.storage = () => ({ released: [], holds, unread: ['vda'], differs: [] });
+    const looks = async (seconds: number): Promise<number> => {
+      const before = count(stand.did, 'storage settle');
+      await jest.advanceTimersByTimeAsync(seconds * 1_000);
+      return count(stand.did, 'storage settle') - before;
+    };
+    stand.happens('block-job', 'completed');
+    expect(await looks(10)).toBe(4);
+    await looks(170);
+    expect(await looks(600)).toBeLessThanOrEqual(10);
+    stand.storage = () => ({ released: [], holds, differs: [] });
+    expect(await looks(61)).toBe(1);
+    expect(await looks(600)).toBe(0);
+  } finally {
+    jest.useRealTimers();
+  }
+});
+
 test('what images say otherwise is told for sure only when the domain is as it was and no job is at its disk', async () => {
   const stand = new Stand();
   stand.storage = ({ sure }) => ({ released: [], holds: [], differs: sure === true ? [] : ['vda'] });

@@ -27,7 +27,7 @@ import type { FleetLeases } from './fleet-leases';
 /** Events after which a domain may use other images than before, or images that have changed; what starts was prepared. */
 const telling: Readonly<Record<string, readonly string[]>> = {
   lifecycle: ['defined', 'undefined', 'stopped'],
-  device: ['added', 'removed', 'updated'],
+  device: ['added', 'add-failed', 'removed', 'updated', 'update-failed'],
   config: ['device', 'autostart', 'managed-save', 'disk-size'],
   'block-job': ['completed', 'failed', 'canceled'],
   snapshot: ['created', 'deleted', 'reverted'],
@@ -37,6 +37,8 @@ const telling: Readonly<Record<string, readonly string[]>> = {
 
 /** Until a domain is told of again, milliseconds. */
 const pauseMs = 1_000;
+/** The longest pause of one whose images storage cannot read for long: each look at them may keep it waiting. */
+const unreadPauseMs = 60_000;
 /** Looks at a domain that changes all the time, until its images are left as they are for now. */
 const attempts = 5;
 
@@ -49,6 +51,13 @@ interface Settling {
   done: Promise<void>;
 }
 
+interface Waiting {
+  at: At;
+  uuid: string;
+  /** By `performance.now()`. */
+  due: number;
+}
+
 /** A domain that moves is settled on both hosts. */
 const keyOf = ({ host, driver }: At, uuid: string): string => `${host} ${driver} ${uuid}`;
 
@@ -56,7 +65,9 @@ export class Settler {
   /** Domains that are being settled, by host and domain. */
   private readonly busy = new Map<string, Settling>();
   /** Domains to be told of again, by host and domain: their host did not answer, or a command was in progress. */
-  private readonly waiting = new Map<string, { at: At; uuid: string }>();
+  private readonly waiting = new Map<string, Waiting>();
+  /** How long each domain with images that cannot be read was left alone last, by host and domain, milliseconds. */
+  private readonly unread = new Map<string, number>();
   /** Hosts that did not answer when they were asked last. */
   private readonly away = new Set<string>();
   private timer: NodeJS.Timeout | undefined;
@@ -184,14 +195,16 @@ export class Settler {
     }
   }
 
-  private later(at: At, uuid: string): void {
-    this.waiting.set(keyOf(at, uuid), { at, uuid });
+  private later(at: At, uuid: string, inMs = pauseMs): void {
+    this.waiting.set(keyOf(at, uuid), { at, uuid, due: performance.now() + inMs });
     this.timer ??= setTimeout(() => void this.again(), pauseMs).unref();
   }
 
   private async again(): Promise<void> {
-    const due = [...this.waiting.values()];
-    this.waiting.clear();
+    // A timer may be a moment early by this clock.
+    const now = performance.now() + pauseMs / 10;
+    const due = [...this.waiting.values()].filter((one) => one.due <= now);
+    for (const { at, uuid } of due) this.waiting.delete(keyOf(at, uuid));
     this.away.clear();
     const hosts = [...new Set(due.map(({ at }) => at.host))];
     await inParallel(hosts, (host) => this.againAt(due.filter(({ at }) => at.host === host)));
@@ -200,21 +213,24 @@ export class Settler {
   }
 
   /** A host that does not answer for one of its domains is not asked for the others. */
-  private async againAt([first, ...others]: { at: At; uuid: string }[]): Promise<void> {
+  private async againAt([first, ...others]: Waiting[]): Promise<void> {
     if (!first) return;
     await this.settle(first.at, first.uuid);
     if (!this.away.has(first.at.host)) await inParallel(others, ({ at, uuid }) => this.settle(at, uuid));
-    else for (const { at, uuid } of others) this.waiting.set(keyOf(at, uuid), { at, uuid });
+    else for (const { at, uuid } of others) this.later(at, uuid);
   }
 
   private async settleOnce(at: At, uuid: string, settling: Settling): Promise<void> {
     let look = await this.look(at, uuid, settling);
     // What is leased to a guest on its way stays leased, and is the source's for the fleet: that it has come is told by events.
     if (look.incoming) return;
+    if (!look.known) this.unread.delete(keyOf(at, uuid));
     for (let attempt = 1; look.known && attempt <= attempts; attempt++) {
       const { differs, unread = [] } = await this.tell(at, uuid, look, false);
       // A command that is not done holds all that was taken for it: what it goes on to use is told when it is.
-      if (unread.length > 0 || look.uses.some(({ target }) => target === undefined)) this.later(at, uuid);
+      if (look.uses.some(({ target }) => target === undefined)) this.later(at, uuid);
+      else if (unread.length > 0) this.later(at, uuid, this.pauseOfUnread(keyOf(at, uuid)));
+      if (unread.length === 0) this.unread.delete(keyOf(at, uuid));
       // Images of a disk with a job on it may be ahead of the document; the end of the job brings us here again.
       if (differs.length === 0 || (await this.atWork(at, uuid, differs))) return;
       const { revision } = look;
@@ -222,6 +238,13 @@ export class Settler {
       // Nothing has happened since before the images were read: it is true.
       if (look.known && look.revision === revision) return void (await this.tell(at, uuid, look, true));
     }
+  }
+
+  /** Twice as long each time. */
+  private pauseOfUnread(key: string): number {
+    const pause = Math.min(2 * (this.unread.get(key) ?? pauseMs / 2), unreadPauseMs);
+    this.unread.set(key, pause);
+    return pause;
   }
 
   /**

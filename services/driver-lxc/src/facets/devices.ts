@@ -1,8 +1,8 @@
 /**
  * Devices that join and leave a running container: file systems, network cards, device nodes.
  *
- * What was plugged is not in the configuration that liblxc boots again from, so after a reboot from inside it is plugged
- * once more.
+ * liblxc boots again from the configuration of the start, so what has come and gone since is remembered: after a reboot from inside
+ * it is done again.
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -10,9 +10,9 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import {
   accessRule,
-  allDevices,
   deviceByAlias,
   findDevice,
+  firstFree,
   formatDevice,
   parseDevice,
   plugLxcDevice,
@@ -27,9 +27,12 @@ import { VirtError } from '@virtbus/shared';
 import { innerCgroup } from '../cgroups';
 import { deviceAt, isFile, mapsMount } from '../configuration';
 import type { LxcGuest } from '../guest';
-import { isLinked, plugLink, unplugLink } from '../links';
+import { isLinked, isOnHost, plugLink, unplugLink } from '../links';
+import { endPrefix } from '../live';
 import type { Machine } from '../machine';
 import { isMounted, mountInto, unmountFrom } from '../mounts';
+import { ownNode } from '../own-nodes';
+import { wordsOf } from '../programs';
 import { checkCards } from '../start-checks';
 import { writeLimit } from './limits';
 
@@ -38,29 +41,60 @@ type Devices = NonNullable<Facets<LxcGuest>['devices']>;
 
 export function devicesFacet(machine: Machine): Devices {
   return {
-    attach: async (guest, asked) => {
-      const { domain, device } = planned(guest, asked, machine);
-      await bring(guest, device, machine);
-      guest.live = domain;
-      guest.saved.plugged.push(aliasOf(device));
-      guest.saved.joining = undefined;
-      tell(guest, device, 'added');
-      return device;
-    },
-    detach: async (guest, asked) => {
-      const device = findDevice(guest.live, asked);
-      await unplug(guest, device, machine);
-      guest.live = removeDevice(guest.live, device);
-      guest.saved.plugged = guest.saved.plugged.filter((name) => name !== aliasOf(device));
-      tell(guest, device, 'removed');
-      return device;
-    },
+    attach: (guest, asked) => guest.inTurn(() => attach(guest, asked, machine)),
+    detach: (guest, asked) => guest.inTurn(() => detach(guest, asked, machine)),
     update: async () => {
       throw new VirtError('OPERATION_UNSUPPORTED', {
         detail: "a container's devices cannot be changed while it runs; detach and attach",
       });
     },
   };
+}
+
+async function attach(guest: LxcGuest, asked: Device, machine: Machine): Promise<Device> {
+  const { domain, device } = planned(guest, asked, machine);
+  await bring(guest, device, machine);
+  guest.live = domain;
+  guest.saved.plugged.push(aliasOf(device));
+  guest.saved.joining = undefined;
+  tell(guest, device, 'added');
+  return device;
+}
+
+async function detach(guest: LxcGuest, asked: Device, machine: Machine): Promise<Device> {
+  const device = findDevice(guest.live, asked);
+  await take(guest, device, machine);
+  forget(guest, device);
+  tell(guest, device, 'removed');
+  return device;
+}
+
+function forget(guest: LxcGuest, device: Device): void {
+  guest.live = removeDevice(guest.live, device);
+  guest.saved.plugged = guest.saved.plugged.filter((name) => name !== aliasOf(device));
+}
+
+/** One that joined, and cannot be brought again after a reboot, is not there: its document does not say so any more. */
+export function lose(guest: LxcGuest, device: Device, reason: string): void {
+  forget(guest, device);
+  guest.tellLive();
+  guest.tell({ kind: 'event', class: 'device', type: 'removed', data: { alias: aliasOf(device), reason } });
+}
+
+/** Written down before it begins: what it was booted with comes with each boot, also while we are not there. */
+async function take(guest: LxcGuest, device: Device, machine: Machine): Promise<void> {
+  const { left, plugged } = guest.saved;
+  if (!plugged.includes(aliasOf(device))) {
+    guest.saved.left = [...new Set([...(left ?? []), formatDevice(device)])];
+    guest.tell({ kind: 'saved' });
+  }
+  try {
+    await unplug(guest, device, machine);
+  } catch (error) {
+    guest.saved.left = left;
+    guest.tell({ kind: 'saved' });
+    throw error;
+  }
 }
 
 /** Written down before it begins, so that whoever comes after a crash of ours takes away what nobody knows of. */
@@ -90,28 +124,18 @@ export async function leaveJoining(guest: LxcGuest, machine: Machine): Promise<v
   }
   await unplug(guest, device, machine).catch((err: unknown) => guest.log.info({ err }, 'it had not come so far'));
   guest.saved.joining = undefined;
+  const event = { class: 'device' as const, type: 'add-failed', data: { alias: aliasOf(device) } };
   if (device.list === 'disks') {
     const chains = { [device.value.target.dev ?? '']: undefined };
-    guest.tell({ kind: 'images', chains, definition: (config) => config });
-  }
-  guest.tellLive();
-}
-
-/** After a reboot from inside: what was plugged into the container before joins it again. */
-export async function plugAgain(guest: LxcGuest, machine: Machine): Promise<void> {
-  for (const device of allDevices(guest.live)) {
-    if (!guest.saved.plugged.includes(aliasOf(device))) continue;
-    try {
-      // A driver that died over it had come so far; of a card the kernel itself says that it is there already.
-      if (device.list === 'interfaces' || !(await isThere(guest, device))) await plug(guest, device, machine);
-    } catch (err) {
-      guest.log.warn({ err, alias: aliasOf(device) }, 'a device cannot be plugged again after a reboot');
-    }
+    guest.tell({ kind: 'images', chains, definition: (config) => config, event });
+  } else {
+    guest.tellLive();
+    guest.tell({ kind: 'event', ...event });
   }
 }
 
 /** Something is in its place, whoever has put it there. */
-async function isThere(guest: LxcGuest, device: Device): Promise<boolean> {
+export async function isThere(guest: LxcGuest, device: Device): Promise<boolean> {
   if (device.list === 'interfaces') return isLinked(guest.initPid, device.value);
   const { target } = device.list === 'filesystems' ? mountOf(device.value, guest.live) : nodeOf(device);
   return isMounted(guest.initPid, target);
@@ -124,21 +148,22 @@ function planned(guest: LxcGuest, asked: Device, { capabilities }: Machine): { d
   return { domain, device };
 }
 
+/** The first names that are free, inside and on the host; those that it asks for stay. */
 function nameEnds(guest: LxcGuest, card: Interface): void {
-  const { interfaces } = guest.live.devices;
-  const taken = new Set(interfaces.flatMap(({ guest: inside }, index) => inside?.dev ?? `eth${index}`));
+  const { interfaces, hostdevs } = guest.live.devices;
+  const ofHost = hostdevs.flatMap(({ type, source }) => (type === 'net' ? [source?.interface] : []));
+  const inside = new Set([...interfaces.map((other) => other.guest?.dev), ...ofHost]);
   const { dev } = card.guest ?? {};
-  if (dev !== undefined && taken.has(dev))
+  if (dev !== undefined && inside.has(dev))
     throw new VirtError('OPERATION_INVALID', { detail: `the container has a network card '${dev}' already` });
-  let index = interfaces.length;
-  while (taken.has(`eth${index}`)) index++;
-  card.guest = { ...card.guest, dev: dev ?? `eth${index}` };
-  if (card.type !== 'direct') {
-    card.target = { ...card.target, dev: card.target?.dev ?? `veth${guest.place.name.slice(-8)}${index}` };
-  }
+  card.guest = { ...card.guest, dev: dev ?? firstFree('eth', (name) => inside.has(name)) };
+  if (card.type === 'direct' || card.target?.dev !== undefined) return;
+  const outside = new Set(interfaces.map(({ target }) => target?.dev));
+  const end = firstFree(endPrefix(guest.place), (name) => outside.has(name) || isOnHost(name));
+  card.target = { ...card.target, dev: end };
 }
 
-async function plug(guest: LxcGuest, device: Device, machine: Machine): Promise<void> {
+export async function plug(guest: LxcGuest, device: Device, machine: Machine): Promise<void> {
   const pid = guest.initPid;
   switch (device.list) {
     case 'filesystems':
@@ -151,9 +176,10 @@ async function plug(guest: LxcGuest, device: Device, machine: Machine): Promise<
       return plugLink(pid, device.value);
     default: {
       const node = nodeOf(device);
-      const { path: source, target, readonly } = node;
+      const { path, target, readonly } = node;
       try {
         await allow(guest, machine, 'devices.allow', node);
+        const source = await ownNode(guest.live, guest.place, path);
         return await mountInto(pid, { source, target, readonly, kind: 'file', mapped: false });
       } catch (error) {
         if (!isGiven(guest, node)) await forbid(guest, machine, node);
@@ -163,14 +189,14 @@ async function plug(guest: LxcGuest, device: Device, machine: Machine): Promise<
   }
 }
 
-async function unplug(guest: LxcGuest, device: Device, machine: Machine): Promise<void> {
+export async function unplug(guest: LxcGuest, device: Device, machine: Machine): Promise<void> {
   const pid = guest.initPid;
   switch (device.list) {
     case 'filesystems':
       if (device.value.target?.dir === '/') throw unsupported('to lose its root file system');
       return unmountFrom(pid, device.value.target!.dir!);
     case 'interfaces':
-      return unplugLink(pid, withInside(guest, device.value));
+      return unplugLink(pid, device.value);
     default: {
       const node = nodeOf(device);
       // Where an earlier attempt came so far, the rest is done.
@@ -178,12 +204,6 @@ async function unplug(guest: LxcGuest, device: Device, machine: Machine): Promis
       if (!isGiven(guest, node, aliasOf(device))) await forbid(guest, machine, node);
     }
   }
-}
-
-/** A card that was there from the start is named by its place when its document says nothing. */
-function withInside({ live }: LxcGuest, card: Interface): Interface {
-  const place = live.devices.interfaces.findIndex(({ alias }) => alias?.name === card.alias?.name);
-  return { ...card, guest: { ...card.guest, dev: card.guest?.dev ?? `eth${place}` } };
 }
 
 function mountOf({ type, source, target, readonly }: Filesystem, live: Domain): Parameters<typeof mountInto>[1] {
@@ -233,8 +253,7 @@ async function allow(guest: LxcGuest, machine: Machine, file: string, { path, re
   const { lxcPath, name } = guest.place;
   const program = join(dirname(machine.capabilities.emulator), 'lxc-cgroup');
   await run(program, ['-P', lxcPath, '-n', name, file, rule]).catch((cause: unknown) => {
-    const { stderr, message } = cause as { stderr?: string; message: string };
-    throw new VirtError('OPERATION_FAILED', { detail: `cannot set ${file}: ${stderr?.trim() || message}` }, { cause });
+    throw new VirtError('OPERATION_FAILED', { detail: `cannot set ${file}: ${wordsOf(cause)}` }, { cause });
   });
 }
 
@@ -260,6 +279,6 @@ function tell(guest: LxcGuest, device: Device, type: 'added' | 'removed'): void 
   guest.tell({ kind: 'event', class: 'device', type, data: { alias: aliasOf(device) }, caused: true });
 }
 
-function aliasOf({ value }: Device): string {
+export function aliasOf({ value }: Device): string {
   return (value as { alias?: { name: string } | undefined }).alias?.name ?? '';
 }

@@ -20,9 +20,14 @@ async function run(program: string, guest: LxcGuest, command: Parameters<Exec['r
   const { words, env, uid, gid, terminal } = command;
   const odd = [...words, ...Object.values(env)].find((word) => word.includes('\0'));
   if (odd !== undefined) throw new VirtError('INVALID_ARG', { detail: 'a word of a command cannot hold a NUL byte' });
+  for (const [what, id] of Object.entries({ uid, gid })) {
+    const detail = `${what} ${id} is none that Linux has: 0 to ${lastId}`;
+    if (id !== undefined && id > lastId) throw new VirtError('INVALID_ARG', { detail });
+  }
   const given = Object.entries({ ...defaults, ...env }).flatMap(([key, value]) => ['-v', `${key}=${value}`]);
   const ids = [...(uid === undefined ? [] : ['-u', String(uid)]), ...(gid === undefined ? [] : ['-g', String(gid)])];
-  const args = ['-P', lxcPath, '-n', name, '-q', '--clear-env', ...given, ...ids, '--', ...words];
+  // Not quiet: what keeps the program from running is told in its errors, and nothing is where it runs.
+  const args = ['-P', lxcPath, '-n', name, '--clear-env', ...given, ...ids, '--', ...words];
   // On a terminal, lxc-attach makes one inside. In a group of its own, so that it can be ended with all it has started.
   const pseudo = terminal && onPseudoTerminal([program, ...args], { size: terminal });
   const child = pseudo?.child ?? spawn(program, args, { detached: true, cwd: '/', stdio: ['pipe', 'pipe', 'pipe'] });
@@ -76,6 +81,9 @@ async function run(program: string, guest: LxcGuest, command: Parameters<Exec['r
     }),
   };
 }
+
+/** The one above means none (chown(2)): lxc-attach would run the command as root. */
+const lastId = 4_294_967_294;
 
 /** Ctrl-D: what a terminal takes for the end of a file (termios(3), VEOF). */
 const endOfInput = '\u0004';

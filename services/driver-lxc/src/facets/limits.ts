@@ -3,12 +3,15 @@ import { lxcLimits, type CgroupController, type Domain, type LxcLimit } from '@v
 import { VirtError } from '@virtbus/shared';
 import type { ContainerCgroup } from '../cgroups';
 import { deviceAt } from '../configuration';
+import { rebooting } from '../freezer';
 import type { LxcGuest } from '../guest';
+import { liftedLimits, unlimitedDevice } from '../lifted-limits';
 import type { Machine } from '../machine';
+import { textFrom } from '../start-log';
 
 /**
  * Make `tuned` the live document and hold the container to it; what fails leaves all as it was. Throws
- * `OPERATION_INVALID` without a controller or for less memory than is in use, `OPERATION_FAILED` when the kernel
+ * `OPERATION_INVALID` without a controller, between two boots, or for less memory than is in use; `OPERATION_FAILED` when the kernel
  * refuses, `CONFIG_UNSUPPORTED` for what this host cannot do.
  */
 export function holdTo(guest: LxcGuest, { capabilities: { cgroups } }: Machine, tuned: Domain): void {
@@ -32,6 +35,38 @@ export function holdTo(guest: LxcGuest, { capabilities: { cgroups } }: Machine, 
   guest.live = tuned;
 }
 
+/**
+ * Hold a container that has rebooted to its document: liblxc has made its cgroups anew, with the limits of the start. What cannot be
+ * written is logged, and the rest is written.
+ */
+export function holdAgain(guest: LxcGuest, { capabilities: { cgroups } }: Machine): void {
+  const limits = lxcLimits(withoutGone(guest.live), { cgroups, device: deviceAt });
+  const memory = memoryLimit(limits);
+  const booted = memory && guest.cgroup.read('memory', memory.file, memory.file);
+  // What is without limit comes first: memory with swap is in the way of memory that grows.
+  const lifted = liftedLimits(textFrom(guest.place.config, 0), limits);
+  for (const limit of [...lifted, ...inOrder(limits, Number(booted) < Number(memory?.value))]) {
+    if (isHeld(guest, limit)) continue;
+    try {
+      write(guest, limit);
+    } catch (err) {
+      guest.log.warn({ err, file: limit.file }, 'a limit cannot be set again after a reboot');
+    }
+  }
+}
+
+/** A device that the host has no longer cannot be named, and nobody reads from it. */
+function withoutGone(live: Domain): Domain {
+  const { blkiotune } = live;
+  if (!blkiotune) return live;
+  const devices = blkiotune.devices.filter(({ path }) => path.startsWith('/dev/block/') || deviceAt(path));
+  return { ...live, blkiotune: { ...blkiotune, devices } };
+}
+
+/** Its file says it, or one of the lines there. */
+const isHeld = ({ cgroup }: LxcGuest, { controller, file, value }: LxcLimit): boolean =>
+  cgroup.read(controller, file, file)?.split('\n').includes(value) === true;
+
 /** What takes back limits that the document did not set before: what their files have; of a device, none. */
 function presentOf({ cgroup }: LxcGuest, fresh: readonly LxcLimit[], before: readonly LxcLimit[]): LxcLimit[] {
   const isAbout = ({ file, value }: LxcLimit): string => `${file} ${deviceIn(value) ?? ''}`;
@@ -40,9 +75,8 @@ function presentOf({ cgroup }: LxcGuest, fresh: readonly LxcLimit[], before: rea
     if (known.has(isAbout(limit))) return [];
     const { controller, file } = limit;
     const device = deviceIn(limit.value);
-    const words = String(limit.value).split(' ').slice(1);
-    const none = words.map((word) => (word.includes('=') ? word.replace(/=.*/, '=max') : '0'));
-    const value = device === undefined ? cgroup.read(controller, file, file)?.trim() : [device, ...none].join(' ');
+    const value =
+      device === undefined ? cgroup.read(controller, file, file)?.trim() : unlimitedDevice(String(limit.value));
     return value === undefined ? [] : [{ ...limit, value }];
   });
 }
@@ -66,6 +100,8 @@ export function writeLimit(
     cgroup.write(controller, file, String(value));
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
+    // A file that is not in a cgroup is refused as one that may not be made.
+    if (code === 'ENOENT' || !cgroup.isThere(controller)) throw rebooting(cause);
     const why = code === 'EINVAL' ? 'the kernel does not take this value' : message;
     throw new VirtError('OPERATION_FAILED', { detail: `cannot set ${file} to ${value}: ${why}` }, { cause });
   }
@@ -75,12 +111,16 @@ function write({ cgroup }: LxcGuest, { controller, file, value }: LxcLimit): voi
   writeLimit(cgroup, controller, [file, value], [file, value]);
 }
 
-/** Limits that are new or different; version 1 wants memory with swap to be no less than memory at every moment. */
-function changes(before: readonly LxcLimit[], after: readonly LxcLimit[]): LxcLimit[] {
+/** Limits that are new or different, in the order in which they can be written. */
+function changes(before: readonly LxcLimit[], after: readonly LxcLimit[]): readonly LxcLimit[] {
   const fresh = after.filter(({ file, value }) => !before.some((one) => one.file === file && one.value === value));
-  const memoryIn = (limits: readonly LxcLimit[]): number => Number(memoryLimit(limits)?.value);
-  return memoryIn(after) > memoryIn(before) ? fresh.reverse() : fresh;
+  const [now, next] = [before, after].map((limits) => Number(memoryLimit(limits)?.value));
+  return inOrder(fresh, now! < next!);
 }
+
+/** Version 1 wants memory with swap, which comes after memory, to be no less than memory at every moment. */
+const inOrder = (limits: readonly LxcLimit[], memoryGrows: boolean): readonly LxcLimit[] =>
+  memoryGrows ? [...limits].reverse() : limits;
 
 const memoryLimit = (limits: readonly LxcLimit[]): LxcLimit | undefined =>
   limits.find(({ file }) => file === 'memory.limit_in_bytes' || file === 'memory.max');

@@ -11,6 +11,7 @@ import { basename, dirname } from 'node:path';
 import type { Facets } from '@virtbus/driver-runtime';
 import { isVirtError, VirtError, type PowerMode } from '@virtbus/shared';
 import type { LxcGuest } from '../guest';
+import { ofInit } from '../init';
 
 type Wish = 'poweroff' | 'reboot';
 
@@ -37,8 +38,8 @@ function ask(guest: LxcGuest, modes: readonly PowerMode[], wish: Wish): void {
   const tried: readonly PowerMode[] = modes.length > 0 ? modes : ['initctl', 'signal'];
   for (const [index, mode] of tried.entries()) {
     try {
-      if (mode === 'initctl') return askPipe(guest, wish);
-      if (mode === 'signal') return askBySignal(guest, wish);
+      if (mode === 'initctl') return ofInit(() => askPipe(guest, wish));
+      if (mode === 'signal') return ofInit(() => askBySignal(guest, wish));
       throw new VirtError('ARGUMENT_UNSUPPORTED', {
         detail: `${mode} is for machines; a container has initctl and signal`,
       });

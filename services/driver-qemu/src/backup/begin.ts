@@ -7,7 +7,7 @@ import type { BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
 import { addImage } from '../new-image';
 import { addExport, addressOf, startServer } from './nbd';
-import { planDisks, planJob, type DiskPlan } from './plan';
+import { planDisks, planJob, withExports, type DiskPlan } from './plan';
 import type { BackupJob } from './saved-backup';
 
 export interface BackupHost extends BlockHost {
@@ -24,7 +24,7 @@ export async function begin(
 ): Promise<void> {
   const plans = await planDisks(host, guest, start);
   const jobs = plans.map((plan) => planJob(guest, plan, start, start.images));
-  const { backup } = start;
+  const backup = withExports(start.backup);
   const server = backup.server && addressOf(backup.server);
   const certificates = backup.server?.tls ? host.backupCertificates : undefined;
   guest.saved.backup = {
@@ -38,7 +38,7 @@ export async function begin(
   const made: string[] = [];
   try {
     await guest.blockJobs.begin(jobs, async () => {
-      for (const [at, job] of jobs.entries()) await openStore(host, guest, plans[at]!, job, signal);
+      for (const [at, job] of jobs.entries()) await openStore(host, guest, plans[at]!, job, start.reuse, signal);
       if (server) await startServer(guest, { addr: server, certificates }, signal);
       await guest.askRaw('transaction', { actions: actionsOf(host, guest, start, plans, jobs) }, signal);
       made.push(...markedBy(start));
@@ -95,10 +95,12 @@ async function openStore(
   guest: QemuGuest,
   { image, top }: DiskPlan,
   { details: { store, pull, made } }: BackupJob,
+  reuse: boolean,
   signal: AbortSignal,
 ): Promise<void> {
-  // A device is there already, but has no image in it.
-  const make = made || store.type === 'block' ? { capacity: image.capacity } : undefined;
+  // A device is there already; an image is in it only where that is said.
+  const isEmpty = made || (store.type === 'block' && !reuse);
+  const make = isEmpty ? { capacity: image.capacity } : undefined;
   await addImage(host, guest, { disk: store, make, backing: pull ? top : null }, signal);
 }
 

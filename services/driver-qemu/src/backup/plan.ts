@@ -8,7 +8,7 @@ import {
   type NodeImages,
 } from '@virtbus/domain-xml';
 import { imagesIn } from '../block-jobs/nodes';
-import { storeOf, type BackupDisk } from '@virtbus/domain-xml/backup';
+import { storeOf, type Backup, type BackupDisk } from '@virtbus/domain-xml/backup';
 import { storeDisk, type BackupAsk, type BackupStart } from '@virtbus/driver-runtime';
 import { VirtError } from '@virtbus/shared';
 import { diskForJob, imageName, nameOf, targetOf } from '../block-jobs/chain-names';
@@ -46,9 +46,22 @@ function planDisk(host: BlockHost, guest: QemuGuest, images: NodeImages, asked: 
   if (!image) throw new VirtError('OPERATION_FAILED', { detail: `QEMU has no image in disk '${asked.name}'` });
   const { incremental: since } = asked;
   if (since === undefined) return { asked, disk, top, image, bitmap: undefined, total: image.capacity };
-  const name = asked.exportbitmap ?? `backup-${asked.name}`;
+  const name = bitmapOf(asked);
   const actions = backupBitmap(images, chain, { since, node: top, name, disk: asked.name });
   return { asked, disk, top, image, bitmap: { name, actions }, total: markedSince(images, chain, since) };
+}
+
+const bitmapOf = ({ name, exportbitmap }: BackupDisk): string => exportbitmap ?? `backup-${name}`;
+
+/** The document of a pull as whoever reads it needs it: with the names that were left to us. (libvirt: qemu_backup.c) */
+export function withExports(backup: Backup): Backup {
+  if (backup.mode !== 'pull') return backup;
+  const disks = backup.disks.map((disk) => ({
+    ...disk,
+    ...(disk.backup && { exportname: disk.exportname ?? disk.name }),
+    ...(disk.backup && disk.incremental !== undefined && { exportbitmap: bitmapOf(disk) }),
+  }));
+  return { ...backup, disks };
 }
 
 /** At most: what is marked in several images may be the same. */

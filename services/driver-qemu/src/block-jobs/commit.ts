@@ -1,5 +1,6 @@
 /** Commit: images of a chain are merged downwards into one below them. (facts: block-jobs §3.3) */
 import {
+  actionsByBitmap,
   activeWrites,
   afterPivot,
   beginActiveWrites,
@@ -9,6 +10,8 @@ import {
   definedWithSource,
   diskImages,
   endActiveWrites,
+  marksItself,
+  misleadingBitmaps,
   withMirror,
   withoutLayers,
   withoutMirror,
@@ -19,8 +22,8 @@ import { VirtError, type BlockJob, type commitBlocks, type Request } from '@virt
 import type { QemuGuest } from '../guest';
 import { backingString, depthOf, depthOfIndex, diskForJob, imageName, indexAt, nameOf, targetOf } from './chain-names';
 import { diskOf, withDisk } from './conclude';
-import { deleteFiles, lendFiles, onlyRead } from './files';
-import { anyBitmap, carryBitmaps, nodesOf, removalOf, reopenData } from './graph';
+import { deleteFiles, filesAt, lendFiles, onlyRead } from './files';
+import { anyBitmap, carryBitmaps, dropBitmaps, mergeBitmaps, nodesOf, removalOf, reopenData } from './graph';
 import type { Changes, JobKind } from './kind';
 import { areFree, deviceNode, imagesIn, maskProtocol, removeNodes, type BlockHost } from './nodes';
 import type { SavedJob } from './saved-job';
@@ -83,6 +86,7 @@ export async function commit(
   const device = deviceNode(guest, disk, signal);
   device.catch(() => undefined);
   const images = diskImages(disk);
+  if (ask.delete) await refuseLoss(host, guest, plan, signal);
   const job: SavedJob<CommitDetails> = {
     id: `commit-${targetOf(disk)}-${nodes[top]}`,
     type: top === 0 ? 'active-commit' : 'commit',
@@ -91,7 +95,7 @@ export async function commit(
     command,
     path: nameOf(disk),
     ...(top === 0 && { mirror: imageName(images[base]!) }),
-    ...(top === 0 && { finalizedByUs: true }),
+    finalizedByUs: true,
     files: [],
     details: {
       top: indexAt(disk, top),
@@ -115,7 +119,7 @@ export async function commit(
       'base-node': nodes[base],
       ...(plan.backing !== undefined && { 'backing-file': plan.backing }),
       ...(ask.bandwidth > 0 && { speed: ask.bandwidth }),
-      'auto-finalize': top > 0,
+      'auto-finalize': false,
       'auto-dismiss': false,
       ...maskProtocol(guest),
     };
@@ -124,14 +128,23 @@ export async function commit(
   return guest.blockJobs.begun(job, signal);
 }
 
-const filesAt = (disk: Disk, depths: readonly number[]): string[] => {
-  const images = diskImages(disk);
-  return depths.flatMap((depth) => {
-    const { source } = images[depth]!;
-    const data = source.dataStore?.source;
-    return [source.file ?? source.dev, data?.file ?? data?.dev].filter((path) => path !== undefined);
+/** Only what an image shows is merged: an internal snapshot would go with its file. */
+async function refuseLoss(
+  host: BlockHost,
+  guest: QemuGuest,
+  { disk, top, base }: CommitPlan,
+  signal: AbortSignal,
+): Promise<void> {
+  const found = await imagesIn(guest, signal);
+  const nodes = nodesOf(host, guest, disk);
+  diskImages(disk).forEach((image, depth) => {
+    const [name] = depth < top || depth >= base ? [] : (found.get(nodes[depth]!)?.internalSnapshots ?? []);
+    if (name === undefined) return;
+    throw new VirtError('OPERATION_UNSUPPORTED', {
+      detail: `internal snapshot '${name}' is within '${imageName(image)}', which would be deleted; delete the snapshot first, or keep the image (no --delete)`,
+    });
   });
-};
+}
 
 /** Depths of a job's images in the disk as it is; -1 for one that has left it. */
 const depthsIn = (disk: Disk, { details }: SavedJob<CommitDetails>) => ({
@@ -146,6 +159,10 @@ export function commitKind(host: BlockHost): JobKind {
       const { top, base } = disk ? depthsIn(disk, job as SavedJob<CommitDetails>) : { top: -1, base: -1 };
       return !disk || top < 0 || base < 0 || areFree(guest, removalOf(host, guest, disk, top, top + 1));
     },
+    beforeFinal: async (guest, job) => {
+      const merged = await mergedImages(host, guest, job as SavedJob<CommitDetails>);
+      if (merged) await mergeBitmaps(guest, merged.images, merged);
+    },
     finish: async (guest, job, end) => {
       const saved = job as SavedJob<CommitDetails>;
       const disk = diskOf(guest.live, job.disk);
@@ -154,9 +171,8 @@ export function commitKind(host: BlockHost): JobKind {
       const done = end.kind === 'completed';
       if (base < 0) return undefined;
       if (done && top >= 0) {
-        const there = await imagesIn(guest);
-        await carryBitmaps(guest, commitBitmaps(there, nodesOf(host, guest, disk), top, base));
-        await removeNodes(guest, removalOf(host, guest, disk, top, base), there);
+        if (!saved.finalizedByUs) await forgetMerged(host, guest, saved);
+        await removeNodes(guest, removalOf(host, guest, disk, top, base));
       }
       await stopWriting(host, guest, disk, top < 0 ? [base] : writtenBy({ top, base }));
       if (!done) return undefined;
@@ -164,6 +180,25 @@ export function commitKind(host: BlockHost): JobKind {
       return merged(saved);
     },
   };
+}
+
+/** What is merged into what, and what that is for the bitmaps; undefined when it has left the disk. */
+async function mergedImages(host: BlockHost, guest: QemuGuest, job: SavedJob<CommitDetails>) {
+  const disk = diskOf(guest.live, job.disk);
+  const { top, base } = disk ? depthsIn(disk, job) : { top: -1, base: -1 };
+  if (!disk || top < 0 || base < 0) return undefined;
+  const images = await imagesIn(guest);
+  const chain = nodesOf(host, guest, disk);
+  return { images, chain, base: chain[base]!, actions: commitBitmaps(images, chain, top, base) };
+}
+
+/** One that an earlier release began has not waited for its bitmaps, and its base is only read again: they cannot follow. */
+async function forgetMerged(host: BlockHost, guest: QemuGuest, job: SavedJob<CommitDetails>): Promise<void> {
+  const merged = await mergedImages(host, guest, job);
+  if (!merged) return;
+  const { images, chain, base, actions } = merged;
+  const lost = [...actionsByBitmap(actions).keys()].filter((name) => !marksItself(images, base, name));
+  await dropBitmaps(guest, images, chain[0]!, [...lost, ...misleadingBitmaps(images, chain, base)]);
 }
 
 /** Documents without the images that were merged. */

@@ -1,5 +1,6 @@
 /** What a block job's progress and end do to documents, and how they are told. */
 import { withMirrorReady, type Disk, type Domain } from '@virtbus/domain-xml';
+import type { EventNews } from '@virtbus/driver-runtime';
 import type { QemuGuest } from '../guest';
 import { chainOf } from './chain-of';
 import { returnFiles } from './files';
@@ -77,6 +78,12 @@ export async function conclude(guest: QemuGuest, job: SavedJob, end: JobEnd, kin
     },
   });
 }
+
+/** Its command was answered without that being known. */
+export const neverBegan = (job: SavedJob): EventNews => ({
+  ...{ class: 'block-job', type: 'failed', caused: false },
+  data: eventData(job, { kind: 'failed', error: 'it never began: QEMU had not heard of it' }),
+});
 
 const eventData = ({ disk, type, path, mirror }: SavedJob, end?: JobEnd): Record<string, unknown> => ({
   ...{ disk, type },

@@ -4,7 +4,8 @@ import { VirtError, type BlockJobState } from '@virtbus/shared';
 import { silent } from '@virtbus/shared/log';
 import { eventually } from '@virtbus/testkit';
 import type { QemuGuest } from '../guest';
-import { QmpError } from '../qmp';
+import { monitorFailure } from '../monitor-failure';
+import { MonitorClosed, QmpError } from '../qmp';
 import { JobEngine } from './engine';
 import type { SavedJob } from './saved-job';
 
@@ -21,8 +22,19 @@ class Stand {
   /** Commands that QEMU refuses. */
   readonly refused = new Set<string>();
   pivoted = false;
+  /** What is finalized concludes, and what is dismissed is gone. */
+  dismisses = false;
+  /** What happens while QEMU does a command. */
+  readonly meanwhile = new Map<string, () => void>();
+  /** What follows on the end of a job looks at the nodes. */
+  looks = false;
+  /** Its monitor is at its end. */
+  closes = false;
+  readonly logged: string[] = [];
   /** It answers nothing. */
   hangs = false;
+  /** How often it was asked for its jobs. */
+  asked = 0;
   readonly saved: { blockJobs?: SavedJob[]; owners: [] } = { owners: [] };
   readonly engine: JobEngine;
 
@@ -34,7 +46,10 @@ class Stand {
     const guest = {
       live: parseDomain(xml, { mode: 'live' }).domain,
       saved: this.saved,
-      log: silent,
+      log: Object.assign(Object.create(silent) as typeof silent, {
+        error: () => void this.logged.push('error'),
+        debug: () => void this.logged.push('debug'),
+      }),
       ask: (command: string, args?: object) => this.ask(command, args),
       askRaw: (command: string, args?: object) => this.ask(command, args),
       tellSaved: () => this.did.push(`saved ${this.states()}`),
@@ -45,7 +60,8 @@ class Stand {
     const kind = {
       happened: () => Promise.resolve(this.pivoted),
       pivoted: () => ({ live: (disk: Disk) => disk, definition: (disk: Disk) => disk }),
-      finish: () => Promise.resolve(undefined),
+      beforeFinal: async () => void this.did.push('bitmaps'),
+      finish: async () => void (this.looks && (await look(this))),
     };
     this.engine = new JobEngine(guest, { pull: kind, copy: kind }, found);
     Object.assign(guest, { blockJobs: this.engine });
@@ -55,15 +71,28 @@ class Stand {
     return this.engine.jobs.map(({ state }) => state).join();
   }
 
-  private async ask(command: string, _args?: object): Promise<unknown> {
+  private async ask(command: string, args?: object): Promise<unknown> {
     if (this.hangs) throw new VirtError('OPERATION_TIMEOUT', { detail: 'QEMU does not answer' });
-    if (command === 'query-jobs') return this.listed;
+    if (this.closes) throw monitorFailure(new MonitorClosed(), command, 'g');
+    if (command === 'query-jobs') {
+      this.asked += 1;
+      return this.listed.map((one) => ({ ...one }));
+    }
     this.did.push(command);
+    this.meanwhile.get(command)?.();
+    const { id } = (args ?? {}) as { id?: string };
+    const at = this.listed.findIndex((one) => one.id === id);
+    if (this.dismisses && command === 'job-finalize') this.listed[at]!.status = 'concluded';
+    if (this.dismisses && command === 'job-dismiss') this.listed.splice(at, 1);
     if (!this.refused.has(command)) return {};
     const cause = new QmpError(command, 'GenericError', 'no');
     throw new VirtError('OPERATION_FAILED', { detail: 'no' }, { cause });
   }
 }
+
+/** `query-named-block-nodes` as the guest sends it. */
+const look = (stand: Stand): Promise<unknown> =>
+  stand.engine.lookAtNodes(() => Promise.resolve(stand.did.push('nodes')));
 
 const job = (type: 'pull' | 'copy', state: BlockJobState, more: Partial<SavedJob> = {}): SavedJob => ({
   ...{ id: 'j', type, disk: 'vda', state, files: [], details: {} },
@@ -97,12 +126,24 @@ test('while QEMU holds back what the guest writes the definition comes to name t
   const stand = new Stand(before);
   stand.listed.push({ id: 'j', status: 'pending' });
   await stand.engine.catchUp();
-  expect(stand.did).toEqual(['told ', 'job-finalize']);
+  expect(stand.did).toEqual(['told ', 'bitmaps', 'job-finalize']);
   // One that is given up has no target to name.
   const given = new Stand(kept(job('copy', 'aborting', { told: true, finalizedByUs: true })));
   given.listed.push({ id: 'j', status: 'pending' });
   await given.engine.catchUp();
   expect(given.did).toEqual(['job-finalize']);
+});
+
+test('of a job whose guest ends nothing is told as an error; of one that QEMU will not let end it is', async () => {
+  const stand = new Stand([job('copy', 'running', { finalizedByUs: true })], false);
+  stand.closes = true;
+  stand.engine.heard('j', 'concluded');
+  await eventually(() => stand.logged.length, 1);
+  stand.closes = false;
+  stand.refused.add('job-finalize');
+  stand.engine.heard('j', 'pending');
+  await eventually(() => stand.logged, ['debug', 'error']);
+  stand.engine.close();
 });
 
 test('a job that is ready, and over, before its command is answered is followed all the same', async () => {
@@ -118,6 +159,76 @@ test('a job that is ready, and over, before its command is answered is followed 
   expect(stand.engine.jobs).toEqual([]);
   expect(stand.did.filter((did) => did === 'told completed')).toHaveLength(1);
   expect(stand.did.indexOf('saved concluded')).toBeLessThan(stand.did.indexOf('job-dismiss'));
+});
+
+test('a pull that has done its work is finalized and dismissed before anybody looks at the nodes', async () => {
+  const stand = new Stand();
+  await stand.engine.begin([job('pull', 'new', { finalizedByUs: true })], () => Promise.resolve());
+  stand.dismisses = true;
+  stand.listed.push({ id: 'j', status: 'pending' });
+  // Somebody comes to look in that very moment.
+  stand.meanwhile.set('job-finalize', () => void look(stand));
+  const ended = stand.engine.until('j', []);
+  stand.engine.heard('j', 'pending');
+  await ended;
+  const order = ['job-finalize', 'saved concluded', 'job-dismiss', 'nodes'];
+  expect(stand.did.filter((did) => order.includes(did))).toEqual(order);
+  expect(stand.did.filter(isTold)).toEqual(['told completed']);
+});
+
+test('a job is made final once, after what has to be done before', async () => {
+  const stand = new Stand();
+  await stand.engine.begin([job('pull', 'new', { finalizedByUs: true })], () => Promise.resolve());
+  stand.listed.push({ id: 'j', status: 'pending' });
+  stand.dismisses = true;
+  const ended = stand.engine.until('j', []);
+  stand.engine.heard('j', 'pending');
+  stand.engine.heard('j', 'pending');
+  await ended;
+  expect(stand.did.filter((did) => did === 'bitmaps' || did === 'job-finalize')).toEqual(['bitmaps', 'job-finalize']);
+});
+
+test('who looks at the nodes has what concluded unheard written down and dismissed before; its end is told', async () => {
+  const stand = new Stand(kept(job('pull', 'running')), false);
+  stand.listed.push({ id: 'j', status: 'concluded', error: 'No space left on device' });
+  stand.dismisses = true;
+  const ended = stand.engine.until('j', []);
+  await look(stand);
+  expect(stand.did.slice(0, 3)).toEqual(['saved concluded', 'job-dismiss', 'nodes']);
+  await expect(ended).resolves.toEqual({ kind: 'failed', error: 'No space left on device' });
+});
+
+test('the nodes are not looked at while a pull is being cancelled', async () => {
+  const stand = new Stand();
+  await stand.engine.begin([job('pull', 'new')], () => Promise.resolve());
+  stand.listed.push({ id: 'j', status: 'running' });
+  stand.dismisses = true;
+  await stand.engine.abort(stand.engine.ofDisk('vda')!);
+  const looked = look(stand);
+  const { asked } = stand;
+  await eventually(
+    () => stand.asked,
+    (now) => now >= asked + 3,
+  );
+  expect(stand.did).not.toContain('nodes');
+  stand.listed[0] = { id: 'j', status: 'concluded', error: 'Operation canceled' };
+  await looked;
+  expect(stand.did.indexOf('job-dismiss')).toBeLessThan(stand.did.indexOf('nodes'));
+});
+
+test('pulls that concluded while we were dead are all written down and dismissed before the first is finished', async () => {
+  const before = ['vda', 'vdb'].map((disk) => job('pull', 'running', { id: disk, disk }));
+  const stand = new Stand(before, true);
+  stand.looks = true;
+  stand.dismisses = true;
+  for (const { id } of before) stand.listed.push({ id, status: 'concluded' });
+  await expect(stand.engine.catchUp()).resolves.toHaveLength(2);
+  expect(stand.did.filter((did) => did === 'told completed')).toHaveLength(2);
+  expect(stand.did.filter((did) => did === 'job-dismiss' || did === 'nodes')).toEqual([
+    ...['job-dismiss', 'job-dismiss'],
+    ...['nodes', 'nodes'],
+  ]);
+  expect(stand.did.indexOf('saved concluded,concluded')).toBeLessThan(stand.did.indexOf('job-dismiss'));
 });
 
 test('who comes to wait for a job that is over is told how it ended', async () => {
@@ -140,6 +251,7 @@ test('a job that a QEMU which hung has never heard of is gone when it answers ag
   expect(stand.engine.ofDisk('vda')).toBeDefined();
   stand.hangs = false;
   await eventually(() => stand.engine.ofDisk('vda'), undefined);
+  expect(stand.did.filter(isTold)).toEqual(['told failed']);
   await stand.engine.begin([job('pull', 'new')], () => Promise.resolve());
   expect(stand.engine.ofDisk('vda')).toMatchObject({ state: 'running' });
 });
@@ -181,6 +293,15 @@ test('a pivot that QEMU refuses leaves the job ready', async () => {
   expect(stand.engine.ofDisk('vda')?.state).toBe('ready');
 });
 
+test('a pull that is given up, of which QEMU may not have heard that, is cancelled where it waits for its end', async () => {
+  const stand = new Stand(kept(job('pull', 'aborting', { finalizedByUs: true })));
+  stand.listed.push({ id: 'j', status: 'pending' });
+  await stand.engine.catchUp();
+  expect(stand.did).toContain('block-job-cancel');
+  expect(stand.did).not.toContain('job-finalize');
+  expect(stand.did).not.toContain('bitmaps');
+});
+
 test('after a restart nothing is acted on before QEMU was asked', async () => {
   const stand = new Stand(kept(job('copy', 'running')));
   stand.engine.heard('j', 'ready');
@@ -194,8 +315,8 @@ test('a job that we died with before QEMU heard of it never was', async () => {
   const stand = new Stand(kept(job('copy', 'new')));
   await expect(stand.engine.catchUp()).resolves.toEqual([]);
   expect(stand.engine.jobs).toEqual([]);
-  // What was held for it is held no longer.
-  expect(stand.did.filter(isTold)).toEqual([imagesAlone]);
+  // What was held for it is held no longer: whoever holds it hears of that by the event.
+  expect(stand.did.filter(isTold)).toEqual(['told failed']);
 });
 
 test.each([

@@ -6,38 +6,38 @@
  * (facts: block-jobs §2, §6)
  */
 import { VirtError, type BlockJob, type BlockJobState, type BlockJobType } from '@virtbus/shared';
+import type { EventNews } from '@virtbus/driver-runtime';
 import type { QemuGuest } from '../guest';
-import { isRefusal } from '../monitor-failure';
+import { isClosed, isRefusal } from '../monitor-failure';
 import { chainOf } from './chain-of';
-import { conclude, defineTarget, diskOf, showMirror, tellReady, withDisk } from './conclude';
+import { conclude, defineTarget, diskOf, neverBegan, showMirror, tellReady, withDisk } from './conclude';
 import { returnFiles } from './files';
 import type { JobKind } from './kind';
+import { isPull, NodeTurns } from './node-turns';
 import { progressOf, withoutProgress } from './progress';
 import { hasTwoPhases, type JobEnd, type SavedJob } from './saved-job';
 import { endOf, stepOf, type Step } from './states';
+import { JobWaiters } from './waiters';
 
 export type JobKinds = Readonly<Partial<Record<BlockJobType, JobKind>>>;
 
 /** A job that was told to pivot without our knowing whether QEMU heard it gets this long to do it, milliseconds. */
 const pivotAgainMs = 2_000;
 
-interface Waiter {
-  for: readonly BlockJobState[];
-  resolve: (end: JobEnd | undefined) => void;
-  reject: (error: Error) => void;
-}
+/** By id of the job. */
+type UnderWay = Map<string, Promise<void>>;
 
 export class JobEngine {
-  private readonly waiters = new Map<string, Waiter[]>();
+  private readonly waiters = new JobWaiters();
   /** QEMU is being told of them. */
   private readonly beginning = new Set<string>();
-  private readonly concluding = new Map<string, Promise<void>>();
-  /** How jobs of ours ended, for those who come to wait for them after that. */
-  private readonly ends = new Map<string, JobEnd>();
+  private readonly finalizing: UnderWay = new Map();
+  private readonly concluding: UnderWay = new Map();
   /** What QEMU says is acted on. */
   private caughtUp: boolean;
   private looking: Promise<BlockJob[]> | undefined;
   private over = false;
+  private readonly nodes: NodeTurns;
 
   /** @param found the guest was running before we were: nothing is acted on until `catchUp` */
   constructor(
@@ -46,6 +46,11 @@ export class JobEngine {
     found: boolean,
   ) {
     this.caughtUp = !found;
+    this.nodes = new NodeTurns(
+      guest,
+      () => this.jobs,
+      (job, error) => this.pullConcluded(job, error),
+    );
   }
 
   get jobs(): readonly SavedJob[] {
@@ -80,7 +85,7 @@ export class JobEngine {
     this.guest.tellSaved();
     for (const { id } of jobs) {
       this.beginning.add(id);
-      this.ends.delete(id);
+      this.waiters.begins(id);
     }
     try {
       await send();
@@ -96,6 +101,11 @@ export class JobEngine {
     this.guest.tellSaved();
   }
 
+  /** Whatever has QEMU go through its nodes is sent by this. */
+  lookAtNodes<T>(ask: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return this.nodes.look(ask, signal);
+  }
+
   /** QEMU's word on a job. */
   heard(id: string, status: string): void {
     const job = this.byId(id);
@@ -108,22 +118,12 @@ export class JobEngine {
    * the signal says so.
    */
   until(id: string, states: readonly BlockJobState[], signal?: AbortSignal): Promise<JobEnd | undefined> {
-    const job = this.byId(id);
-    if (job && states.includes(job.state)) return Promise.resolve(undefined);
-    const end = job ? undefined : this.ends.get(id);
-    if (end) return Promise.resolve(end);
-    return new Promise((resolve, reject) => {
-      const stop = (): void => reject(signal?.reason as Error);
-      const waiter: Waiter = { for: states, resolve, reject };
-      this.waiters.set(id, [...(this.waiters.get(id) ?? []), waiter]);
-      signal?.addEventListener('abort', stop, { once: true });
-      if (signal?.aborted) stop();
-    });
+    return this.waiters.until(id, this.byId(id), states, signal);
   }
 
   /** Somebody waits for its end: it belongs to their command. */
   isAwaited(id: string): boolean {
-    return (this.waiters.get(id) ?? []).length > 0;
+    return this.waiters.has(id);
   }
 
   /**
@@ -197,9 +197,7 @@ export class JobEngine {
   /** The guest is gone, and its jobs with it. */
   close(): void {
     this.over = true;
-    const gone = new VirtError('OPERATION_INVALID', { detail: 'domain is not running' });
-    for (const waiters of this.waiters.values()) for (const { reject } of waiters) reject(gone);
-    this.waiters.clear();
+    this.waiters.fail(new VirtError('OPERATION_INVALID', { detail: 'domain is not running' }));
   }
 
   /** A QEMU that did not answer is asked again, for as long as the guest is there. */
@@ -214,12 +212,14 @@ export class JobEngine {
   private async look(): Promise<BlockJob[]> {
     if (this.jobs.length === 0) return [];
     const listed = await this.guest.ask('query-jobs', undefined, undefined, patienceMs);
-    const begun: BlockJob[] = [];
-    for (const job of [...this.jobs]) {
-      // What has ended meanwhile is told already; what begins is its command's.
-      if (!this.jobs.includes(job) || this.beginning.has(job.id)) continue;
-      const found = listed.find(({ id }) => id === job.id);
-      if (found || job.state !== 'new') begun.push(withoutProgress(job));
+    const told = ({ id }: SavedJob) => listed.find((one) => one.id === id);
+    // What begins is its command's.
+    const jobs = this.jobs.filter(({ id }) => !this.beginning.has(id));
+    const begun = jobs.filter((job) => told(job) ?? job.state !== 'new').map(withoutProgress);
+    for (const job of jobs) {
+      // What has ended meanwhile is told already.
+      if (!this.jobs.includes(job)) continue;
+      const found = told(job);
       if (!found) await this.lost(job);
       else if (job.end) await this.conclude(job);
       else await this.goOn(job, found.status);
@@ -230,7 +230,7 @@ export class JobEngine {
   /** QEMU does not know it: it never began, or its end was seen and it was dismissed. */
   private async lost(job: SavedJob): Promise<void> {
     if (job.end) return this.conclude(job);
-    if (job.state === 'new') return this.withdraw(job);
+    if (job.state === 'new') return this.withdraw(job, neverBegan(job));
     const done = await this.kinds[job.type]?.happened(this.guest, job);
     await this.ended(job, done ? { kind: 'completed' } : { kind: 'failed', error: 'QEMU no longer knows the job' });
   }
@@ -258,7 +258,7 @@ export class JobEngine {
 
   private async take(job: SavedJob, step: Step): Promise<void> {
     if (step === 'concluded') return this.conclude(job);
-    if (step === 'pending') return this.finalize(job);
+    if (step === 'pending') return once(this.finalizing, job, () => this.finalize(job));
     this.enter(job, step, step === 'ready' ? () => tellReady(this.guest, job) : undefined);
   }
 
@@ -267,20 +267,25 @@ export class JobEngine {
    * whoever dies next, no guest starts from an image that lacks what was flushed since.
    */
   private async finalize(job: SavedJob): Promise<void> {
-    if (job.state === 'pivoting') defineTarget(this.guest, job, this.kinds[job.type]?.pivoted?.(job));
-    await this.guest.askRaw('job-finalize', { id: job.id });
+    const kind = this.kinds[job.type];
+    if (job.state === 'pivoting') defineTarget(this.guest, job, kind?.pivoted?.(job));
+    if (job.state !== 'aborting') await kind?.beforeFinal?.(this.guest, job);
+    const finalize = async (): Promise<void> => {
+      // Of a mirror that is given up, too; another is cancelled, and ends by that.
+      if (job.state === 'aborting' && !hasTwoPhases(job))
+        return job.told ? undefined : this.tellToCancel(job, 'running');
+      await this.guest.askRaw('job-finalize', { id: job.id });
+    };
+    await (isPull(job) ? this.nodes.end(finalize) : finalize());
   }
 
   /** Once, however often it is heard of. */
   private conclude(job: SavedJob): Promise<void> {
-    const running = this.concluding.get(job.id);
-    if (running) return running;
-    const work = this.findEnd(job).finally(() => this.concluding.delete(job.id));
-    this.concluding.set(job.id, work);
-    return work;
+    return once(this.concluding, job, () => this.findEnd(job));
   }
 
   private async findEnd(job: SavedJob): Promise<void> {
+    if (isPull(job)) await this.nodes.end();
     if (job.end) return this.settle(job);
     const listed = await this.guest.ask('query-jobs');
     const error = listed.find(({ id }) => id === job.id)?.error;
@@ -291,12 +296,23 @@ export class JobEngine {
   }
 
   private async ended(job: SavedJob, end: JobEnd): Promise<void> {
+    this.writeDown(job, end);
+    await this.settle(job);
+  }
+
+  private writeDown(job: SavedJob, end: JobEnd): void {
     job.end = end;
     const { saved } = this.guest;
     const by = job.endedBy;
     if (by !== undefined) saved.endedJobs = [...(saved.endedJobs ?? []), { by, end }].slice(-endsKept);
     this.enter(job, 'concluded');
-    await this.settle(job);
+  }
+
+  /** Whoever has found it, QEMU's word on it will not be news any more: it is followed from here. */
+  private pullConcluded(job: SavedJob, error: string | undefined): void {
+    const end = endOf(job, error);
+    if (!job.end && end) this.writeDown(job, end);
+    if (this.caughtUp) this.conclude(job).catch((err: unknown) => this.failed(err, job));
   }
 
   /** Its end is on disk: QEMU may forget it, what it leaves is taken away, and the end is told. */
@@ -305,34 +321,33 @@ export class JobEngine {
     const kind = this.kinds[job.type];
     if (!end || !kind) return;
     // What follows is told QEMU without waiting for this: it does one after the other.
-    const dismissed = this.guest.ask('job-dismiss', { id: job.id }).catch((err: unknown) => {
-      this.guest.log.debug({ err, job: job.id }, 'job was dismissed before');
-    });
+    const dismissed = isPull(job) ? undefined : this.dismiss(job);
     await conclude(this.guest, job, end, kind);
     await dismissed;
     await kind.afterwards?.(this.guest, job, end);
-    this.ends.set(job.id, end);
-    const waiters = this.waiters.get(job.id) ?? [];
-    this.waiters.delete(job.id);
-    for (const { resolve } of waiters) resolve(end);
+    this.waiters.ended(job.id, end);
+  }
+
+  private async dismiss(job: SavedJob): Promise<void> {
+    await this.guest.ask('job-dismiss', { id: job.id }).catch((err: unknown) => {
+      this.guest.log.debug({ err, job: job.id }, 'job was dismissed before');
+    });
   }
 
   /** @param write puts it on disk, with what is told along with it */
   private enter(job: SavedJob, state: BlockJobState, write = (): void => this.guest.tellSaved()): void {
     job.state = state;
     write();
-    const waiting = this.waiters.get(job.id) ?? [];
-    this.waiters.set(
-      job.id,
-      waiting.filter((waiter) => {
-        if (waiter.for.includes(state)) waiter.resolve(undefined);
-        return !waiter.for.includes(state);
-      }),
-    );
+    this.waiters.entered(job);
   }
 
   /** A copy that is ready is left as it is then: consistent, and of one moment. */
   private cancel(job: SavedJob, before: BlockJobState): Promise<void> {
+    const tell = () => this.tellToCancel(job, before);
+    return isPull(job) ? this.nodes.end(tell) : tell();
+  }
+
+  private tellToCancel(job: SavedJob, before: BlockJobState): Promise<void> {
     return this.tell(job, 'block-job-cancel', { device: job.id, force: false }, before);
   }
 
@@ -357,8 +372,11 @@ export class JobEngine {
     throw new VirtError('OPERATION_INVALID', { detail: `block job on disk '${disk}' is still being ended` });
   }
 
-  /** It never began: what was made for it goes, and so does what was held for it; nobody is told. */
-  private async withdraw(job: SavedJob): Promise<void> {
+  /**
+   * It never began: what was made for it goes, and so does what was held for it.
+   * @param event where its command was answered without that being known: whoever holds images for it hears of it by this
+   */
+  private async withdraw(job: SavedJob, event?: EventNews): Promise<void> {
     const { guest } = this;
     const changes = await this.kinds[job.type]?.finish(guest, job, { kind: 'failed' });
     const was = diskOf(guest.live, job.disk);
@@ -367,14 +385,30 @@ export class JobEngine {
     if (disk && changes) guest.live = withDisk(guest.live, changes.live(disk));
     guest.saved.blockJobs = this.jobs.filter((one) => one !== job);
     returnFiles(guest);
-    guest.tell({ kind: 'images', chains: { [job.disk]: chain }, definition: (config) => config });
+    guest.tell({
+      kind: 'images',
+      chains: { [job.disk]: chain },
+      definition: (config) => config,
+      ...(event && { event }),
+    });
   }
 
   /** QEMU did not answer over it: what is on disk is taken up again. */
   private failed(err: unknown, job: SavedJob): void {
-    if (!this.over) this.guest.log.error({ err, job: job.id }, 'the end of a block job could not be followed yet');
+    // A guest that ends closes its monitor first, in the middle of what its jobs are asked for.
+    const level = isClosed(err) ? 'debug' : 'error';
+    if (!this.over) this.guest.log[level]({ err, job: job.id }, 'the end of a block job could not be followed yet');
     this.lookAgain();
   }
+}
+
+/** Whoever comes to it meanwhile joins. */
+function once(underWay: UnderWay, { id }: SavedJob, begin: () => Promise<void>): Promise<void> {
+  const running = underWay.get(id);
+  if (running) return running;
+  const work = begin().finally(() => underWay.delete(id));
+  underWay.set(id, work);
+  return work;
 }
 
 /** It is being ended by this very command already. */

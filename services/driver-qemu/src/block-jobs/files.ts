@@ -1,10 +1,21 @@
 /** Files of images on the host: lent to the guest's user while a job needs them, given back when nothing does. */
 import { rmSync } from 'node:fs';
+import { diskImages, type Disk } from '@virtbus/domain-xml';
 import type { Log } from '@virtbus/shared/log';
 import type { QemuGuest } from '../guest';
 import { neededFiles } from '../files';
 import { deviceOf } from '../pending-device';
 import { giveBack, lend, type RunUser } from '../run-user';
+
+/** Local files of the images at these depths of a disk. */
+export function filesAt(disk: Disk, depths: readonly number[]): string[] {
+  const images = diskImages(disk);
+  return depths.flatMap((depth) => {
+    const { source } = images[depth]!;
+    const data = source.dataStore?.source;
+    return [source.file ?? source.dev, data?.file ?? data?.dev].filter((path) => path !== undefined);
+  });
+}
 
 /** Lend files for a job that is written down: its end gives them back. */
 export function lendFiles(

@@ -1,14 +1,19 @@
 /** Images of a disk as QEMU's nodes: the node of each, their bitmaps, and images taken out of the graph. */
 import {
+  actionsByBitmap,
+  bitmapAt,
   chainLayers,
   imageNodes,
   imageRemoval,
+  marksItself,
+  misleadingBitmaps,
   type BitmapAction,
   type Disk,
   type NodeImages,
   type QmpStep,
 } from '@virtbus/domain-xml';
 import type { QemuGuest } from '../guest';
+import { isRefusal } from '../monitor-failure';
 import { nodeSource, type BlockHost } from './nodes';
 
 /** Node of each image, top first. */
@@ -55,5 +60,51 @@ export async function carryBitmaps(guest: QemuGuest, actions: readonly BitmapAct
     await guest.askRaw('transaction', { actions });
   } catch (err) {
     guest.log.warn({ err }, 'dirty bitmaps did not follow a block job');
+  }
+}
+
+/**
+ * Images below the active one are about to be merged: bitmaps follow, or go from the active image. One that stayed there alone
+ * would seem to tell all that was written since its checkpoint, and the next backup would silently lack what was merged.
+ *
+ * Done while the job waits to be made final: the base of a commit is still open for writing then, and QEMU keeps its bitmaps in
+ * the image as it closes it for that. A bitmap that is added to an image that is only read is lost with the guest.
+ * @param base of a commit
+ */
+export async function mergeBitmaps(
+  guest: QemuGuest,
+  images: NodeImages,
+  { chain, actions, base }: { chain: readonly string[]; actions: readonly BitmapAction[]; base?: string },
+): Promise<void> {
+  const lost = new Set(misleadingBitmaps(images, chain, base));
+  for (const [name, own] of actionsByBitmap(actions)) {
+    if (!(await isDone(guest, own)) && !marksItself(images, base, name)) lost.add(name);
+  }
+  await dropBitmaps(guest, images, chain[0]!, lost);
+}
+
+/** A checkpoint that would mislead is none: who asks for what was written since then is refused. */
+export async function dropBitmaps(
+  guest: QemuGuest,
+  images: NodeImages,
+  node: string,
+  names: Iterable<string>,
+): Promise<void> {
+  for (const name of names) {
+    if (!bitmapAt(images, node, name)) continue;
+    guest.log.warn({ bitmap: name, node }, 'a dirty bitmap cannot follow a block job, and is removed');
+    await guest.askRaw('block-dirty-bitmap-remove', { node, name });
+  }
+}
+
+/** False when QEMU refuses. */
+async function isDone(guest: QemuGuest, actions: readonly BitmapAction[]): Promise<boolean> {
+  try {
+    await guest.askRaw('transaction', { actions });
+    return true;
+  } catch (err) {
+    if (!isRefusal(err)) throw err;
+    guest.log.warn({ err }, 'a dirty bitmap does not follow a block job');
+    return false;
   }
 }

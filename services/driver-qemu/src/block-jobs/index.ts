@@ -7,6 +7,7 @@ import type { BlockHost } from './nodes';
 import { pullKind } from './pull';
 
 export { JobEngine, type JobKinds } from './engine';
+export { asksForNodes } from './node-turns';
 export type { JobEnd, SavedJob } from './saved-job';
 export { maskFlag } from './nodes';
 

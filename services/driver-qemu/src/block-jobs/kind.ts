@@ -21,6 +21,8 @@ export interface JobKind {
   pivoted?(job: SavedJob): Changes;
   /** Before a ready job is told to go over to its target. May be done again. */
   beforePivot?(guest: QemuGuest, job: SavedJob): Promise<void>;
+  /** All its work is done, and it waits to be made final. May be done again. Not for one that is given up. */
+  beforeFinal?(guest: QemuGuest, job: SavedJob): Promise<void>;
   /**
    * Take away what the job leaves in QEMU. Done again after a crash, so what is gone already is no failure. Undefined when the
    * disk stays as it is.

@@ -5,7 +5,7 @@ import { VirtError, type BlockJob, type pullBlocks, type Request } from '@virtbu
 import type { QemuGuest } from '../guest';
 import { backingString, depthOf, depthOfIndex, diskForJob, indexAt, nameOf, targetOf } from './chain-names';
 import { diskOf } from './conclude';
-import { carryBitmaps, nodesOf, removalOf } from './graph';
+import { mergeBitmaps, nodesOf, removalOf } from './graph';
 import type { JobKind } from './kind';
 import { areFree, imagesIn, maskProtocol, removeNodes, type BlockHost } from './nodes';
 import type { SavedJob } from './saved-job';
@@ -52,6 +52,7 @@ export async function pull(
     state: 'new',
     command,
     path: nameOf(disk),
+    finalizedByUs: true,
     files: [],
     details: hasBase ? { base: indexAt(disk, base) } : {},
   };
@@ -63,7 +64,7 @@ export async function pull(
         device: nodes[0],
         ...(hasBase && { 'base-node': nodes[base], 'backing-file': backing }),
         ...(ask.bandwidth > 0 && { speed: ask.bandwidth }),
-        'auto-finalize': true,
+        'auto-finalize': false,
         'auto-dismiss': false,
         ...maskProtocol(guest),
       },
@@ -79,13 +80,16 @@ export function pullKind(host: BlockHost): JobKind {
       const { disk, base } = whereabouts(guest, job);
       return areFree(guest, disk ? removalOf(host, guest, disk, 1, Math.min(base, 2)) : []);
     },
+    beforeFinal: async (guest, job) => {
+      await carry(host, guest, job);
+      await flush(host, guest, job);
+    },
     finish: async (guest, job, end) => {
       const { disk, base } = whereabouts(guest, job);
       if (end.kind !== 'completed' || !disk) return undefined;
-      const nodes = nodesOf(host, guest, disk);
-      const there = await imagesIn(guest);
-      await carryBitmaps(guest, pullBitmaps(there, nodes, base < nodes.length ? base : undefined));
-      await removeNodes(guest, removalOf(host, guest, disk, 1, base), there);
+      // One that an earlier release began has not waited for it.
+      if (!job.finalizedByUs) await carry(host, guest, job);
+      await removeNodes(guest, removalOf(host, guest, disk, 1, base));
       const { base: index } = job.details as PullDetails;
       const depth = (one: Disk): number | undefined => (index === undefined ? undefined : depthOfIndex(one, index));
       return {
@@ -94,6 +98,32 @@ export function pullKind(host: BlockHost): JobKind {
       };
     },
   };
+}
+
+/** The active image gets the bitmaps of those that it takes up. */
+async function carry(host: BlockHost, guest: QemuGuest, job: SavedJob): Promise<void> {
+  const { disk, base } = whereabouts(guest, job);
+  if (!disk) return;
+  const chain = nodesOf(host, guest, disk);
+  const images = await imagesIn(guest);
+  const actions = pullBitmaps(images, chain, base < chain.length ? base : undefined);
+  await mergeBitmaps(guest, images, { chain, actions });
+}
+
+/**
+ * All that was copied is in the file, with the tables that lead to it, before the header says that nothing is below: QEMU keeps
+ * those tables in its memory, and a pull does not write them, so that a QEMU that was killed would leave an image that reads as
+ * zeroes. No command of QMP does it. Of a write that fails QEMU says nothing here.
+ */
+async function flush(host: BlockHost, guest: QemuGuest, job: SavedJob): Promise<void> {
+  const { disk } = whereabouts(guest, job);
+  const [active] = disk ? nodesOf(host, guest, disk) : [];
+  if (active === undefined) return;
+  const said = await guest.ask('human-monitor-command', { 'command-line': `qemu-io ${active} flush` });
+  if (/^Error/i.test(said.trim()))
+    throw new VirtError('OPERATION_FAILED', {
+      detail: `QEMU cannot flush '${active}': ${said.trim()}`,
+    });
 }
 
 /** The disk, and where in it the base is now; below the chain's end when there is none. */

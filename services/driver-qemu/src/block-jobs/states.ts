@@ -5,8 +5,8 @@
  *             └──────▶ pending ─▶ …                      ▲
  *             └──────────────────────────────────────────┘
  *
- * A job that we finalize is held as `pending` between its work and its end: the guest's writes wait, and source and target are
- * alike and flushed. Only ready, pending and concluded are acted on. A job blips (ready → standby → ready) when its node is drained, and may be
+ * A job that we finalize is held as `pending` between its work and its end. Of a mirror the guest's writes wait then, and source
+ * and target are alike and flushed; of a pull nothing waits, and QEMU's nodes may still be asked for (node-turns.ts). Only ready, pending and concluded are acted on. A job blips (ready → standby → ready) when its node is drained, and may be
  * ready, even concluded, before the command that began it is answered. (facts: block-jobs §2)
  */
 import type { JobEnd, SavedJob } from './saved-job';

@@ -5,7 +5,6 @@ import {
   checkpointBitmap,
   deleteBitmap,
   diskNamed,
-  imageReopen,
   isBitmapValid,
   type Disk,
 } from '@virtbus/domain-xml';
@@ -13,7 +12,8 @@ import type { Checkpoint } from '@virtbus/domain-xml/checkpoint';
 import type { Facets } from '@virtbus/driver-runtime';
 import { VirtError } from '@virtbus/shared';
 import { nodesOf } from '../block-jobs/graph';
-import { imagesIn, nodeSource, type BlockHost } from '../block-jobs/nodes';
+import { imagesIn, type BlockHost } from '../block-jobs/nodes';
+import { whileWritable } from '../block-jobs/writable';
 import type { QemuGuest } from '../guest';
 import { freeze, thaw } from '../snapshots/freeze';
 
@@ -94,7 +94,6 @@ async function writtenSince(
   }
 }
 
-/** Images below the active one are opened for writing for the time that it takes. */
 async function removeBitmap(
   host: BlockHost,
   guest: QemuGuest,
@@ -105,18 +104,8 @@ async function removeBitmap(
   const chain = nodesOf(host, guest, disk);
   const { reopen, actions } = deleteBitmap(await imagesIn(guest), chain, name);
   if (actions.length === 0) return;
-  const open = async (node: string, readOnly: boolean): Promise<void> => {
-    const { command, arguments: args } = imageReopen(nodeSource(host, guest), disk, chain.indexOf(node), readOnly);
-    await guest.askRaw(command, args);
-  };
-  const opened: string[] = [];
-  try {
-    for (const node of reopen) {
-      await open(node, false);
-      opened.push(node);
-    }
+  const depths = reopen.map((node) => chain.indexOf(node));
+  await whileWritable(host, guest, disk, depths, async () => {
     await guest.askRaw('transaction', { actions }, signal);
-  } finally {
-    for (const node of opened.reverse()) await open(node, true);
-  }
+  });
 }

@@ -4,7 +4,7 @@ import type { MigrationAsk, MigrationFacet, Transferred } from '@virtbus/driver-
 import { VirtError, type MigrationReason, type MigrationRole } from '@virtbus/shared';
 import type { BootHost } from '../boot';
 import type { QemuGuest } from '../guest';
-import { copiedDisks } from '../migration/copied-disks';
+import { copiedDisks, disksBeingCopied, limitCopies } from '../migration/copied-disks';
 import { aboutGuest, cookieA, cookieB, cookieC, cookieD, ownersIn, read, sumOf } from '../migration/cookies';
 import { topNodes } from '../migration/nodes';
 import { capabilitiesFor, resetMigration } from '../migration/parameters';
@@ -37,7 +37,7 @@ export function migrationFacet(host: MigrationHost): MigrationFacet<QemuGuest> {
     boot: { ...host.boot, capabilities: host.capabilitiesOf(domain) },
   });
   return {
-    show: (guest, ask) => show(guest, ask),
+    show: (guest, ask) => show(guest, ask, host),
     blockers: (guest, ask) => blockersOf(guest, ask, sharing),
     obstacles: (domain, ask) => obstaclesFor(domain, ask, host),
     begin: async (guest, ask) => {
@@ -63,8 +63,10 @@ export function migrationFacet(host: MigrationHost): MigrationFacet<QemuGuest> {
       const { nbd, graphics } = read(ask.cookie, 'perform', about, ask);
       await tellClients(guest, graphics, ask);
       const began = Date.now();
-      const handOver = (atSwitch: MigrationInfo, how: { certain: boolean }): void =>
+      const handOver = (atSwitch: MigrationInfo, how: { certain: boolean }): void => {
+        leaveFiles(guest, ask);
         ask.handOver(cookieC(about, ask, atSwitch, began), how);
+      };
       await send(guest, { ...ask, nbdPort: nbd?.port, handOver, silenceMs: host.silenceMs });
     },
     finish: async (guest, ask) => {
@@ -78,8 +80,10 @@ export function migrationFacet(host: MigrationHost): MigrationFacet<QemuGuest> {
     confirm: async (guest, ask) => {
       read(ask.cookie, 'confirm', aboutGuest(guest), ask);
       await clientsHaveGone(guest);
-      keepFiles(guest, ask);
+      // Of one that a driver of the last release has handed over.
+      leaveFiles(guest, ask);
     },
+    belongsHere: regainFiles,
     withdraw: (guest) => withdraw(guest, host.silenceMs),
     transferred,
     limits: async (guest, { bandwidth, postcopyBandwidth, downtimeMs }, signal) => {
@@ -89,6 +93,7 @@ export function migrationFacet(host: MigrationHost): MigrationFacet<QemuGuest> {
         ...(downtimeMs === undefined ? {} : { 'downtime-limit': downtimeMs }),
       };
       await guest.ask('migrate-set-parameters', limits, signal);
+      if (bandwidth !== undefined) await limitCopies(guest, disksBeingCopied(guest), bandwidth, signal);
     },
     postcopy: { start: startPostcopy, await: awaitRest(host), resume: resumeSending, end: resetMigration },
   };
@@ -123,10 +128,22 @@ function lentOf(guest: QemuGuest, ask: OfDisks, owners = guest.saved.owners): Qe
   return owners.filter(({ path }) => paths.has(path));
 }
 
-/** The target has them now, and gives them back in its time: they stay with the user that guests run as. */
-function keepFiles(guest: QemuGuest, ask: OfDisks): void {
-  const kept = new Set(lentOf(guest, ask));
-  guest.saved.owners = guest.saved.owners.filter((owner) => !kept.has(owner));
+/**
+ * The target is about to have them, and gives them back in its time: they stay with the user that guests run as, however the
+ * process here ends. The caller keeps it on disk, with the word that the guest was handed over: it stands still meanwhile.
+ */
+function leaveFiles(guest: QemuGuest, ask: OfDisks): void {
+  const left = lentOf(guest, ask);
+  guest.saved.owners = guest.saved.owners.filter((owner) => !left.includes(owner));
+  if (left.length > 0) guest.saved.migration!.owners = left;
+}
+
+/** It does not live there: they are given back here. */
+function regainFiles(guest: QemuGuest): void {
+  const { migration } = guest.saved;
+  if (!migration?.owners) return;
+  guest.saved.owners = [...guest.saved.owners, ...migration.owners];
+  delete migration.owners;
   guest.tell({ kind: 'saved' });
 }
 

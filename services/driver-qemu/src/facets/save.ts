@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { formatDomain } from '@virtbus/domain-xml';
 import type { Facets } from '@virtbus/driver-runtime';
 import { isVirtError, VirtError } from '@virtbus/shared';
+import { activateImages } from '../activate-images';
 import type { QemuGuest } from '../guest';
 import { saveMemory } from '../process';
 import type { RunUser } from '../run-user';
@@ -27,6 +28,8 @@ export function saveFacet(user: RunUser | undefined): NonNullable<Facets<QemuGue
         });
         await finish(file, signal);
       } catch (thrown) {
+        // One that was paused before stays so.
+        await activateImages(guest, user);
         throw signal.aborted && isVirtError(signal.reason) ? signal.reason : saveError(thrown, image.path);
       }
     },

@@ -9,7 +9,7 @@ import {
   type Domain,
 } from '@virtbus/domain-xml';
 import { returnFiles } from '../block-jobs/files';
-import type { EventNews } from '@virtbus/driver-runtime';
+import type { EventType } from '@virtbus/shared';
 import { commandLineContext } from '../command-line';
 import type { QemuGuest } from '../guest';
 import { deviceOf } from '../pending-device';
@@ -28,10 +28,10 @@ export async function settleDevices(host: DeviceHost, guest: QemuGuest): Promise
   const joined = joining && deviceOf(joining);
   if (joined && (await untilKnown(guest, () => isPlugged(guest, joining.alias), false))) {
     guest.live = addDevice(guest.live, joined.device);
-    tellOf(guest, joined.device, { class: 'device', type: 'added', data: { alias: joining.alias } });
+    tellOf(guest, joined.device, 'added');
   } else if (joined) {
     await takeAway(host, guest, joined);
-    tellOf(guest, joined.device, undefined);
+    tellOf(guest, joined.device, 'add-failed');
   }
   // Another may join by now.
   if (guest.saved.joining === joining) guest.saved.joining = undefined;
@@ -49,19 +49,20 @@ async function settleChange(host: DeviceHost, guest: QemuGuest): Promise<void> {
   if (isIn) guest.live = replaceDevice(guest.live, fresh);
   if (guest.saved.changing === changing) guest.saved.changing = undefined;
   returnFiles(guest);
-  tellOf(
-    guest,
-    fresh,
-    isIn ? { class: 'device', type: 'updated', data: { alias: fresh.value.alias?.name } } : undefined,
-  );
+  tellOf(guest, fresh, isIn ? 'updated' : 'update-failed');
 }
 
-/** What was held for a disk while it came is held for what it stands on from now on. */
-function tellOf(guest: QemuGuest, { list, value }: Device, event: EventNews | undefined): void {
-  if (list === 'disks') {
-    const chains = { [value.target.dev ?? '']: undefined };
-    guest.tell({ kind: 'images', chains, definition: (config) => config, ...(event && { event }) });
-  } else if (event) guest.tell({ kind: 'event', ...event });
+/** What was held for a disk while it came is held for what it stands on from now on, which whoever holds it hears of by the event. */
+function tellOf(guest: QemuGuest, { list, value }: Device, type: EventType<'device'>): void {
+  const { alias } = value as { alias?: { name: string } | undefined };
+  const event = { class: 'device' as const, type, data: { alias: alias?.name } };
+  if (list !== 'disks') return guest.tell({ kind: 'event', ...event });
+  guest.tell({
+    kind: 'images',
+    chains: { [value.target.dev ?? '']: undefined },
+    definition: (config) => config,
+    event,
+  });
 }
 
 /** What had been added for it before the guest was to have it. */

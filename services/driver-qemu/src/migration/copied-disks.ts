@@ -5,6 +5,7 @@
 import { isRemovable, type Disk, type Domain } from '@virtbus/domain-xml';
 import { VirtError, type MigrationOptions } from '@virtbus/shared';
 import type { QemuGuest } from '../guest';
+import { isRefusal } from '../monitor-failure';
 import type { JobInfo } from '../qmp';
 
 /** Everything that is copied when nothing is named: what can be written and is not shared with others anyway. */
@@ -66,7 +67,7 @@ export async function mirrorDisks(
   for (const disk of disks) {
     const server = { type: 'inet', host: to.host, port: String(to.port) };
     const node = { driver: 'nbd', server, export: exportName(disk), 'node-name': nodeName(disk), discard: 'unmap' };
-    await guest.askRaw('blockdev-add', { ...node, ...(to.tls ? { 'tls-creds': to.tls } : {}) }, signal);
+    await guest.askRaw('blockdev-add', { ...node, ...secured(to.tls, options) }, signal);
     const mirror = {
       'job-id': exportName(disk),
       device: nodeOf(disk),
@@ -79,6 +80,33 @@ export async function mirrorDisks(
     };
     await guest.askRaw('blockdev-mirror', mirror, signal);
   }
+}
+
+/** The name that the target must prove, where it is not the address that it is reached at, is the one of the memory's way. */
+function secured(credentials: string | undefined, { tls }: MigrationOptions): Record<string, string> {
+  if (!credentials) return {};
+  return { 'tls-creds': credentials, ...(tls?.peer === undefined ? {} : { 'tls-hostname': tls.peer }) };
+}
+
+/** Source: another speed for the copies that are being made, bytes a second. */
+export async function limitCopies(
+  guest: QemuGuest,
+  disks: readonly Disk[],
+  speed: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const jobs = await guest.ask('query-jobs', undefined, signal);
+  for (const { id } of jobs.filter(isOurs(disks))) {
+    await guest.askRaw('block-job-set-speed', { device: id, speed }, signal).catch((error: unknown) => {
+      if (!isRefusal(error)) throw error; // it has ended meanwhile
+    });
+  }
+}
+
+/** Disks of which copies were begun, and have not been ended since. */
+export function disksBeingCopied({ saved, live }: QemuGuest): Disk[] {
+  const targets = new Set(saved.migration?.copies ?? []);
+  return live.devices.disks.filter(({ target }) => targets.has(target.dev ?? ''));
 }
 
 /** What all copies together have done, bytes. Throws when one has failed. */

@@ -28,7 +28,8 @@ export const awaitRest =
     const port = await ports.occupy(listen, (free) =>
       guest.askRaw('migrate-recover', { uri: qemuUri({ host: listen, port: free }) }, signal),
     );
-    void guest.ended.then(() => ports.release(port));
+    // While QEMU listens there nobody else can; it does until somebody has come, or it is to listen anew.
+    ports.release(port);
     return { uri: qemuUri({ host, port }) };
   };
 

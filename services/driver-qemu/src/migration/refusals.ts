@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { identityKey, localImages, machineId } from '@virtbus/disk-image';
-import { givenChain, type Disk, type Domain } from '@virtbus/domain-xml';
+import { cpuLoss, givenChain, givenCpu, type Disk, type Domain } from '@virtbus/domain-xml';
 import type { MigrationAsk, Shown } from '@virtbus/driver-runtime';
 import { isVirtError, VirtError, type ErrorCode, type ImageIdentity, type MigrationReason } from '@virtbus/shared';
 import type { MigrationHost } from '../facets/migration';
@@ -87,9 +87,13 @@ async function imageOf({ source, type }: Disk): Promise<string | undefined> {
 }
 
 /** What the target needs to know of this side. */
-export async function show(guest: QemuGuest, { options, signal }: Ask): Promise<Shown> {
+export async function show(
+  guest: QemuGuest,
+  { options, signal }: Ask,
+  { capabilitiesOf }: Pick<MigrationHost, 'capabilitiesOf'>,
+): Promise<Shown> {
   const found = new Reasons('source');
-  const shown: Shown = {};
+  const shown: Shown = { cpu: givenCpu(guest.live, capabilitiesOf(guest.live)) };
   // What fails here is a blocker, and told as one.
   await found.of(async () => {
     const disks = copiedDisks(guest.live, options);
@@ -108,11 +112,15 @@ export async function show(guest: QemuGuest, { options, signal }: Ask): Promise<
 /** What a guest of this document lacks here. */
 export async function obstaclesFor(
   domain: Domain,
-  { options, copies = [], certificates }: Ask & Shown,
+  { options, copies = [], certificates, cpu }: Ask & Shown,
   host: Pick<MigrationHost, 'ports' | 'address' | 'prepare' | 'capabilitiesOf' | 'boot'>,
 ): Promise<MigrationReason[]> {
   const found = new Reasons('target');
   await found.of(() => host.prepare(domain));
+  await found.of(() => {
+    const loss = cpuLoss(domain, cpu, host.capabilitiesOf(domain));
+    if (loss !== undefined) found.add('CPU_INCOMPATIBLE', loss);
+  });
   await found.of(async () => {
     const asked = options.uri === undefined ? undefined : parsePlace(options.uri);
     const listen = options.listen ?? anywhere(asked?.host ?? ownAddress(host.address));

@@ -11,7 +11,8 @@ import type { MigrationAsk } from '@virtbus/driver-runtime';
 import { VirtError, type MigrationProgress } from '@virtbus/shared';
 import type { QemuGuest } from '../guest';
 import { isEvent, type MigrationInfo, type MigrationStatus } from '../qmp';
-import { copiedDisks, copyProgress, endCopies, mirrorDisks } from './copied-disks';
+import { copiedDisks, copyProgress, disksBeingCopied, endCopies, mirrorDisks } from './copied-disks';
+import { untilIoError } from './io-errors';
 import { topNodes } from './nodes';
 import { pausesBeforeSwitchover, resetMigration, setUpMigration, tlsId } from './parameters';
 import { parsePlace, qemuUri } from './places';
@@ -30,8 +31,11 @@ export interface Sending extends MigrationAsk {
   silenceMs: number;
 }
 
-export async function send(guest: QemuGuest, ask: Sending): Promise<void> {
-  const { options, signal, silenceMs } = ask;
+export async function send(guest: QemuGuest, given: Sending): Promise<void> {
+  using untilError = untilIoError(guest, given);
+  const { signal } = untilError;
+  const ask = { ...given, signal };
+  const { options, silenceMs } = ask;
   const began = Date.now();
   const disks = copiedDisks(guest.live, options);
   const place = parsePlace(ask.uri);
@@ -39,6 +43,7 @@ export async function send(guest: QemuGuest, ask: Sending): Promise<void> {
   const handOver: Sending['handOver'] = (atSwitch, how) => {
     ask.handOver(atSwitch, how);
     handedOver = true;
+    untilError[Symbol.dispose]();
   };
   // What happens to the domain from then on is the target's to tell.
   using _passes = guest.watch((event) => {
@@ -152,8 +157,6 @@ export async function withdraw(guest: QemuGuest, patienceMs: number): Promise<vo
     );
     if (!gaveUp) guest.log.warn('QEMU does not give its migration up; until it has, this guest cannot be moved');
   }
-  const copied = new Set(guest.saved.migration?.copies ?? []);
-  const disks = guest.live.devices.disks.filter(({ target }) => copied.has(target.dev ?? ''));
-  await endCopies(guest, disks, { force: true });
+  await endCopies(guest, disksBeingCopied(guest), { force: true });
   if (gaveUp) await resetMigration(guest);
 }

@@ -24,12 +24,14 @@ import {
 import type { Snapshot } from '@virtbus/domain-xml/snapshot';
 import { goOn, overlaysOf, withOverlays, type LiveTaking } from '@virtbus/driver-runtime';
 import { VirtError } from '@virtbus/shared';
+import { activateImages } from '../activate-images';
 import { areFree, imagesIn, nodeSource, type BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
 import { keepNumbers } from '../image-numbers';
 import { isRefusal } from '../monitor-failure';
 import { creationJob, makeImage } from '../new-image';
 import { joinJob } from '../short-job';
+import type { RunUser } from '../run-user';
 import { takeBack, type Undo } from '../undo';
 import { untilKnown } from '../until-known';
 import { freeze, thaw } from './freeze';
@@ -65,7 +67,7 @@ export async function takeExternal(
     const opening = Promise.all(open.map((tell) => tell()));
     opening.catch(() => undefined);
     opened = opening;
-    await inStillness(guest, taking, saveMemory, undo, async () => {
+    await inStillness(guest, host.user, taking, saveMemory, undo, async () => {
       taking.signal.throwIfAborted();
       // QEMU opens the overlays while the definition is written.
       taking.begin();
@@ -135,9 +137,10 @@ function likeTheOld(images: NodeImages, disk: Disk, old: string): CreationChoice
   return { ...likenessOf(image), backing };
 }
 
-/** Frozen or paused while `work` is done, whichever was asked for. */
+/** Frozen or paused while `work` is done, whichever was asked for. @param user whom the guest runs as */
 async function inStillness(
   guest: QemuGuest,
+  user: RunUser | undefined,
   taking: LiveTaking,
   saveMemory: SaveMemory,
   undo: Undo,
@@ -157,7 +160,7 @@ async function inStillness(
     await work();
   } finally {
     await thaw(guest);
-    if (file !== undefined && wasRunning) await letRun(guest);
+    if (file !== undefined) await (wasRunning ? letRun(guest) : activateImages(guest, user));
   }
 }
 
@@ -204,6 +207,7 @@ async function isTaken(guest: QemuGuest, plans: readonly Plan[]): Promise<boolea
 /** After a crash of ours. The guest's live document follows when it was. */
 export async function wasTakenExternally(host: BlockHost, guest: QemuGuest, snapshot: Snapshot): Promise<boolean> {
   const plans = plansFor(host, guest, { snapshot });
+  if (snapshot.memory?.file !== undefined) await activateImages(guest, host.user);
   if (await isTaken(guest, plans)) {
     guest.live = onOverlays(guest, snapshot);
     return true;

@@ -7,6 +7,7 @@ import type { JobEnd } from '../block-jobs';
 import { commit, planCommit, writtenBy } from '../block-jobs/commit';
 import type { BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
+import { mergeOfflineBitmaps } from './offline-bitmaps';
 import { qemuImg } from './qemu-img';
 
 /** The merge as the commit that does it. */
@@ -106,10 +107,14 @@ export async function mergeOffline(
   for (const { target, top, base } of merges) {
     const layers = chains.get(target)?.layers ?? [];
     const [upper, lower, above] = [layers[top], layers[base], layers[top - 1]];
-    if (!upper || !lower) continue;
+    // Whoever asks moves the documents and removes the files next.
+    if (!upper || !lower)
+      throw new VirtError('INTERNAL_ERROR', { detail: `disk '${target}' has no images ${top} and ${base} to merge` });
     const into = formatLocation(lower.location);
     const recorded = layers[base - 1]?.backing?.string ?? into;
     await qemuImg(['commit', '-q', '-d', '-f', upper.format, '-b', recorded, formatLocation(upper.location)], signal);
+    // Before what stands on it goes over to the other image: until then all is as it was, for whoever does it again.
+    await mergeOfflineBitmaps(layers, { top, base }, signal);
     if (!above) continue;
     const header = ['-f', above.format, '-F', lower.format, '-b', into];
     await qemuImg(['rebase', '-q', '-u', ...header, formatLocation(above.location)], signal);

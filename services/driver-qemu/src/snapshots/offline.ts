@@ -68,7 +68,7 @@ async function makeOverlay(
       ? [
           ...(clusterSize === undefined ? [] : [`cluster_size=${clusterSize}`]),
           ...(compat === undefined ? [] : [`compat=${compat}`]),
-          ...(features.includes('extended-l2') ? ['extended_l2=on'] : []),
+          ...(features.includes('extended_l2') ? ['extended_l2=on'] : []),
         ]
       : [];
   const options = alike.length > 0 ? ['-o', alike.join(',')] : [];
@@ -92,17 +92,30 @@ export async function removeOffline(domain: Domain, snapshot: Snapshot, signal?:
 }
 
 export async function rewind(domain: Domain, snapshot: Snapshot, signal: AbortSignal): Promise<void> {
+  // None is wound back unless all can be.
   for (const disk of disksOf(domain, snapshot)) {
-    if (await has(disk, snapshot.name)) continue;
-    const detail = `the image of disk '${disk.target.dev ?? ''}' holds no snapshot '${snapshot.name}'`;
-    throw new VirtError('OPERATION_FAILED', { detail });
+    const target = disk.target.dev ?? '';
+    const { snapshots, bitmaps } = await contentsOf(disk);
+    const detail = `the image of disk '${target}' holds no snapshot '${snapshot.name}'`;
+    if (!snapshots.has(snapshot.name)) throw new VirtError('OPERATION_FAILED', { detail });
+    const [bitmap] = bitmaps;
+    if (bitmap === undefined) continue;
+    const held = `disk '${target}' cannot go back to internal snapshot '${snapshot.name}': its image holds bitmap '${bitmap}'; remove that first (qemu-img bitmap --remove)`;
+    throw new VirtError('OPERATION_UNSUPPORTED', { detail: held });
   }
   for (const disk of disksOf(domain, snapshot)) await qemuImg(['snapshot', '-a', snapshot.name, alone(disk)], signal);
 }
 
 async function has(disk: Disk, name: string): Promise<boolean> {
+  return (await contentsOf(disk)).snapshots.has(name);
+}
+
+/** Names of the snapshots and of the bitmaps that an image holds. */
+async function contentsOf(disk: Disk): Promise<Record<'snapshots' | 'bitmaps', ReadonlySet<string>>> {
   const told = JSON.parse(await qemuImg(['info', '--output=json', '-U', alone(disk)])) as {
     snapshots?: { name: string }[];
+    'format-specific'?: { data?: { bitmaps?: { name: string }[] } };
   };
-  return (told.snapshots ?? []).some((one) => one.name === name);
+  const names = (of: readonly { name: string }[] = []): ReadonlySet<string> => new Set(of.map(({ name }) => name));
+  return { snapshots: names(told.snapshots), bitmaps: names(told['format-specific']?.data?.bitmaps) };
 }

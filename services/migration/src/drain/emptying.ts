@@ -2,8 +2,8 @@
  * Empties one host: look at who is there, follow those that move, send off the next as long as the limits allow, until nobody is
  * left who could go. Each turn begins with what is seen, so a copy that takes over goes on like the one before.
  */
-import { driverInventory, VirtError, type DomainSummary, type DrainEvent } from '@virtbus/shared';
-import { callDriver, Conflict, newId, type Bus } from '@virtbus/shared/bus';
+import { driverInventory, hostDomains, VirtError, type DomainSummary, type DrainEvent } from '@virtbus/shared';
+import { callDriver, callService, Conflict, newId, type Bus } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
 import { newLedger } from '@virtbus/migration-saga';
 import type { Sagas } from '../sagas';
@@ -32,8 +32,8 @@ export interface EmptyingParts {
 export class Emptying {
   private wake: (() => void) | undefined;
   private stopped = false;
-  /** Since when the host has not answered, on the clock of `performance.now()`. */
-  private silentSince: number | undefined;
+  /** Since when drivers of the host have not answered, on the clock of `performance.now()`. */
+  private readonly silentSince = new Map<string, number>();
 
   constructor(
     private entry: DrainEntry,
@@ -81,20 +81,16 @@ export class Emptying {
     const guests = follow(this.record.guests, seen);
     await this.write({ ...this.record, guests });
     if (this.record.stopping) return this.giveUp();
-    for (;;) {
-      const guest = this.record.guests.find(({ state }) => state === 'waiting');
-      if (!guest) break;
+    for (const guest of this.record.guests.filter(({ state }) => state === 'waiting')) {
       const domain = seen.here?.find(({ uuid }) => uuid === guest.uuid);
-      if (!domain) {
-        if (!(await this.lost(guest))) break;
-        continue;
-      }
-      if (!(await this.send(guest, domain))) break;
+      if (!domain) await this.lost(guest);
+      else if (!(await this.send(guest, domain))) break;
     }
     const { waiting, moving } = countsOf(this.record.guests);
-    // Of a host that is silent for a moment nobody knows who is there.
-    if (waiting + moving > 0 || this.arriving() || (seen.silent.size > 0 && !this.impatient)) return;
-    await this.end();
+    // Of a driver that is silent for a moment nobody knows who is there.
+    const hopeful = [...seen.silent].some((driver) => !this.isLost(driver));
+    if (waiting + moving > 0 || this.arriving() || hopeful) return;
+    await this.end([...seen.silent]);
   }
 
   private async see(): Promise<Seen> {
@@ -110,14 +106,14 @@ export class Emptying {
         silent.add(driver);
       }
     }
-    this.silentSince = silent.size === 0 ? undefined : (this.silentSince ?? performance.now());
+    this.note(silent);
     const known = new Map(sagas.all().map((saga) => [saga.id, saga]));
     for (const { migration } of guests.filter(({ state }) => state === 'moving')) {
       const saga = migration === undefined ? undefined : await sagas.find(migration).catch(absent);
       if (saga) known.set(saga.id, saga);
     }
     return {
-      ...{ here, silent },
+      ...{ here, silent, remembered: await this.remembered(silent) },
       migration: (id) => known.get(id),
       takenBy: (uuid) =>
         [...known.values()].find(({ domain, source, ledger, ended }) => {
@@ -127,17 +123,47 @@ export class Emptying {
     };
   }
 
-  private get impatient(): boolean {
-    return this.silentSince !== undefined && performance.now() - this.silentSince > this.parts.patienceMs;
+  private note(silent: ReadonlySet<string>): void {
+    const now = performance.now();
+    for (const driver of this.silentSince.keys()) if (!silent.has(driver)) this.silentSince.delete(driver);
+    for (const driver of silent) if (!this.silentSince.has(driver)) this.silentSince.set(driver, now);
   }
 
-  /** The host does not answer for it. True when it is given up. */
-  private async lost(guest: Guest): Promise<boolean> {
-    if (!this.impatient) return false;
+  /** Guests run on without their driver, and only the fleet can name them then. That nothing is known ends no drain as `drained`. */
+  private async remembered(silent: ReadonlySet<string>): Promise<DomainSummary[]> {
     const { host } = this.record;
-    const { message } = new VirtError('HOST_OFFLINE', { host, service: `driver-${guest.driver}` });
-    await this.change(guest, { state: 'stays', reasons: [...guest.reasons, message] });
-    return true;
+    const known = [...silent].map((driver) =>
+      this.domainsOf({ host, driver }).catch((err: unknown) => this.unknown(err)),
+    );
+    return (await Promise.all(known)).flat();
+  }
+
+  private async domainsOf(at: { host: string; driver: string }): Promise<DomainSummary[]> {
+    return (await callService(this.parts.bus, 'domain', hostDomains, at)).domains;
+  }
+
+  private unknown(err: unknown): [] {
+    this.parts.log.debug(
+      { err, host: this.record.host },
+      'the guests of a driver that does not answer cannot be named',
+    );
+    return [];
+  }
+
+  /** Whether a driver has not answered for longer than patience lasts. */
+  private isLost(driver: string): boolean {
+    const since = this.silentSince.get(driver);
+    return since !== undefined && performance.now() - since > this.parts.patienceMs;
+  }
+
+  private offline(driver: string): string {
+    return new VirtError('HOST_OFFLINE', { host: this.record.host, service: `driver-${driver}` }).message;
+  }
+
+  /** Its driver does not answer for it: after a while it is given up. */
+  private async lost(guest: Guest): Promise<void> {
+    if (!this.isLost(guest.driver)) return;
+    await this.change(guest, { state: 'stays', reasons: [...guest.reasons, this.offline(guest.driver)] });
   }
 
   /** False when there is no room for another one now. */
@@ -158,7 +184,7 @@ export class Emptying {
     await this.change(guest, going, { begun: begun + 1 });
     const { source, target } = to;
     await this.parts.sagas.start({
-      ...{ id: migration, domain: uuid, name, epoch, source, target, options, ledger: newLedger, cause },
+      ...{ id: migration, domain: uuid, name, epoch, source, target, options, ledger: newLedger(options), cause },
     });
     return true;
   }
@@ -197,9 +223,12 @@ export class Emptying {
     if (moving.length === 0) await this.write({ ...this.record, state: 'aborted', ended: Date.now() });
   }
 
-  private async end(): Promise<void> {
-    const state = countsOf(this.record.guests).stays > 0 ? 'incomplete' : 'drained';
-    await this.write({ ...this.record, state, ended: Date.now() });
+  /** Of drivers that are silent nobody knows whether all guests have left, whatever the fleet knows. */
+  private async end(silent: readonly string[]): Promise<void> {
+    const left = countsOf(this.record.guests).stays > 0 || silent.length > 0;
+    const reasons = silent.map((driver) => this.offline(driver));
+    const why = reasons.length > 0 ? { reasons } : {};
+    await this.write({ ...this.record, state: left ? 'incomplete' : 'drained', ...why, ended: Date.now() });
   }
 
   private change(guest: Guest, change: Partial<Guest>, more: Partial<DrainRecord> = {}): Promise<void> {

@@ -19,6 +19,7 @@ function seen(here: DomainSummary[], settled?: Exclude<MigrationState, 'running'
   return {
     here,
     silent: new Set(),
+    remembered: [],
     migration: (id) => (id === 'm1' ? saga : undefined),
     takenBy: () => undefined,
     ...more,
@@ -53,6 +54,13 @@ test('one that left by itself is gone, one that somebody else has moved has move
 
 test('of the guests of a driver that does not answer nothing is concluded', () => {
   expect(follow([waiting], seen([], undefined, { silent: new Set(['qemu']) }))).toEqual([waiting]);
+});
+
+test('guests of a driver that does not answer are taken from what the fleet knows, and wait', () => {
+  const silent = { silent: new Set(['lxc']), remembered: [domain({ driver: 'lxc' })] };
+  const container: Guest = { ...waiting, driver: 'lxc' };
+  expect(follow([], seen([], undefined, silent))).toEqual([container]);
+  expect(follow([container], seen([], undefined, silent))).toEqual([container]);
 });
 
 test('one that stays is looked at again when it was started or shut off', () => {

@@ -14,6 +14,8 @@ export interface Seen {
   here: readonly DomainSummary[] | undefined;
   /** Drivers of the host that did not answer: of their guests nothing is known. */
   silent: ReadonlySet<string>;
+  /** Domains of such drivers as the fleet knew them last: they may be there. */
+  remembered: readonly DomainSummary[];
   /** A migration as its journal has it, wherever that was asked for. */
   migration: (id: string) => Saga | undefined;
   /** The migration that took a domain away from the host, if one has. */
@@ -26,7 +28,9 @@ export function follow(guests: readonly Guest[], seen: Seen): Guest[] {
     if (seen.silent.has(guest.driver) && guest.state !== 'moving') return guest;
     return next(guest, here.get(guest.uuid), seen);
   });
-  const news = [...here.values()].filter(({ uuid }) => !guests.some((guest) => guest.uuid === uuid));
+  const news = [...here.values(), ...seen.remembered].filter(
+    ({ uuid }) => !guests.some((guest) => guest.uuid === uuid),
+  );
   return [...known, ...news.map(newGuest)];
 }
 

@@ -33,6 +33,8 @@ export const DrainRecord = z.object({
   limits: DrainLimits,
   options: DrainOptions,
   guests: z.array(Guest),
+  /** Why nobody knows whether all have left. */
+  reasons: z.array(z.string()).optional(),
   /** Migrations that were begun. */
   begun: z.number().int(),
   /** It is to end: what is on its way is given up first. */
@@ -58,10 +60,11 @@ export function countsOf(guests: readonly Guest[]): Drain['counts'] {
 }
 
 /** What users are told of it. */
-export function told({ id, host, state, to, limits, guests, started, ended }: DrainRecord): Drain {
+export function told({ id, host, state, to, limits, guests, reasons, started, ended }: DrainRecord): Drain {
   return {
     ...{ id, host, state, limits, started, counts: countsOf(guests), guests: guests.map(guestTold) },
     ...(to && { to }),
+    ...(reasons && { reasons }),
     ...(ended !== undefined && { ended }),
   };
 }

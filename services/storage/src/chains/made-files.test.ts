@@ -9,6 +9,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import promises from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { newOverlay } from '@virtbus/disk-image';
@@ -46,6 +47,16 @@ describe('a file that is made for a command', () => {
       message: `unsupported configuration: external destination file for disk vda already exists and is not a block device: ${path()}; choose another name, remove the file, or ask to reuse it`,
     });
     expect(files.makers).toEqual([expect.objectContaining({ domain, claim: 'c1' })]);
+  });
+
+  test('is made also where its note has neither name for a moment, while it is kept again', async () => {
+    const { open } = promises;
+    using _between = jest.spyOn(promises, 'open').mockImplementation((name, ...how) => {
+      const gone = Object.assign(new Error('between two names'), { code: 'ENOENT' });
+      return String(name).startsWith(at('made')) ? Promise.reject(gone) : open(name, ...how);
+    });
+    await make();
+    expect(existsSync(path())).toBe(true);
   });
 
   test('is not made where there is no folder, and nothing is noted then', async () => {

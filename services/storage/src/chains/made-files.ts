@@ -8,8 +8,10 @@
  * stays.
  */
 import { randomBytes } from 'node:crypto';
+import { closeSync, fsync, openSync } from 'node:fs';
 import { lstat, open, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import type { NewImage } from '@virtbus/disk-image';
 import { VirtError } from '@virtbus/shared';
 import { dropReplaced, makeFolder, readReplaced, replacedIn, replaceFile } from '@virtbus/shared/files';
@@ -38,9 +40,11 @@ interface Note extends Maker {
 const mode = 0o600;
 
 export class MadeFiles {
+  /** Called with the path of a file that was taken away. */
+  onRemoved: (path: string) => void = () => undefined;
   private readonly notes = new Map<string, Note>();
   /** Files that are being made, by path and claim. */
-  private readonly making = new Map<string, Promise<void>>();
+  private readonly making = new Map<string, Promise<boolean>>();
 
   constructor(
     private readonly folder: string,
@@ -69,26 +73,29 @@ export class MadeFiles {
    * Make a file in a folder that is there. One that was made under the same claim is taken as it is.
    * @param target the disk it is for, for the message
    * @param content what it is made with: on disk when this resolves; an empty file when left out
+   * @returns whether it is a new one
    * @throws CONFIG_UNSUPPORTED when something is there already; SYSTEM_ERROR
    */
-  make(maker: Maker, path: string, target: string, content?: NewImage): Promise<void> {
+  make(maker: Maker, path: string, target: string, content?: NewImage): Promise<boolean> {
     const key = `${maker.claim} ${path}`;
     const made = this.making.get(key) ?? this.makeOnce(maker, path, target, content);
     this.making.set(key, made);
     return made.finally(() => this.making.delete(key));
   }
 
-  private async makeOnce({ domain, claim }: Maker, path: string, target: string, content?: NewImage): Promise<void> {
+  private async makeOnce({ domain, claim }: Maker, path: string, target: string, content?: NewImage): Promise<boolean> {
     const known = [...this.notes].find(([, note]) => note.path === path && note.claim === claim);
     const [before, there] = known ?? [];
     const isThere = there !== undefined && (await isSame(there));
     // Somebody may be writing to what is whole.
-    if (isThere && (there.whole || !content)) return;
+    if (isThere && (there.whole || !content)) return false;
     const id = isThere ? before! : `${randomBytes(8).toString('hex')}.json`;
     const note: Note = { version: 1, domain, claim, path, ...(content && { length: content.length }) };
     if (!isThere) this.keep(id, note);
     // Both are flushed side by side. A file system takes names in their order: where the file's comes to disk, the note's does.
-    const noted = flush(join(this.folder, id));
+    // Opened in this turn: while it is kept again it has neither name for a moment.
+    const noted = flush(openSync(join(this.folder, id), 'r'));
+    noted.catch(() => undefined);
     try {
       const file = await open(path, isThere ? 'r+' : 'wx', mode);
       try {
@@ -101,6 +108,7 @@ export class MadeFiles {
           this.keep(id, { ...identified, whole: true });
         }
         await noted;
+        return !isThere;
       } finally {
         await file.close();
       }
@@ -139,6 +147,7 @@ export class MadeFiles {
         const useless = size !== undefined && (size <= (note.length ?? 0) || undone);
         if (useless && !(await isUsed(note.path))) {
           await unlink(note.path);
+          this.onRemoved(note.path);
           this.log.info({ path: note.path, domain }, 'a file that was made for nothing is removed');
         }
         this.forget(id);
@@ -170,15 +179,8 @@ async function sizeOf({ path, file }: Note): Promise<number | undefined> {
   return now.dev === file.dev && now.ino === file.ino ? now.size : undefined;
 }
 
-/** A file that was written before is on disk when this resolves. */
-async function flush(path: string): Promise<void> {
-  const file = await open(path);
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
+/** A file that was written before is on disk when this resolves. It is closed then. */
+const flush = (file: number): Promise<void> => promisify(fsync)(file).finally(() => closeSync(file));
 
 /** On disk when it resolves. */
 async function write(file: FileHandle, { length, pieces }: NewImage): Promise<void> {

@@ -4,9 +4,9 @@
  */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { formatLocation, newOverlay, type NewImage } from '@virtbus/disk-image';
+import { formatLocation, identityKey, newOverlay, type NewImage } from '@virtbus/disk-image';
 import { givenChain, parseDevice, type Disk } from '@virtbus/domain-xml';
-import { VirtError, type ChainLayer, type ImageNeed, type Location } from '@virtbus/shared';
+import { isVirtError, VirtError, type ChainLayer, type ImageNeed, type Location } from '@virtbus/shared';
 import type { VolumeDirectory } from '../host';
 import { orExplain } from '../system-errors';
 import type { MadeFiles, Maker } from './made-files';
@@ -19,6 +19,8 @@ export type ResolvedNeed = ResolvedDisk & {
   chain: NonNullable<ResolvedDisk['chain']>;
   /** Its file has been made for it. */
   made?: boolean;
+  /** That was now, and not when the command came the first time. */
+  fresh?: boolean;
 };
 
 export class Needs {
@@ -30,29 +32,56 @@ export class Needs {
   ) {}
 
   /**
-   * Find or make them all; those that may be missing, and are, are left out. Files that were made stay when another need
-   * fails: the caller ends the claim then.
+   * Find or make them all; left out are those that are missing, or that others stand on, where the operation does without.
+   * Files that were made stay when another need fails: the caller ends the claim then.
    * @throws IMAGE_IN_USE for what others stand on; CONFIG_UNSUPPORTED for a file that is there already
    */
   async resolve(maker: Maker, needs: readonly ImageNeed[]): Promise<ResolvedNeed[]> {
-    const there = await Promise.all(
-      needs.filter(({ use }) => use !== 'create').map((need) => this.existing(maker.domain, need)),
-    );
+    const looked = await Promise.all(needs.filter(({ use }) => use !== 'create').map((need) => this.ifAny(need)));
+    const found = looked.filter((one) => one !== undefined);
+    const written = new Set(found.flatMap((one) => (one.writes && !one.need.mayStay ? keysOf(one) : [])));
+    const free = await Promise.all(found.map((one) => this.isFree(maker.domain, one, written)));
     // Only now is anything made: what cannot be had is known by now.
-    const found = new Map(there.flatMap((one) => (one ? [[one.target, one]] : [])));
-    for (const need of needs) if (need.use === 'create') found.set(need.name, await this.create(maker, need));
-    return needs.flatMap(({ name }) => found.get(name) ?? []);
+    const all = new Map(found.flatMap((one, n) => (free[n] ? [[one.target, one]] : [])));
+    for (const need of needs) if (need.use === 'create') all.set(need.name, await this.create(maker, need));
+    return needs.flatMap(({ name }) => all.get(name) ?? []);
   }
 
-  private async existing(domain: string, need: ImageNeed): Promise<ResolvedNeed | undefined> {
+  /** One that may stay, and cannot be looked into, does: it may be for that that it is given up. */
+  private async ifAny(need: ImageNeed): Promise<ResolvedNeed | undefined> {
+    try {
+      return await this.existing(need);
+    } catch (error) {
+      if (need.mayStay) return undefined;
+      throw error;
+    }
+  }
+
+  private async existing(need: ImageNeed): Promise<ResolvedNeed | undefined> {
     const { disk, chain, missing } = await this.resolver.disk(need.disk, need.mayMiss ? [need.target] : []);
     if (missing) return undefined;
     if (!chain) throw noImage(need);
-    const { location } = chain.layers[0]!;
-    if (need.use === 'write' && 'path' in location) {
-      await this.use.nobodyOn(location.path, { domain, target: need.target });
-    }
     return { need, target: need.name, disk, chain, writes: need.use === 'write' };
+  }
+
+  /**
+   * Throws when others stand on what is to be written to; false when it may stay for them.
+   * @param written identities of all that the command writes to: these are nobody else
+   */
+  private async isFree(
+    domain: string,
+    { need, chain, writes }: ResolvedNeed,
+    written: ReadonlySet<string>,
+  ): Promise<boolean> {
+    const { location } = chain.layers[0]!;
+    if (!writes || !('path' in location)) return true;
+    try {
+      await this.use.nobodyOn(location.path, { domain, target: need.target, written });
+      return true;
+    } catch (error) {
+      if (need.mayStay && isVirtError(error, 'IMAGE_IN_USE')) return false;
+      throw error;
+    }
   }
 
   private async create(maker: Maker, need: ImageNeed): Promise<ResolvedNeed> {
@@ -66,11 +95,12 @@ export class Needs {
       chain: { version: 1, layers: [{ ...layer, ...found }] },
     });
     let overlay: Overlay | undefined;
+    let fresh = false;
     if (place.type === 'file') {
       const device = await this.deviceAt(place);
       if (device) return resolved(device);
       overlay = await this.overlay(disk, need);
-      await this.made.make(maker, place.path, need.target, overlay?.image);
+      fresh = await this.made.make(maker, place.path, need.target, overlay?.image);
     } else if (place.type === 'block') {
       const found = await this.deviceAt(place);
       if (!found) throw new VirtError('CONFIG_UNSUPPORTED', { detail: `'${place.path}' is no block device` });
@@ -80,7 +110,7 @@ export class Needs {
     const { identity, physical } = layers[0]!;
     const seen = { ...(identity && { identity }), ...(physical !== undefined && { physical }) };
     const found = resolved({ ...overlay?.layer, ...seen });
-    return { ...found, made: place.type === 'file' };
+    return { ...found, made: place.type === 'file', fresh };
   }
 
   /**
@@ -108,7 +138,11 @@ export class Needs {
     }
     const given = disk.type === 'volume' ? undefined : givenChain(disk);
     const location = given?.images[0].location;
-    if (!location || (location.type === 'file' && !location.path.startsWith('/'))) throw noImage(need);
+    if (!location) throw noImage(need);
+    if (location.type === 'file' && !location.path.startsWith('/')) {
+      const detail = `disk ${need.target}: '${location.path}' is no absolute path: the file of an image is named by one`;
+      throw new VirtError('INVALID_ARG', { detail });
+    }
     if (location.type === 'file' || location.type === 'block' || location.type === 'network') return location;
     const detail = `disk ${need.target}: no image can be made in a place of type '${location.type}'`;
     throw new VirtError('OPERATION_UNSUPPORTED', { detail });
@@ -141,6 +175,9 @@ const isPlain = ({ format, encryption, compat, features = [] }: ChainLayer): boo
   encryption === undefined &&
   compat !== '0.10' &&
   !features.includes('extended_l2');
+
+const keysOf = ({ chain }: ResolvedNeed): string[] =>
+  chain.layers.slice(0, 1).flatMap(({ identity }) => (identity ? [identityKey(identity)] : []));
 
 const noImage = ({ target, name }: ImageNeed): VirtError =>
   new VirtError('INVALID_ARG', { detail: `disk ${target}: what ${name} needs names no image by its absolute path` });

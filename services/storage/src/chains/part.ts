@@ -22,8 +22,10 @@ export function chainsPart(host: StorageHost, volumes: VolumeDirectory): ChainsP
   const resolver = new Resolver(host, volumes);
   const chains = new ChainBook(join(host.folder, 'chains'), host.log);
   const leases = new LeaseBook(host.name, join(host.folder, 'leases'), host.log);
+  leases.onLetGo = (paths) => volumes.letGo(paths);
   const use = new Use(host, resolver, chains, leases, volumes);
   const made = new MadeFiles(join(host.folder, 'made'), host.log);
+  made.onRemoved = (path) => volumes.letGo([path]);
   const leftovers = new Leftovers(made, leases, use);
   const settlement = new Settlement(host, resolver, { chains, leases }, leftovers, volumes);
   const needs = new Needs(resolver, use, made, volumes);

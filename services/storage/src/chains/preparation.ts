@@ -3,6 +3,7 @@
  * books. The same command prepared again takes nothing twice; a crash between the books leaves leases and empty files that
  * nobody uses, which the domain's driver settles (`settlement.ts`).
  */
+import { identityKey } from '@virtbus/disk-image';
 import {
   diskOfNeed,
   storageLeases,
@@ -10,6 +11,7 @@ import {
   storageRelease,
   storageSettle,
   VirtError,
+  type ChainDocument,
   type DriverContract,
   type PreparedDisk,
   type PreparedImage,
@@ -92,6 +94,8 @@ export class Preparation {
       ...needs.flatMap((need) => (there.has(need) ? [] : need.name)),
     ];
     const leases = leasesOf([...resolved, ...needed]);
+    // What the system gave a new file before was another's, who let go of it as it was removed.
+    for (const { fresh, chain } of needed) if (fresh) book.forget(identityOf(chain));
     const { name, epoch, revision } = of;
     // What its running disks stand on by now is looked at when their operations are told to have ended.
     const unread = new Set(uses.flatMap(({ target }) => (target === undefined ? [] : diskOfNeed(target))));
@@ -127,6 +131,9 @@ export class Preparation {
     return { released };
   }
 }
+
+/** Of the active image. */
+const identityOf = ({ layers: [top] }: ChainDocument): string => (top?.identity ? identityKey(top.identity) : '');
 
 function domainOf(call: Call): string {
   if (!call.domain) throw new VirtError('INVALID_ARG', { detail: 'the call names no domain' });

@@ -19,6 +19,8 @@ interface Standing {
 interface DiskOf {
   domain: string;
   target: string;
+  /** Identities of images that the same command writes to, or removes. */
+  written?: ReadonlySet<string>;
 }
 
 export class Use implements ImageUse {
@@ -36,7 +38,7 @@ export class Use implements ImageUse {
 
   /**
    * Throws `IMAGE_IN_USE` when anybody stands on the image.
-   * @param but this disk, with the volumes that it stands on itself
+   * @param but this disk, with the volumes that it stands on itself, and those that its command writes to
    */
   async nobodyOn(path: string, but?: DiskOf): Promise<void> {
     const users = await this.standingOn(path, but);
@@ -52,7 +54,9 @@ export class Use implements ImageUse {
     const own = all.filter(isOwn).flatMap(({ chain }) => chain.layers);
     const isOwns = ({ user, chain: { layers } }: Standing): boolean => {
       const [top] = layers;
-      return user.kind === 'volume' && own.some((layer) => !!top?.identity && has(layer, identityKey(top.identity)));
+      if (user.kind !== 'volume' || !top?.identity) return false;
+      const key = identityKey(top.identity);
+      return but?.written?.has(key) === true || own.some((layer) => has(layer, key));
     };
     const found = all
       .filter((standing) => !isOwn(standing) && !isOwns(standing))

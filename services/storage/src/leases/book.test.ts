@@ -49,6 +49,28 @@ describe('the book of leases', () => {
     expect(book.take(taking(3, 'c', [image('x')]))).toHaveLength(1);
   });
 
+  test('forgets an image that is no more, whose identity the system has given to a new file', () => {
+    const book = open();
+    book.take(taking(1, 'a', [image('x', 'exclusive', 'vdb'), image('y')]));
+    expect(book.take(taking(1, 'b', [image('x')]))).toHaveLength(1);
+    book.forget('x');
+    expect(book.take(taking(1, 'b', [image('x')]))).toEqual([]);
+    expect(open().of('y')).toMatchObject([{ claim: 'a' }]);
+    expect(open().of('x')).toMatchObject([{ claim: 'b' }]);
+  });
+
+  test('tells which images a domain holds no longer, once nothing of it does', () => {
+    const book = open();
+    const left: string[] = [];
+    book.onLetGo = (paths) => left.push(...paths);
+    book.take(taking(1, 'a', [image('x'), image('y')]));
+    book.take(taking(1, 'b', [image('x')]));
+    book.release(uuid(1), ['b']);
+    expect(left).toEqual([]);
+    book.settle(said({ revision: 6 }));
+    expect(left.sort()).toEqual(['/x', '/y']);
+  });
+
   test('lets an image go when every command that took it has let go', () => {
     const book = open();
     book.take(taking(1, 'a', [image('x'), image('y')]));

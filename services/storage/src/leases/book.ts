@@ -69,6 +69,8 @@ export interface Taking extends Omit<Claim, 'taken'> {
 }
 
 export class LeaseBook {
+  /** Called with the paths of images that a domain holds no longer. */
+  onLetGo: (paths: readonly string[]) => void = () => undefined;
   private readonly domains = new Map<string, DomainLeases>();
   /** Identity → the domains that hold it. */
   private readonly holders = new Map<string, Set<string>>();
@@ -106,6 +108,14 @@ export class LeaseBook {
     const others = known?.claims.filter(({ id }) => id !== claim.id) ?? [];
     this.keep({ version: 1, domain, name, driver, epoch, claims: [...others, { ...claim, taken: Date.now() }] });
     return [];
+  }
+
+  /** The image that had this identity is no more: nobody has it open, or the system had not given it to another. */
+  forget(identity: string): void {
+    for (const domain of [...(this.holders.get(identity) ?? [])])
+      this.change(this.domains.get(domain)!, (claims) =>
+        claims.map((claim) => ({ ...claim, leases: claim.leases.filter((lease) => lease.identity !== identity) })),
+      );
   }
 
   /** Commands have come to nothing. Gives the identities that the domain holds no longer. */
@@ -193,6 +203,9 @@ export class LeaseBook {
     const after = { ...known, claims };
     if (isDeepStrictEqual(after, this.domains.get(known.domain) ?? { ...known, claims: [] })) return [];
     this.keep(after);
+    const paths = pathsOf(after);
+    const left = [...pathsOf(known)].filter((path) => !paths.has(path));
+    if (left.length > 0) this.onLetGo(left);
     const still = identitiesOf(after);
     return [...before].filter((identity) => !still.has(identity));
   }
@@ -225,6 +238,10 @@ export class LeaseBook {
 
 function identitiesOf(record: DomainLeases | undefined): Set<string> {
   return new Set(record?.claims.flatMap(({ leases }) => leases.map(({ identity }) => identity)));
+}
+
+function pathsOf(record: DomainLeases): Set<string> {
+  return new Set(record.claims.flatMap(({ leases }) => leases.map(({ path }) => path)));
 }
 
 function readRecord(text: string | undefined): DomainLeases | undefined {

@@ -5,10 +5,12 @@ import type { KnownVolume, VolumeDirectory } from '../host';
 import { checkName } from '../volumes/names';
 import { backendOf, type FoundVolume } from './backends';
 import { inspect } from './image';
+import { GoneVolumes } from './gone-volumes';
 import type { ManagedPool } from './managed-pool';
 import type { Pools } from './pools';
 
 export function directoryOf(pools: Pools): VolumeDirectory {
+  const gone = new GoneVolumes(pools);
   const known = (managed: ManagedPool, { volume, made }: FoundVolume): KnownVolume => {
     const { name, type, target } = volume;
     const path = target.path ?? '';
@@ -52,6 +54,7 @@ export function directoryOf(pools: Pools): VolumeDirectory {
         }
       }
     },
+    letGo: (paths) => gone.lookFor(paths),
     unseen: async () => {
       // Devices stand on nothing.
       const unseen = pools.all().filter((one) => one.unseen && !backendOf(one.pool).devices);

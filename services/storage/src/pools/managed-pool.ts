@@ -89,6 +89,11 @@ export class ManagedPool {
       throw new VirtError('OPERATION_INVALID', { detail: `storage pool '${this.name}' is still active` });
   }
 
+  /** Something is being done with the volume. */
+  hasJob(volume: string): boolean {
+    return this.jobs.has(volume);
+  }
+
   mustBeIdle(): void {
     for (const [volume, job] of this.jobs) throw this.busy(volume, job);
   }

@@ -36,8 +36,7 @@ export async function remove(workshop: Workshop, ref: VolumeRef, call: Call): Pr
         await devices.remove(managed.pool, volume);
         return workshop.inProgress.gone(managed, path);
       }
-      if (volume.type === 'dir') await rmdir(path);
-      else await unlink(path);
+      await (volume.type === 'dir' ? rmdir(path) : unlink(path)).catch(unlessGone);
       await flush(dirname(path));
     });
     managed.drop(volume.name);
@@ -46,6 +45,11 @@ export async function remove(workshop: Workshop, ref: VolumeRef, call: Call): Pr
     return summary;
   };
   return managed.job(volume.name, 'deleted', () => withNobodyElse(workshop, path, 'deleted', work));
+}
+
+/** Somebody has taken it away already: what is left to do is to know it. */
+function unlessGone(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
 }
 
 export async function resize(

@@ -18,6 +18,8 @@ export interface Target {
   stream: 'none' | 'coming' | 'arrived' | 'broken';
   /** Post-copy: the guest runs and fetches the rest. */
   memory?: 'arriving' | 'stranded' | 'awaiting' | 'whole';
+  /** `awaiting`: whoever connects is let in. A listener lets in one alone. */
+  listens?: boolean;
   /** The guest has ended for want of the rest. */
   lost?: boolean;
 }
@@ -30,6 +32,8 @@ export interface Sides {
   target: Target;
   registry: RegistryState;
   postcopy: boolean;
+  /** Something has failed that a guest in post-copy cannot live without: not a message, nor a copy of the service. */
+  hurt?: boolean;
 }
 
 export const copyOfSides = (sides: Sides): Sides => ({
@@ -74,13 +78,13 @@ export function apply(sides: Sides, deed: Deed): boolean {
       return true;
     case 'prepare':
       if (deed.recover) {
-        if (target.memory === 'stranded') target.memory = 'awaiting';
+        if (target.memory === 'stranded') Object.assign(target, { memory: 'awaiting', listens: true });
       } else if (target.phase === 'absent') target.phase = 'prepared';
       return true;
     case 'perform':
       if (deed.recover) {
         const there = source.phase === 'performed' && !source.gone;
-        if (there && target.memory === 'awaiting') target.memory = 'arriving';
+        if (there && target.listens) Object.assign(target, { memory: 'arriving', listens: false });
         return true;
       }
       if (source.phase === 'begun') {
@@ -144,7 +148,10 @@ export function* events(sides: Sides): Iterable<{ label: string; fault: boolean;
   // Also before the source has written down that the last of it is on its way.
   if ((source.phase === 'performing' || source.phase === 'performed') && target.stream === 'coming') {
     yield become('everything has arrived', false, (n) => (n.target.stream = 'arrived'));
-    yield become('the last of it is lost', true, (n) => (n.target.stream = 'broken'));
+    yield become('the last of it is lost', true, (n) => {
+      n.target.stream = 'broken';
+      n.hurt = true;
+    });
   }
   if (target.phase === 'finishing') {
     if (target.stream === 'arrived')
@@ -156,15 +163,21 @@ export function* events(sides: Sides): Iterable<{ label: string; fault: boolean;
     yield become('the target does not let it run', !lost, (n) => {
       n.target.phase = 'undone';
       n.target.stream = 'broken';
+      n.hurt = true;
     });
   }
   if (target.memory === 'arriving') {
     if (!source.gone) yield become('the memory is whole', false, (n) => (n.target.memory = 'whole'));
     yield become('the link breaks', !source.gone, (n) => (n.target.memory = 'stranded'));
   }
+  if (target.memory === 'awaiting') {
+    if (target.listens) yield become('the link breaks at once', true, (n) => (n.target.listens = false));
+    else yield become('nobody has come for long', false, (n) => (n.target.memory = 'stranded'));
+  }
   if (postcopy && source.phase === 'performed' && !source.gone) {
     yield become('the process on the source is killed', true, (n) => {
       n.source.gone = true;
+      n.hurt = true;
       if (n.target.stream === 'coming') n.target.stream = 'broken';
     });
   }
@@ -178,6 +191,7 @@ export function* events(sides: Sides): Iterable<{ label: string; fault: boolean;
   if (target.phase === 'prepared') {
     yield become('the process that waits on the target is killed', true, (n) => {
       n.target.phase = 'undone';
+      n.hurt = true;
     });
   }
 }

@@ -11,6 +11,7 @@ import {
   freshMind,
   giveUp,
   learn,
+  losePatience,
   newLedger,
   sideOf,
   type Deed,
@@ -56,7 +57,7 @@ export interface World {
 export interface Bound {
   /** Crashes, losses, repetitions, delays and mistaken take-overs, in all. */
   faults: number;
-  /** How often somebody gives the migration up. */
+  /** How often the migration is given up: by somebody, or because its time, or patience, is over. */
   aborts: number;
   postcopy: boolean;
 }
@@ -64,6 +65,7 @@ export interface Bound {
 export type Decide = (mind: Mind) => Deed;
 
 export function migrationModel({ faults, aborts, postcopy }: Bound, decideBy: Decide = decide): Model<World> {
+  const ledger = newLedger({ postcopy });
   const initial: World = {
     sides: {
       source: { phase: 'absent' },
@@ -71,23 +73,20 @@ export function migrationModel({ faults, aborts, postcopy }: Bound, decideBy: De
       registry: 'unasked',
       postcopy,
     },
-    journal: newLedger,
+    journal: ledger,
     driver: 0,
-    copies: [{ mind: firstMind({ phase: 'absent' }), written: newLedger, stale: false }, undefined],
+    copies: [{ mind: firstMind(ledger, { phase: 'absent' }), written: ledger, stale: false }, undefined],
     net: [],
     faults,
     aborts,
   };
-  const wrong = (world: World): string | undefined =>
-    world.sides.source.ended && world.faults === faults
-      ? 'the guest is ended though nothing has failed'
-      : wrongIn(world);
-  return { initial, key: keyOf, moves: (world) => moves(world, decideBy), wrong, ended };
+  return { initial, key: keyOf, moves: (world) => moves(world, decideBy), wrong: wrongIn, ended };
 }
 
 function wrongIn({ sides, journal }: World): string | undefined {
-  const { source, target, registry } = sides;
+  const { source, target, registry, hurt } = sides;
   const [here, there] = [runsAtSource(sides), runsAtTarget(sides)];
+  if (source.ended && !hurt) return 'the guest is ended though nothing that it needs has failed';
   if (here && there) return 'the guest may run on both hosts';
   if (source.phase === 'confirmed') {
     if (!there) return 'the guest runs nowhere, and never will again';
@@ -183,6 +182,11 @@ function deliver(world: World, index: number): boolean {
 function answerTo(sides: Sides, deed: Deed): Outcome {
   const { registry } = sides;
   const side = sideOf(deed);
+  const { memory } = sides.target;
+  const unheard = memory === 'awaiting' || memory === 'stranded';
+  if (deed.do === 'perform' && deed.recover && !sides.source.gone && unheard) {
+    return { refused: 'the target did not answer' };
+  }
   if (side) return { view: viewOf(sides, side) };
   if (deed.do === 'claim' && registry === 'released') return { refused: 'this migration was withdrawn' };
   return deed.do === 'commit' ? 'done' : { epoch: 1 };
@@ -213,11 +217,28 @@ function* copyMoves(world: World, number: number, decideBy: Decide): Iterable<Mo
     return;
   }
   if (world.faults > 0) yield change(true, 'is killed', (to) => abandon(to, number, undefined));
+  const isLate = (label: string, work: (to: World) => void): Move<World> => {
+    const { to } = change(false, label, work);
+    to.aborts--;
+    return { label: `${who} ${label}`, to, fault: true };
+  };
   if (copy.asking === undefined) {
     let label = '';
     const move = change(false, '', (to) => (label = act(to, number, decideBy)));
     yield { ...move, label: `${who}: ${label}` };
+    const isWaiting = decideBy(copy.mind).do === 'wait';
+    if (isWaiting && world.aborts > 0) {
+      yield isLate('has no more patience', (to) => {
+        to.copies[number] = { ...copy, mind: losePatience(copy.mind, 'somebody was away for too long') };
+      });
+    }
     return;
+  }
+  if (copy.asking.do === 'perform' && world.aborts > 0) {
+    yield isLate('finds that the transfer takes too long', (to) => {
+      abandon(to, number, copy);
+      hear(to, number, { refused: 'it took too long' });
+    });
   }
   if (copy.stale) yield change(false, 'hears that the journal has changed', (to) => readAgain(to, number));
   const underWay = world.net.some(({ by }) => by === number);

@@ -116,8 +116,10 @@ function onBridge(card: Card): Connection {
 
 /** One tag that the container does not see, or a trunk of those that it does. */
 function tagsOf(card: Card): Interface['vlan'] {
-  const own = card.number('veth.vlan.id');
   const seen = card.all('veth.vlan.tagged.id').flatMap((setting) => card.reading.integer(setting) ?? []);
+  // A trunk without a native tag drops what has none by itself.
+  const isBare = seen.length > 0 && card.last('veth.vlan.id')?.value === 'none';
+  const own = isBare ? undefined : card.number('veth.vlan.id');
   if (seen.length === 0) return own === undefined ? undefined : { tags: [{ id: own }] };
   const native = own === undefined ? [] : [{ id: own, nativeMode: 'untagged' as const }];
   return { trunk: true, tags: [...native, ...seen.map((id) => ({ id }))] };

@@ -42,7 +42,8 @@ export function writeDeviceNodes(lines: ConfigLines, domain: Domain, facts: LxcF
     if (node.kind !== wish.kind) refuse(`'${wish.path}' is no ${wish.kind} device`, wish.where);
     lines.set(`${prefix}.allow`, accessRule(node, wish.readonly), wish.where);
     const options = ['bind', ...(wish.readonly ? ['ro'] : []), 'create=file'];
-    mountEntry(lines, { source: wish.path, target: wish.target, type: 'none', options }, wish.where);
+    const source = facts.node?.(wish.path) ?? wish.path;
+    mountEntry(lines, { source, target: wish.target, type: 'none', options }, wish.where);
   }
 }
 

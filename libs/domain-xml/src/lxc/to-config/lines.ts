@@ -7,7 +7,7 @@ import { fail } from '../../schema';
 
 export type Where = Omit<InDocument, 'detail'>;
 
-const keyShape = /^lxc(\.[a-z0-9_]+)+$/;
+const keyShape = /^lxc(\.[a-z0-9_-]+)+$/;
 /** C0, DEL, C1, and the two line separators of Unicode. */
 const control = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 

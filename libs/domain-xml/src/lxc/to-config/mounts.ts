@@ -21,9 +21,9 @@ export function writeMounts(lines: ConfigLines, domain: Domain, facts: LxcFacts)
       "there is no <filesystem> with target dir='/', so the container would run on the host's own root; add one, with source dir='/' if that is what you want",
       { element: 'devices', line: lineOf(devices) },
     );
-  writeRoot(lines, root, domain.idmap !== undefined && facts.idmapRoot === true);
+  writeRoot(lines, root, { at: facts.root, mapped: domain.idmap !== undefined && facts.idmapRoot === true });
   // Nobody but the owner of a network may mount its sysfs.
-  const foreign = domain.idmap !== undefined && hasHostNetwork(domain);
+  const foreign = domain.idmap !== undefined && (hasHostNetwork(domain) || domain.lxcNamespace?.net !== undefined);
   lines.set('lxc.mount.auto', `proc:mixed${foreign ? '' : ' sys:ro'} cgroup:mixed`);
   lines.set('lxc.autodev', 1);
   const mapsIds = domain.idmap !== undefined;
@@ -39,11 +39,16 @@ const storage: Readonly<Partial<Record<Filesystem['type'], string>>> = {
   block: 'loop:',
 };
 
-function writeRoot(lines: ConfigLines, root: Filesystem, mapped: boolean): void {
+function writeRoot(
+  lines: ConfigLines,
+  root: Filesystem,
+  { at, mapped }: { at: string | undefined; mapped: boolean },
+): void {
   const where = whereOf(root);
   const prefix = storage[root.type];
   if (prefix === undefined) refuse(`a root file system cannot be of type '${root.type}'`, where);
-  lines.set('lxc.rootfs.path', `${prefix}${hostPath(root, where)}`, where);
+  const path = hostPath(root, where);
+  lines.set('lxc.rootfs.path', at === undefined ? `${prefix}${path}` : `dir:${at}`, where);
   const options = [...(root.readonly ? ['ro'] : []), ...(mapped ? ['idmap=container'] : [])];
   if (options.length > 0) lines.set('lxc.rootfs.options', options.join(','));
 }
@@ -64,21 +69,21 @@ function writeMount(
     mountEntry(lines, { source: 'tmpfs', target, type: 'tmpfs', options }, where);
     return;
   }
-  const path = hostPath(filesystem, where);
-  if (filesystem.type === 'block' || filesystem.type === 'file') {
-    if (!facts.block)
-      refuse(`'${path}' is made ready by a start: a configuration alone cannot mount it below the root`, where);
-    const ready = facts.block(path) ?? refuse(`'${path}' holds no file system that the host can mount`, where);
-    const options = [filesystem.readonly ? 'ro' : 'rw', 'create=dir'];
-    mountEntry(lines, { source: ready.device, target, type: ready.fsType, options }, where);
-    return;
-  }
+  const isMounted = filesystem.type === 'block' || filesystem.type === 'file';
+  const path = isMounted ? mountedAt(filesystem, facts, where) : hostPath(filesystem, where);
   const inside = filesystem.type === 'bind';
   const source = inside ? path.replace(/^\/+/, '') || '.' : path;
   const create = facts.isFile?.(path) ? 'create=file' : 'create=dir';
   const mapped = mapsIds && !inside && facts.idmapMount?.(path) ? ['idmap=container'] : [];
   const options = ['bind', ...access, ...(inside ? ['relative'] : []), ...mapped, create];
   mountEntry(lines, { source, target, type: 'none', options }, where);
+}
+
+/** Mounted by the host: in a user namespace of its own, which is where a container mounts, the kernel takes no image. */
+function mountedAt(filesystem: Filesystem, { mounted }: LxcFacts, where: Where): string {
+  const path = hostPath(filesystem, where);
+  if (!mounted) refuse(`'${path}' is mounted by a start: a configuration alone cannot mount it below the root`, where);
+  return mounted(path) ?? refuse(`'${path}' holds no file system that the host can mount`, where);
 }
 
 function hostPath(filesystem: Filesystem, where: Where): string {

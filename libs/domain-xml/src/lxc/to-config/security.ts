@@ -56,6 +56,8 @@ function writeLabels(lines: ConfigLines, { seclabels }: Domain, { apparmor }: Lx
       if (apparmor) lines.set('lxc.apparmor.profile', label.label ?? 'generated', where);
       else if (label.label !== undefined)
         refuse(`profile '${label.label}' cannot be used: this host does not run AppArmor`, where);
+      else if (label.model !== undefined)
+        refuse(`the container cannot be confined: this host does not run AppArmor; use <seclabel type='none'/>`, where);
     } else refuse(`security model '${label.model}' is not one of apparmor, selinux`, where);
   }
 }

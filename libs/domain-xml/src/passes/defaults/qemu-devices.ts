@@ -2,6 +2,7 @@
 import type { QemuCapabilities } from '../../capabilities';
 import type { Disk } from '../../elements/disk';
 import type { Domain } from '../../elements/domain';
+import { hasGeneratedSocket } from '../../generated-sockets';
 import { lineOf, type Faults } from '../../schema';
 import { scsiModel } from '../addresses/drive';
 import {
@@ -188,15 +189,6 @@ function videoType(domain: Domain, caps: QemuCapabilities): 'cirrus' | 'vga' | '
   return caps.flags.has('cirrus-vga') ? 'cirrus' : 'vga';
 }
 
-/** A path that an earlier start has made up, for this or for another name of the domain. */
-function isGeneratedSocket(path: string, name = ''): boolean {
-  const match =
-    /^\/var\/(?:lib|run)\/libvirt\/qemu\/channel\/(?:target\/)?(?:(?:domain-[^/]+|\d+-[^/]+)\/|[^/]+\.)(.*)$/.exec(
-      path,
-    );
-  return match !== null && name !== '' && path.endsWith(name);
-}
-
 const panicModel = (domain: Domain) =>
   isX86(domain)
     ? 'isa'
@@ -236,13 +228,8 @@ function fillRest(domain: Domain, faults: Faults): void {
     if (type === 'dbus' && sources.length === 0) sources.push({ channel: 'org.qemu.usbredir', seclabels: [] });
   for (const channel of devices.channels) {
     // A listening socket without a path gets one at each start, and keeps it while the guest runs.
-    const { path } = channel.sources[0] ?? {};
-    if (
-      domain.id !== undefined ||
-      channel.type !== 'unix' ||
-      (path !== undefined && !isGeneratedSocket(path, channel.target?.name))
-    )
-      continue;
+    if (domain.id !== undefined || channel.type !== 'unix') continue;
+    if (channel.sources[0]?.path !== undefined && !hasGeneratedSocket(channel)) continue;
     if (channel.sources[0]?.reconnect?.enabled)
       faults.add('INTERNAL_ERROR', 'chardev reconnect is possible only for connect mode', {
         element: 'channel',

@@ -1,4 +1,5 @@
 /** Pools of type disk: a partitioned disk, and its partitions as block devices. */
+import { existsSync } from 'node:fs';
 import type { Pool, Volume } from '@virtbus/domain-xml/storage';
 import { VirtError } from '@virtbus/shared';
 import { run } from '../../programs';
@@ -18,7 +19,12 @@ interface Part {
 }
 
 export const disk: Backend = {
-  isUp: async (pool) => (await partsOf(pool).catch(() => undefined)) !== undefined,
+  isUp: async (pool) => {
+    if (!existsSync(deviceOf(pool))) return false;
+    // One that cannot be read now is there all the same.
+    await partsOf(pool);
+    return true;
+  },
   build: async (pool, overwrite, signal) => {
     if (!overwrite) await refuseUsed(deviceOf(pool), signal);
     const format = pool.source.format?.type ?? 'unknown';

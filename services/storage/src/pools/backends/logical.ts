@@ -13,8 +13,9 @@ const inBytes = ['--units', 'b', '--nosuffix', '--reportformat', 'json'];
 
 export const logical: Backend = {
   isUp: async (pool) => {
-    const found = await groupOf(pool).catch(() => undefined);
-    return found !== undefined;
+    // Asked for all of them: asked for one, vgs tells one that is not there as it tells any failure.
+    const groups = groupsIn(await run('vgs', [...inBytes, '-o', 'vg_name']));
+    return groups.some((group) => group['vg_name'] === nameOf(pool));
   },
   build: async (pool, overwrite, signal) => {
     const devices = pool.source.devices.map(({ path }) => path);
@@ -60,10 +61,13 @@ const lvOf = (pool: Pool, { name }: Volume): string => `${nameOf(pool)}/${name}`
 
 async function groupOf(pool: Pool): Promise<Record<string, string>> {
   const said = await run('vgs', [...inBytes, '-o', 'vg_size,vg_free', '--', nameOf(pool)]);
-  const [group] = (JSON.parse(said) as Report).report.flatMap(({ vg = [] }) => vg);
+  const [group] = groupsIn(said);
   if (!group) throw new VirtError('OPERATION_FAILED', { detail: `there is no volume group '${nameOf(pool)}'` });
   return group;
 }
+
+const groupsIn = (said: string): Record<string, string>[] =>
+  (JSON.parse(said) as Report).report.flatMap(({ vg = [] }) => vg);
 
 async function spaceOf(pool: Pool): Promise<Space> {
   const group = await groupOf(pool);

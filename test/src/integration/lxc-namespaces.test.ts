@@ -1,0 +1,64 @@
+/** Namespaces that a container shares: with another container, and with a network that the host has named. */
+import { execFileSync } from 'node:child_process';
+import { readlinkSync } from 'node:fs';
+import { defineDomain, destroyDomain, startDomain } from '@virtbus/shared';
+import { call, type Bus } from '@virtbus/shared/bus';
+import { needsContainers, Stack } from '@virtbus/testkit';
+import { kindsOfContainers, runInside } from './lxc-command';
+
+const containers = needsContainers();
+
+describe.each(kindsOfContainers)('%s', (_kind, subIds) => {
+  let stack: Stack;
+  let bus: Bus;
+  beforeAll(async () => {
+    if (!containers.met) return;
+    stack = await Stack.start({ hosts: [], lxcHosts: ['c1'], env: { VIRTBUS_LXC_SUBIDS: subIds } });
+    bus = await stack.connect();
+  }, 60_000);
+  afterAll(async () => stack?.[Symbol.asyncDispose]());
+
+  const sharing = async (name: string, share: string): Promise<string> => {
+    const xml = await stack.containerXml({ name, more: `<lxc:namespace>${share}</lxc:namespace>` });
+    const named = xml
+      .replace("<domain type='lxc'>", "<domain type='lxc' xmlns:lxc='http://libvirt.org/schemas/domain/lxc/1.0'>")
+      .replace('<features><privnet/></features>', '');
+    return (await call(bus, defineDomain, { xml: named })).domain.uuid;
+  };
+  const namespaceOf = (pid: number, kind: string): string => readlinkSync(`/proc/${pid}/ns/${kind}`);
+
+  containers.test(
+    'is in the network that the host has named',
+    async () => {
+      const netns = `vbt${process.pid}-${subIds.length}`;
+      execFileSync('ip', ['netns', 'add', netns]);
+      try {
+        execFileSync('ip', ['-n', netns, 'link', 'add', 'shared0', 'type', 'veth', 'peer', 'name', 'shared1']);
+        const uuid = await sharing('named', `<lxc:sharenet type='netns' value='${netns}'/>`);
+        await call(bus, startDomain, {}, { target: uuid });
+        expect((await runInside(bus, uuid, ['ip', 'link', 'show', 'shared0'])).out).toContain('shared0');
+        await call(bus, destroyDomain, {}, { target: uuid });
+      } finally {
+        execFileSync('ip', ['netns', 'delete', netns]);
+      }
+    },
+    60_000,
+  );
+
+  containers.test(
+    'is in the network, and has the host name, of another container',
+    async () => {
+      const { uuid: owner } = await stack.runContainer(bus, { name: 'owner' });
+      const share = `<lxc:sharenet type='name' value='owner'/><lxc:shareuts type='name' value='owner'/>`;
+      const uuid = await sharing('guest', share);
+      await call(bus, startDomain, {}, { target: uuid });
+      for (const kind of ['net', 'uts'])
+        expect(namespaceOf(stack.containerInit(uuid), kind)).toBe(namespaceOf(stack.containerInit(owner), kind));
+      expect(namespaceOf(stack.containerInit(uuid), 'mnt')).not.toBe(namespaceOf(stack.containerInit(owner), 'mnt'));
+      await call(bus, destroyDomain, {}, { target: owner });
+      await call(bus, destroyDomain, {}, { target: uuid });
+      await expect(call(bus, startDomain, {}, { target: uuid })).rejects.toThrow("container 'owner' does not run");
+    },
+    60_000,
+  );
+});
