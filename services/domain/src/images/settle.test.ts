@@ -210,6 +210,30 @@ test('what images say otherwise is told for sure only when the domain is as it w
   expect(restless.did).not.toContain('storage settle for sure');
 });
 
+test('what a command has done to images is not told as a difference before its domain’s document has it', async () => {
+  const stand = new Stand();
+  const idle = stand.driver;
+  const busy: Answer = (request) => ({ ...(idle(request) as object), uses: [{ claim: 'command' }] });
+  stand.storage = ({ sure }) => ({ released: [], holds: [], differs: sure === true ? [] : ['vda'] });
+  stand.driver = busy;
+  stand.happens('block-job', 'completed');
+  await stand.until((did) => count(did, 'storage settle') === 2);
+  // One that begins while the images are read, too.
+  stand.jobs = () => {
+    stand.driver = busy;
+    return { jobs: [] };
+  };
+  stand.driver = idle;
+  const looks = count(stand.did, 'qemu block-jobs');
+  await stand.until((did) => count(did, 'qemu block-jobs') > looks);
+  const settled = count(stand.did, 'storage settle');
+  await stand.until((did) => count(did, 'storage settle') > settled);
+  expect(stand.did).not.toContain('storage settle for sure');
+  stand.jobs = () => ({ jobs: [] });
+  stand.driver = idle;
+  await stand.until((did) => did.includes('storage settle for sure'));
+});
+
 test('a driver that comes back has those of its domains settled that hold images', async () => {
   const stand = new Stand();
   const held = (domain: string, driver: string) => ({ domain, driver, name: 'g', host: 'h1', epoch: 1, claim: 'c' });

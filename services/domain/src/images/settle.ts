@@ -227,16 +227,20 @@ export class Settler {
     if (!look.known) this.unread.delete(keyOf(at, uuid));
     for (let attempt = 1; look.known && attempt <= attempts; attempt++) {
       const { differs, unread = [] } = await this.tell(at, uuid, look, false);
+      const isBusy = isInCommand(look);
       // A command that is not done holds all that was taken for it: what it goes on to use is told when it is.
-      if (look.uses.some(({ target }) => target === undefined)) this.later(at, uuid);
+      if (isBusy) this.later(at, uuid);
       else if (unread.length > 0) this.later(at, uuid, this.pauseOfUnread(keyOf(at, uuid)));
       if (unread.length === 0) this.unread.delete(keyOf(at, uuid));
-      // Images of a disk with a job on it may be ahead of the document; the end of the job brings us here again.
-      if (differs.length === 0 || (await this.atWork(at, uuid, differs))) return;
+      // Images that a command or a job is at may be ahead of the document; the end of either brings us here again.
+      if (differs.length === 0 || isBusy || (await this.atWork(at, uuid, differs))) return;
       const { revision } = look;
       look = await this.look(at, uuid, settling);
       // Nothing has happened since before the images were read: it is true.
-      if (look.known && look.revision === revision) return void (await this.tell(at, uuid, look, true));
+      if (look.known && look.revision === revision && !isInCommand(look)) {
+        await this.tell(at, uuid, look, true);
+        return;
+      }
     }
   }
 
@@ -302,6 +306,9 @@ export class Settler {
     this.log.debug({ ...of, reason: VirtError.from(error).message }, 'leases stay as they are for now');
   }
 }
+
+/** What a command has taken is of no disk until it is done. */
+const isInCommand = ({ uses }: Look): boolean => uses.some(({ target }) => target === undefined);
 
 const identitiesOf = (holds: Settled['holds']): string[] =>
   holds.flatMap(({ leases }) => leases.map(({ identity }) => identity));
