@@ -73,7 +73,11 @@ export class Stack implements AsyncDisposable {
     try {
       for (let n = 0; n < (options.domainServices ?? 1); n++) await stack.startDomainService();
       await Promise.all([
-        ...all.map((host) => stack.startDriver(host)),
+        ...all.map(async (host) => {
+          await stack.startDriver(host);
+          // One that does not come up says why.
+          await stack.driverReady(host);
+        }),
         ...hosts.map((host) => stack.startStorage(host)),
         ...Array.from({ length: options.migrationServices ?? 0 }, () => stack.startMigrationService()),
       ]);
