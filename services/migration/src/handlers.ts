@@ -56,6 +56,10 @@ export function endpointsOf(bus: Bus, sagas: Sagas, parties: Parties): Endpoint[
     }),
     endpoint(startPostcopy, async (_request, call) => {
       const saga = await underWay(call.target!);
+      if (!saga.ledger.postcopy) {
+        const detail = `migration ${saga.id} does not allow post-copy: that is asked for as it begins (--postcopy)`;
+        throw new VirtError('OPERATION_INVALID', { detail });
+      }
       await parties.tell(saga, migrationPostcopy);
       return { migration: sagas.show(saga) };
     }),

@@ -11,6 +11,7 @@ import {
   moveEventFilter,
   setMigrationLimits,
   showDrain,
+  startPostcopy,
   showMigration,
   streams,
   VirtError,
@@ -165,6 +166,8 @@ test('one that is steered, then given up while the guest is sent ends as cancell
   await soon(() => stand.h1.calls.includes('perform'));
   const limits = { bandwidth: 104_857_600 };
   await call(stand.stack.bus, setMigrationLimits, limits, { target: 'web1' });
+  await expect(call(stand.stack.bus, startPostcopy, {}, { target: 'web1' })).rejects.toThrow('--postcopy');
+  expect(stand.h1.calls).not.toContain('postcopy');
   expect(await stand.show('m1')).toMatchObject({ state: 'running', limits });
   await call(stand.stack.bus, abortMigration, {}, { target: 'web1' });
   expect(await stand.closed('m1')).toMatchObject({ state: 'cancelled', reason: 'it was given up' });
@@ -182,6 +185,8 @@ test('of a domain the migration under way is meant, also after a second one was 
   expect(await stand.show('web1')).toMatchObject({ id: 'm1', state: 'running' });
   const limits = { bandwidth: 104_857_600 };
   await call(stand.stack.bus, setMigrationLimits, limits, { target: 'web1' });
+  await expect(call(stand.stack.bus, startPostcopy, {}, { target: 'web1' })).rejects.toThrow('--postcopy');
+  expect(stand.h1.calls).not.toContain('postcopy');
   await call(stand.stack.bus, abortMigration, {}, { target: 'web1' });
   expect(await stand.closed('m1')).toMatchObject({ state: 'cancelled', limits });
   // When none is, the latest is.

@@ -84,6 +84,8 @@ test('a pool is defined, built, started, found again after a crash, stopped, del
   expect(xml).toMatch(/<capacity unit='bytes'>[1-9]/);
   expect((await storage.ask(getPoolXml, { pool: 'life', inactive: true })).xml).toMatch(/<capacity unit='bytes'>0</);
   expect((await storage.ask(listPools, { active: false })).pools).toEqual([]);
+  expect((await storage.ask(listPools, { types: ['logical'] })).pools).toEqual([]);
+  expect((await storage.refused(listPools, { types: ['dir', 'foo'] })).message).toMatch(/no pool is of type 'foo'/);
 
   expect((await storage.refused(undefinePool, { pool: 'life' })).message).toMatch(/is still active/);
   await storage.ask(stopPool, { pool: 'life' });

@@ -1,5 +1,5 @@
 /** The operations on pools as endpoints. */
-import { formatPool, parsePool, poolFromJson, poolToJson, type Pool } from '@virtbus/domain-xml/storage';
+import { formatPool, parsePool, poolFromJson, poolToJson, poolTypeNames, type Pool } from '@virtbus/domain-xml/storage';
 import {
   buildPool,
   createPool,
@@ -64,6 +64,12 @@ function given({ xml, document }: { xml?: string | undefined; document?: unknown
 }
 
 function matching({ active, persistent, autostart, types }: Request<typeof listPools>) {
+  for (const type of types ?? []) {
+    if ((poolTypeNames as readonly string[]).includes(type)) continue;
+    throw new VirtError('INVALID_ARG', {
+      detail: `no pool is of type '${type}'; types are ${poolTypeNames.join(', ')}`,
+    });
+  }
   return (pool: PoolSummary): boolean =>
     (active === undefined || (pool.state !== 'inactive') === active) &&
     (persistent === undefined || pool.persistent === persistent) &&
