@@ -76,7 +76,7 @@ export async function bootContainer(spec: StartSpec, host: ContainerHost): Promi
     saved.boots = inits.length;
     const cgroup = cgroups.container(place.cgroup.payload);
     if (spec.paused) await freeze(cgroup, signal);
-    return new LxcGuest({
+    const guest = new LxcGuest({
       live,
       place,
       saved,
@@ -86,9 +86,11 @@ export async function bootContainer(spec: StartSpec, host: ContainerHost): Promi
       sink: spec.sink,
       log,
       cleanUp: cleanUpOn(host.machine),
-      rebooted: (guest) => afterReboot(guest, host.machine),
-      leaveJoining: (guest) => leaveJoining(guest, host.machine),
+      rebooted: (rebooted) => afterReboot(rebooted, host.machine),
+      leaveJoining: (found) => leaveJoining(found, host.machine),
     });
+    if (spec.paused) guest.state = { state: 'paused', reason: 'user' };
+    return guest;
   } catch (thrown) {
     if (supervisor && story) await endHalfBorn(supervisor, place, story, host.machine);
     await takeAway(place, saved, host.machine, log);

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, readlinkSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually, needsContainers, requirement, type Requirement } from '@virtbus/testkit';
+import { catchesInterrupt } from './lxc-rebooting';
 
 const freezer = '/sys/fs/cgroup/freezer';
 
@@ -13,12 +14,6 @@ export function needsHeldInit(): Requirement {
     'containers and the freezer of cgroup version 1',
     () => needsContainers().met && existsSync(join(freezer, 'cgroup.procs')),
   );
-}
-
-/** Process 1 gets no signal that it does not catch (proc(5), SigCgt: bit 1 is SIGINT): one that has just begun does not yet. */
-export function catchesInterrupt(pid: number): boolean {
-  const [, caught] = /^SigCgt:\s*(\w+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))!;
-  return (BigInt(`0x${caught}`) & 2n) !== 0n;
 }
 
 /** Has an init reboot, and keeps it dying until the handle is disposed of. */

@@ -1,11 +1,20 @@
 /** A container whose init has ended and is not gone yet: what is asked of it then, and what is lost. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { attachDevice, destroyDomain, getDomainXml, rebootDomain, resumeDomain, suspendDomain } from '@virtbus/shared';
+import {
+  attachDevice,
+  destroyDomain,
+  getDomainXml,
+  rebootDomain,
+  resumeDomain,
+  startDomain,
+  suspendDomain,
+} from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
-import { eventually, isAlive, Stack } from '@virtbus/testkit';
+import { eventually, Stack } from '@virtbus/testkit';
 import { shownInside } from './lxc-command';
-import { catchesInterrupt, holdRebooting, needsHeldInit } from './lxc-dying-init';
+import { holdRebooting, needsHeldInit } from './lxc-dying-init';
+import { catchesInterrupt, reboot } from './lxc-rebooting';
 
 const held = needsHeldInit();
 let stack: Stack;
@@ -14,13 +23,6 @@ let uuid: string;
 
 const inside = (...words: string[]): Promise<string> => shownInside(bus, uuid, ...words);
 const init = (): number => stack.containerInit(uuid);
-const reboot = async (): Promise<void> => {
-  const before = init();
-  await eventually(() => catchesInterrupt(before), true);
-  process.kill(before, 'SIGINT');
-  await eventually(() => isAlive(before), false);
-  await eventually(() => init() !== before, true);
-};
 
 beforeAll(async () => {
   if (!held.met) return;
@@ -55,7 +57,7 @@ held.test(
     let again: AsyncDisposable | undefined;
     // Once while nobody looks: what is brought then is brought to one that reboots again.
     await stack.restartDriver('c1', async () => {
-      await reboot();
+      await reboot(stack, uuid);
       again = await holdRebooting(init());
     });
     try {
@@ -93,21 +95,29 @@ held.test(
   120_000,
 );
 
-held.test(
-  'one that was suspended, and has rebooted all the same, is suspended again',
-  async () => {
-    const freezer = (): string => {
-      const path = /^\d+:freezer:(.*)$/m.exec(readFileSync(`/proc/${init()}/cgroup`, 'utf8'))![1]!;
-      return join('/sys/fs/cgroup/freezer', path.replace(/\/inner$/, ''), 'freezer.state');
-    };
-    await eventually(() => catchesInterrupt(init()), true);
-    await call(bus, suspendDomain, {}, { target: uuid });
-    writeFileSync(freezer(), 'THAWED');
-    await reboot();
-    await eventually(() => readFileSync(freezer(), 'utf8'), 'FROZEN\n');
-    expect(await stack.state(bus, uuid)).toBe('paused(user)');
-    await call(bus, resumeDomain, {}, { target: uuid });
-    await eventually(() => inside('echo', 'up'), 'up\n');
+const waysToSuspend: Record<string, () => Promise<unknown>> = {
+  'was suspended': () => call(bus, suspendDomain, {}, { target: uuid }),
+  'was started paused': async () => {
+    await call(bus, destroyDomain, {}, { target: uuid });
+    await call(bus, startDomain, { paused: true }, { target: uuid });
   },
-  120_000,
-);
+};
+for (const [how, suspend] of Object.entries(waysToSuspend))
+  held.test(
+    `one that ${how}, and has rebooted all the same, is suspended again`,
+    async () => {
+      const freezer = (): string => {
+        const path = /^\d+:freezer:(.*)$/m.exec(readFileSync(`/proc/${init()}/cgroup`, 'utf8'))![1]!;
+        return join('/sys/fs/cgroup/freezer', path.replace(/\/inner$/, ''), 'freezer.state');
+      };
+      await eventually(() => catchesInterrupt(init()), true);
+      await suspend();
+      writeFileSync(freezer(), 'THAWED');
+      await reboot(stack, uuid);
+      await eventually(() => readFileSync(freezer(), 'utf8'), 'FROZEN\n');
+      expect(await stack.state(bus, uuid)).toBe('paused(user)');
+      await call(bus, resumeDomain, {}, { target: uuid });
+      await eventually(() => inside('echo', 'up'), 'up\n');
+    },
+    120_000,
+  );

@@ -13,9 +13,9 @@ import {
   setScheduler,
 } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
-import { eventually, isAlive, needsContainers, Stack } from '@virtbus/testkit';
+import { eventually, needsContainers, Stack } from '@virtbus/testkit';
 import { kindsOfContainers, shownInside } from './lxc-command';
-import { catchesInterrupt } from './lxc-dying-init';
+import { reboot } from './lxc-rebooting';
 
 const containers = needsContainers();
 
@@ -42,19 +42,11 @@ describe.each(kindsOfContainers)('%s', (_kind, subIds) => {
     ({ uuid } = await stack.runContainer(bus, { name, devices, more }));
     await stack.consoleShows(bus, uuid, 'tiny-rootfs: booted');
   };
-  /** Init obeys SIGINT by reboot(2). */
-  const reboot = async (): Promise<void> => {
-    const before = stack.containerInit(uuid);
-    await eventually(() => catchesInterrupt(before), true);
-    process.kill(before, 'SIGINT');
-    await eventually(() => isAlive(before), false);
-    await eventually(() => stack.containerInit(uuid) !== before, true);
-  };
   /** Once with a driver that sees it, once with one that is dead meanwhile. */
   const inBothWays = async (check: () => Promise<void>): Promise<void> => {
-    await reboot();
+    await reboot(stack, uuid);
     await check();
-    await stack.restartDriver('c1', reboot);
+    await stack.restartDriver('c1', () => reboot(stack, uuid));
     await check();
   };
 
@@ -151,7 +143,7 @@ describe.each(kindsOfContainers)('%s', (_kind, subIds) => {
       await attach(lost);
       await attach("<interface type='ethernet'><mac address='52:54:00:00:79:01'/></interface>");
       rmSync(folder, { recursive: true });
-      await reboot();
+      await reboot(stack, uuid);
       const removed = async (): Promise<unknown[]> =>
         (await stack.events(bus, uuid)).flatMap(({ type, data }) => (type === 'removed' ? [data] : []));
       await eventually(removed, ({ length }) => length > 0);
