@@ -2,7 +2,7 @@
  * Mounting into a container that runs, and taking such a mount away.
  *
  * A mount made in one mount namespace cannot be moved into another with mount(2); a detached copy of it can, with open_tree(2)
- * and move_mount(2). Node has neither, so a few lines of Perl do it, which is part of every Debian (package perl-base).
+ * and move_mount(2).
  * Mount points are made by a process that is in the container's user namespace too, so that they belong to its ids.
  */
 import { execFile } from 'node:child_process';
@@ -11,34 +11,24 @@ import { promisify } from 'node:util';
 import { VirtError } from '@virtbus/shared';
 import { ofInit } from './init';
 import { wordsOf } from './programs';
+import { knowsSystemCalls, systemCalls } from './system-calls';
 
 const run = promisify(execFile);
 
-/** setns(2) and umount2(2) have other numbers on each architecture; the newer calls have the same everywhere. */
-export const numbers: Readonly<Partial<Record<NodeJS.Architecture, { setns: number; umount2: number }>>> = {
-  x64: { setns: 308, umount2: 166 },
-  arm64: { setns: 268, umount2: 39 },
-};
-
-/** Arguments: setns, umount2, pid, `attach` or `detach`, source, target, `ro` or `rw`, `dir` or `file`, `map` or nothing. */
-const script = String.raw`
-use strict;
-my ($SETNS, $UMOUNT2) = map { $_ + 0 } splice @ARGV, 0, 2;
+/** Arguments: pid, `attach` or `detach`, source, target, `ro` or `rw`, `dir` or `file`, `map` or nothing. */
+const script = String.raw`${systemCalls}
 my ($pid, $what, $source, $target, $access, $kind, $ids) = @ARGV;
-# Arguments are copied: syscall wants text that it could write to.
-sub call { my ($name, @args) = @_; my $r = syscall(shift @args, @args); die "$name: $!\n" if $r < 0; return $r }
-sub enter { my ($ns, $flag) = @_; open(my $fh, '<', "/proc/$pid/ns/$ns") or die "namespace $ns: $!\n"; call('setns', $SETNS, fileno($fh), $flag) }
-if ($what eq 'detach') { enter('mnt', 0x20000); call('umount', $UMOUNT2, "$target\0", 2); exit 0 }
-my $tree = call('open_tree', 428, -100, "$source\0", 0x80001);
-sub attribute { my $set = pack('Q4', shift, 0, 0, shift); call('mount_setattr', 442, $tree, "\0", 0x1000, $set, 32) }
-attribute(1, 0) if $access eq 'ro';
-if ($ids eq 'map') { open(my $user, '<', "/proc/$pid/ns/user") or die "namespace user: $!\n"; attribute(0x100000, fileno($user)) }
+sub enter { my ($ns, $flag) = @_; open(my $fh, '<', "/proc/$pid/ns/$ns") or die "namespace $ns: $!\n"; call('setns', fileno($fh), $flag) }
+if ($what eq 'detach') { enter('mnt', 0x20000); call('umount2', "$target\0", 2); exit 0 }
+my $user;
+if ($ids eq 'map') { open($user, '<', "/proc/$pid/ns/user") or die "namespace user: $!\n" }
+my $copy = copy_of($source, $access, $user, 0);
 my $child = fork(); die "fork: $!\n" unless defined $child;
 if (!$child) {
   my $own = readlink("/proc/$pid/ns/user") ne readlink("/proc/self/ns/user");
   open(my $mnt, '<', "/proc/$pid/ns/mnt") or die "namespace mnt: $!\n";
   if ($own) { enter('user', 0x10000000); $( = $) = 0; $< = $> = 0 }
-  call('setns', $SETNS, fileno($mnt), 0x20000);
+  call('setns', fileno($mnt), 0x20000);
   my $path = '';
   my @parts = grep { length } split m{/}, $target;
   my $last = pop @parts;
@@ -52,7 +42,7 @@ if (!$child) {
 }
 waitpid($child, 0); exit 1 if $?;
 enter('mnt', 0x20000);
-call('move_mount', 429, $tree, "\0", -100, "$target\0", 4);
+call('move_mount', $copy, "\0", -100, "$target\0", 4);
 `;
 
 export interface Mount {
@@ -98,14 +88,12 @@ export async function unmountFrom(pid: number, target: string): Promise<void> {
 }
 
 async function perl(pid: number, args: string[], what: string): Promise<void> {
-  const call = numbers[process.arch];
-  if (!call)
+  if (!knowsSystemCalls)
     throw new VirtError('OPERATION_UNSUPPORTED', {
       detail: `mounting into a running container is not known on ${process.arch}`,
     });
   try {
-    const words = ['-e', script, String(call.setns), String(call.umount2), String(pid), ...args];
-    await run('perl', words, { env: { ...process.env, LC_ALL: 'C' } });
+    await run('perl', ['-e', script, String(pid), ...args], { env: { ...process.env, LC_ALL: 'C' } });
   } catch (cause) {
     throw new VirtError('OPERATION_FAILED', { detail: `${what}: ${wordsOf(cause)}` }, { cause });
   }

@@ -12,25 +12,18 @@ import type { Domain } from '@virtbus/domain-xml';
 import { mapsRoot } from './configuration';
 import { makeMountFolder } from './host-mounts';
 import type { Place } from './place';
-
-/** unshare(2) has another number on each architecture; the calls for mounts have the same everywhere. */
-const unshare: Readonly<Partial<Record<NodeJS.Architecture, number>>> = { x64: 272, arm64: 97 };
+import { systemCalls } from './system-calls';
 
 /** Arguments: where the root is to be, where it is, `ro` or `rw`, its uid map, its gid map. */
-export const rootAgain = String.raw`
-use strict;
+export const rootAgain = String.raw`${systemCalls}
 my ($point, $source, $access, @maps) = @ARGV;
 exit 0 unless -l $point;
-unlink $point or die "$point: $!\n";
-mkdir $point, 0755 or die "$point: $!\n";
-# Arguments are copied: syscall wants text that it could write to.
-sub call { my ($name, @args) = @_; my $r = syscall(shift @args, @args); die "$name: $!\n" if $r < 0; return $r }
 pipe(my $is, my $made) or die "pipe: $!\n";
 pipe(my $over, my $done) or die "pipe: $!\n";
 my $child = fork(); die "fork: $!\n" unless defined $child;
 if (!$child) {
   close $is; close $done;
-  call('unshare', ${unshare[process.arch] ?? -1}, 0x10000000);
+  call('unshare', 0x10000000);
   syswrite $made, '.';
   sysread $over, my $word, 1;
   exit 0;
@@ -43,16 +36,12 @@ for my $file ('uid_map', 'gid_map') {
   syswrite($map, $lines) or die "$file: $!\n";
 }
 open(my $user, '<', "/proc/$child/ns/user") or die "namespace user: $!\n";
-sub tree {
-  my ($rec) = @_;
-  my $tree = call('open_tree', 428, -100, "$source\0", 0x80001 | $rec);
-  my $set = pack('Q4', 0x100000 | ($access eq 'ro' ? 1 : 0), 0, 0, fileno($user));
-  call('mount_setattr', 442, $tree, "\0", 0x1000 | $rec, $set, 32);
-  return $tree;
-}
 # With what is mounted below it where that can be mapped, too.
-my $tree = eval { tree(0x8000) } // tree(0);
-call('move_mount', 429, $tree, "\0", -100, "$point\0", 4);
+my $root = eval { copy_of($source, $access, $user, 1) } // copy_of($source, $access, $user, 0);
+# Only now: what fails before leaves nothing that liblxc would boot in, or make folders in.
+unlink $point or die "$point: $!\n";
+mkdir $point, 0755 or die "$point: $!\n";
+eval { call('move_mount', $root, "\0", -100, "$point\0", 4); 1 } or do { rmdir $point; die $@ };
 `;
 
 /** Rather no boot than one whose root belongs to nobody. */

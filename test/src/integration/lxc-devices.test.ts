@@ -1,6 +1,6 @@
 /** File systems, network cards and device nodes that join and leave a container that runs. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { attachDevice, destroyDomain, detachDevice, getDomainXml } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
@@ -74,6 +74,27 @@ describe.each(kindsOfContainers)('%s', (_kind, subIds) => {
       await detach(xml);
       expect(await inside('ls', '/mnt/new/place')).toBe('');
       expect(await deviceEvents()).toEqual(['added', 'removed']);
+    },
+    120_000,
+  );
+
+  containers.test(
+    'what a container mounts in a folder that joined is not mounted on its host',
+    async () => {
+      // As systemd mounts a host's file systems.
+      const shared = stack.folder.file('propagating');
+      mkdirSync(shared);
+      execFileSync('mount', ['-t', 'tmpfs', 'shared', shared]);
+      try {
+        execFileSync('mount', ['--make-shared', shared]);
+        mkdirSync(join(shared, 'below'));
+        await attach(`<filesystem type='mount'><source dir='${shared}'/><target dir='/mnt/shared'/></filesystem>`);
+        expect(await inside('mount', '-t', 'tmpfs', 'inner', '/mnt/shared/below')).toBe('');
+        expect(await inside('touch', '/mnt/shared/below/inside')).toBe('');
+        expect(readdirSync(join(shared, 'below'))).toEqual([]);
+      } finally {
+        execFileSync('umount', ['--recursive', shared]);
+      }
     },
     120_000,
   );
