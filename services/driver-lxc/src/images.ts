@@ -2,7 +2,7 @@
  * File systems in images and on block devices: mounted on the host, and bound into the container, whose cgroup may open no loop device
  * but those that it was given, and whose user namespace the kernel lets mount no image.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Domain } from '@virtbus/domain-xml';
 import { VirtError } from '@virtbus/shared';
@@ -31,9 +31,33 @@ export async function mountImages(
     // Of a loop device that mount(8) makes the kernel lets go with the last mount. Device nodes are given by the document alone.
     const options = [access, 'nodev', ...(type === 'file' ? ['loop'] : [])].join(',');
     const words = ['-t', await fileSystemOn(path), '-o', options];
-    mounted.set(path, await mountBelow(folder, `image${mounted.size}`, words, path));
+    const name = `image${mounted.size}`;
+    mounted.set(path, await inTurn(path, () => mountBelow(folder, name, words, path)));
   }
   return mounted;
+}
+
+/** What is being mounted, by device and inode. */
+const turns = new Map<string, Promise<unknown>>();
+
+/**
+ * One after the other: mount(8) takes the loop device that is over a file already, and two that look for one at once make two, which
+ * are two disks to the kernel, each with a file system that knows nothing of the other's writes.
+ */
+async function inTurn<T>(path: string, mount: () => Promise<T>): Promise<T> {
+  const { dev, ino } = statSync(path);
+  const file = `${dev}:${ino}`;
+  const turn = Promise.resolve(turns.get(file)).then(mount);
+  const done = turn.then(
+    () => undefined,
+    () => undefined,
+  );
+  turns.set(file, done);
+  try {
+    return await turn;
+  } finally {
+    if (turns.get(file) === done) turns.delete(file);
+  }
 }
 
 /** blkid's exit code 2: nothing it knows. */

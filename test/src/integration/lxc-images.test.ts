@@ -60,6 +60,28 @@ describe.each(kindsOfContainers)('%s', (_kind, subIds) => {
   );
 
   containers.test(
+    'containers that start at once on one image share it',
+    async () => {
+      const file = stack.folder.file('both.img');
+      execFileSync('mkfs.ext4', ['-q', file, '8M']);
+      const devices = `<filesystem type='file'><driver type='loop' format='raw'/><source file='${file}'/><target dir='/data'/></filesystem>`;
+      const started = ['one', 'two', 'three'].map((name) =>
+        stack.runContainer(bus, { name: `${name}${subIds.length}`, devices }),
+      );
+      const all = await Promise.all(started);
+      expect(loopsOf(file).split('\n')).toHaveLength(1);
+      const [first, second] = all.map(({ uuid }) => uuid) as [string, string];
+      expect(await inside(first, 'sh', '-c', 'echo kept >/data/file')).toBe('');
+      expect(await inside(second, 'cat', '/data/file')).toBe('kept');
+      for (const { uuid } of all) await call(bus, destroyDomain, {}, { target: uuid });
+      expect(mounts()).toEqual([]);
+      await eventually(() => loopsOf(file), '');
+      expect(execFileSync('debugfs', ['-R', 'cat /file', file], { encoding: 'utf8', stdio: 'pipe' })).toBe('kept\n');
+    },
+    120_000,
+  );
+
+  containers.test(
     "the root may be in an image, with ids of its own or the host's, across reboots",
     async () => {
       const file = stack.folder.file('root.img');
