@@ -14,6 +14,7 @@ import type { ContainerCgroup } from './cgroups';
 import { configurationOf } from './configuration';
 import { beginConsoleLog, consoleLogOf } from './console';
 import { leaveJoining } from './facets/devices';
+import { mountFolders } from './folders';
 import { freeze, isFrozen, thaw } from './freezer';
 import { LxcGuest, type SavedContainer } from './guest';
 import { unmountAll } from './host-mounts';
@@ -53,7 +54,8 @@ export async function bootContainer(spec: StartSpec, host: ContainerHost): Promi
   try {
     makeFolder(place.run, 0o700);
     const shownFrom = beginConsoleLog(live, place);
-    const mounted = await mountImages(live, { path: place.mounts, idmap: live.idmap });
+    const folder = { path: place.mounts, idmap: live.idmap };
+    const mounted = new Map([...(await mountImages(live, folder)), ...(await mountFolders(live, folder))]);
     const nodes = await makeOwnNodes(live, place);
     const root = placeRoot(live, place, mounted, host.rootAgain);
     writeFileSync(place.config, configurationOf(live, { ...host, place, mounted, nodes, root }), { mode: 0o600 });

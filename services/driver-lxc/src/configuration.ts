@@ -12,7 +12,7 @@ export interface ConfigurationFacts {
   place: Place;
   /** Path of the seccomp policy. */
   seccomp: string;
-  /** Where file systems in images and on devices are mounted, by their source. */
+  /** Where file systems in images and on devices, and folders, are mounted, by their source. */
   mounted: ReadonlyMap<string, string>;
   root: PlacedRoot;
   /** Which node stands for each device of the host. */
@@ -39,6 +39,7 @@ export function configurationOf(live: Domain, facts: ConfigurationFacts): string
     ...(root.path !== undefined && { root: root.path }),
     idmapMount: (path) => mapsMount(live, path),
     mounted: (source) => mounted.get(source),
+    folder: (path) => mounted.get(path),
     initPid: facts.initPid,
     entries: [...entriesOf(live, place), ...root.entries],
   });

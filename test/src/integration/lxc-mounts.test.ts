@@ -5,6 +5,7 @@ import { attachDevice, defineDomain, destroyDomain, startDomain } from '@virtbus
 import { call, type Bus } from '@virtbus/shared/bus';
 import { eventually, needsContainers, requirement, Stack } from '@virtbus/testkit';
 import { runInside } from './lxc-command';
+import { reboot } from './lxc-rebooting';
 
 const containers = needsContainers();
 /** To stand for a card of the host's own. */
@@ -61,6 +62,37 @@ containers.test(
     expect(await inside(uuid, 'stat -c %u /mnt/own && touch /mnt/own/file')).toBe('0');
     expect(statSync(`${folder}/file`).uid).toBe(300_000);
     await call(bus, destroyDomain, {}, { target: uuid });
+  },
+  120_000,
+);
+
+containers.test(
+  'a folder is seen without what the host has mounted below it, which keeps the container neither from starting nor from rebooting',
+  async () => {
+    for (const owner of [0, 300_000]) {
+      const folder = stack.folder.file(`over${owner}`);
+      const below = (name: string): string => {
+        const point = `${folder}/${name}`;
+        execFileSync('mount', ['-t', 'tmpfs', name, point]);
+        writeFileSync(`${point}/hidden`, '');
+        return point;
+      };
+      for (const name of ['early', 'late']) mkdirSync(`${folder}/${name}`, { recursive: true });
+      chownSync(folder, owner, owner);
+      const points = [below('early')];
+      try {
+        const { uuid } = await stack.runContainer(bus, { name: `over${owner}`, devices: mount(folder, '/mnt/over') });
+        await stack.consoleShows(bus, uuid, 'tiny-rootfs: booted');
+        points.push(below('late'));
+        await reboot(stack, uuid);
+        const seen = 'stat -c %u /mnt/over; ls /mnt/over /mnt/over/*';
+        const expected = '0\n/mnt/over:\nearly\nlate\n\n/mnt/over/early:\n\n/mnt/over/late:';
+        await eventually(() => inside(uuid, seen), expected);
+        await call(bus, destroyDomain, {}, { target: uuid });
+      } finally {
+        for (const point of points) execFileSync('umount', [point]);
+      }
+    }
   },
   120_000,
 );

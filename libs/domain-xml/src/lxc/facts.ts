@@ -71,8 +71,10 @@ export interface LxcFacts {
   readonly isFile?: (path: string) => boolean;
   /** The folder of the host that holds the root file system; left out: what the document names, which liblxc mounts itself. */
   readonly root?: string;
-  /** The folder of the host that the source of a `block` or `file` file system is mounted on, for any place but `/`. */
+  /** The folder of the host that the source of a `block` or `file` file system is mounted on. */
   readonly mounted?: (source: string) => string | undefined;
+  /** Where the host has mounted a folder for the container; undefined when it is used where it is. */
+  readonly folder?: (path: string) => string | undefined;
   /** Process id of the init of another container on this host. */
   readonly initPid?: (container: string) => number | undefined;
   /** Further settings of the driver: hooks, signals, logs. */

@@ -69,14 +69,19 @@ function writeMount(
     mountEntry(lines, { source: 'tmpfs', target, type: 'tmpfs', options }, where);
     return;
   }
-  const isMounted = filesystem.type === 'block' || filesystem.type === 'file';
-  const path = isMounted ? mountedAt(filesystem, facts, where) : hostPath(filesystem, where);
+  const path = pathOf(filesystem, facts, where);
   const inside = filesystem.type === 'bind';
   const source = inside ? path.replace(/^\/+/, '') || '.' : path;
   const create = facts.isFile?.(path) ? 'create=file' : 'create=dir';
   const mapped = mapsIds && !inside && facts.idmapMount?.(path) ? ['idmap=container'] : [];
   const options = ['bind', ...access, ...(inside ? ['relative'] : []), ...mapped, create];
   mountEntry(lines, { source, target, type: 'none', options }, where);
+}
+
+function pathOf(filesystem: Filesystem, facts: LxcFacts, where: Where): string {
+  if (filesystem.type === 'block' || filesystem.type === 'file') return mountedAt(filesystem, facts, where);
+  const path = hostPath(filesystem, where);
+  return (filesystem.type === 'mount' && facts.folder?.(path)) || path;
 }
 
 /** Mounted by the host: in a user namespace of its own, which is where a container mounts, the kernel takes no image. */
