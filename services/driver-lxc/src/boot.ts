@@ -179,7 +179,7 @@ export const cleanUpOn =
     takeAway(guest.place, guest.saved, machine, guest.log);
 
 /**
- * What liblxc leaves behind: processes of a supervisor that was killed, its cgroups, and what we mounted for it.
+ * What liblxc leaves behind: processes of a supervisor that was killed, hooks among them, its cgroups, and what we mounted for it.
  * Network devices go with the container. Until its processes are gone it has not ended: what they write may still arrive.
  * @param patienceMs for processes that the kernel holds
  */
@@ -193,7 +193,7 @@ export async function takeAway(
   const { all, payload } = place.cgroup;
   const began = performance.now();
   for (let pauseMs = 5; !cgroups.remove(all); pauseMs = Math.min(pauseMs * 2, 640)) {
-    const left = cgroups.processes(payload);
+    const left = cgroups.processes(all);
     const waited = performance.now() - began;
     if (waited > (left.length > 0 ? patienceMs : emptyMs)) break;
     if (pauseMs === 640) log.warn({ processes: left }, 'processes of a container that has ended are still there');
