@@ -1,5 +1,4 @@
 /** The LXC driver: what this machine can run, and the facets that containers can do. */
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { prepareLxcDomain, type Domain } from '@virtbus/domain-xml';
 import {
@@ -12,7 +11,7 @@ import {
   type StartSpec,
 } from '@virtbus/driver-runtime';
 import { VirtError } from '@virtbus/shared';
-import { makeFolder } from '@virtbus/shared/files';
+import { makeFolder, replaceFile } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 import { bootContainer, type ContainerHost } from './boot';
 import { domainCapabilities, hostCapabilities } from './capabilities';
@@ -69,8 +68,9 @@ export class LxcDriver implements Driver<LxcGuest> {
     const machine = probeMachine(options);
     makeFolder(folder, 0o700);
     const files = { seccomp: join(folder, 'seccomp'), rootAgain: join(folder, 'root-again') };
-    writeFileSync(files.seccomp, seccompPolicy, { mode: 0o600 });
-    writeFileSync(files.rootAgain, rootAgain, { mode: 0o600 });
+    // Whole at every moment: containers that an earlier process of ours has started read them as they boot again.
+    replaceFile(files.seccomp, seccompPolicy, true);
+    replaceFile(files.rootAgain, rootAgain, true);
     const { version, capabilities } = machine;
     log.info({ lxc: version, cgroups: capabilities.cgroups, subIds: machine.subIds ?? 'none' }, 'machine probed');
     return new LxcDriver(machine, await readHostInfo(), files);

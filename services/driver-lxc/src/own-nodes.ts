@@ -37,7 +37,8 @@ export async function ownNode({ idmap }: Pick<Domain, 'idmap'>, place: Place, pa
   if (!existsSync(node)) {
     const mode = (statSync(path).mode & 0o777).toString(8);
     await output('mknod', [`--mode=${mode}`, node, kind === 'block' ? 'b' : 'c', String(major), String(minor)]);
-    chownSync(node, rootOf(idmap.uids), rootOf(idmap.gids));
   }
+  // Also of one that was made when we died.
+  chownSync(node, rootOf(idmap.uids), rootOf(idmap.gids));
   return node;
 }
