@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Domain } from '@virtbus/domain-xml';
 import {
   kill,
+  MAX_LOG_BYTES,
   readStat,
   type Guest,
   type GuestNews,
@@ -31,6 +32,7 @@ import type { Place } from './place';
 import { endingData, endingOf } from './ending';
 import type { Loop } from './images';
 import { findInit, isUp, noInit } from './init';
+import { output } from './programs';
 import { onGrowth, type StartLogReader } from './start-log';
 import type { Supervisor } from './supervisor';
 
@@ -230,8 +232,21 @@ export class LxcGuest implements Guest {
     this.findInit(inits.at(-1));
     for (let n = 0; n < reboots; n++) this.tell({ kind: 'event', class: 'reboot', type: 'reboot' });
     this.tellLive();
+    this.boundLog();
     if (this.isPaused) void this.pauseAgain();
     this.plugAgain();
+  }
+
+  /** One that reboots without end would fill its host's disk: room of what was read, and is needed by nobody, is given back. */
+  private boundLog(): void {
+    const { story } = this.parts;
+    if (story.lastBootFrom - this.saved.logFrom < MAX_LOG_BYTES) return;
+    this.saved.logFrom = story.lastBootFrom;
+    this.saved.boots = story.forgetEarlier();
+    // Only then: whoever comes after us reads on from there.
+    this.tell({ kind: 'saved' });
+    const hole = ['--punch-hole', '--length', String(this.saved.logFrom), '--', this.place.log];
+    output('fallocate', hole).catch((err: unknown) => this.log.warn({ err }, 'the log of a container grows and grows'));
   }
 
   /** Somebody else has thawed it, and it has booted anew, in a cgroup that is not frozen: it is paused all the same, or is told to run. */

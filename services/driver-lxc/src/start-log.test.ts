@@ -64,6 +64,28 @@ test('a log that grows is told as far as it has whole lines, each line once', ()
   }
 });
 
+test('whoever begins at what told of the last boot knows as much as one that has forgotten what was before', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'start-log-'));
+  try {
+    const path = join(folder, 'log');
+    const reader = new StartLogReader(path, 0);
+    for (const boots of [[1], [2, 3], []]) {
+      appendFileSync(path, log(...boots.flatMap((pid) => [boot(pid), exited(pid)])));
+      reader.read();
+    }
+    const later = new StartLogReader(path, reader.lastBootFrom);
+    expect(later.read().inits).toEqual([2, 3]);
+    expect(reader.forgetEarlier()).toBe(2);
+    expect(reader.read()).toEqual(later.read());
+    appendFileSync(path, log(boot(4)));
+    expect(reader.read().inits).toEqual([2, 3, 4]);
+    expect(reader.forgetEarlier()).toBe(1);
+    expect(reader.read().inits).toEqual([4]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 test('a log is read from the start that is meant, and an absent one is empty', () => {
   const folder = mkdtempSync(join(tmpdir(), 'start-log-'));
   try {

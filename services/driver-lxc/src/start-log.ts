@@ -55,20 +55,38 @@ function take(story: Story, text: string): void {
 /** The log of one start while it grows: each line is read once, however often it is looked at. */
 export class StartLogReader {
   private readonly story: Story = { inits: [], end: undefined, errors: [] };
+  /** Where the part begins that told of a boot last, and how many were known before it. */
+  private last: { from: number; known: number };
 
   /** @param at where this start's own part begins, bytes */
   constructor(
     private readonly path: string,
     private at: number,
-  ) {}
+  ) {
+    this.last = { from: at, known: 0 };
+  }
+
+  /** Where what is told of boots could begin, bytes: all before it tells of earlier ones. */
+  get lastBootFrom(): number {
+    return this.last.from;
+  }
 
   /** All that has been told until now; nothing when the file is gone. */
   read(): StartLog {
+    const [from, known] = [this.at, this.story.inits.length];
     const { bytes } = bytesFrom(this.path, this.at);
     const whole = bytes.lastIndexOf('\n') + 1;
     this.at += whole;
     for (const each of bytes.toString('utf8', 0, whole).split('\n')) take(this.story, each);
+    if (this.story.inits.length > known) this.last = { from, known };
     return this.story;
+  }
+
+  /** As one that begins at `lastBootFrom` would have read. @returns how many boots it knows then */
+  forgetEarlier(): number {
+    this.story.inits.splice(0, this.last.known);
+    this.last.known = 0;
+    return this.story.inits.length;
   }
 }
 

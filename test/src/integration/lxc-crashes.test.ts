@@ -1,9 +1,9 @@
 /** The LXC driver is killed under running containers: all are found again, and what happened meanwhile is told once. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { destroyDomain, suspendDomain, type DomainSummary } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
-import { eventually, isAlive, needsContainers, Stack } from '@virtbus/testkit';
+import { eventually, isAlive, needsContainers, Stack, tinyRootfs } from '@virtbus/testkit';
 
 const containers = needsContainers();
 let stack: Stack;
@@ -68,6 +68,39 @@ containers.test(
     expect(leftCgroups()).toEqual([]);
   },
   90_000,
+);
+
+containers.test(
+  'the log of one that reboots without end does not fill its host, and tells a later driver no more and no less',
+  async () => {
+    const root = await tinyRootfs(stack.folder.file('endless'));
+    writeFileSync(join(root, 'again'), '');
+    const again = ['-c', 'echo >>/boots; [ -e /again ] &amp;&amp; exec reboot -f; exec sleep 600'];
+    const { uuid } = await stack.runContainer(bus, { name: 'endless', init: '/bin/sh', args: again, root });
+    const folder = stack.folder.file('state', 'hosts', 'c1', 'lxc', 'log');
+    const log = (): Stats =>
+      statSync(
+        join(
+          folder,
+          readdirSync(folder).find((name) => name.startsWith('endless-'))!,
+        ),
+      );
+    const mib = 1024 ** 2;
+    await eventually(() => log().size > 5 * mib, true, { timeoutMs: 120_000 });
+    await stack.restartDriver('c1');
+    rmSync(join(root, 'again'));
+    const boots = (): number => readFileSync(join(root, 'boots'), 'utf8').length;
+    const told = async (): Promise<number> =>
+      (await stack.events(bus, uuid)).filter((event) => event.class === 'reboot').length;
+    await eventually(async () => (await told()) - boots(), -1);
+    // What is in a hole takes no blocks of 512 bytes (stat(2)).
+    await eventually(() => log().blocks * 512 < 3 * mib, true);
+    await stack.restartDriver('c1');
+    expect((await told()) - boots()).toBe(-1);
+    await call(bus, destroyDomain, {}, { target: uuid });
+    expect(stack.containerPids()).toEqual([]);
+  },
+  180_000,
 );
 
 /** Cgroups of containers, of whichever test: there are none when no container runs. */
