@@ -27,7 +27,8 @@ export async function ownNode({ idmap }: Pick<Domain, 'idmap'>, place: Place, pa
   const device = idmap && deviceAt(path);
   if (!device) return path;
   const folder = join(place.mounts, 'devices');
-  if (!mountsBelow(place.mounts).some((point) => basename(point) === basename(folder))) {
+  const end = `/${basename(place.mounts)}/${basename(folder)}`;
+  if (!mountsBelow(place.mounts).some((point) => point.endsWith(end))) {
     // Where the host keeps its state nodes may not count (nodev).
     const words = ['-t', 'tmpfs', '-o', 'mode=711,nosuid,noexec,size=64k'];
     await mountBelow({ path: place.mounts, idmap }, 'devices', words, 'virtbus');
