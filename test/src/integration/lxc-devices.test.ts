@@ -100,6 +100,41 @@ describe.each(kindsOfContainers)('%s', (_kind, subIds) => {
   );
 
   containers.test(
+    'a device that cannot be written down has not joined, nor left, and the command does it once it can',
+    async () => {
+      const folder = stack.folder.file('unwritten');
+      mkdirSync(folder, { recursive: true });
+      const xml = `<filesystem type='mount'><source dir='${folder}'/><target dir='/mnt/unwritten'/></filesystem>`;
+      const facts = async (): Promise<unknown> => ({
+        mounted: readFileSync(`/proc/${stack.containerInit(uuid)}/mountinfo`, 'utf8').includes(' /mnt/unwritten '),
+        shown: (await call(bus, getDomainXml, {}, { target: uuid })).xml.includes('/mnt/unwritten'),
+      });
+      // What is written first, beside the document, is a folder.
+      const inTheWay = stack.folder.file('state', 'hosts', 'c1', 'lxc', 'domains', uuid, 'live.xml.part');
+      const inVain = async (command: Promise<unknown>): Promise<void> => {
+        await expect(command).rejects.toThrow(/cannot write .*live.xml/);
+        rmSync(inTheWay, { recursive: true });
+      };
+      const obstruct = (): void => {
+        rmSync(inTheWay, { force: true });
+        mkdirSync(inTheWay);
+      };
+      obstruct();
+      await inVain(attach(xml));
+      expect(await facts()).toEqual({ mounted: false, shown: false });
+      await attach(xml);
+      expect(await facts()).toEqual({ mounted: true, shown: true });
+      obstruct();
+      await inVain(detach(xml));
+      expect(await facts()).toMatchObject({ shown: true });
+      await detach(xml);
+      expect(await facts()).toEqual({ mounted: false, shown: false });
+      expect(await deviceEvents()).toEqual(['added', 'removed']);
+    },
+    120_000,
+  );
+
+  containers.test(
     'a card on a bridge joins and leaves, and nothing of it stays on the host',
     async () => {
       const bridge = `vbt${process.pid % 100_000}`;

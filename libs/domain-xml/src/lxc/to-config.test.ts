@@ -91,11 +91,13 @@ test('file systems are mounted below the root, with their names escaped as in fs
     <filesystem type='mount'><source dir='/etc/resolv.conf'/><target dir='/etc/resolv.conf'/></filesystem>
     <filesystem type='bind'><source dir='/data'/><target dir='/var/data'/></filesystem>
     <filesystem type='ram'><source usage='8' units='MiB'/><target dir='/tmp'/></filesystem>
-    <filesystem type='file'><source file='/srv/more.img'/><target dir='/more'/></filesystem>`;
+    <filesystem type='file'><source file='/srv/more.img'/><target dir='/more'/></filesystem>
+    <filesystem type='mount'><source dir='/srv/apart'/><target dir='/apart'/></filesystem>`;
   const facts: LxcFacts = {
     ...v1,
     isFile: (path) => path === '/etc/resolv.conf',
     mounted: (source) => (source === '/srv/more.img' ? '/run/more' : undefined),
+    folder: (path) => (path === '/srv/apart' ? '/run/apart' : undefined),
   };
   expect(about({ devices }, /mount\.entry/, facts)).toEqual([
     'mount.entry = /srv/my\\040data data none bind,ro,create=dir 0 0',
@@ -103,6 +105,7 @@ test('file systems are mounted below the root, with their names escaped as in fs
     'mount.entry = data var/data none bind,relative,create=dir 0 0',
     'mount.entry = tmpfs tmp tmpfs size=8388608,mode=1777,nosuid,nodev,create=dir 0 0',
     'mount.entry = /run/more more none bind,create=dir 0 0',
+    'mount.entry = /run/apart apart none bind,create=dir 0 0',
   ]);
 });
 

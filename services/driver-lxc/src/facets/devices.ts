@@ -54,19 +54,48 @@ export function devicesFacet(machine: Machine): Devices {
 async function attach(guest: LxcGuest, asked: Device, machine: Machine): Promise<Device> {
   const { domain, device } = planned(guest, asked, machine);
   await bring(guest, device, machine);
-  guest.live = domain;
-  guest.saved.plugged.push(aliasOf(device));
-  guest.saved.joining = undefined;
-  tell(guest, device, 'added');
+  try {
+    writeDown(guest, () => {
+      guest.live = domain;
+      guest.saved.plugged = [...guest.saved.plugged, aliasOf(device)];
+      guest.saved.joining = undefined;
+      tell(guest, device, 'added');
+    });
+  } catch (error) {
+    await unplug(guest, device, machine).catch((err: unknown) =>
+      guest.log.warn({ err, alias: aliasOf(device) }, 'a device that is in no document cannot be taken away'),
+    );
+    throw error;
+  }
   return device;
 }
 
 async function detach(guest: LxcGuest, asked: Device, machine: Machine): Promise<Device> {
   const device = findDevice(guest.live, asked);
   await take(guest, device, machine);
-  forget(guest, device);
-  tell(guest, device, 'removed');
+  writeDown(guest, () => {
+    forget(guest, device);
+    tell(guest, device, 'removed');
+  });
   return device;
+}
+
+/** A document that cannot be written has not changed: the command can be given again. */
+function writeDown(guest: LxcGuest, change: () => void): void {
+  const { live } = guest;
+  const { plugged } = guest.saved;
+  try {
+    change();
+  } catch (error) {
+    guest.live = live;
+    guest.saved.plugged = plugged;
+    try {
+      guest.tellLive();
+    } catch {
+      // Nor can this one: it is there as it was.
+    }
+    throw error;
+  }
 }
 
 function forget(guest: LxcGuest, device: Device): void {
@@ -101,8 +130,8 @@ async function take(guest: LxcGuest, device: Device, machine: Machine): Promise<
 async function bring(guest: LxcGuest, device: Device, machine: Machine): Promise<void> {
   // What is in its place already is not ours to take away.
   if (!(await isThere(guest, device))) guest.saved.joining = formatDevice(device);
-  guest.tell({ kind: 'saved' });
   try {
+    guest.tell({ kind: 'saved' });
     await plug(guest, device, machine);
   } catch (error) {
     guest.saved.joining = undefined;
