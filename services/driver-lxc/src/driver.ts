@@ -11,7 +11,7 @@ import {
   type StartSpec,
 } from '@virtbus/driver-runtime';
 import { VirtError } from '@virtbus/shared';
-import { makeFolder, replaceFile } from '@virtbus/shared/files';
+import { makeFolder, readReplaced, replaceFile } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 import { bootContainer, type ContainerHost } from './boot';
 import { domainCapabilities, hostCapabilities } from './capabilities';
@@ -68,9 +68,8 @@ export class LxcDriver implements Driver<LxcGuest> {
     const machine = probeMachine(options);
     makeFolder(folder, 0o700);
     const files = { seccomp: join(folder, 'seccomp'), rootAgain: join(folder, 'root-again') };
-    // Whole at every moment: containers that an earlier process of ours has started read them as they boot again.
-    replaceFile(files.seccomp, seccompPolicy, true);
-    replaceFile(files.rootAgain, rootAgain, true);
+    keepFile(files.seccomp, seccompPolicy);
+    keepFile(files.rootAgain, rootAgain);
     const { version, capabilities } = machine;
     log.info({ lxc: version, cgroups: capabilities.cgroups, subIds: machine.subIds ?? 'none' }, 'machine probed');
     return new LxcDriver(machine, await readHostInfo(), files);
@@ -123,6 +122,14 @@ export class LxcDriver implements Driver<LxcGuest> {
   private initPid(domain: string): number | undefined {
     return [...this.guests.values()].find(({ live }) => live.name === domain)?.initPid;
   }
+}
+
+/**
+ * Whole at every moment: containers that an earlier process of ours has started read it as they boot again. One that is there already
+ * is left alone, so that a driver comes back also where nothing can be written.
+ */
+function keepFile(path: string, text: string): void {
+  if (readReplaced(path) !== text) replaceFile(path, text, true);
 }
 
 /** What a document wishes for that no container gets, and that does no harm. */
