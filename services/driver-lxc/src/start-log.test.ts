@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { lastStartIn, parseStartLog, readStartLog, startHeading, StartLogReader } from './start-log';
@@ -59,6 +59,22 @@ test('a log that grows is told as far as it has whole lines, each line once', ()
     appendFileSync(path, log(exited(1), boot(2)));
     expect(reader.read()).toMatchObject({ inits: [1, 2], end: undefined });
     expect(reader.read().inits).toEqual([1, 2]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('a log that has grown beyond all measure while nobody looked is read', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'start-log-'));
+  try {
+    const path = join(folder, 'log');
+    writeFileSync(path, log(boot(1)));
+    // More than a text can hold; a hole takes no room.
+    truncateSync(path, 2 ** 29);
+    appendFileSync(path, `\n${log(boot(2))}`);
+    const filler = log('Nothing of interest').repeat(100_000);
+    appendFileSync(path, filler + log(boot(3)) + filler + log(exited(3), boot(4)));
+    expect(readStartLog(path, 0)).toEqual({ inits: [1, 2, 3, 4], end: undefined, errors: [] });
   } finally {
     rmSync(folder, { recursive: true });
   }

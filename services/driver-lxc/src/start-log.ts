@@ -24,6 +24,9 @@ const killed = /^Child <(\d+)> ended on signal .*\((\d+)\)$/;
 /** Errors that are kept: the cause comes first. */
 const errorsKept = 8;
 
+/** Read at a time, bytes. */
+const pieceBytes = 4 * 1024 ** 2;
+
 interface Story {
   inits: number[];
   end: StartLog['end'];
@@ -73,13 +76,22 @@ export class StartLogReader {
 
   /** All that has been told until now; nothing when the file is gone. */
   read(): StartLog {
+    while (this.readPiece());
+    return this.story;
+  }
+
+  /** A piece at a time: while nobody looked it may have grown to more than fits into a text. @returns whether there is more */
+  private readPiece(): boolean {
     const [from, known] = [this.at, this.story.inits.length];
-    const { bytes } = bytesFrom(this.path, this.at);
+    const { bytes } = bytesWithin(this.path, (size) => [from, Math.min(size, from + pieceBytes)]);
+    const isFull = bytes.length === pieceBytes;
     const whole = bytes.lastIndexOf('\n') + 1;
-    this.at += whole;
+    // A piece without the end of a line is nothing that liblxc has written.
+    const done = isFull && whole === 0 ? pieceBytes : whole;
+    this.at += done;
     for (const each of bytes.toString('utf8', 0, whole).split('\n')) take(this.story, each);
     if (this.story.inits.length > known) this.last = { from, known };
-    return this.story;
+    return isFull;
   }
 
   /** As one that begins at `lastBootFrom` would have read. @returns how many boots it knows then */
@@ -112,6 +124,11 @@ export function textFrom(path: string, from: number, most = Number.POSITIVE_INFI
 
 /** The same as it is in the file, and where in it that ends. */
 export function bytesFrom(path: string, from: number, most = Number.POSITIVE_INFINITY): { bytes: Buffer; end: number } {
+  return bytesWithin(path, (size) => [Math.max(from, size - most, 0), size]);
+}
+
+/** @param within the first byte and the one after the last, of a file of that size */
+function bytesWithin(path: string, within: (size: number) => [number, number]): { bytes: Buffer; end: number } {
   let fd: number;
   try {
     fd = openSync(path, 'r');
@@ -119,9 +136,8 @@ export function bytesFrom(path: string, from: number, most = Number.POSITIVE_INF
     return { bytes: Buffer.alloc(0), end: 0 };
   }
   try {
-    const { size } = fstatSync(fd);
-    const start = Math.max(from, size - most, 0);
-    const bytes = Buffer.alloc(Math.max(0, size - start));
+    const [start, end] = within(fstatSync(fd).size);
+    const bytes = Buffer.alloc(Math.max(0, end - start));
     const read = readSync(fd, bytes, 0, bytes.length, start);
     return { bytes: bytes.subarray(0, read), end: start + read };
   } finally {
