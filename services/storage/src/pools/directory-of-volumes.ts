@@ -54,7 +54,7 @@ export function directoryOf(pools: Pools): VolumeDirectory {
         }
       }
     },
-    letGo: (paths) => gone.lookFor(paths),
+    letGo: (paths) => void gone.lookFor(paths),
     unseen: async () => {
       // Devices stand on nothing.
       const unseen = pools.all().filter((one) => one.unseen && !backendOf(one.pool).devices);

@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { emptyVolume, parsePool } from '@virtbus/domain-xml/storage';
 import { createLog } from '@virtbus/shared/log';
-import { eventually } from '@virtbus/testkit';
 import { GoneVolumes } from './gone-volumes';
 import { ManagedPool } from './managed-pool';
 import type { Pools } from './pools';
@@ -37,36 +36,28 @@ function stand() {
   return { folder, managed, path, told, gone, names };
 }
 
-/** Time for answers that change nothing. */
-const aWhile = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 100));
-
 test('a volume whose file is gone is dropped and told of; what is there stays, and so does what nobody asks for', async () => {
   const { gone, path, names, told } = stand();
   for (const name of ['a', 'b']) rmSync(path(name));
-  gone.lookFor([path('c'), path('a'), path('unknown'), '/elsewhere/b']);
-  await eventually(names, ['b', 'c']);
-  gone.lookFor([path('b')]);
-  await eventually(names, ['c']);
+  await gone.lookFor([path('c'), path('a'), path('unknown'), '/elsewhere/b']);
+  expect(names()).toEqual(['b', 'c']);
+  await gone.lookFor([path('b')]);
+  expect(names()).toEqual(['c']);
   expect(told).toEqual(['volume-deleted a', 'volume-deleted b']);
 });
 
 test('nothing goes with the folder of its pool, nor where the answer is another failure', async () => {
   const { gone, folder, path, names } = stand();
   rmSync(folder, { recursive: true });
-  gone.lookFor([path('a')]);
-  await aWhile();
+  await gone.lookFor([path('a')]);
   writeFileSync(folder, 'a file');
-  gone.lookFor([path('b')]);
-  await aWhile();
+  await gone.lookFor([path('b')]);
   expect(names()).toEqual(['a', 'b', 'c']);
 });
 
 test('what is being done with a volume says what becomes of it', async () => {
   const { gone, managed, path, names } = stand();
   rmSync(path('a'));
-  await managed.job('a', 'deleted', async () => {
-    gone.lookFor([path('a')]);
-    await aWhile();
-  });
+  await managed.job('a', 'deleted', () => gone.lookFor([path('a')]));
   expect(names()).toEqual(['a', 'b', 'c']);
 });

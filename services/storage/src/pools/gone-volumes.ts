@@ -13,27 +13,32 @@ import type { Pools } from './pools';
 
 export class GoneVolumes {
   /** Names to look for, of the pools that are being asked. */
-  private readonly asked = new Map<ManagedPool, Set<string>>();
+  private readonly asked = new Map<ManagedPool, { names: Set<string>; answered: Promise<void> }>();
 
   constructor(private readonly pools: Pools) {}
 
-  /** These may be gone. */
-  lookFor(paths: readonly string[]): void {
-    for (const managed of this.pools.all()) {
+  /** These may be gone. Resolves when that is known of each, or cannot be known now. */
+  async lookFor(paths: readonly string[]): Promise<void> {
+    const answers = this.pools.all().flatMap((managed) => {
       const { active, pool, volumes } = managed;
-      if (!active || backendOf(pool).devices) continue;
+      if (!active || backendOf(pool).devices) return [];
       const here = paths.filter((path) => dirname(path) === pool.target?.path).map((path) => basename(path));
       const known = here.filter((name) => volumes.has(name));
-      if (known.length > 0) this.ask(managed, known);
-    }
+      return known.length > 0 ? [this.ask(managed, known)] : [];
+    });
+    await Promise.all(answers);
   }
 
-  private ask(managed: ManagedPool, names: readonly string[]): void {
+  private ask(managed: ManagedPool, added: readonly string[]): Promise<void> {
     const asked = this.asked.get(managed);
-    if (asked) return names.forEach((name) => asked.add(name));
-    const fresh = new Set(names);
-    this.asked.set(managed, fresh);
-    void this.askAll(managed, fresh);
+    if (asked) {
+      for (const name of added) asked.names.add(name);
+      return asked.answered;
+    }
+    const names = new Set(added);
+    const answered = this.askAll(managed, names);
+    this.asked.set(managed, { names, answered });
+    return answered;
   }
 
   private async askAll(managed: ManagedPool, names: Set<string>): Promise<void> {
