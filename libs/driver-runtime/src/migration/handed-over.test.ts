@@ -1,6 +1,7 @@
 /** A domain that is `performed`: nobody here knows whether it lives where it goes. */
 import { setImmediate as turn } from 'node:timers/promises';
-import { uuid } from '../testing/one-host';
+import type { VirtError } from '@virtbus/shared';
+import { gate, until, uuid } from '../testing/one-host';
 import { Moving } from '../testing/moving';
 
 let moving: Moving;
@@ -26,10 +27,10 @@ function kill(): void {
   from.guest.sink({ kind: 'ended', ...killed });
 }
 
-test('is neither ended nor started here, and every refusal says where it went and what to do', async () => {
+test('is neither ended, stopped nor started here, and every refusal says where it went and what to do', async () => {
   await performed('define');
   const { from } = moving;
-  for (const operation of ['destroy', 'start', 'resume', 'reset']) {
+  for (const operation of ['destroy', 'suspend', 'start', 'resume', 'reset']) {
     const request = operation === 'destroy' ? { graceful: false } : {};
     expect(await from.refusal(operation, request, once)).toMatch(handedOver);
   }
@@ -51,6 +52,46 @@ test('is destroyed where it went, when that is known in a moment', async () => {
   // Upon this the command is given where the domain lives now.
   expect(await destroyed).toMatch(/^DOMAIN_NOT_FOUND/);
   expect([from.state(), to.state()]).toEqual(['absent', 'running(migrated)']);
+});
+
+describe('that is handed over while it is being destroyed here', () => {
+  /** How its destroy is answered, which has ended its process here by now. */
+  async function destroyed(): Promise<{ answer: Promise<string> }> {
+    const { from } = moving;
+    await from.define();
+    await from.call('start');
+    const [dying, sent] = [gate(), gate()];
+    const at = { destroy: false, suspend: false };
+    from.driver.before.set('destroy', () => ((at.destroy = true), dying.wait));
+    from.driver.before.set('suspend', () => ((at.suspend = true), sent.wait));
+    const performed = moving.performed();
+    await until(() => at.suspend);
+    const answer = from.call('destroy', { graceful: false }).then(
+      ({ domain }) => `${domain.state}(${domain.reason})`,
+      (error: VirtError) => error.code,
+    );
+    await until(() => at.destroy);
+    sent.open();
+    expect((await performed).phase).toBe('performed');
+    dying.open();
+    await until(() => from.host.get(uuid).guest === undefined);
+    return { answer };
+  }
+
+  test('is not said to have been destroyed when it lives on where it goes', async () => {
+    const { answer } = await destroyed();
+    await moving.finish();
+    await moving.confirm();
+    // Upon this the command is given where the domain lives now.
+    expect(await answer).toBe('DOMAIN_NOT_FOUND');
+    expect(moving.to.state()).toBe('running(migrated)');
+  });
+
+  test('was destroyed when it does not', async () => {
+    const { answer } = await destroyed();
+    await moving.undo();
+    expect(await answer).toBe('shutoff(destroyed)');
+  });
 });
 
 test('is destroyed here once it has come back', async () => {

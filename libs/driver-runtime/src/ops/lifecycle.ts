@@ -17,6 +17,8 @@ export const suspend = change(
   suspendDomain,
   'active',
   async (_request, { actor, call }) => {
+    // It stands still here, and may run there.
+    mustBeHere(actor);
     if (actor.record.state === 'pmsuspended') throw asleep();
     if (actor.record.state !== 'paused') await guestOf(actor).suspend('user', call.signal);
     return { domain: actor.summary() };
@@ -74,6 +76,8 @@ export const destroy = change(
       return { domain: actor.summary() };
     }
     await guestOf(actor).destroy({ graceful, reason: 'destroyed', detail: 'destroyed', signal: call.signal });
+    // Handed over before its process was gone.
+    if (actor.handedOver) await switched(host, actor, call);
     return { domain: actor.summary() };
   },
   'none',
