@@ -206,7 +206,14 @@ export async function autostart(host: DriverHost): Promise<void> {
 }
 
 async function startByItself(host: DriverHost, actor: Actor): Promise<void> {
+  // Nobody knows whether it lives here.
+  if (actor.handedOver) return;
   try {
+    if (actor.jobs.busy) {
+      host.awaited.add(actor.uuid);
+      actor.log.info('autostart waits for the migration of the domain');
+      return;
+    }
     using _job = await actor.jobs.async('start', 'autostart');
     const disks = await keptDisks(host, actor);
     if (!disks) {

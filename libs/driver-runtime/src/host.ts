@@ -27,7 +27,7 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
   readonly consoles: Consoles;
   /** What was prepared under these must never begin: somebody else may have the images. */
   readonly revokedClaims = new Set<string>();
-  /** Domains that are to start with the host, once storage has been asked what their disks stand on. */
+  /** Domains that are to start with the host once storage has been asked what their disks stand on, or they do not move. */
   readonly awaited = new Set<string>();
   /** Domains of which something is written down that cannot be read: their guests may run. */
   readonly unreadable = new Set<string>();
@@ -200,6 +200,7 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
     const { uuid, name, epoch, revision, answered } = actor.record;
     const tombstone = { uuid, name, epoch, revision, answered, summary: actor.summary() };
     this.actors.delete(uuid);
+    this.awaited.delete(uuid);
     this.tombstones.set(uuid, tombstone);
     this.store.bury(tombstone);
     this.changed();
