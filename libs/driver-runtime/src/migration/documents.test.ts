@@ -63,6 +63,20 @@ describe('a domain that is off', () => {
     expect(moving.from.state()).toBe('absent');
   });
 
+  test('is told to have left also when the driver of its source dies over it', async () => {
+    using moving = await off({});
+    const { from } = moving;
+    await moving.performed();
+    await moving.finish();
+    using _killed = jest.spyOn(from.host, 'journal').mockImplementationOnce(() => {
+      throw new Error('killed');
+    });
+    await expect(moving.confirm()).rejects.toThrow('killed');
+    await from.restart();
+    expect((await moving.confirm()).phase).toBe('confirmed');
+    expect([from.state(), from.told().at(-1)]).toEqual(['absent', 'undefined(removed) m1']);
+  });
+
   test.each(['xml', 'persistentXml'] as const)(
     'is defined by the document that is given for it (%s)',
     async (option) => {

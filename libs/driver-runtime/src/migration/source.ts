@@ -251,12 +251,15 @@ export class MigrationSource extends MigrationSide {
   /** It lives elsewhere: its process ends, and nothing is defined here. */
   private async leave(actor: Actor): Promise<void> {
     actor.record.persistent = false;
-    actor.persist();
-    decideHandedOver(actor, { reason: 'migrated', detail: 'migrated' });
-    if (this.host.find(actor.uuid) !== actor) return;
-    await actor.endGuest({ graceful: false, reason: 'migrated', detail: 'migrated' });
-    if (this.host.find(actor.uuid) !== actor) return;
-    // It was off: the end of no guest has told that it left, and what it stood on here would be its own for ever.
+    if (actor.active) {
+      actor.persist();
+      decideHandedOver(actor, { reason: 'migrated', detail: 'migrated' });
+      if (this.host.find(actor.uuid) !== actor) return;
+      await actor.endGuest({ graceful: false, reason: 'migrated', detail: 'migrated' });
+      if (this.host.find(actor.uuid) !== actor) return;
+    }
+    // It was off: the end of no guest has told that it left, and what it stood on here would be its own for ever. That it is
+    // defined no longer is on disk with the word of it, not before.
     actor.lifecycle('undefined', 'removed');
     this.host.gone(actor);
   }
