@@ -3,6 +3,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -113,6 +114,15 @@ describe('a file that is made for a command', () => {
     test('is made whole by the same command when we died over it', async () => {
       const files = opened();
       await files.make({ domain, claim: 'c1' }, path(), 'vda');
+      await makeWhole(opened());
+      expect(statSync(path()).size).toBe(content.length);
+    });
+
+    test('is made whole also when we died while its note was kept again, between its two names', async () => {
+      const files = opened();
+      await files.make({ domain, claim: 'c1' }, path(), 'vda');
+      const [note] = readdirSync(at('made')).filter((name) => name.endsWith('.json'));
+      renameSync(at(`made/${note}`), at(`made/${note}.new`));
       await makeWhole(opened());
       expect(statSync(path()).size).toBe(content.length);
     });

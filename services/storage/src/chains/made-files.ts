@@ -91,7 +91,8 @@ export class MadeFiles {
     if (isThere && (there.whole || !content)) return false;
     const id = isThere ? before! : `${randomBytes(8).toString('hex')}.json`;
     const note: Note = { version: 1, domain, claim, path, ...(content && { length: content.length }) };
-    if (!isThere) this.keep(id, note);
+    // One that a process of ours died over may have its second name alone.
+    this.keep(id, isThere ? there : note);
     // Both are flushed side by side. A file system takes names in their order: where the file's comes to disk, the note's does.
     // Opened in this turn: while it is kept again it has neither name for a moment.
     const noted = flush(openSync(join(this.folder, id), 'r'));
