@@ -77,6 +77,7 @@ const moving = (look: number): Migration => ({
   limits: {},
   progress: { elapsedMs: look, pass: look < 2 ? 1 : 2 },
 });
+const stays: Migration = { ...moving(4), state: 'failed', reason: 'operation failed: no port is free' };
 const xml = `<domain type='qemu'><name>web1</name><devices>
   <disk type='file' device='disk'><source file='/srv/a&amp;b.img'/><target dev='vdb' bus='virtio'/></disk>
 </devices></domain>`;
@@ -143,7 +144,9 @@ beforeAll(async () => {
     endpoint(checkMigration, async ({ to }) => ({
       reasons: to === 'h2' ? [] : [{ where: to, code: 'INVALID_ARG', message: 'it is full' }],
     })),
-    endpoint(migrateDomain, async () => ({ migration: moving(1) })),
+    endpoint(migrateDomain, async (_request, { target }) => ({
+      migration: target === 'stays' ? stays : moving(1),
+    })),
     endpoint(showMigration, async () => ({ migration: moving(++looks) })),
     endpoint(startPostcopy, async (request, call) => {
       note(`post-copy after ${looks} looks`, request, call);
@@ -404,6 +407,11 @@ test('a migration that is only tried tells by its exit code whether it could be'
   expect(await virtbus('migrate', 'web1', '--to', 'h2', '--dry-run')).toEqual(could);
   const couldNot = { exit: 1, out: 'h3: it is full\n', err: '' };
   expect(await virtbus('migrate', 'web1', '--to', 'h3', '--dry-run')).toEqual(couldNot);
+});
+
+test('a migration that has failed says once that it has, and why', async () => {
+  const failed = { exit: 1, out: '', err: 'error: operation failed: no port is free\n' };
+  expect(await virtbus('migrate', 'stays', '--to', 'h2')).toEqual(failed);
 });
 
 test('what was not there is not said to be removed', async () => {

@@ -43,7 +43,8 @@ export async function untilMoved(
     }
     if (migration.state === 'completed') return migration;
     if (interrupted) throw new Interrupted('migration aborted');
-    const detail = migration.reason ?? migration.state;
+    // A reason that is an error's own words begins as ours does.
+    const detail = (migration.reason ?? migration.state).replace(/^operation (failed|aborted): /, '');
     throw fail(migration.state === 'cancelled' ? 'OPERATION_ABORTED' : 'OPERATION_FAILED', { detail });
   } finally {
     process.off('SIGINT', interrupt);
