@@ -4,6 +4,7 @@ import {
   createDomain,
   destroyDomain,
   detachDevice,
+  driverDefine,
   driverStorage,
   dropLeases,
   listLeases,
@@ -13,6 +14,7 @@ import {
   storageLeases,
   storagePrepare,
   suspendDomain,
+  undefineDomain,
   usersOfImage,
 } from '@virtbus/shared';
 import { call, callDriver, newId, type Bus } from '@virtbus/shared/bus';
@@ -261,4 +263,27 @@ test('an operator sees who holds what, and lets go of what nobody uses, but of n
   await eventually(() => leases('h1'), []);
   await expect(told('nobody')).rejects.toMatchObject({ code: 'DOMAIN_NOT_FOUND' });
   await expect(call(bus, listLeases, { host: 'nowhere' })).rejects.toMatchObject({ code: 'HOST_NOT_FOUND' });
+});
+
+test('what was defined, or has left, while no domain service was there is known to storage once one is', async () => {
+  const image = file('meanwhile.img');
+  rawImage(image, 'meanwhile');
+  const users = async (): Promise<string[]> =>
+    (await call(bus, usersOfImage, { image }, { target: 'h1' })).users.map(({ name }) => name);
+  const xml = (await stack.domainXml({ name: 'meanwhile', devices: disk(image, 'raw') })).replace(
+    '</name>',
+    '</name><uuid>0f5e5b2c-6f4e-4c0e-9a51-1d2c3b4a5968</uuid>',
+  );
+  const at = { host: 'h1', driver: 'qemu' };
+  const context = { domain: '0f5e5b2c-6f4e-4c0e-9a51-1d2c3b4a5968' };
+  await stack.restartDomainService(0, async () => {
+    await callDriver(service, at, driverDefine, { xml, epoch: 1 }, context);
+    expect(await users()).toEqual([]);
+  });
+  await eventually(users, ['meanwhile']);
+  await stack.restartDomainService(0, async () => {
+    await callDriver(service, at, undefineDomain, {}, context);
+    expect(await users()).toEqual(['meanwhile']);
+  });
+  await eventually(users, []);
 });

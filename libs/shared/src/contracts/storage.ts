@@ -239,6 +239,10 @@ export const storageLeases = driverContract({
         leases: z.array(ImageLease),
       }),
     ),
+    standing: z
+      .array(Uuid)
+      .optional()
+      .describe('domains of which it is written down on what they stand, running or defined; where no domain is named'),
   }),
   timeoutMs: 5_000,
   doc: 'Every lease of this host, or of one domain, by claim.',

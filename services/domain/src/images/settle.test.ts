@@ -242,6 +242,25 @@ test('a driver that comes back has those of its domains settled that hold images
   expect(stand.did).toEqual(['storage leases', 'qemu storage', 'storage settle', 'fleet holds']);
 });
 
+test.each([
+  ['was defined', { domains: [{ uuid, persistent: true, images: true }], gone: [] }, [], 1],
+  ['has no images', { domains: [{ uuid, persistent: true, images: false }], gone: [] }, [], 0],
+  ['is known', { domains: [{ uuid, persistent: true, images: true }], gone: [] }, [uuid], 0],
+  ['has left', { domains: [], gone: [{ uuid }] }, [uuid], 1],
+  ['has come back', { domains: [{ uuid, persistent: true, images: true }], gone: [{ uuid }] }, [uuid], 0],
+  [
+    'is unknown to a storage service of old',
+    { domains: [{ uuid, persistent: true, images: true }], gone: [] },
+    undefined,
+    0,
+  ],
+])('storage hears of a domain that %s while no copy of the service was there', async (_what, told, standing, times) => {
+  const stand = new Stand();
+  stand.held = () => ({ holders: [], ...(standing && { standing }) });
+  await stand.settler.inventoried({ status: { host: 'h1', driver: 'qemu' }, ...told } as unknown as Inventory);
+  expect(count(stand.did, 'storage settle')).toBe(times);
+});
+
 test('leases of the fleet that were lost are written again; two domains with one image are told of', async () => {
   const stand = new Stand();
   const holder = { domain: uuid, driver: 'qemu', name: 'g', host: 'h1', epoch: 1, claim: 'c', revision: 1, taken: 1 };

@@ -85,12 +85,14 @@ export class Settler {
     void this.settle(domain, domain.uuid);
   }
 
-  /** A driver is there: what its domains hold is looked at. */
-  async inventoried({ status }: Inventory): Promise<void> {
+  /** A driver is there: what its domains hold is looked at, and whoever was defined or has left while none of us was there. */
+  async inventoried({ status, ...told }: Inventory): Promise<void> {
     try {
-      const held = await this.heldAt(status.host);
-      const its = held.filter(({ driver }) => driver === status.driver);
-      await inParallel([...new Set(its.map(({ domain }) => domain))], (uuid) => this.settle(status, uuid));
+      const { holders, standing } = await this.booksOf(status.host);
+      const its = holders.flatMap(({ domain, driver }) => (driver === status.driver ? domain : []));
+      // A storage service of the last release does not tell.
+      const missed = standing ? missedBy(new Set(standing), told) : [];
+      await inParallel([...new Set([...its, ...missed])], (uuid) => this.settle(status, uuid));
     } catch (error) {
       this.trouble(error, { host: status.host });
     }
@@ -155,7 +157,11 @@ export class Settler {
   }
 
   private async heldAt(host: string) {
-    return (await callDriver(this.bus, { host, driver: 'storage' }, storageLeases, {})).holders;
+    return (await this.booksOf(host)).holders;
+  }
+
+  private booksOf(host: string) {
+    return callDriver(this.bus, { host, driver: 'storage' }, storageLeases, {});
   }
 
   /** Resolves when its host's storage knows what the domain stands on now; one that does not answer is told later. */
@@ -309,6 +315,15 @@ export class Settler {
 
 /** What a command has taken is of no disk until it is done. */
 const isInCommand = ({ uses }: Look): boolean => uses.some(({ target }) => target === undefined);
+
+/** Domains of a driver that storage knows nothing of, though they are defined with images, and those that it still knows of. */
+function missedBy(standing: ReadonlySet<string>, { domains, gone }: Pick<Inventory, 'domains' | 'gone'>): string[] {
+  const here = new Set(domains.map(({ uuid }) => uuid));
+  return [
+    ...domains.flatMap(({ uuid, persistent, images }) => (persistent && images && !standing.has(uuid) ? uuid : [])),
+    ...gone.flatMap(({ uuid }) => (standing.has(uuid) && !here.has(uuid) ? uuid : [])),
+  ];
+}
 
 const identitiesOf = (holds: Settled['holds']): string[] =>
   holds.flatMap(({ leases }) => leases.map(({ identity }) => identity));

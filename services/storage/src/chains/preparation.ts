@@ -51,12 +51,15 @@ export class Preparation {
 
   get endpoints(): Endpoint[] {
     const at = { host: this.host.name, driver: 'storage' };
-    const { leases, settlement } = this.books;
+    const { chains, leases, settlement } = this.books;
     return [
       driverEndpoint(at, storagePrepare, (request, call) => this.prepare(domainOf(call), request, call.signal)),
       driverEndpoint(at, storageRelease, (request, call) => this.release(domainOf(call), request)),
       driverEndpoint(at, storageSettle, (request, call) => settlement.settle(domainOf(call), request)),
-      driverEndpoint(at, storageLeases, async ({ domain }) => ({ holders: leases.all(domain) })),
+      driverEndpoint(at, storageLeases, async ({ domain }) => ({
+        holders: leases.all(domain),
+        ...(domain === undefined && { standing: chains.all.map((known) => known.domain) }),
+      })),
     ];
   }
 
