@@ -47,6 +47,8 @@ export interface VolumeDirectory {
   placeFor(pool: string, volume: string): Promise<Location>;
   /** A guest has changed these images, or made them: volumes among them are looked at again. */
   changed(paths: readonly string[]): Promise<void>;
+  /** An image was made at this path, of this format: it is a volume where it lies in a pool that runs. */
+  made(path: string, format: ImageFormat): Promise<void>;
   /** Domains have let go of these images, and may have removed them: volumes that are gone are dropped, in their own time. */
   letGo(paths: readonly string[]): void;
 }

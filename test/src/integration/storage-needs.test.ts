@@ -1,8 +1,10 @@
 /** What a block operation needs of storage: files that are made and taken away again, images that nobody else may stand on. */
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import {
+  createPool,
   destroyDomain,
   driverStorage,
+  listVolumes,
   setAutostart,
   storageEventFilter,
   storageLeases,
@@ -192,4 +194,28 @@ test('a header that says otherwise than the document of a running guest is told 
   expect(told).toHaveLength(1);
   listening.abort();
   await ended;
+});
+
+test('an image that is made for a disk that comes is a volume of its pool, of its format, and goes with it', async () => {
+  const folder = file('pool');
+  const xml = `<pool type='dir'><name>images</name><target><path>${folder}</path></target></pool>`;
+  await call(bus, createPool, { xml, build: 'new' }, { target: 'h1' });
+  const volumes = async (): Promise<string[]> =>
+    (await call(bus, listVolumes, { pool: 'images' }, { target: 'h1' })).volumes.map(
+      ({ name, format }) => `${name} ${format}`,
+    );
+  const path = `${folder}/comes.qcow2`;
+  const domain = '4a3d2c1b-0000-4000-8000-000000000001';
+  const about = { driver: 'qemu', name: 'comes', epoch: 1, revision: 0, uses: [] };
+  const ask = (claim: string, more: object) =>
+    callDriver(service, storage, storagePrepare, { ...about, claim, disks: [], needs: [], ...more }, { domain });
+  await ask('m1', { disks: [disk(path, 'qcow2')], copies: [{ disk: disk(path, 'qcow2'), capacity: 4 * 1024 * 1024 }] });
+  expect(await volumes()).toEqual(['comes.qcow2 qcow2']);
+  // A disk that leaves the format to the pool is not taken for raw.
+  const named = `<disk type='volume' device='disk'><source pool='images' volume='comes.qcow2'/><target dev='vda' bus='virtio'/></disk>`;
+  const { disks } = await ask('m2', { disks: [named] });
+  expect(disks[0]?.chain?.layers[0]?.format).toBe('qcow2');
+  for (const claim of ['m2', 'm1']) await release(domain, claim, true);
+  await eventually(volumes, []);
+  expect(existsSync(path)).toBe(false);
 });

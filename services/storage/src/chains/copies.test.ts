@@ -35,6 +35,10 @@ const copies = (format: string) => [
     capacity: 8 * mib,
   },
 ];
+/** What pools were told of. */
+let told: string[];
+beforeEach(() => (told = []));
+const volumes = { made: async (path: string, format: string) => void told.push(`${format} ${path}`) };
 const seen = (): { format: string; 'virtual-size': number } =>
   JSON.parse(execFileSync('qemu-img', ['info', '--output=json', path()], { encoding: 'utf8' })) as ReturnType<
     typeof seen
@@ -42,21 +46,23 @@ const seen = (): { format: string; 'virtual-size': number } =>
 
 test.each(['raw', 'qcow2'])('a %s image is made as large as it is there, and found again', async (format) => {
   const made = opened();
-  await makeCopies(made, maker, copies(format));
+  await makeCopies(made, maker, copies(format), volumes);
   expect(seen()).toMatchObject({ format, 'virtual-size': 8 * mib });
   const words = 'what the guest has brought';
   writeFileSync(path(), words, { flag: 'r+' });
   if (format === 'raw') truncateSync(path(), 16 * mib);
   const { size } = statSync(path());
-  await makeCopies(made, maker, copies(format));
+  await makeCopies(made, maker, copies(format), volumes);
   expect(statSync(path()).size).toBe(size);
   expect(readFileSync(path(), 'latin1').slice(0, words.length)).toBe(words);
+  // Also of one that was made by a process that may have died before it told.
+  expect(told).toEqual([`${format} ${path()}`, `${format} ${path()}`]);
 });
 
 test('one that is half made is made whole by the same command, and removed when that came to nothing', async () => {
   await opened().make(maker, path(), 'vda');
   appendFileSync(path(), 'QFI\xfb and then the service died');
-  await makeCopies(opened(), maker, copies('qcow2'));
+  await makeCopies(opened(), maker, copies('qcow2'), volumes);
   expect(seen()).toMatchObject({ format: 'qcow2', 'virtual-size': 8 * mib });
   await opened().over({ domain: maker.domain, claims: ['m1'] }, false, async () => false);
   expect(statSync(path(), { throwIfNoEntry: false })).toBeUndefined();
@@ -64,7 +70,7 @@ test('one that is half made is made whole by the same command, and removed when 
 
 test('what somebody has made for it is left as it is', async () => {
   writeFileSync(path(), 'theirs');
-  await makeCopies(opened(), maker, copies('qcow2'));
+  await makeCopies(opened(), maker, copies('qcow2'), volumes);
   expect(statSync(path()).size).toBe(6);
-  expect(opened().makers).toEqual([]);
+  expect([opened().makers, told]).toEqual([[], []]);
 });

@@ -9,26 +9,40 @@ import { join } from 'node:path';
 import type { NewImage } from '@virtbus/disk-image';
 import { givenChain, parseDevice, type Disk } from '@virtbus/domain-xml';
 import { VirtError, type DiskCopy } from '@virtbus/shared';
+import type { VolumeDirectory } from '../host';
 import { run } from '../programs';
 import { orExplain } from '../system-errors';
 import type { MadeFiles, Maker } from './made-files';
 
-/** @throws OPERATION_UNSUPPORTED for a format that is not made here; SYSTEM_ERROR */
-export async function makeCopies(made: MadeFiles, maker: Maker, copies: readonly DiskCopy[]): Promise<void> {
+/**
+ * @param volumes hears of each that was made, before its guest brings anything
+ * @throws OPERATION_UNSUPPORTED for a format that is not made here; SYSTEM_ERROR
+ */
+export async function makeCopies(
+  made: MadeFiles,
+  maker: Maker,
+  copies: readonly DiskCopy[],
+  volumes: Pick<VolumeDirectory, 'made'>,
+): Promise<void> {
   for (const { disk: xml, capacity } of copies) {
     const device = parseDevice(xml);
     const path = device.list === 'disks' && device.value.type === 'file' ? device.value.source?.file : undefined;
     if (device.list !== 'disks' || path === undefined) continue;
     const size = await sizeOf(path);
     const isBegun = made.isBegun(maker, path);
-    // One that is there was made for it by somebody, or by this command before.
-    if (size !== undefined && size > 0 && !isBegun) continue;
     const { value: disk } = device;
     const format = givenChain(disk)?.images[0].format ?? 'raw';
+    // One that is there was made for it by somebody, or by this command before.
+    if (size !== undefined && size > 0 && !isBegun) {
+      if (made.isMade(maker, path)) await volumes.made(path, format);
+      continue;
+    }
     const content = await orExplain(`create ${path}`, () => contentOf(disk, format, path, capacity));
-    if (content || size === undefined || isBegun) await made.make(maker, path, disk.target.dev ?? path, content);
+    const makes = content !== undefined || size === undefined || isBegun;
+    if (makes) await made.make(maker, path, disk.target.dev ?? path, content);
     // Its guest may have made it longer since.
     if (!content && (size ?? 0) < capacity) await orExplain(`create ${path}`, () => truncate(path, capacity));
+    if (makes) await volumes.made(path, format);
   }
 }
 

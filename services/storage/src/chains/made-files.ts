@@ -69,6 +69,11 @@ export class MadeFiles {
     return [...this.notes.values()].some((note) => note.path === path && note.claim === claim && !note.whole);
   }
 
+  /** It was made under this claim, or begun to be. */
+  isMade({ claim }: Maker, path: string): boolean {
+    return [...this.notes.values()].some((note) => note.path === path && note.claim === claim);
+  }
+
   /**
    * Make a file in a folder that is there. One that was made under the same claim is taken as it is.
    * @param target the disk it is for, for the message

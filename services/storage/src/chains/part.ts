@@ -29,7 +29,7 @@ export function chainsPart(host: StorageHost, volumes: VolumeDirectory): ChainsP
   const leftovers = new Leftovers(made, leases, use);
   const settlement = new Settlement(host, resolver, { chains, leases }, leftovers, volumes);
   const needs = new Needs(resolver, use, made, volumes);
-  const preparation = new Preparation(host, { resolver, chains, leases, made, needs, leftovers, settlement });
+  const preparation = new Preparation(host, { resolver, chains, leases, made, volumes, needs, leftovers, settlement });
   const held = () => leases.all().flatMap((holder) => holder.leases);
   meter.gauge(metrics.leases, () => tally(held(), ({ mode }) => ({ mode })));
   return {

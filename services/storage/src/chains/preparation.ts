@@ -18,7 +18,7 @@ import {
 } from '@virtbus/shared';
 import { driverEndpoint, type Call, type Endpoint } from '@virtbus/shared/bus';
 import type { z } from 'zod';
-import type { StorageHost } from '../host';
+import type { StorageHost, VolumeDirectory } from '../host';
 import type { LeaseBook } from '../leases/book';
 import { leasesOf } from '../leases/wanted';
 import type { ChainBook } from './book';
@@ -38,6 +38,7 @@ export interface Books {
   chains: ChainBook;
   leases: LeaseBook;
   made: MadeFiles;
+  volumes: Pick<VolumeDirectory, 'made'>;
   needs: Needs;
   leftovers: Leftovers;
   settlement: Settlement;
@@ -86,8 +87,8 @@ export class Preparation {
     { disks, mayMiss, claim, uses, needs, copies, ...of }: Request<typeof storagePrepare>,
     signal: AbortSignal,
   ): Promise<Answer<typeof storagePrepare>> {
-    await makeCopies(this.books.made, { domain, claim }, copies);
-    const { resolver, chains, leases: book } = this.books;
+    const { resolver, chains, leases: book, made: files, volumes } = this.books;
+    await makeCopies(files, { domain, claim }, copies, volumes);
     const looked = await Promise.all(disks.map((xml) => resolver.disk(xml, mayMiss)));
     const resolved = looked.filter((disk) => !disk.missing);
     const needed = await this.books.needs.resolve({ domain, claim }, needs);

@@ -1,5 +1,6 @@
 /** The volumes of the pools, for those who look for images: domains' disks, chains, audits. */
-import { dirname, join } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { ImageFormat, VirtError } from '@virtbus/shared';
 import type { KnownVolume, VolumeDirectory } from '../host';
 import { checkName } from '../volumes/names';
@@ -53,6 +54,13 @@ export function directoryOf(pools: Pools): VolumeDirectory {
           if (found) managed.put(found);
         }
       }
+    },
+    made: async (path, format) => {
+      const managed = pools.all().find(({ active, pool }) => active && pool.target?.path === dirname(path));
+      if (!managed || backendOf(managed.pool).devices) return;
+      pools.made.note(managed.uuid, basename(path), format, await stat(path));
+      const found = await inspect(path, { ...pools.known(managed), before: () => undefined });
+      if (found) managed.put(found);
     },
     letGo: (paths) => void gone.lookFor(paths),
     unseen: async () => {
