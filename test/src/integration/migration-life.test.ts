@@ -8,6 +8,8 @@ import {
   buckets,
   checkMigration,
   createDomain,
+  createPool,
+  createVolume,
   destroyDomain,
   eventFilter,
   getDomain,
@@ -16,7 +18,9 @@ import {
   migrateDomain,
   openConsole,
   setMigrationLimits,
+  showChain,
   showMigration,
+  startDomain,
   storageLeases,
   suspendDomain,
   undefineDomain,
@@ -316,6 +320,26 @@ test("virsh's words: a migration is tried, waited for, listed, watched as a job 
   expect(await virtbus('domjobabort', 'typed')).not.toContain('error');
   await eventually(async () => /State: +cancelled/.test(await virtbus('migrate-info', 'typed')), true, patience);
   expect(await places(guest.uuid)).toEqual([expect.stringMatching(/^h2 running/)]);
+  await remove(guest);
+});
+
+test('a guest on a volume that its source has made finds it the same when it is started on its target', async () => {
+  const xml = `<pool type='dir'><name>shared</name><target><path>${stack.folder.file('pool')}</path></target></pool>`;
+  await call(bus, createPool, { xml, build: 'new' }, { target: 'h1' });
+  const volume = `<volume><name>made</name><capacity>4194304</capacity><target><format type='qcow2'/></target></volume>`;
+  await call(bus, createVolume, { pool: 'shared', xml: volume }, { target: 'h1' });
+  await call(bus, createPool, { xml }, { target: 'h2' });
+  const devices = `<disk type='volume' device='disk'><source pool='shared' volume='made'/><target dev='vda' bus='virtio'/></disk>`;
+  const guest = await stack.run(bus, { name: 'pooled', host: 'h1', devices });
+  const formats = async (host: string): Promise<(string | undefined)[]> =>
+    (await call(bus, showChain, { domain: guest.uuid }, { target: host })).chains.map(
+      ({ chain }) => chain?.layers[0]?.format,
+    );
+  expect(await formats('h1')).toEqual(['qcow2']);
+  await move('pooled', { to: 'h2', unsafe: true });
+  await call(bus, destroyDomain, {}, { target: guest.uuid });
+  await call(bus, startDomain, {}, { target: guest.uuid });
+  expect(await formats('h2')).toEqual(['qcow2']);
   await remove(guest);
 });
 

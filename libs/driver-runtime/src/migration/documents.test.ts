@@ -1,4 +1,5 @@
 /** What a domain that moves is defined by where it goes. */
+import { parseDomain } from '@virtbus/domain-xml';
 import { VirtError } from '@virtbus/shared';
 import { uuid, xml } from '../testing/one-host';
 import { Moving } from '../testing/moving';
@@ -34,6 +35,30 @@ describe('a definition for the target', () => {
     await moving.finish();
     const { config } = moving.to.host.get(uuid);
     expect(config).toMatchObject({ uuid, name: 'web1', title: 'given' });
+  });
+
+  describe('says of which format a volume is: the host that has made it alone knows', () => {
+    const volume = `<disk type='volume' device='disk'><driver name='qemu'/><source pool='p' volume='a'/><target dev='vda' bus='virtio'/></disk>`;
+    const described = (disk: string): string => xml().replace('</domain>', `<devices>${disk}</devices></domain>`);
+    const unknown = /^CONFIG_UNSUPPORTED: .*disk vda is volume 'a' of pool 'p'.*another host would take it for raw/;
+
+    test('the one that its guest has open', async () => {
+      using moving = await running({});
+      const actor = moving.from.host.get(uuid);
+      actor.config = parseDomain(described(volume), { mode: 'inactive' }).domain;
+      const open = volume.replace("type='volume'", "type='file'").replace("'qemu'/>", "'qemu' type='qcow2'/>");
+      actor.live = parseDomain(described(open.replace('<source', "<source file='/p/a'")), { mode: 'live' }).domain;
+      const { definition } = await moving.begin();
+      expect(definition).toMatch(/<driver name='qemu' type='qcow2'\/>\s*<source pool='p' volume='a'\/>/);
+    });
+
+    test.each(['another', 'none'])('and does not leave without when its guest has %s open', async (open) => {
+      using moving = await (open === 'none' ? off({}) : running({}));
+      const actor = moving.from.host.get(uuid);
+      actor.config = parseDomain(described(volume), { mode: 'inactive' }).domain;
+      expect(await moving.blockers()).toEqual([expect.stringMatching(unknown)]);
+      expect(await moving.refusal()).toMatch(unknown);
+    });
   });
 
   test('is not taken for a transient domain, which has none', async () => {

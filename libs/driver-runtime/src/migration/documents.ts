@@ -2,7 +2,7 @@
  * The documents that a domain takes along: the one that the target starts, and the one that it is defined by there. What the
  * user gives in their place is known to be of the same machine before anything is touched.
  */
-import { checkSameHardware, formatDomain, parseDomain, type Domain } from '@virtbus/domain-xml';
+import { checkSameHardware, formatDomain, parseDomain, type Disk, type Domain } from '@virtbus/domain-xml';
 import { isVirtError, VirtError, type MigrationOptions } from '@virtbus/shared';
 import type { Actor } from '../actor';
 
@@ -33,7 +33,29 @@ export function definitionFor(actor: Actor, options: MigrationOptions): string |
   const documents = [['--persistent-xml', persistentXml] as const, ['--xml', offline ? xml : undefined] as const];
   const [chosen] = documents.flatMap(([option, text]) => (text === undefined ? [] : { option, text }));
   const domain = chosen ? asGiven(actor, config, chosen) : config;
-  return formatDomain(domain, { view: 'inactive', secrets: true });
+  return formatDomain(withFormats(domain, actor), { view: 'inactive', secrets: true });
+}
+
+/**
+ * That a volume is more than raw the host knows that has made it, and no other: a disk that leaves its format to the pool says
+ * what its guest has found.
+ * @throws CONFIG_UNSUPPORTED for one that no guest has open
+ */
+function withFormats(domain: Domain, { live }: Actor): Domain {
+  const told = (disk: Disk): Disk => {
+    const { type, device = 'disk', driver, source, target } = disk;
+    if (type !== 'volume' || device !== 'disk' || driver?.type !== undefined) return disk;
+    const { pool, volume } = source ?? {};
+    const open = live?.devices.disks.find(
+      (one) => one.target.dev === target.dev && one.source?.pool === pool && one.source?.volume === volume,
+    );
+    if (open?.driver?.type !== undefined) return { ...disk, driver: { ...driver, type: open.driver.type } };
+    const detail =
+      `disk ${target.dev} is volume '${volume}' of pool '${pool}' and does not say of which format: another host would take it ` +
+      "for raw; say it in the definition (<driver type='…'/>), and move the domain then";
+    throw new VirtError('CONFIG_UNSUPPORTED', { detail });
+  };
+  return { ...domain, devices: { ...domain.devices, disks: domain.devices.disks.map(told) } };
 }
 
 /** The definition may be ahead of the guest: the user's is of the one machine or of the other. */
