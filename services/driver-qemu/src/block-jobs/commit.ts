@@ -23,7 +23,16 @@ import type { QemuGuest } from '../guest';
 import { backingString, depthOf, depthOfIndex, diskForJob, imageName, indexAt, nameOf, targetOf } from './chain-names';
 import { diskOf, withDisk } from './conclude';
 import { deleteFiles, filesAt, lendFiles, onlyRead } from './files';
-import { anyBitmap, carryBitmaps, dropBitmaps, mergeBitmaps, nodesOf, removalOf, reopenData } from './graph';
+import {
+  anyBitmap,
+  carryBitmaps,
+  dropBitmaps,
+  flushImage,
+  mergeBitmaps,
+  nodesOf,
+  removalOf,
+  reopenData,
+} from './graph';
 import type { Changes, JobKind } from './kind';
 import { areFree, deviceNode, imagesIn, maskProtocol, removeNodes, type BlockHost } from './nodes';
 import type { SavedJob } from './saved-job';
@@ -161,7 +170,9 @@ export function commitKind(host: BlockHost): JobKind {
     },
     beforeFinal: async (guest, job) => {
       const merged = await mergedImages(host, guest, job as SavedJob<CommitDetails>);
-      if (merged) await mergeBitmaps(guest, merged.images, merged);
+      if (!merged) return;
+      await mergeBitmaps(guest, merged.images, merged);
+      await flushImage(guest, merged.base);
     },
     finish: async (guest, job, end) => {
       const saved = job as SavedJob<CommitDetails>;

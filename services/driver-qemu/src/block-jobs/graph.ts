@@ -12,6 +12,7 @@ import {
   type NodeImages,
   type QmpStep,
 } from '@virtbus/domain-xml';
+import { VirtError } from '@virtbus/shared';
 import type { QemuGuest } from '../guest';
 import { isRefusal } from '../monitor-failure';
 import { nodeSource, type BlockHost } from './nodes';
@@ -81,6 +82,17 @@ export async function mergeBitmaps(
     if (!(await isDone(guest, own)) && !marksItself(images, base, name)) lost.add(name);
   }
   await dropBitmaps(guest, images, chain[0]!, lost);
+}
+
+/**
+ * All that was written to an image is in its file, with the tables that lead to it, before the header of another says that there is
+ * where it lies: QEMU keeps those tables in its memory, and neither a pull nor a commit writes them, so that a QEMU that was
+ * killed would leave an image that reads as zeroes. No command of QMP does it. Of a write that fails QEMU says nothing here.
+ */
+export async function flushImage(guest: Pick<QemuGuest, 'ask'>, node: string): Promise<void> {
+  const said = await guest.ask('human-monitor-command', { 'command-line': `qemu-io ${node} flush` });
+  if (!/^Error/i.test(said.trim())) return;
+  throw new VirtError('OPERATION_FAILED', { detail: `QEMU cannot flush '${node}': ${said.trim()}` });
 }
 
 /** A checkpoint that would mislead is none: who asks for what was written since then is refused. */

@@ -5,7 +5,7 @@ import { VirtError, type BlockJob, type pullBlocks, type Request } from '@virtbu
 import type { QemuGuest } from '../guest';
 import { backingString, depthOf, depthOfIndex, diskForJob, indexAt, nameOf, targetOf } from './chain-names';
 import { diskOf } from './conclude';
-import { mergeBitmaps, nodesOf, removalOf } from './graph';
+import { flushImage, mergeBitmaps, nodesOf, removalOf } from './graph';
 import type { JobKind } from './kind';
 import { areFree, imagesIn, maskProtocol, removeNodes, type BlockHost } from './nodes';
 import type { SavedJob } from './saved-job';
@@ -82,7 +82,9 @@ export function pullKind(host: BlockHost): JobKind {
     },
     beforeFinal: async (guest, job) => {
       await carry(host, guest, job);
-      await flush(host, guest, job);
+      const { disk } = whereabouts(guest, job);
+      const [active] = disk ? nodesOf(host, guest, disk) : [];
+      if (active !== undefined) await flushImage(guest, active);
     },
     finish: async (guest, job, end) => {
       const { disk, base } = whereabouts(guest, job);
@@ -108,22 +110,6 @@ async function carry(host: BlockHost, guest: QemuGuest, job: SavedJob): Promise<
   const images = await imagesIn(guest);
   const actions = pullBitmaps(images, chain, base < chain.length ? base : undefined);
   await mergeBitmaps(guest, images, { chain, actions });
-}
-
-/**
- * All that was copied is in the file, with the tables that lead to it, before the header says that nothing is below: QEMU keeps
- * those tables in its memory, and a pull does not write them, so that a QEMU that was killed would leave an image that reads as
- * zeroes. No command of QMP does it. Of a write that fails QEMU says nothing here.
- */
-async function flush(host: BlockHost, guest: QemuGuest, job: SavedJob): Promise<void> {
-  const { disk } = whereabouts(guest, job);
-  const [active] = disk ? nodesOf(host, guest, disk) : [];
-  if (active === undefined) return;
-  const said = await guest.ask('human-monitor-command', { 'command-line': `qemu-io ${active} flush` });
-  if (/^Error/i.test(said.trim()))
-    throw new VirtError('OPERATION_FAILED', {
-      detail: `QEMU cannot flush '${active}': ${said.trim()}`,
-    });
 }
 
 /** The disk, and where in it the base is now; below the chain's end when there is none. */
