@@ -1,5 +1,5 @@
 /**
- * A guest that stays paused after its memory was written writes to its images again: QEMU has left them to whoever takes the
+ * A guest that stays paused after its memory was written, to a file or to a host that did not take it, writes to its images again: QEMU has left them to whoever takes the
  * guest over, and ends with an assertion when one is changed nevertheless, resized for instance. `cont` takes them back, but
  * lets the guest run. (facts: block-jobs §3)
  */
@@ -8,12 +8,12 @@ import { join } from 'node:path';
 import type { QemuGuest } from './guest';
 import { isRefusal } from './monitor-failure';
 import type { RunUser } from './run-user';
+import { isWrittenOut } from './written-out';
 
 /** Nothing to do unless the guest was written out as a whole. What fails is told in the log: the guest itself is as it was. */
 export async function activateImages(guest: QemuGuest, user: RunUser | undefined): Promise<void> {
   try {
-    const { status } = await guest.ask('query-status');
-    if (status !== 'postmigrate') return;
+    if (!(await isWrittenOut(guest))) return;
     try {
       await guest.askRaw('blockdev-set-active', { active: true });
     } catch (error) {

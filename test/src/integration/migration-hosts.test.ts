@@ -8,11 +8,15 @@ import {
   migrationBegin,
   migrationStatus,
   migrationUndo,
+  resizeDisk,
+  resumeDomain,
   startDomain,
+  suspendDomain,
   type MigrationView,
 } from '@virtbus/shared';
 import { call, callDriver } from '@virtbus/shared/bus';
 import { eventually, freePort, needsProgram, Stack, startProcess } from '@virtbus/testkit';
+import { disk, qemuImg } from './storage-stand';
 import { arrive, confirm, env, finish, move, perform, qemu, upToPrepared, type Move } from './host-moves';
 
 jest.setTimeout(300_000);
@@ -64,6 +68,34 @@ test('what was begun is taken back from every phase, and the guest runs on', asy
   expect(await undo(sent)).toEqual(['undone', 'undone']);
   await eventually(() => stack.state(user, uuid), 'running(migration-canceled)');
   expect(stack.guestPids()).toHaveLength(1);
+});
+
+test('a guest that was paused when its migration was taken back writes to its disks again, and moves once it has run', async () => {
+  await using stack = await Stack.start({ hosts: ['h1', 'h2'], env });
+  const bus = await stack.connect('service');
+  const user = await stack.connect();
+  const path = stack.folder.file('paused.qcow2');
+  qemuImg('create', '-q', '-f', 'qcow2', path, '16M');
+  const { uuid, epoch } = await stack.run(user, { name: 'web1', host: 'h1', devices: disk(path, 'qcow2') });
+  await call(user, suspendDomain, {}, { target: uuid });
+  const spec = { uuid, name: 'web1', from: 'h1', to: 'h2', epoch: epoch + 1 };
+  const sent = move(spec, { unsafe: true });
+  const { id } = sent;
+  await perform(bus, sent, await upToPrepared(bus, sent));
+  await callDriver(bus, qemu('h2'), migrationUndo, { id, role: 'target' }, { domain: uuid });
+  await callDriver(bus, qemu('h1'), migrationUndo, { id, role: 'source', targetUndone: true }, { domain: uuid });
+  await call(user, resizeDisk, { disk: 'vda', bytes: 32 * 1024 * 1024 }, { target: uuid });
+  expect(await stack.state(user, uuid)).toBe('paused(user)');
+  const again = move(spec, { unsafe: true });
+  await expect(upToPrepared(bus, again)).rejects.toMatchObject({
+    code: 'OPERATION_INVALID',
+    message: expect.stringContaining('resume it first') as string,
+  });
+  await call(user, resumeDomain, {}, { target: uuid });
+  await call(user, suspendDomain, {}, { target: uuid });
+  const last = move({ ...spec, epoch: epoch + 2 }, { unsafe: true });
+  await finish(bus, last, await perform(bus, last, await upToPrepared(bus, last)));
+  expect([stack.pidsOn('h1', uuid).length, stack.pidsOn('h2', uuid).length]).toEqual([0, 1]);
 });
 
 test('killed drivers find out how far a migration got', async () => {

@@ -2,6 +2,7 @@
 import type { Domain, QemuCapabilities } from '@virtbus/domain-xml';
 import type { MigrationAsk, MigrationFacet, Transferred } from '@virtbus/driver-runtime';
 import { VirtError, type MigrationReason, type MigrationRole } from '@virtbus/shared';
+import { activateImages } from '../activate-images';
 import type { BootHost } from '../boot';
 import type { QemuGuest } from '../guest';
 import { copiedDisks, disksBeingCopied, limitCopies } from '../migration/copied-disks';
@@ -84,7 +85,11 @@ export function migrationFacet(host: MigrationHost): MigrationFacet<QemuGuest> {
       leaveFiles(guest, ask);
     },
     belongsHere: regainFiles,
-    withdraw: (guest) => withdraw(guest, host.silenceMs),
+    withdraw: async (guest) => {
+      await withdraw(guest, host.silenceMs);
+      // One that was paused before stays so.
+      await activateImages(guest, host.boot.user);
+    },
     transferred,
     limits: async (guest, { bandwidth, postcopyBandwidth, downtimeMs }, signal) => {
       const limits = {

@@ -9,11 +9,13 @@ import type { QemuGuest } from '../guest';
 import { saveMemory } from '../process';
 import type { RunUser } from '../run-user';
 import { finish, readSaveImage, writeHeader } from '../save-image';
+import { refuseWrittenOut } from '../written-out';
 
 export function saveFacet(user: RunUser | undefined): NonNullable<Facets<QemuGuest>['save']> {
   return {
     check: (guest) => guest.blockJobs.refuseActive(),
     save: async (guest, image, { signal, progress }) => {
+      await refuseWrittenOut(guest, signal);
       const xml = formatDomain(image.domain, { view: 'live', secrets: true, migratable: true });
       const total = guest.live.memory.kib * 1024;
       try {

@@ -7,6 +7,7 @@ import { takeExternal, wasTakenExternally } from '../snapshots/external';
 import { removeInternal, takeInternal, wasTakenInternally } from '../snapshots/internal';
 import { giveUpMerge, merge, mergeNeeds, mergeOffline } from '../snapshots/merge';
 import { makeOverlays, removeOffline, rewind, takeOffline, wasTakenOffline } from '../snapshots/offline';
+import { refuseWrittenOut } from '../written-out';
 import { saveFacet } from './save';
 
 export function snapshotsFacet(host: BlockHost): SnapshotsFacet<QemuGuest> {
@@ -16,6 +17,7 @@ export function snapshotsFacet(host: BlockHost): SnapshotsFacet<QemuGuest> {
     take: async (guest, taking) => {
       guest.blockJobs.refuseActive();
       if (taking.snapshot.memory?.snapshot === 'internal') return takeInternal(host, guest, taking);
+      if (taking.snapshot.memory?.snapshot === 'external') await refuseWrittenOut(guest, taking.signal);
       await takeExternal(host, guest, taking, (how, path, running) =>
         memory.save(guest, { path, domain: how.domain, running }, how),
       );

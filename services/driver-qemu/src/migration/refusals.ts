@@ -13,6 +13,7 @@ import type { MigrationHost } from '../facets/migration';
 import type { QemuGuest } from '../guest';
 import { onTap } from '../networks';
 import { mustBeTrusted, showCertificates } from '../certificates';
+import { refuseWrittenOut } from '../written-out';
 import { copiedDisks } from './copied-disks';
 import { topNodes } from './nodes';
 import { capabilitiesFor } from './parameters';
@@ -39,6 +40,7 @@ export async function blockersOf(guest: QemuGuest, ask: Ask, sharing: Sharing): 
     if (jobs.length > 0) found.add('OPERATION_INVALID', 'domain has active block job');
     const known = await guest.ask('query-migrate-capabilities', undefined, signal);
     capabilitiesFor(options, 'source', new Set(known.map(({ capability }) => capability)));
+    await refuseWrittenOut(guest, signal);
   });
   if (options.tls) await found.of(() => showCertificates(options.tls?.directory, 'client'));
   if (live.devices.disks.some(({ transient }) => transient !== undefined)) {
