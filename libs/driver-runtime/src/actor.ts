@@ -8,6 +8,7 @@
 import { rmSync } from 'node:fs';
 import { formatDomain, parseDomain, type Domain } from '@virtbus/domain-xml';
 import {
+  destroyDomain,
   errorTable,
   isActive,
   VirtError,
@@ -118,6 +119,13 @@ export class Actor<G extends Guest = Guest> {
   /** The command that is being applied. */
   get current(): Cause | undefined {
     return this.causes.at(-1);
+  }
+
+  /** A command of ours or of a user's ends its guest. */
+  get ends(): boolean {
+    return (
+      this.record.ending !== undefined || this.causes.some(({ operation }) => operation === destroyDomain.operation)
+    );
   }
 
   get state(): DomainState {

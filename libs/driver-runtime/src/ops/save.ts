@@ -13,6 +13,7 @@ import {
 } from '@virtbus/shared';
 import { refreshBackup } from '../backup/running';
 import { facet } from '../driver';
+import { whileItRuns } from '../ended-meanwhile';
 import { goOn } from '../go-on';
 import { change, guestOf, look, op, type Context } from './op';
 import { dropManagedSave } from './start';
@@ -78,12 +79,12 @@ async function saveTo(
   actor.job = job;
   actor.abortJob = abort;
   try {
-    if (wasRunning) await guest.suspend('save', signal);
-    await facility.save(
-      guest,
-      { path, domain, running: how.paused === undefined ? wasRunning : !how.paused },
-      { signal, progress: (p) => Object.assign(job, p, { elapsedMs: Date.now() - began }) },
-    );
+    const image = { path, domain, running: how.paused === undefined ? wasRunning : !how.paused };
+    const saving = { signal, progress: (p: object) => Object.assign(job, p, { elapsedMs: Date.now() - began }) };
+    await whileItRuns(actor, 'it was saved', async () => {
+      if (wasRunning) await guest.suspend('save', signal);
+      await facility.save(guest, image, saving);
+    });
     // What the guest never touched was not written: the total of a finished job is what was.
     const processed = job.processed ?? 0;
     const done = { total: processed, processed, remaining: 0 };

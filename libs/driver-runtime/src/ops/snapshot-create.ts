@@ -4,9 +4,11 @@ import { formatSnapshot, type Snapshot } from '@virtbus/domain-xml/snapshot';
 import { createSnapshot, VirtError, type ImageNeed } from '@virtbus/shared';
 import type { Actor } from '../actor';
 import { facet } from '../driver';
+import { whileItRuns } from '../ended-meanwhile';
 import { chainsOf, heldBy } from '../images';
 import type { SnapshotCreation } from '../record';
 import { currentOf, snapshotsOf } from '../snapshots';
+import type { LiveTaking } from '../snapshots/facet';
 import { definitionWithOverlays, overlaysOf } from '../snapshots/overlays';
 import { redefine } from '../snapshots/redefine';
 import { described, requestedSnapshot, type CreateRequest } from '../snapshots/request';
@@ -107,7 +109,7 @@ async function takeLive(
   actor.job = { type: 'unbounded', operation: 'snapshot', commandId: call.id, elapsedMs: 0 };
   actor.abortJob = abort;
   try {
-    await facility.take(guestOf(actor), {
+    const taking: LiveTaking = {
       snapshot,
       reuse: request.reuseExternal,
       quiesce: request.quiesce,
@@ -122,7 +124,9 @@ async function takeLive(
         complete((config) => config);
       },
       progress: (bytes) => Object.assign(actor.job ?? {}, bytes, { elapsedMs: Date.now() - began }),
-    });
+    };
+    const guest = guestOf(actor);
+    await whileItRuns(actor, 'a snapshot of it was taken', () => facility.take(guest, taking));
   } finally {
     actor.job = undefined;
     actor.abortJob = undefined;

@@ -6,6 +6,7 @@ import type { Snapshot } from '@virtbus/domain-xml/snapshot';
 import { deleteSnapshot, VirtError, type ChainDocument, type ImageNeed, type Request } from '@virtbus/shared';
 import type { Actor } from '../actor';
 import { facet } from '../driver';
+import { whileItRuns } from '../ended-meanwhile';
 import { chainsOf, heldBy, hold } from '../images';
 import { currentOf, snapshotsOf } from '../snapshots';
 import type { Merge } from '../snapshots/facet';
@@ -122,7 +123,9 @@ async function deleteAll(context: Context, deletion: Deletion): Promise<void> {
   hold(actor, disks);
   markBroken(actor, deletion);
   try {
-    if (actor.guest) await facility.merge(actor.guest, merges, { command: call.id, signal: call.signal });
+    const { guest } = actor;
+    const how = { command: call.id, signal: call.signal };
+    if (guest) await whileItRuns(actor, 'its images were merged', () => facility.merge(guest, merges, how));
     else await mergeOffline(context, deletion, merges, chainsOf(disks));
     for (const snapshot of deletion.snapshots) {
       if (!isExternal(snapshot)) await facility.remove(actor.guest, actor.document, snapshot, call.signal);
