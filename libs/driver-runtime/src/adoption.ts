@@ -166,7 +166,8 @@ async function alive<G extends Guest>(
     const warnings = pending.operation === 'create' ? { warnings: [] } : {};
     actor.remember({ ...pending, response: { domain: actor.summary(), ...warnings } });
   }
-  actor.record.pending = undefined;
+  // Whose end is not known yet is still being applied.
+  if (!actor.record.snapshot?.doing) actor.record.pending = undefined;
   actor.persist();
   if (state.state !== 'paused') return;
   if (before.reason === 'save') await letGoOn(actor, guest, 'save-canceled');

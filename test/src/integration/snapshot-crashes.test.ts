@@ -13,6 +13,7 @@ import {
   isVirtError,
   listSnapshots,
   revertSnapshot,
+  startDomain,
   verifyFleet,
 } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
@@ -175,4 +176,70 @@ test('nothing flushed is lost when QEMU dies over a snapshot before we hear that
   await guest.boot();
   expect(await guest.losses(flushed)).toEqual([]);
   await guest.destroy();
+});
+
+test('a snapshot that a driver died over while QEMU hung is none once it answers, and the next start is from what the guest wrote', async () => {
+  const path = stack.folder.file('hung.qcow2');
+  qemuImg('create', '-q', '-f', 'qcow2', path, '16M');
+  const { uuid } = await stack.run(bus, { name: 'hung', devices: disk(path, 'qcow2') });
+  const take = (name: string, timeoutMs = 60_000) =>
+    call(
+      bus,
+      createSnapshot,
+      { xml: `<domainsnapshot><name>${name}</name></domainsnapshot>`, diskOnly: true },
+      { target: uuid, timeoutMs },
+    );
+  const pid = stack.pidOf(uuid);
+  process.kill(pid, 'SIGSTOP');
+  try {
+    const lost = take('lost', 3_000);
+    await killedAt(defined(uuid, 'hung.lost'), lost);
+    // Whoever planned now would not know what the guest stands on.
+    await expect(take('early', 2_000)).rejects.toMatchObject({ code: 'DOMAIN_BUSY' });
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  await eventually(() => take('next').then(() => true), true);
+  expect(await names(uuid)).toEqual(['next']);
+  const overlay = stack.folder.file('hung.next');
+  const sources = async (inactive: boolean): Promise<string[]> =>
+    [...(await documentOf(uuid, inactive)).matchAll(/<source file='([^']*)'/g)].map(([, file]) => file!);
+  expect([await sources(false), await sources(true)]).toEqual([
+    [overlay, path],
+    [overlay, path],
+  ]);
+  expect(await formatNodes(uuid)).toBe(2);
+  await call(bus, destroyDomain, {}, { target: uuid });
+  await call(bus, startDomain, {}, { target: uuid });
+  expect(await sources(false)).toEqual([overlay, path]);
+  await eventually(() => existsSync(stack.folder.file('hung.lost')), false);
+  await call(bus, destroyDomain, {}, { target: uuid });
+  await eventually(async () => (await call(bus, verifyFleet, {})).disagreements, []);
+});
+
+test('a merge of images that QEMU hung in, and a driver died in, holds what it writes to until it has ended', async () => {
+  const path = stack.folder.file('merged.qcow2');
+  qemuImg('create', '-q', '-f', 'qcow2', path, '16M');
+  const { uuid } = await stack.run(bus, { name: 'merged', devices: disk(path, 'qcow2') });
+  const xml = '<domainsnapshot><name>gone</name></domainsnapshot>';
+  await call(bus, createSnapshot, { xml, diskOnly: true }, { target: uuid });
+  const record = stack.folder.file('state', 'hosts', 'h1', 'qemu', 'domains', uuid, 'record.json');
+  const says = (words: string) => (): boolean => readFileSync(record, 'utf8').includes(words);
+  const pid = stack.pidOf(uuid);
+  try {
+    const deleted = call(bus, deleteSnapshot, { name: 'gone' }, { target: uuid, timeoutMs: 10_000 });
+    const begun = eventually(says('"active-commit"'), true, { intervalMs: 1 });
+    await killedAt(
+      begun.then(() => process.kill(pid, 'SIGSTOP')),
+      deleted,
+    );
+    expect(says('"base:vda"')()).toBe(true);
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  await eventually(says('"base:vda"'), false, { timeoutMs: 60_000 });
+  await call(bus, deleteSnapshot, { name: 'gone' }, { target: uuid });
+  expect([await names(uuid), await formatNodes(uuid)]).toEqual([[], 1]);
+  expect(await documentOf(uuid, true)).toContain(`'${path}'`);
+  await call(bus, destroyDomain, {}, { target: uuid });
 });

@@ -22,11 +22,13 @@ import {
   listVolumes,
   managedSave,
   pullBlocks,
+  qmpCommand,
   refreshPool,
   removeManagedSave,
   resizeDisk,
   resumeDomain,
   revertSnapshot,
+  saveDomain,
   startDomain,
   suspendDomain,
   undefineDomain,
@@ -77,6 +79,8 @@ const take = (domain: string, name: string, how: RequestInput<typeof createSnaps
     { target: domain },
   );
 
+const codeOf = (error: { code?: string }): unknown => error.code;
+
 const names = async (domain: string): Promise<string[]> =>
   (await call(bus, listSnapshots, {}, { target: domain })).snapshots.map(({ name }) => name);
 
@@ -113,6 +117,62 @@ test('all disks of a running guest get overlays at once, with the format of what
   expect(await sourceOf(uuid, true)).toBe(a);
   expect(existsSync(overlayOf(b, 'second'))).toBe(false);
   expect(await names(uuid)).toEqual([]);
+  await call(bus, destroyDomain, {}, { target: uuid });
+});
+
+test.each(['memory', 'deletion', 'save'])('work on a guest that is destroyed meanwhile (%s) says so', async (what) => {
+  const path = image(`ended-${what}`);
+  const { uuid } = await stack.run(bus, { name: `ended-${what}`, devices: disk(path, 'qcow2') });
+  if (what === 'deletion') await take(uuid, 'kept', { diskOnly: true });
+  // Whatever it is asked, it does not get to.
+  process.kill(stack.pidOf(uuid), 'SIGSTOP');
+  const file = stack.folder.file(`ended-${what}.file`);
+  const work = {
+    memory: () => take(uuid, 'kept', {}, `<memory snapshot='external' file='${file}'/>`),
+    deletion: () => call(bus, deleteSnapshot, { name: 'kept' }, { target: uuid }),
+    save: () => call(bus, saveDomain, { path: file }, { target: uuid }),
+  }[what]!();
+  work.catch(() => undefined);
+  await eventually(() => call(bus, suspendDomain, {}, { target: uuid, timeoutMs: 300 }).catch(codeOf), 'DOMAIN_BUSY');
+  await call(bus, destroyDomain, {}, { target: uuid });
+  await expect(work).rejects.toMatchObject({
+    code: 'OPERATION_ABORTED',
+    message: expect.stringContaining(`domain 'ended-${what}' was ended while`) as string,
+  });
+  expect([await stack.state(bus, uuid), existsSync(file)]).toEqual(['shutoff(destroyed)', false]);
+  await eventually(async () => (await call(bus, verifyFleet, {})).disagreements, []);
+});
+
+test('a merge that fails once it is ready, while that of another disk goes on, fails the deletion', async () => {
+  const [a, b] = [image('failing'), stack.folder.file('slow.qcow2')];
+  qemuImg('create', '-q', '-f', 'qcow2', b, '256M');
+  const { uuid } = await stack.run(bus, { name: 'half', devices: disk(a, 'qcow2') + disk(b, 'qcow2', '', 'vdb') });
+  const qmp = async <T>(execute: string, args: Record<string, unknown> = {}): Promise<T> =>
+    (await call(bus, qmpCommand, { execute, arguments: args }, { target: uuid })).result as T;
+  await take(uuid, 'one', { diskOnly: true });
+  const backend = '/machine/peripheral/virtio-disk1/virtio-backend';
+  await qmp('human-monitor-command', { 'command-line': `qemu-io -d ${backend} "write -P 5 0 192M"` });
+  const deleted = call(bus, deleteSnapshot, { name: 'one' }, { target: uuid });
+  deleted.catch(() => undefined);
+  const jobOf = async (target: string) =>
+    (await qmp<{ device: string; ready?: boolean }[]>('query-block-jobs')).find(({ device }) =>
+      device.includes(target),
+    );
+  const other = await eventually(() => jobOf('vdb'), Boolean, { intervalMs: 1 });
+  await qmp('block-job-set-speed', { device: other?.device, speed: 1024 });
+  const job = await eventually(
+    () => jobOf('vda'),
+    (one) => one?.ready === true,
+  );
+  await qmp('block-job-cancel', { device: job?.device, force: true });
+  await eventually(() => jobOf('vda'), undefined);
+  await qmp('block-job-set-speed', { device: other?.device, speed: 0 });
+  await expect(deleted).rejects.toMatchObject({
+    message: expect.stringContaining('merging images canceled') as string,
+  });
+  expect(await names(uuid)).toEqual(['one']);
+  await call(bus, deleteSnapshot, { name: 'one' }, { target: uuid });
+  expect([await sourceOf(uuid), existsSync(overlayOf(b, 'one'))]).toEqual([a, false]);
   await call(bus, destroyDomain, {}, { target: uuid });
 });
 
@@ -173,8 +233,17 @@ test('a disk of a guest that stays paused is resized and pulled after its memory
   await call(bus, pullBlocks, { disk: 'vda' }, { target: uuid });
   await eventually(async () => (await call(bus, listBlockJobs, {}, { target: uuid })).jobs, []);
   expect(await stack.state(bus, uuid)).toBe('paused(user)');
+  // QEMU writes its memory again once it has run.
+  const again = `<memory snapshot='external' file='${stack.folder.file('paused.second')}'/>`;
+  const written = { code: 'OPERATION_INVALID', message: expect.stringContaining('resume it first') as string };
+  await expect(take(uuid, 'again', {}, again)).rejects.toMatchObject(written);
+  await expect(call(bus, managedSave, {}, { target: uuid })).rejects.toMatchObject(written);
+  expect(await stack.state(bus, uuid)).toBe('paused(user)');
+  expect([await names(uuid), existsSync(overlayOf(a, 'again'))]).toEqual([['kept'], false]);
   const { domain } = await call(bus, resumeDomain, {}, { target: uuid });
   expect(domain).toMatchObject({ state: 'running' });
+  await call(bus, suspendDomain, {}, { target: uuid });
+  await take(uuid, 'again', {}, again);
   await call(bus, destroyDomain, {}, { target: uuid });
 });
 

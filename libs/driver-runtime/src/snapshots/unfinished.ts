@@ -3,14 +3,15 @@
  * finds out how far they came and leaves a snapshot that is there or one that is not.
  */
 import { rmSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { diskImages, isSameLocation, type DiskImage, type Domain } from '@virtbus/domain-xml';
 import { parseSnapshot, type Snapshot } from '@virtbus/domain-xml/snapshot';
-import { createSnapshot } from '@virtbus/shared';
+import { createSnapshot, isVirtError } from '@virtbus/shared';
 import type { Actor } from '../actor';
 import { facet, type Guest } from '../driver';
 import type { DriverHost } from '../host';
 import { dropManagedSave } from '../ops/start';
-import type { HeldDisks, SnapshotCreation, SnapshotDoing } from '../record';
+import type { DomainRecord, HeldDisks, SnapshotCreation, SnapshotDoing } from '../record';
 import type { SnapshotsFacet } from './facet';
 import { snapshotsOf } from './index';
 import { definitionWithOverlays, overlaysOf, withDisks } from './overlays';
@@ -37,15 +38,18 @@ export function beginTaking(actor: Actor, snapshot: Snapshot, doing: SnapshotCre
 const redefineDisks = (actor: Actor, definition: (config: Domain) => Domain): void =>
   actor.hear({ kind: 'images', chains: {}, definition });
 
-/** It came to nothing: the definition is as it was, what was prepared for it is held no longer, and nothing describes it. */
-export function abandon(actor: Actor): void {
+/**
+ * It came to nothing: the definition is as it was, what was prepared for it is held no longer, and nothing describes it.
+ * @param command that it was begun by
+ */
+export function abandon(actor: Actor, command = actor.record.pending): void {
   const doing = actor.record.snapshot?.doing;
   if (doing?.what === 'create' && doing.metadata) snapshotsOf(actor).drop(creationIn(doing).name);
   const defined = new Map((doing?.what === 'create' ? doing.defined : [])?.map((disk) => [disk.target.dev, disk]));
   if (defined.size > 0) {
     redefineDisks(actor, (config) => withDisks(config, (disk, target) => defined.get(target) ?? disk));
   }
-  letGo(actor);
+  letGo(actor, command);
   if (actor.record.snapshot) delete actor.record.snapshot.doing;
   actor.persist();
 }
@@ -54,8 +58,8 @@ export function abandon(actor: Actor): void {
 const creationIn = ({ xml }: SnapshotCreation): Snapshot => parseSnapshot(xml, { form: 'stored', unknown: 'warn' });
 
 /** Images that were prepared for the command, beside those of disks; what other jobs hold stays. */
-function letGo({ record }: Actor): void {
-  const { id } = record.pending ?? {};
+function letGo({ record }: Actor, command: DomainRecord['pending']): void {
+  const { id } = command ?? {};
   for (const [name, { claim }] of Object.entries(record.disks ?? {})) {
     const own = id !== undefined && (claim === id || claim.startsWith(`${id}.`));
     if (own && name.includes(':')) delete record.disks?.[name];
@@ -66,10 +70,16 @@ export interface Completion {
   /** Its description is kept. */
   metadata: boolean;
   definition: (config: Domain) => Domain;
+  /** That it was begun by, where that is not the one being applied. */
+  command?: DomainRecord['pending'];
 }
 
 /** It is there: description, documents, record and event, in one turn. */
-export function completeCreation(actor: Actor, snapshot: Snapshot, { metadata, definition }: Completion): void {
+export function completeCreation(
+  actor: Actor,
+  snapshot: Snapshot,
+  { metadata, definition, command = actor.record.pending }: Completion,
+): void {
   const { name } = snapshot;
   const targets = [...overlaysOf(snapshot).keys()];
   if (!actor.active && targets.length > 0 && actor.config) actor.setConfig(definition(actor.config));
@@ -77,7 +87,7 @@ export function completeCreation(actor: Actor, snapshot: Snapshot, { metadata, d
     snapshotsOf(actor).keep(snapshot);
     actor.record.snapshot = { current: name };
   } else if (actor.record.snapshot) delete actor.record.snapshot.doing;
-  if (!actor.active) letGo(actor);
+  if (!actor.active) letGo(actor, command);
   actor.hear({
     kind: 'images',
     chains: actor.active ? Object.fromEntries(targets.map((target) => [target, undefined])) : {},
@@ -86,8 +96,17 @@ export function completeCreation(actor: Actor, snapshot: Snapshot, { metadata, d
   });
 }
 
+/** What an earlier process has left undone, and the domain as it was then. */
+interface Left {
+  doing: SnapshotDoing;
+  before: Domain;
+  command: DomainRecord['pending'];
+}
+
 /**
- * After a crash of ours, before anybody may command the domain.
+ * After a crash of ours, before anybody may command the domain. A hypervisor that says nothing keeps only this domain waiting: it
+ * is asked until it answers, and till then it is still the turn of what was begun. Whoever went on would plan with images that
+ * the guest has left.
  * @param guest undefined when it does not run, or has ended meanwhile: its documents are still those of its life
  */
 export async function recover<G extends Guest>(
@@ -95,18 +114,74 @@ export async function recover<G extends Guest>(
   actor: Actor<G>,
   guest: G | undefined,
 ): Promise<void> {
-  const doing = actor.record.snapshot?.doing;
-  if (!doing) return;
+  const { snapshot, pending } = actor.record;
+  if (!snapshot?.doing) return;
+  const left: Left = { doing: snapshot.doing, before: actor.document, command: pending };
+  if (!guest) return void (await settle(host, actor, undefined, left));
+  const turn = await actor.jobs.async('snapshot', `snapshot-${left.doing.what}`);
+  const first = settle(host, actor, guest, left);
+  untilSettled(first, host, actor, guest, left)
+    .catch((err: unknown) => actor.log.error({ err }, 'what became of an operation on a snapshot cannot be kept'))
+    .finally(() => turn[Symbol.dispose]());
+  const known = new AbortController();
+  // Nothing else may keep this process alive meanwhile: it has no bus yet.
+  const patience = sleep(patienceMs, undefined, { signal: known.signal }).catch(() => undefined);
+  await Promise.race([first, patience]);
+  known.abort();
+}
+
+/** A guest that hangs keeps nobody waiting longer, milliseconds. */
+const patienceMs = 5_000;
+/** Until a hypervisor that did not answer is asked again, milliseconds. */
+const againMs = 1_000;
+const refusalsTaken = 3;
+
+async function untilSettled<G extends Guest>(
+  first: Promise<Attempt>,
+  host: DriverHost<G>,
+  actor: Actor<G>,
+  guest: G,
+  left: Left,
+): Promise<void> {
+  let attempt = await first;
+  for (let refusals = 0; attempt !== 'settled';) {
+    // Of a guest that is ending the next ones find that it has ended.
+    if (attempt === 'refused' && ++refusals > refusalsTaken) return;
+    await sleep(againMs, undefined, { ref: false });
+    // A transient domain is no more then.
+    if (host.find(actor.uuid) !== actor) return;
+    attempt = await settle(host, actor, actor.guest === guest ? guest : undefined, left);
+    if (actor.record.snapshot?.doing || actor.record.pending !== left.command) continue;
+    actor.record.pending = undefined;
+    actor.persist();
+  }
+}
+
+/** `silent`: the hypervisor does not say how far it came; `refused`: it has said something else. */
+type Attempt = 'settled' | 'silent' | 'refused';
+
+async function settle<G extends Guest>(
+  host: DriverHost<G>,
+  actor: Actor<G>,
+  guest: G | undefined,
+  left: Left,
+): Promise<Attempt> {
   const of = actor as unknown as Actor;
   try {
     const facility = facet(host.implementation, 'snapshots');
-    if (doing.what === 'create') return await recoverCreation(facility, of, guest, doing);
-    if (doing.what === 'revert') return recoverRevert(host, of, doing);
-    // It is there still, marked as one that nobody can go back to: it can be deleted again.
-    if (guest) await facility.giveUpMerge(guest, doing.command);
-    abandon(of);
+    if (left.doing.what === 'create') await recoverCreation(facility, of, guest, left);
+    else if (left.doing.what === 'revert') recoverRevert(host, of, left.doing, left);
+    else {
+      // It is there still, marked as one that nobody can go back to: it can be deleted again.
+      if (guest) await facility.giveUpMerge(guest, left.doing.command);
+      abandon(of, left.command);
+    }
+    return 'settled';
   } catch (err) {
-    actor.log.error({ err }, 'cannot find out what became of an operation on a snapshot');
+    const attempt = isVirtError(err, 'OPERATION_TIMEOUT') ? 'silent' : 'refused';
+    if (attempt === 'silent') actor.log.warn({ err }, 'what became of an operation on a snapshot is not known yet');
+    else actor.log.error({ err }, 'cannot find out what became of an operation on a snapshot');
+    return attempt;
   }
 }
 
@@ -114,11 +189,10 @@ async function recoverCreation<G extends Guest>(
   facility: SnapshotsFacet<G>,
   actor: Actor,
   guest: G | undefined,
-  doing: SnapshotCreation,
+  { doing, before, command }: Left,
 ): Promise<void> {
-  const { metadata, begun, reuse, online } = doing;
-  const snapshot = creationIn(doing);
-  const before = actor.document;
+  const { metadata, begun, reuse, online } = doing as SnapshotCreation;
+  const snapshot = creationIn(doing as SnapshotCreation);
   const overlays = overlaysOf(snapshot);
   const external = overlays.size > 0;
   // An overlay that is whole serves as well when the guest had not begun to use it: what it does not hold lies below.
@@ -130,29 +204,33 @@ async function recoverCreation<G extends Guest>(
           begun || (actor.config !== undefined && standsOn(actor.config, overlays))
         : await facility.wasTaken(guest, before, snapshot);
   if (!taken) {
-    abandon(actor);
+    abandon(actor, command);
     if (!reuse) dropFiles(overlays);
     if (!guest && online && snapshot.memory?.file !== undefined) rmSync(snapshot.memory.file, { force: true });
     return;
   }
   const definition = (config: Domain): Domain => (online ? definitionWithOverlays(config, before, snapshot) : config);
-  completeCreation(actor, snapshot, { metadata, definition });
-  const { pending } = actor.record;
-  if (pending?.operation !== createSnapshot.operation) return;
+  completeCreation(actor, snapshot, { metadata, definition, command });
+  if (command?.operation !== createSnapshot.operation) return;
   const book = snapshotsOf(actor);
   const summary = summaryOf(book, snapshot, actor.record.snapshot?.current);
-  actor.remember({ ...pending, response: { domain: actor.summary(), snapshot: summary } });
+  actor.remember({ ...command, response: { domain: actor.summary(), snapshot: summary } });
 }
 
 /** Once the definition stands on the new overlays the domain has gone back; before that nothing has happened to it. */
-function recoverRevert(host: DriverHost, actor: Actor, { xml }: SnapshotDoing & { what: 'revert' }): void {
+function recoverRevert(
+  host: DriverHost,
+  actor: Actor,
+  { xml }: SnapshotDoing & { what: 'revert' },
+  { command }: Left,
+): void {
   const snapshot = parseSnapshot(xml, { form: 'stored', unknown: 'warn' });
   const overlays = overlaysOf({ disks: snapshot.revertDisks });
   // Others are for disks that only the guest has that was to start then.
   const defined = new Set(actor.config?.devices.disks.map(({ target }) => target.dev));
   const told = new Map([...overlays].filter(([target]) => defined.has(target)));
   const reverted = actor.config && standsOn(actor.config, told);
-  abandon(actor);
+  abandon(actor, command);
   if (told.size > 0 && reverted) {
     dropManagedSave(host, actor);
     finishRevert(actor, snapshot, snapshot.revertDisks, new Set());

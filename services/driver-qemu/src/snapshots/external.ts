@@ -23,7 +23,7 @@ import {
 } from '@virtbus/domain-xml';
 import type { Snapshot } from '@virtbus/domain-xml/snapshot';
 import { goOn, overlaysOf, withOverlays, type LiveTaking } from '@virtbus/driver-runtime';
-import { VirtError } from '@virtbus/shared';
+import { isVirtError, VirtError } from '@virtbus/shared';
 import { activateImages } from '../activate-images';
 import { areFree, imagesIn, nodeSource, type BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
@@ -214,9 +214,10 @@ export async function wasTakenExternally(host: BlockHost, guest: QemuGuest, snap
   }
   const source = nodeSource(host, guest);
   for (const { disk, overlay } of plans) {
-    await joinJob(guest, creationJob(overlay)).catch((err: unknown) =>
-      guest.log.info({ err }, 'an overlay was not made'),
-    );
+    await joinJob(guest, creationJob(overlay)).catch((err: unknown) => {
+      if (isVirtError(err, 'OPERATION_TIMEOUT')) throw err;
+      guest.log.info({ err }, 'an overlay was not made');
+    });
     if (await areFree(guest, imageRemoval(source, disk, 0))) continue;
     // Its file goes with what came to nothing: never from below a guest.
     throw new VirtError('OPERATION_FAILED', {

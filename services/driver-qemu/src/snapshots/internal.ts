@@ -2,6 +2,7 @@
 import { chainLayers, nodeImages } from '@virtbus/domain-xml';
 import type { Snapshot } from '@virtbus/domain-xml/snapshot';
 import type { LiveTaking } from '@virtbus/driver-runtime';
+import { isVirtError } from '@virtbus/shared';
 import { nodeSource, type BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
 import { joinJob, runJob } from '../short-job';
@@ -33,6 +34,7 @@ export async function takeInternal(host: BlockHost, guest: QemuGuest, taking: Li
 /** After a crash of ours: a job that runs is waited for; what lies in some of the images only is taken out. */
 export async function wasTakenInternally(host: BlockHost, guest: QemuGuest, snapshot: Snapshot): Promise<boolean> {
   await joinJob(guest, jobId('save', snapshot.name)).catch((err: unknown) => {
+    if (isVirtError(err, 'OPERATION_TIMEOUT')) throw err;
     guest.log.info({ err }, 'a snapshot that was begun before our restart has failed');
   });
   const having = await nodesHaving(host, guest, snapshot);

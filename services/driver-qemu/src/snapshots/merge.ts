@@ -49,7 +49,7 @@ export async function merge(
   const jobs: BlockJob[] = [];
   try {
     for (const one of merges) jobs.push(await commit(host, guest, commitOf(guest, one), { ...how, images: new Map() }));
-    for (const { id } of jobs) refuseFailed(await blockJobs.until(id, ['ready', 'concluded'], how.signal));
+    for (const { id } of jobs) refuseFailed(await blockJobs.until(id, ['ready'], how.signal));
     for (const { id } of jobs) refuseFailed(await pivoted(blockJobs, id));
   } catch (error) {
     for (const { id } of jobs) {
@@ -63,34 +63,33 @@ export async function merge(
   }
 }
 
-/** How the job ended; undefined when it had already. */
+/** How the job ended; it may have failed since it was ready, while the others were waited for. */
 async function pivoted(blockJobs: QemuGuest['blockJobs'], id: string): Promise<JobEnd | undefined> {
   const job = blockJobs.jobs.find((one) => one.id === id);
-  if (!job) return undefined;
   const ended = blockJobs.until(id, []);
   ended.catch(() => undefined);
   try {
-    if (job.state === 'ready') await blockJobs.pivot(job);
+    if (job?.state === 'ready') await blockJobs.pivot(job);
   } catch (error) {
     // An answer that was lost: it is told again until the job has ended.
-    if (job.state !== 'pivoting') throw error;
+    if (job?.state !== 'pivoting') throw error;
   }
   return ended;
 }
 
-/** How long a job may take to end, milliseconds: whoever waits for the domain waits no longer. */
-const endMs = 10_000;
-
+/** Until none of its jobs is left: what they write to is held for it till then. */
 export async function giveUpMerge({ blockJobs, log }: QemuGuest, command: string): Promise<void> {
   for (const job of blockJobs.jobs.filter((one) => one.command === command)) {
-    const ended = blockJobs.until(job.id, [], AbortSignal.timeout(endMs));
+    const ended = blockJobs.until(job.id, []);
+    ended.catch(() => undefined);
     try {
       await blockJobs.abort(job);
-      await ended;
     } catch (err) {
-      ended.catch(() => undefined);
-      log.warn({ err, job: job.id }, 'a job of a merge that was given up does not end');
+      // One that is being ended ends; one that has not heard of it is told again.
+      log.info({ err, job: job.id }, 'a job of a merge that was given up has not been told to end');
+      if (job.state !== 'pivoting' && job.state !== 'aborting' && job.state !== 'concluded') throw err;
     }
+    await ended;
   }
 }
 

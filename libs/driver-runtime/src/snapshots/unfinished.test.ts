@@ -1,0 +1,92 @@
+import { VirtError } from '@virtbus/shared';
+import type { SnapshotDoing } from '../record';
+import { gate, OneHost, until, uuid } from '../testing/one-host';
+import type { SnapshotsFacet } from './facet';
+
+/** What the hypervisor says when it is asked what became of an operation. */
+let answer: () => Promise<boolean>;
+let one: OneHost;
+beforeEach(async () => {
+  const snapshots = {
+    wasTaken: () => answer(),
+    giveUpMerge: () => answer().then(() => undefined),
+  } as Partial<SnapshotsFacet>;
+  one = await OneHost.open('h1', (driver) => Object.assign(driver.facets, { snapshots }));
+  await one.define();
+  await one.call('start');
+});
+afterEach(() => one[Symbol.dispose]());
+
+const silent = (): Promise<never> =>
+  Promise.reject(new VirtError('OPERATION_TIMEOUT', { detail: 'QEMU does not answer' }));
+
+const command = { id: 'c1', operation: 'snapshot-create' };
+const creation: SnapshotDoing = {
+  ...{ what: 'create', metadata: true, begun: true, reuse: false, online: true },
+  xml: `<domainsnapshot><name>kept</name><state>running</state><creationTime>1</creationTime>
+    <disks><disk name='vda' snapshot='internal'/></disks><active>1</active></domainsnapshot>`,
+};
+
+/** The driver died over it. */
+const restarted = (doing: SnapshotDoing, claim = ''): Promise<void> =>
+  one.restart({
+    meanwhile: () =>
+      one.writeRecord({
+        ...one.recordOnDisk(),
+        pending: command,
+        snapshot: { doing },
+        ...(claim && { disks: { 'base:vda': { claim } } }),
+      }),
+  });
+
+const names = async (): Promise<string[]> =>
+  (await one.call<{ snapshots: { name: string }[] }>('snapshot-list')).snapshots.map(({ name }) => name);
+
+describe('what became of an operation on a snapshot of a guest that says nothing', () => {
+  test('is found out when it answers; nobody works on the domain before', async () => {
+    answer = silent;
+    await restarted(creation);
+    expect(await one.refusal('suspend', {}, { timeoutMs: 200 })).toMatch(/^DOMAIN_BUSY: .*snapshot-create/);
+    expect(one.recordOnDisk()).toMatchObject({ pending: command, snapshot: { doing: { what: 'create' } } });
+    answer = () => Promise.resolve(true);
+    await one.call('suspend');
+    expect(await names()).toEqual(['kept']);
+    expect(one.recordOnDisk().snapshot).toEqual({ current: 'kept' });
+    expect(one.recordOnDisk().pending).toBeUndefined();
+    expect(await one.call('snapshot-create', {}, { id: command.id })).toMatchObject({ snapshot: { name: 'kept' } });
+  });
+
+  test('is found out by the next driver, too', async () => {
+    answer = silent;
+    await restarted(creation);
+    answer = () => Promise.resolve(true);
+    await one.restart();
+    expect(await names()).toEqual(['kept']);
+    await one.call('suspend');
+  });
+
+  test('keeps what it holds until its jobs are known to have ended', async () => {
+    const jobs = gate();
+    answer = () => jobs.wait.then(() => true);
+    await restarted({ what: 'delete', command: command.id }, command.id);
+    expect(one.recordOnDisk().disks).toHaveProperty('base:vda');
+    jobs.open();
+    await until(() => one.recordOnDisk().snapshot?.doing === undefined);
+    expect(one.recordOnDisk().disks).toEqual({});
+  }, 10_000);
+
+  test('is known when it ends without a word', async () => {
+    answer = silent;
+    await restarted({ what: 'delete', command: command.id }, command.id);
+    await one.call('destroy');
+    await one.call('start');
+    expect(one.recordOnDisk().snapshot?.doing).toBeUndefined();
+  });
+});
+
+test('a guest that refuses to say what became of a snapshot is not kept from everybody for ever', async () => {
+  answer = () => Promise.reject(new VirtError('OPERATION_FAILED', { detail: 'no' }));
+  await restarted(creation);
+  await one.call('suspend', {}, { timeoutMs: 5_000 });
+  expect(one.state(uuid)).toBe('paused(user)');
+});
