@@ -231,6 +231,24 @@ describe('a driver that died', () => {
     expect(one.state()).toBe('paused(user)');
   });
 
+  test.each(['save', 'managed-save'])(
+    'over a %s of a guest that was paused lets it be as it was',
+    async (operation) => {
+      await running();
+      await one.call('suspend');
+      const told: string[] = [];
+      await one.restart({
+        meanwhile: left({ pending: { id: 'c1', operation } }),
+        prepare: ({ facets }) => {
+          facets.save!.livesOn = async (guest) => void told.push(guest.uuid);
+        },
+      });
+      expect([one.state(), told]).toEqual(['paused(user)', [uuid]]);
+      await one.restart();
+      expect(told).toHaveLength(1);
+    },
+  );
+
   test('over a save whose hypervisor does not answer lets the guest go on as soon as it does', async () => {
     await running();
     const meanwhile = (): void => {

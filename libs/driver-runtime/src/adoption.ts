@@ -81,8 +81,7 @@ function ended<G extends Guest>(
   if (pending?.operation !== 'destroy') {
     const { reason, detail } = actor.record.ending ?? (before.state === 'shutdown' ? poweredOff : found);
     actor.hear({ kind: 'ended', to: { state: 'shutoff', reason }, detail, data: found.data });
-    const saved = pending?.operation === 'save' || pending?.operation === 'managed-save';
-    if (saved && reason === 'saved') actor.remember({ ...pending, response: { domain: actor.summary() } });
+    if (isSave(pending) && reason === 'saved') actor.remember({ ...pending, response: { domain: actor.summary() } });
     return;
   }
   // We died after cutting its power: the end is that command's, and so is the answer.
@@ -90,6 +89,9 @@ function ended<G extends Guest>(
   actor.hear({ kind: 'ended', to: { state: 'shutoff', reason: 'destroyed' }, detail: 'destroyed', data: found.data });
   actor.remember({ ...pending, response: { domain: actor.summary() } });
 }
+
+const isSave = (pending: Cause | undefined): pending is Cause =>
+  pending?.operation === 'save' || pending?.operation === 'managed-save';
 
 /** It had told that it shut down; only its process was there still. */
 const poweredOff = { reason: 'shutdown', detail: 'shutdown' } as const;
@@ -135,6 +137,7 @@ async function alive<G extends Guest>(
   const restored = actor.managedSave || pending?.operation === 'restore';
   // The guest lives, so a managed save image is of its past: consumed by its start, or of a save that we died in.
   dropManagedSave(host, actor);
+  if (isSave(pending)) await Promise.race([host.implementation.facets.save?.livesOn?.(guest), patience()]);
   if (before.reason === 'starting-up') {
     actor.enter({ state: 'running', reason: 'booted' });
     actor.lifecycle('resumed', 'unpaused', cause);
@@ -185,6 +188,8 @@ async function letGoOn(actor: Actor, guest: Guest, reason: ReasonOf<'running'>, 
 
 /** How long a guest may take to obey, so that one that hangs keeps nobody waiting, milliseconds. */
 const resumeMs = 5_000;
+
+const patience = (): Promise<void> => sleep(resumeMs);
 
 /** Has the command that we died in had its effect? What can't be told is left to be given again. */
 function done(operation: string, actor: Actor): boolean {

@@ -19,6 +19,8 @@ export interface SaveFacet<G extends Guest = Guest> {
     image: { path: string; domain: Domain; running: boolean },
     how: { signal: AbortSignal; progress: (p: Progress) => void },
   ): Promise<void>;
+  /** After a crash of ours over a save: the guest lives on, whatever of it was written. */
+  livesOn?(guest: G): Promise<void>;
   /** What a save image holds. */
   inspect(path: string): Promise<{ xml: string; running: boolean }>;
 }

@@ -35,6 +35,8 @@ export function saveFacet(user: RunUser | undefined): NonNullable<Facets<QemuGue
         throw signal.aborted && isVirtError(signal.reason) ? signal.reason : saveError(thrown, image.path);
       }
     },
+    // One that was paused before stays so.
+    livesOn: (guest) => activateImages(guest, user),
     inspect: async (path) => {
       const { xml, running } = await readSaveImage(path);
       return { xml, running };
