@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually } from '@virtbus/testkit';
 import type { WritingGuest } from '../block-stand/writing-guest';
+import { nodeNames } from '../integration/storage-stand';
 
 export interface Victim {
   name: string;
@@ -15,6 +16,28 @@ export const victims: readonly Victim[] = [
   {
     name: 'driver-qemu',
     strike: ({ stack }, awayMs) => stack.restartDriver('h1', () => sleep(awayMs)),
+  },
+  {
+    name: 'driver-qemu, and QEMU hangs meanwhile,',
+    strike: async ({ stack, bus, uuid }, awayMs) => {
+      const pid = stack.pidOf(uuid);
+      process.kill(pid, 'SIGSTOP');
+      try {
+        await stack.restartDriver('h1', () => sleep(awayMs));
+      } finally {
+        process.kill(pid, 'SIGCONT');
+      }
+      await eventually(() => nodeNames(bus, uuid).then(() => true), true);
+    },
+  },
+  {
+    name: 'driver-qemu and storage',
+    strike: async ({ stack }, awayMs) => {
+      await Promise.all([
+        stack.restartDriver('h1', () => sleep(awayMs)),
+        stack.restartStorage('h1', () => sleep(awayMs)),
+      ]);
+    },
   },
   {
     name: 'storage',
