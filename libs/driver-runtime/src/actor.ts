@@ -87,6 +87,8 @@ export class Actor<G extends Guest = Guest> {
   /** The command that moves the balloon, until it has arrived: the guest takes its time. */
   ballooning: { id: string; kib: number } | undefined;
   managedSave = false;
+  /** What an earlier process was at, of which it is not known yet how far it came. */
+  unsettled: string | undefined;
   /** It is `performed` in a migration: what becomes of it is not known here yet. */
   handedOver: HandedOver | undefined;
   /** Its guest ends to make place for another: a domain without a definition is not forgotten then. */

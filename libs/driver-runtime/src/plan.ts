@@ -15,6 +15,8 @@ export async function needsOf(host: DriverHost, command: Command, call: Call): P
   if (!command || !actor || knows(actor, call.id)) return [];
   const planner = ops.find((one) => one.contract.plansImages && one.contract.operation === command.operation);
   if (!planner?.plan) throw new VirtError('INVALID_ARG', { detail: `'${command.operation}' plans no images` });
+  // Its first coming may be that very operation.
+  if (actor.unsettled !== undefined) throw new VirtError('DOMAIN_BUSY', { job: actor.unsettled });
   const { contract, needs } = planner;
   const request = parseRequest(contract.name, contract.request, command.request);
   checkNeeds(actor, needs);

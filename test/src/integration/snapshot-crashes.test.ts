@@ -14,9 +14,10 @@ import {
   listSnapshots,
   revertSnapshot,
   startDomain,
+  storageLeases,
   verifyFleet,
 } from '@virtbus/shared';
-import { call, type Bus } from '@virtbus/shared/bus';
+import { call, callDriver, type Bus } from '@virtbus/shared/bus';
 import { eventually, Stack } from '@virtbus/testkit';
 import { WritingGuest } from '../block-stand/writing-guest';
 import { disk, nodeNames, qemuImg } from './storage-stand';
@@ -238,6 +239,12 @@ test('a merge of images that QEMU hung in, and a driver died in, holds what it w
     process.kill(pid, 'SIGCONT');
   }
   await eventually(says('"base:vda"'), false, { timeoutMs: 60_000 });
+  const service = await stack.serviceBus();
+  const leased = async (): Promise<string[]> => {
+    const { holders } = await callDriver(service, { host: 'h1', driver: 'storage' }, storageLeases, { domain: uuid });
+    return holders.flatMap((holder) => holder.leases.map(({ target, mode }) => `${target} ${mode}`)).sort();
+  };
+  await eventually(leased, ['vda exclusive', 'vda shared']);
   await call(bus, deleteSnapshot, { name: 'gone' }, { target: uuid });
   expect([await names(uuid), await formatNodes(uuid)]).toEqual([[], 1]);
   expect(await documentOf(uuid, true)).toContain(`'${path}'`);

@@ -70,9 +70,12 @@ describe('what became of an operation on a snapshot of a guest that says nothing
     answer = () => jobs.wait.then(() => true);
     await restarted({ what: 'delete', command: command.id }, command.id);
     expect(one.recordOnDisk().disks).toHaveProperty('base:vda');
+    const from = one.told().length;
     jobs.open();
     await until(() => one.recordOnDisk().snapshot?.doing === undefined);
     expect(one.recordOnDisk().disks).toEqual({});
+    // Storage lets go of it by that.
+    await until(() => one.told(from).includes(`job.failed ${command.id}`));
   }, 10_000);
 
   test('is known when it ends without a word', async () => {

@@ -118,16 +118,22 @@ export async function recover<G extends Guest>(
   if (!snapshot?.doing) return;
   const left: Left = { doing: snapshot.doing, before: actor.document, command: pending };
   if (!guest) return void (await settle(host, actor, undefined, left));
-  const turn = await actor.jobs.async('snapshot', `snapshot-${left.doing.what}`);
+  actor.unsettled = `snapshot-${left.doing.what}`;
+  const turn = await actor.jobs.async('snapshot', actor.unsettled);
+  const letGoOn = (): void => {
+    actor.unsettled = undefined;
+    turn[Symbol.dispose]();
+  };
   const first = settle(host, actor, guest, left);
-  untilSettled(first, host, actor, guest, left)
-    .catch((err: unknown) => actor.log.error({ err }, 'what became of an operation on a snapshot cannot be kept'))
-    .finally(() => turn[Symbol.dispose]());
   const known = new AbortController();
   // Nothing else may keep this process alive meanwhile: it has no bus yet.
   const patience = sleep(patienceMs, undefined, { signal: known.signal }).catch(() => undefined);
-  await Promise.race([first, patience]);
+  const attempt = await Promise.race([first, patience]);
   known.abort();
+  if (attempt && isKnown(attempt)) return letGoOn();
+  later(first, host, actor, guest, left)
+    .catch((err: unknown) => actor.log.error({ err }, 'what became of an operation on a snapshot cannot be kept'))
+    .finally(letGoOn);
 }
 
 /** A guest that hangs keeps nobody waiting longer, milliseconds. */
@@ -136,7 +142,12 @@ const patienceMs = 5_000;
 const againMs = 1_000;
 const refusalsTaken = 3;
 
-async function untilSettled<G extends Guest>(
+/** `silent`: the hypervisor does not say how far it came; `refused`: it has said something else. */
+type Attempt = 'taken' | 'abandoned' | 'silent' | 'refused';
+
+const isKnown = (attempt: Attempt): boolean => attempt === 'taken' || attempt === 'abandoned';
+
+async function later<G extends Guest>(
   first: Promise<Attempt>,
   host: DriverHost<G>,
   actor: Actor<G>,
@@ -144,21 +155,22 @@ async function untilSettled<G extends Guest>(
   left: Left,
 ): Promise<void> {
   let attempt = await first;
-  for (let refusals = 0; attempt !== 'settled';) {
+  for (let refusals = 0; !isKnown(attempt);) {
     // Of a guest that is ending the next ones find that it has ended.
     if (attempt === 'refused' && ++refusals > refusalsTaken) return;
     await sleep(againMs, undefined, { ref: false });
     // A transient domain is no more then.
     if (host.find(actor.uuid) !== actor) return;
     attempt = await settle(host, actor, actor.guest === guest ? guest : undefined, left);
-    if (actor.record.snapshot?.doing || actor.record.pending !== left.command) continue;
-    actor.record.pending = undefined;
-    actor.persist();
   }
+  const { record } = actor;
+  if (record.pending?.id === left.command?.id) record.pending = undefined;
+  actor.persist();
+  if (attempt === 'taken') return;
+  // Whoever holds images for it hears of it by this.
+  const data = { operation: 'snapshot', error: 'the driver was started again over it' };
+  actor.emit({ class: 'job', type: 'failed', data, cause: left.command ?? null });
 }
-
-/** `silent`: the hypervisor does not say how far it came; `refused`: it has said something else. */
-type Attempt = 'settled' | 'silent' | 'refused';
 
 async function settle<G extends Guest>(
   host: DriverHost<G>,
@@ -169,14 +181,12 @@ async function settle<G extends Guest>(
   const of = actor as unknown as Actor;
   try {
     const facility = facet(host.implementation, 'snapshots');
-    if (left.doing.what === 'create') await recoverCreation(facility, of, guest, left);
-    else if (left.doing.what === 'revert') recoverRevert(host, of, left.doing, left);
-    else {
-      // It is there still, marked as one that nobody can go back to: it can be deleted again.
-      if (guest) await facility.giveUpMerge(guest, left.doing.command);
-      abandon(of, left.command);
-    }
-    return 'settled';
+    if (left.doing.what === 'create') return (await recoverCreation(facility, of, guest, left)) ? 'taken' : 'abandoned';
+    if (left.doing.what === 'revert') return recoverRevert(host, of, left.doing, left) ? 'taken' : 'abandoned';
+    // It is there still, marked as one that nobody can go back to: it can be deleted again.
+    if (guest) await facility.giveUpMerge(guest, left.doing.command);
+    abandon(of, left.command);
+    return 'abandoned';
   } catch (err) {
     const attempt = isVirtError(err, 'OPERATION_TIMEOUT') ? 'silent' : 'refused';
     if (attempt === 'silent') actor.log.warn({ err }, 'what became of an operation on a snapshot is not known yet');
@@ -190,7 +200,7 @@ async function recoverCreation<G extends Guest>(
   actor: Actor,
   guest: G | undefined,
   { doing, before, command }: Left,
-): Promise<void> {
+): Promise<boolean> {
   const { metadata, begun, reuse, online } = doing as SnapshotCreation;
   const snapshot = creationIn(doing as SnapshotCreation);
   const overlays = overlaysOf(snapshot);
@@ -207,14 +217,15 @@ async function recoverCreation<G extends Guest>(
     abandon(actor, command);
     if (!reuse) dropFiles(overlays);
     if (!guest && online && snapshot.memory?.file !== undefined) rmSync(snapshot.memory.file, { force: true });
-    return;
+    return false;
   }
   const definition = (config: Domain): Domain => (online ? definitionWithOverlays(config, before, snapshot) : config);
   completeCreation(actor, snapshot, { metadata, definition, command });
-  if (command?.operation !== createSnapshot.operation) return;
+  if (command?.operation !== createSnapshot.operation) return true;
   const book = snapshotsOf(actor);
   const summary = summaryOf(book, snapshot, actor.record.snapshot?.current);
   actor.remember({ ...command, response: { domain: actor.summary(), snapshot: summary } });
+  return true;
 }
 
 /** Once the definition stands on the new overlays the domain has gone back; before that nothing has happened to it. */
@@ -223,7 +234,7 @@ function recoverRevert(
   actor: Actor,
   { xml }: SnapshotDoing & { what: 'revert' },
   { command }: Left,
-): void {
+): boolean {
   const snapshot = parseSnapshot(xml, { form: 'stored', unknown: 'warn' });
   const overlays = overlaysOf({ disks: snapshot.revertDisks });
   // Others are for disks that only the guest has that was to start then.
@@ -234,7 +245,10 @@ function recoverRevert(
   if (told.size > 0 && reverted) {
     dropManagedSave(host, actor);
     finishRevert(actor, snapshot, snapshot.revertDisks, new Set());
-  } else dropFiles(overlays);
+    return true;
+  }
+  dropFiles(overlays);
+  return false;
 }
 
 /** Files that were made for an operation that came to nothing. */
