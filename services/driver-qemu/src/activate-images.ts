@@ -1,7 +1,7 @@
 /**
- * A guest that stays paused after its memory was written, to a file or to a host that did not take it, writes to its images again: QEMU has left them to whoever takes the
- * guest over, and ends with an assertion when one is changed nevertheless, resized for instance. `cont` takes them back, but
- * lets the guest run. (facts: block-jobs §3)
+ * A guest that stays paused after its memory was written, to a file or to a host that did not take it, writes to its images
+ * again: QEMU has left them to whoever takes the guest over, and ends with an assertion when one is changed nevertheless,
+ * resized for instance. `cont` takes them back, but lets the guest run. (facts: block-jobs §3)
  */
 import { chownSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
