@@ -10,7 +10,7 @@ const to = { host: 'h2', driver: 'qemu' };
 const lease: ImageLease = { identity: 'file:1:2', path: '/a', mode: 'exclusive', target: 'vda', fleet: true };
 const holder: LeaseHolder = { domain, name: 'web1', ...to, epoch: 4, claim: 'm1' };
 
-test('whoever has an image of a domain that has moved is told of: two guests may write to it', async () => {
+test('whoever has an image of a domain that has moved is told of: two guests may write to it; what it has let go of meanwhile goes', async () => {
   const troubles: unknown[] = [];
   const taken: unknown[] = [];
   const held = { holders: [{ ...holder, revision: 1, taken: 0, leases: [lease] }] };
@@ -27,11 +27,16 @@ test('whoever has an image of a domain that has moved is told of: two guests may
         taken.push([whose, leases]);
         return [{ lease, holder: { ...holder, domain: 'other', name: 'web2' } }];
       },
+      // Looks into the host's book again.
+      drop: async (on: object, identities: readonly string[]) => void taken.push([on, identities]),
     },
     log: { error: (fields: unknown, message: string) => troubles.push([message, fields]) },
   } as unknown as Fleet;
   const handover = { brought: async () => true } as unknown as Handover;
   await new HandoverImages(fleet, handover).handOver({ id: 'm1', domain, to, epoch: 4, name: 'web1' });
-  expect(taken).toEqual([[holder, [lease]]]);
+  expect(taken).toEqual([
+    [holder, [lease]],
+    [{ domain, host: 'h2' }, [lease.identity]],
+  ]);
   expect(troubles).toEqual([['two domains hold one image', { path: '/a', domains: ['web1', 'web2'] }]]);
 });

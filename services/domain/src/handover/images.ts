@@ -60,6 +60,9 @@ export class HandoverImages {
         this.fleet.log.error({ path: lease.path, domains: [holder.name, other.name] }, 'two domains hold one image');
       }
     }
+    // Its guest may have ended between that look at the host's book and this, and was let go before it was taken here.
+    const taken = holders.flatMap(({ leases }) => leases.map(({ identity }) => identity));
+    await this.fleet.leases.drop({ domain, host: to.host }, taken);
   }
 
   /** It stays: what was leased on the target goes. */
