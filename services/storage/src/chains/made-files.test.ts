@@ -13,6 +13,7 @@ import {
 import promises from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { newOverlay } from '@virtbus/disk-image';
 import { createLog } from '@virtbus/shared/log';
 import { MadeFiles } from './made-files';
@@ -96,6 +97,31 @@ describe('a file that is made for a command', () => {
     renameSync(at('images/other'), path());
     await again.over({ domain, claims: ['c1'] }, true, nobody);
     expect(existsSync(path())).toBe(true);
+  });
+
+  test('is not taken for one of its name that another command made before, and that has gone since', async () => {
+    const files = await make('c1');
+    rmSync(path());
+    await files.make({ domain, claim: 'c2' }, path(), 'vda');
+    // The system may give the new file the number that the old one had.
+    expect(files.makers).toEqual([expect.objectContaining({ claim: 'c2' })]);
+    expect(opened().makers).toEqual([expect.objectContaining({ claim: 'c2' })]);
+    await files.over({ domain, claims: ['c1'] }, true, nobody);
+    expect(existsSync(path())).toBe(true);
+  });
+
+  test('is not removed for one of its name that goes just then', async () => {
+    const files = await make('c1');
+    let made: Promise<boolean> | undefined;
+    await files.over({ domain, claims: ['c1'] }, false, async () => {
+      rmSync(path());
+      made = files.make({ domain, claim: 'c2' }, path(), 'vda');
+      await Promise.race([made, setTimeout(100)]);
+      return false;
+    });
+    await made;
+    expect(existsSync(path())).toBe(true);
+    expect(files.makers).toEqual([expect.objectContaining({ claim: 'c2' })]);
   });
 
   describe('as a whole overlay', () => {

@@ -43,8 +43,8 @@ export class MadeFiles {
   /** Called with the path of a file that was taken away. */
   onRemoved: (path: string) => void = () => undefined;
   private readonly notes = new Map<string, Note>();
-  /** Files that are being made, by path and claim. */
-  private readonly making = new Map<string, Promise<boolean>>();
+  /** The last of what is done with a path, one after the other. */
+  private readonly turns = new Map<string, Promise<unknown>>();
 
   constructor(
     private readonly folder: string,
@@ -82,13 +82,26 @@ export class MadeFiles {
    * @throws CONFIG_UNSUPPORTED when something is there already; SYSTEM_ERROR
    */
   make(maker: Maker, path: string, target: string, content?: NewImage): Promise<boolean> {
-    const key = `${maker.claim} ${path}`;
-    const made = this.making.get(key) ?? this.makeOnce(maker, path, target, content);
-    this.making.set(key, made);
-    return made.finally(() => this.making.delete(key));
+    return this.inTurn(path, () => this.makeInTurn(maker, path, target, content));
   }
 
-  private async makeOnce({ domain, claim }: Maker, path: string, target: string, content?: NewImage): Promise<boolean> {
+  private inTurn<T>(path: string, work: () => Promise<T>): Promise<T> {
+    const done = (this.turns.get(path) ?? Promise.resolve()).then(work);
+    const turn = done
+      .catch(() => undefined)
+      .finally(() => {
+        if (this.turns.get(path) === turn) this.turns.delete(path);
+      });
+    this.turns.set(path, turn);
+    return done;
+  }
+
+  private async makeInTurn(
+    { domain, claim }: Maker,
+    path: string,
+    target: string,
+    content?: NewImage,
+  ): Promise<boolean> {
     const known = [...this.notes].find(([, note]) => note.path === path && note.claim === claim);
     const [before, there] = known ?? [];
     const isThere = there !== undefined && (await isSame(there));
@@ -105,6 +118,8 @@ export class MadeFiles {
     try {
       const file = await open(path, isThere ? 'r+' : 'wx', mode);
       try {
+        // Nothing was there: what others had made here is gone, and this one may have got the number that it had.
+        if (!isThere) this.forgetOthers(path, id);
         const { dev, ino } = await file.stat();
         const identified = { ...note, file: { dev, ino } };
         this.keep(id, identified);
@@ -146,26 +161,35 @@ export class MadeFiles {
     undone: boolean,
     isUsed: (path: string) => Promise<boolean>,
   ): Promise<void> {
-    for (const [id, note] of [...this.notes]) {
-      if (note.domain !== domain || !claims.includes(note.claim)) continue;
-      try {
-        const size = await sizeOf(note);
-        const useless = size !== undefined && (size <= (note.length ?? 0) || undone);
-        if (useless && !(await isUsed(note.path))) {
-          await unlink(note.path);
-          this.onRemoved(note.path);
-          this.log.info({ path: note.path, domain }, 'a file that was made for nothing is removed');
-        }
-        this.forget(id);
-      } catch (err) {
-        this.log.warn({ err, path: note.path }, 'a file that was made for nothing cannot be removed');
-      }
+    for (const [id, { domain: of, claim, path }] of [...this.notes]) {
+      if (of !== domain || !claims.includes(claim)) continue;
+      await this.inTurn(path, () => this.overInTurn(id, undone, isUsed)).catch((err: unknown) => {
+        this.log.warn({ err, path }, 'a file that was made for nothing cannot be removed');
+      });
     }
+  }
+
+  private async overInTurn(id: string, undone: boolean, isUsed: (path: string) => Promise<boolean>): Promise<void> {
+    const note = this.notes.get(id);
+    if (!note) return;
+    const { path, domain, length = 0 } = note;
+    const size = await sizeOf(note);
+    const useless = size !== undefined && (size <= length || undone);
+    if (useless && !(await isUsed(path)) && this.notes.has(id)) {
+      await unlink(path);
+      this.onRemoved(path);
+      this.log.info({ path, domain }, 'a file that was made for nothing is removed');
+    }
+    this.forget(id);
   }
 
   private keep(id: string, note: Note): void {
     replaceFile(join(this.folder, id), JSON.stringify(note), false);
     this.notes.set(id, note);
+  }
+
+  private forgetOthers(path: string, but: string): void {
+    for (const [id, note] of [...this.notes]) if (note.path === path && id !== but) this.forget(id);
   }
 
   private forget(id: string): void {
