@@ -6,15 +6,16 @@
  * failed fails too.
  */
 import { imageCreation, imageNodes, type CreationChoices, type Disk, type PlugStep } from '@virtbus/domain-xml';
+import { isVirtError } from '@virtbus/shared';
 import { lendFiles, returnFiles } from './block-jobs/files';
 import { nodeSource, type BlockHost } from './block-jobs/nodes';
 import type { QemuGuest } from './guest';
 import { isRefusal } from './monitor-failure';
-import { runJob } from './short-job';
+import { joinJob, runJob } from './short-job';
 import type { Undo } from './undo';
 
 /** Id of the job that makes the format behind a node. */
-export const creationJob = (node: string): string => `create-${node}`;
+const creationJob = (node: string): string => `create-${node}`;
 
 export interface NewImage {
   /** The disk as it will be: numbered, with the new image on top. */
@@ -64,6 +65,17 @@ export async function makeImage(
 export async function addImage(...[host, guest, image, signal, undo]: Parameters<typeof makeImage>): Promise<void> {
   const open = await makeImage(host, guest, image, signal, undo);
   await open();
+}
+
+/**
+ * After a crash of ours over `makeImage`: nothing is at the image any more when this resolves, and QEMU has forgotten the job.
+ * @throws OPERATION_TIMEOUT
+ */
+export async function endCreation(guest: QemuGuest, node: string): Promise<void> {
+  await joinJob(guest, creationJob(node)).catch((err: unknown) => {
+    if (isVirtError(err, 'OPERATION_TIMEOUT')) throw err;
+    guest.log.info({ err, node }, 'an image was not made');
+  });
 }
 
 /** All told at once. What QEMU has not refused may have been done, whatever became of its answer. */

@@ -1,11 +1,12 @@
 /** The end of a disk's part in a backup, and of the backup with the last of them. */
 import { rmSync } from 'node:fs';
 import { bitmapAt } from '@virtbus/domain-xml';
-import { removalOf } from '../block-jobs/graph';
+import { nodesOf, removalOf } from '../block-jobs/graph';
 import type { JobEnd } from '../block-jobs';
 import type { JobKind } from '../block-jobs/kind';
 import { imagesIn, removeNodes, type BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
+import { endCreation } from '../new-image';
 import { backupJobs } from './begin';
 import { stopServer } from './nbd';
 import type { BackupJob } from './saved-backup';
@@ -16,14 +17,13 @@ export function backupKind(host: BlockHost): JobKind {
     happened: () => Promise.resolve(false),
     finish: async (guest, saved, end) => {
       const job = saved as BackupJob;
-      const { store, pull, bitmap } = job.details;
+      const { store, pull, bitmap, made } = job.details;
+      if (made && job.state === 'new') await endCreation(guest, nodesOf(host, guest, store)[0]!);
       if (pull) await stopServer(guest);
       await removeNodes(guest, removalOf(host, guest, store, 0, 1));
       if (bitmap && bitmapAt(await imagesIn(guest), bitmap.node, bitmap.name))
         await guest.askRaw('block-dirty-bitmap-remove', bitmap);
-      // Of a backup that was never begun its files are storage's to remove, with the command.
-      const begun = guest.saved.backup?.begun ?? true;
-      if (begun && (end.kind !== 'completed' || pull)) removeStore(job);
+      if (end.kind !== 'completed' || pull) removeStore(job);
       // Kept before the job is gone: when the last one is, all ends are known.
       const part = guest.saved.backup?.disks.find(({ disk }) => disk === job.disk);
       if (part) part.end = end;

@@ -1,4 +1,5 @@
 /** Copy: a disk is mirrored to another image while the guest uses it. (facts: block-jobs §3.4) */
+import { rmSync } from 'node:fs';
 import { formatLocation } from '@virtbus/disk-image';
 import {
   activeWrites,
@@ -19,7 +20,7 @@ import type { BlockJobStart } from '@virtbus/driver-runtime';
 import { VirtError, type BlockJob, type copyBlocks, type Request } from '@virtbus/shared';
 import { filesOfDisk } from '../files';
 import type { QemuGuest } from '../guest';
-import { addImage } from '../new-image';
+import { addImage, endCreation } from '../new-image';
 import { imageName, nameOf, targetOf } from './chain-names';
 import { diskOf, withDisk } from './conclude';
 import { mirroredDisk, planCopy } from './copy-target';
@@ -149,7 +150,12 @@ export function copyKind(host: BlockHost): JobKind {
       const after = afterPivot(disk);
       if (end.kind !== 'completed') {
         const count = onOld ? 1 : diskImages(after).length;
+        const isMade = job.state === 'new' && !reuse;
+        if (isMade) await endCreation(guest, nodesOf(host, guest, after)[0]!);
         await removeNodes(guest, removalOf(host, guest, after, 0, count));
+        // Nothing was copied into it, and nobody was told of it.
+        if (isMade && after.type === 'file' && after.source?.file !== undefined)
+          rmSync(after.source.file, { force: true });
         return { live: withoutMirror };
       }
       const nodes = nodesOf(host, guest, disk);

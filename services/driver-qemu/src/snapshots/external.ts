@@ -23,14 +23,13 @@ import {
 } from '@virtbus/domain-xml';
 import type { Snapshot } from '@virtbus/domain-xml/snapshot';
 import { goOn, overlaysOf, withOverlays, type LiveTaking } from '@virtbus/driver-runtime';
-import { isVirtError, VirtError } from '@virtbus/shared';
+import { VirtError } from '@virtbus/shared';
 import { activateImages } from '../activate-images';
 import { areFree, imagesIn, nodeSource, type BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
 import { keepNumbers } from '../image-numbers';
 import { isRefusal } from '../monitor-failure';
-import { creationJob, makeImage } from '../new-image';
-import { joinJob } from '../short-job';
+import { endCreation, makeImage } from '../new-image';
 import type { RunUser } from '../run-user';
 import { takeBack, type Undo } from '../undo';
 import { untilKnown } from '../until-known';
@@ -214,10 +213,7 @@ export async function wasTakenExternally(host: BlockHost, guest: QemuGuest, snap
   }
   const source = nodeSource(host, guest);
   for (const { disk, overlay } of plans) {
-    await joinJob(guest, creationJob(overlay)).catch((err: unknown) => {
-      if (isVirtError(err, 'OPERATION_TIMEOUT')) throw err;
-      guest.log.info({ err }, 'an overlay was not made');
-    });
+    await endCreation(guest, overlay);
     if (await areFree(guest, imageRemoval(source, disk, 0))) continue;
     // Its file goes with what came to nothing: never from below a guest.
     throw new VirtError('OPERATION_FAILED', {
