@@ -76,7 +76,8 @@ export interface SnapshotCreation {
 /** An operation on a snapshot that is not done yet. */
 export type SnapshotDoing =
   | SnapshotCreation
-  | { what: 'delete'; command: string }
+  /** `names`: of the snapshots that are to go, and of which that is not told yet; absent in a record of the last release. */
+  | { what: 'delete'; command: string; names?: string[] }
   /** `xml`: its description, with the overlays that the domain is about to stand on as `revertDisks`. */
   | { what: 'revert'; name: string; xml: string };
 

@@ -14,7 +14,7 @@ import { planDeletion, standingOn, withoutMerged, type Deletion } from '../snaps
 import { depthsOf } from '../snapshots/merging';
 import { partedFiles, removalNeeds } from '../snapshots/removal';
 import { isExternal, takenDisks } from '../snapshots/summary';
-import { abandon, beginDoing } from '../snapshots/unfinished';
+import { abandon, beginDoing, completeDeletion } from '../snapshots/unfinished';
 import { planned, type Context } from './op';
 
 type DeleteRequest = Request<typeof deleteSnapshot>;
@@ -30,8 +30,10 @@ export const remove = planned(
     run: async (request, context) => {
       const { actor } = context;
       const chosen = chosenBy(actor, request);
-      if (request.metadata) forget(actor, { snapshots: chosen, merging: [], before: [], files: [], going: [] });
-      else await deleteAll(context, planDeletion(actor, chosen));
+      const metadata: Deletion = { snapshots: chosen, merging: [], before: [], files: [], going: [] };
+      const deletion = request.metadata ? metadata : planDeletion(actor, chosen);
+      if (!request.metadata) await removeImages(context, deletion);
+      forget(context, deletion);
       return { domain: actor.summary() };
     },
   },
@@ -110,7 +112,7 @@ function refuseUsed(actor: Actor, { files, merging }: Deletion, chains: Readonly
 const diskAt = (actor: Actor, target: string) =>
   actor.document.devices.disks.find((disk) => disk.target.dev === target);
 
-async function deleteAll(context: Context, deletion: Deletion): Promise<void> {
+async function removeImages(context: Context, deletion: Deletion): Promise<void> {
   const { host, actor, call, prepared } = context;
   const facility = facet(host.implementation, 'snapshots');
   const disks = heldBy(prepared);
@@ -119,7 +121,7 @@ async function deleteAll(context: Context, deletion: Deletion): Promise<void> {
   const merges = actor.guest
     ? depthsOf(deletion.merging, liveImages(actor), deletion.before)
     : depthsOf(deletion.merging, preparedImages(chainsOf(disks), deletion), deletion.before);
-  beginDoing(actor, { what: 'delete', command: call.id });
+  beginDoing(actor, { what: 'delete', command: call.id, names: namesOf(deletion) });
   hold(actor, disks);
   markBroken(actor, deletion);
   try {
@@ -130,11 +132,13 @@ async function deleteAll(context: Context, deletion: Deletion): Promise<void> {
     for (const snapshot of deletion.snapshots) {
       if (!isExternal(snapshot)) await facility.remove(actor.guest, actor.document, snapshot, call.signal);
     }
-  } finally {
+  } catch (error) {
     abandon(actor);
+    throw error;
   }
-  forget(actor, deletion);
 }
+
+const namesOf = ({ snapshots }: Deletion): string[] => snapshots.map(({ name }) => name);
 
 async function mergeOffline(
   { host, actor, call }: Context,
@@ -181,9 +185,10 @@ function markBroken(actor: Actor, { snapshots }: Deletion): void {
 }
 
 /** The descriptions go; those that stay say what is there now. */
-function forget(actor: Actor, { snapshots, merging, files }: Deletion): void {
+function forget({ actor, call }: Context, deletion: Deletion): void {
+  const { merging, files } = deletion;
   const book = snapshotsOf(actor);
-  const names = new Set(snapshots.map(({ name }) => name));
+  const names = new Set(namesOf(deletion));
   const surviving = (name: string | undefined): string | undefined => {
     let one = name === undefined ? undefined : book.find(name);
     while (one && names.has(one.name)) one = book.parentOf(one);
@@ -195,10 +200,8 @@ function forget(actor: Actor, { snapshots, merging, files }: Deletion): void {
     const { parent: _gone, ...rest } = withoutMerged(one, merging);
     book.keep({ ...rest, ...(parent === undefined ? {} : { parent: { name: parent } }) });
   }
-  actor.record.snapshot = { ...(current === undefined ? {} : { current }) };
   for (const file of files) rmSync(file, { force: true });
-  for (const { name } of snapshots) {
-    book.drop(name);
-    actor.emit({ class: 'snapshot', type: 'deleted', data: { name } });
-  }
+  actor.record.snapshot = { ...(current === undefined ? {} : { current }) };
+  beginDoing(actor, { what: 'delete', command: call.id, names: [...names] });
+  completeDeletion(actor);
 }

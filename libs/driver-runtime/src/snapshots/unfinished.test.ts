@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { VirtError } from '@virtbus/shared';
 import type { SnapshotDoing } from '../record';
 import { gate, OneHost, until, uuid } from '../testing/one-host';
@@ -83,6 +85,46 @@ describe('what became of an operation on a snapshot of a guest that says nothing
     await restarted({ what: 'delete', command: command.id }, command.id);
     await one.call('destroy');
     await one.call('start');
+    expect(one.recordOnDisk().snapshot?.doing).toBeUndefined();
+  });
+});
+
+describe('a deletion that a driver died over', () => {
+  const deletion = { id: 'c2', operation: 'snapshot-delete' };
+  const made = async (): Promise<void> => {
+    answer = () => Promise.resolve(true);
+    await restarted(creation);
+    expect(await names()).toEqual(['kept']);
+  };
+  /** Again, at that moment of it. @param left those that are not told of */
+  const diedOver = (left: string[], isDropped: boolean): Promise<void> =>
+    one.restart({
+      meanwhile: () => {
+        const doing: SnapshotDoing = { what: 'delete', command: deletion.id, names: left };
+        one.writeRecord({ ...one.recordOnDisk(), pending: deletion, snapshot: { doing } });
+        if (isDropped) rmSync(join(one.host.store.folderOf(uuid), 'snapshots'), { recursive: true });
+      },
+    });
+
+  test.each([
+    ['was to be told', ['kept'], ['snapshot.deleted c2']],
+    ['was to be answered', [], []],
+  ])(
+    'has been done when its description is gone: what %s is told, and the command given again has its answer',
+    async (_, left, told) => {
+      await made();
+      const from = one.told().length;
+      await diedOver(left, true);
+      expect(one.told(from).filter((event) => event.startsWith('snapshot'))).toEqual(told);
+      expect(await one.call('snapshot-delete', { name: 'kept' }, { id: deletion.id })).toHaveProperty('domain');
+      expect(one.recordOnDisk().snapshot?.doing).toBeUndefined();
+    },
+  );
+
+  test('can be asked for again when it is there', async () => {
+    await made();
+    await diedOver(['kept'], false);
+    expect(await names()).toEqual(['kept']);
     expect(one.recordOnDisk().snapshot?.doing).toBeUndefined();
   });
 });

@@ -96,6 +96,24 @@ export function completeCreation(
   });
 }
 
+/**
+ * Nothing needs them any longer: each is dropped and told of. That it was being done goes off the record with the answer.
+ * @param command that it was begun by, where that is not the one being applied
+ */
+export function completeDeletion(actor: Actor, command?: DomainRecord['pending']): void {
+  letGo(actor, command ?? actor.record.pending);
+  const { snapshot } = actor.record;
+  if (snapshot?.doing?.what !== 'delete') return;
+  const book = snapshotsOf(actor);
+  const { names = [] } = snapshot.doing;
+  for (const [at, name] of names.entries()) {
+    book.drop(name);
+    snapshot.doing.names = names.slice(at + 1);
+    actor.emit({ class: 'snapshot', type: 'deleted', data: { name }, cause: command });
+  }
+  delete snapshot.doing;
+}
+
 /** What an earlier process has left undone, and the domain as it was then. */
 interface Left {
   doing: SnapshotDoing;
@@ -183,10 +201,7 @@ async function settle<G extends Guest>(
     const facility = facet(host.implementation, 'snapshots');
     if (left.doing.what === 'create') return (await recoverCreation(facility, of, guest, left)) ? 'taken' : 'abandoned';
     if (left.doing.what === 'revert') return recoverRevert(host, of, left.doing, left) ? 'taken' : 'abandoned';
-    // It is there still, marked as one that nobody can go back to: it can be deleted again.
-    if (guest) await facility.giveUpMerge(guest, left.doing.command);
-    abandon(of, left.command);
-    return 'abandoned';
+    return (await recoverDeletion(facility, of, guest, left.doing, left)) ? 'taken' : 'abandoned';
   } catch (err) {
     const attempt = isVirtError(err, 'OPERATION_TIMEOUT') ? 'silent' : 'refused';
     if (attempt === 'silent') actor.log.warn({ err }, 'what became of an operation on a snapshot is not known yet');
@@ -249,6 +264,27 @@ function recoverRevert(
   }
   dropFiles(overlays);
   return false;
+}
+
+/** Descriptions go last: where one has gone, the images were merged. */
+async function recoverDeletion<G extends Guest>(
+  facility: SnapshotsFacet<G>,
+  actor: Actor,
+  guest: G | undefined,
+  { command: by, names }: SnapshotDoing & { what: 'delete' },
+  { command }: Left,
+): Promise<boolean> {
+  const book = snapshotsOf(actor);
+  const isComplete = names !== undefined && (names.length === 0 || names.some((name) => !book.find(name)));
+  if (!isComplete) {
+    // They are there still, marked as ones that nobody can go back to: they can be deleted again.
+    if (guest) await facility.giveUpMerge(guest, by);
+    abandon(actor, command);
+    return false;
+  }
+  completeDeletion(actor, command);
+  if (command) actor.remember({ ...command, response: { domain: actor.summary() } });
+  return true;
 }
 
 /** Files that were made for an operation that came to nothing. */
