@@ -31,7 +31,7 @@ import type { EventNews, Guest, GuestFolders, GuestNews, GuestSink, SavedGuest }
 import type { HandedOver } from './handed-over';
 import { hear } from './hearing';
 import { Jobs } from './jobs';
-import { replay, reused } from './answers';
+import { answered, replay, reused, type Became } from './answers';
 import { ownDisks } from './images-held';
 import { answersKept, type Answered, type DomainRecord } from './record';
 import type { Store } from './store';
@@ -355,6 +355,14 @@ export class Actor<G extends Guest = Guest> {
       } else this.host.keepAnswers(this);
       throw error;
     }
+  }
+
+  /** What became of a command; one whose end is still being found out after a restart is pending, too. */
+  becameOf(id: string): Became {
+    const known = this.record.answered.find((answer) => answer.id === id);
+    if (known) return answered(known);
+    const isOpen = this.unsettled !== undefined && this.record.pending?.id === id;
+    return { state: isOpen || this.applies(id) ? 'pending' : 'unknown' };
   }
 
   /** Is this command being applied right now? */

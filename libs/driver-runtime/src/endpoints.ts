@@ -4,6 +4,7 @@ import {
   compareCpu,
   contracts,
   domainCapabilities,
+  driverAnswer,
   driverCreate,
   driverDefine,
   driverGet,
@@ -71,6 +72,7 @@ export function endpoints(host: DriverHost, status: () => HostStatus): Endpoint[
       // Planned on what is now: a domain that has changed since it was told of refuses what is prepared.
       return { ...told, needs: await needsOf(host, request.command, call) };
     }),
+    driverEndpoint(at, driverAnswer, async ({ command }, call) => host.becameOf(domainOf(call), command)),
     driverEndpoint(at, driverGet, async (_request, call) => ({ domain: host.get(domainOf(call)).summary() })),
     driverEndpoint(at, driverInspectSave, async ({ path }) => {
       const { xml } = await facet(host.implementation, 'save').inspect(path);

@@ -6,6 +6,7 @@ import { isVirtError, VirtError, type DomainEvent, type Inventory } from '@virtb
 import { Journal } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
 import { Actor, type ActorHost } from './actor';
+import { answered, type Became } from './answers';
 import { Consoles } from './consoles';
 import type { Driver, Guest } from './driver';
 import type { DomainRecord, HostRecord, Tombstone } from './record';
@@ -234,6 +235,14 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
       gone: [...this.tombstones.values()].map(({ uuid, epoch, revision }) => ({ uuid, epoch, revision })),
       awaited: [...this.awaited].map((uuid) => ({ uuid, id: `autostart-${this.record.bootId}-${uuid}` })),
     };
+  }
+
+  /** What became of a command to a domain that is here, or was. */
+  becameOf(uuid: string, commandId: string): Became {
+    const actor = this.find(uuid);
+    if (actor) return actor.becameOf(commandId);
+    const answer = this.tombstones.get(uuid)?.answered.find((one) => one.id === commandId);
+    return answer ? answered(answer) : { state: 'unknown' };
   }
 
   /** The answer that a domain gave before it left, for a command that is sent again. */

@@ -120,6 +120,25 @@ describe('the same command id', () => {
   });
 });
 
+test('what became of a command is told to whoever asks, without doing it', async () => {
+  const became = (command: string) => one.call('answer', { command });
+  const spawned = gate();
+  one.driver.before.set('spawned', () => spawned.wait);
+  const starting = one.call('start', {}, { id: 'c1' });
+  await until(() => one.machines.spawned === 1);
+  expect(await became('c1')).toEqual({ state: 'pending' });
+  spawned.open();
+  const response = JSON.parse(JSON.stringify(await starting)) as object;
+  await one.refusal('start', {}, { id: 'c2' });
+  await one.restart();
+  expect(await became('c1')).toEqual({ state: 'answered', response });
+  expect(await became('c2')).toMatchObject({ state: 'answered', error: { code: 'OPERATION_INVALID' } });
+  expect(await became('c3')).toEqual({ state: 'unknown' });
+  await one.call('undefine');
+  await one.call('destroy', {}, { id: 'c4' });
+  expect(await became('c4')).toMatchObject({ state: 'answered' });
+});
+
 test('an error that time may mend leaves no command behind as if it were still being applied', async () => {
   await one.call('start');
   one.driver.before.set('suspend', () => {

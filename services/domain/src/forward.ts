@@ -2,7 +2,6 @@
  * Passing operations on to the host that does the work: the body unread, the answer as it came.
  */
 import {
-  driverSubject,
   isVirtError,
   nativeToXml,
   opensImages,
@@ -13,8 +12,9 @@ import {
   type DomainSummary,
   type HostStatus,
 } from '@virtbus/shared';
-import { decode, encode, Encoded, exchange, passOn, type Call, type Endpoint } from '@virtbus/shared/bus';
-import { locate, movedTo, onBehalf, type Fleet, type Home } from './fleet';
+import { decode, encode, Encoded, passOn, type Call, type Endpoint } from '@virtbus/shared/bus';
+import { ask } from './ask';
+import { locate, movedTo, type Fleet, type Home } from './fleet';
 import type { At } from './hosts';
 import { withImages, type Opening } from './images/prepare';
 
@@ -108,14 +108,4 @@ function openingOf(c: Contract, request: Record<string, unknown>, home: Home): O
   // What is only defined is opened by no guest; nonsense is the driver's to refuse.
   if (typeof xml !== 'string' || affect === 'config' || !xml.trimStart().startsWith('<disk')) return { disks: [] };
   return { disks: ({ active }) => (active ? [xml] : []) };
-}
-
-async function ask({ bus }: Fleet, c: Contract, call: Call, at: At, home?: Home): Promise<Uint8Array> {
-  const subject = driverSubject(at.host, at.driver, c.operation);
-  // What has left is at no epoch; its host only looks its answers up.
-  const context = onBehalf(call, home && { uuid: home.uuid, ...(home.left ? {} : { epoch: home.epoch }) });
-  const { body } = await exchange(bus, subject, call.body, context, () => {
-    return new VirtError('HOST_OFFLINE', { host: at.host, service: `driver-${at.driver}` });
-  });
-  return body;
 }

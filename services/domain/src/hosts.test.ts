@@ -17,6 +17,24 @@ test('a host is online while it is heard, and what it was stays listed', () => {
   expect(hosts.hear(status({ startedAt: '2026-01-02T00:00:00Z' }))).toBe('restarted');
 });
 
+test('who waits for a driver to be started again hears of that one alone', async () => {
+  const hosts = new Hosts(() => 0);
+  const heard: string[] = [];
+  const waitFor = (driver: string) => {
+    const restart = hosts.nextRestart({ host: 'h1', driver });
+    void restart.heard.then(() => heard.push(driver));
+    return restart;
+  };
+  using _qemu = waitFor('qemu');
+  using _lxc = waitFor('lxc');
+  for (const driver of ['qemu', 'lxc']) hosts.hear(status({ driver }));
+  await Promise.resolve();
+  expect(heard).toEqual([]);
+  hosts.hear(status({ startedAt: '2026-01-02T00:00:00Z' }));
+  await Promise.resolve();
+  expect(heard).toEqual(['qemu']);
+});
+
 test('a remembered host is known and offline, and its first heartbeat is its return', () => {
   const hosts = new Hosts(() => 0);
   hosts.remember(status());

@@ -28,6 +28,8 @@ export const hostKey = ({ host, driver }: At): string => `${host}.${driver}`;
 export class Hosts {
   private readonly rows = new Map<string, Row>();
   private readonly closed = new Set<string>();
+  /** Called when a driver was started again. */
+  private readonly listeners = new Set<{ key: string; restarted: () => void }>();
 
   constructor(private readonly now: () => number = () => performance.now()) {}
 
@@ -43,7 +45,17 @@ export class Hosts {
           ? 'steady'
           : 'returned';
     this.rows.set(key, { status, heardAt: this.now() });
+    if (heard === 'restarted') for (const listener of this.listeners) if (listener.key === key) listener.restarted();
     return heard;
+  }
+
+  /** Resolves when the driver is heard to have been started again; listens while the result is held. */
+  nextRestart(at: At): Disposable & { heard: Promise<void> } {
+    const key = hostKey(at);
+    const listener = { key, restarted: (): void => undefined };
+    const heard = new Promise<void>((resolve) => (listener.restarted = resolve));
+    this.listeners.add(listener);
+    return { heard, [Symbol.dispose]: () => void this.listeners.delete(listener) };
   }
 
   /** A status from the registry: that the host exists, not that it is there. */

@@ -1,6 +1,6 @@
 /** Every process of ours is killed under running guests; nothing is lost, nothing happens twice, no guest is touched. */
 import { call, enqueue, newId, type Bus } from '@virtbus/shared/bus';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import {
   listDomains,
   resumeDomain,
@@ -151,6 +151,40 @@ test('a driver killed in the middle of a start leaves no half guest, and the sam
   expect(domain.state).toBe('running');
   expect(stack.guestPids()).toHaveLength(1);
   await eventually(() => startsOf(stack, bus, uuid), [id]);
+});
+
+test('a command that its driver was killed over does not wait for its time-out: what is known of it is told', async () => {
+  await using stack = await Stack.start({ hosts: ['h1', 'h2'] });
+  const bus = await stack.connect();
+  const hourMs = 3_600_000;
+  /** A command that the driver of this host has begun, on a guest that does not answer. */
+  const suspended = async (host: string): Promise<{ refusal: Promise<VirtError> }> => {
+    const { uuid } = await stack.run(bus, { name: `silent-${host}`, host });
+    process.kill(stack.pidOf(uuid), 'SIGSTOP');
+    const asked = call(bus, suspendDomain, {}, { target: uuid, timeoutMs: hourMs });
+    const refusal = asked.then(
+      () => Promise.reject(new Error('it was done')),
+      (error: unknown) => error as VirtError,
+    );
+    refusal.catch(() => undefined);
+    const record = stack.folder.file('state', 'hosts', host, 'qemu', 'domains', uuid, 'record.json');
+    await eventually(
+      () => readFileSync(record, 'utf8'),
+      (text) => text.includes('"suspend"'),
+    );
+    return { refusal };
+  };
+  const [again, away] = await Promise.all(['h1', 'h2'].map(suspended));
+  await stack.drivers.get('h2')!.stop('SIGKILL');
+  await stack.restartDriver('h1');
+  expect(await again!.refusal).toMatchObject({
+    code: 'OPERATION_TIMEOUT',
+    message: expect.stringContaining("driver-qemu on host 'h1' was started again over it") as string,
+  });
+  expect(await away!.refusal).toMatchObject({
+    code: 'OPERATION_TIMEOUT',
+    message: expect.stringContaining("driver-qemu on host 'h2' does not answer any more") as string,
+  });
 });
 
 test('a driver killed in the middle of a save leaves the guest running, as before it', async () => {

@@ -77,6 +77,21 @@ export const driverStats = driverContract({
   doc: 'Statistics of many domains of this host.',
 });
 
+export const driverAnswer = driverContract({
+  operation: 'answer',
+  request: z.object({ command: z.string().describe('its id') }),
+  response: z.object({
+    state: z.enum(['answered', 'pending', 'unknown']).describe('`unknown`: never heard of it, or died over it'),
+    response: z.unknown().optional().describe('its first answer'),
+    error: z
+      .object({ code: z.string(), message: z.string(), details: z.record(z.string(), z.unknown()) })
+      .optional()
+      .describe('that it failed with'),
+  }),
+  timeoutMs: 5_000,
+  doc: 'What became of a command to a domain of this host, without doing it: asked when the process that had it is gone.',
+});
+
 export const driverGet = driverContract({
   operation: 'get',
   request: z.object({}),
