@@ -74,6 +74,25 @@ export async function chainsOf({ bus, uuid, host }: WritingGuest): Promise<Chain
   return new Map(chains.flatMap(({ target, chain }) => (target && chain ? [[target, chain] as const] : [])));
 }
 
+/**
+ * The chains that a start would find. Of a guest that has just ended storage may not have heard: its document is still that of
+ * the guest, or of before its last snapshot.
+ */
+export async function chainsDefined(guest: WritingGuest): Promise<Chains> {
+  const { bus, host } = guest;
+  const definition = await guest.xml(true);
+  const found = disks.map(async (disk) => {
+    const [image] = sourcesOf(definition, disk);
+    const [, format] = /<driver [^>]*type='([^']*)'/.exec(elementOf(definition, disk)) ?? [];
+    const ask = { image, format: format as ChainLayer['format'] };
+    const { chains } = await call(bus, showChain, ask, { target: host });
+    const { chain, fault } = chains[0]!;
+    if (!chain) throw new Error(`disk ${disk} would not start: ${fault}`);
+    return [disk, chain] as const;
+  });
+  return new Map(await Promise.all(found));
+}
+
 function pathsOf({ layers }: ChainDocument): string[] {
   return layers.map(({ location }) => ('path' in location ? location.path : JSON.stringify(location)));
 }
@@ -100,9 +119,12 @@ function differ(what: string, is: readonly string[], should: readonly string[]):
 }
 
 /** Paths of a disk's images as a document has them, the active one first. */
-function sourcesOf(xml: string, disk: string): string[] {
+const sourcesOf = (xml: string, disk: string): string[] =>
+  [...elementOf(xml, disk).matchAll(/<source (?:file|dev)='([^']*)'/g)].map(([, path]) => path!);
+
+function elementOf(xml: string, disk: string): string {
   const element = xml.split('<disk ').find((part) => part.includes(`<target dev='${disk}'`)) ?? '';
-  return [...element.split('</disk>')[0]!.matchAll(/<source (?:file|dev)='([^']*)'/g)].map(([, path]) => path!);
+  return element.split('</disk>')[0]!;
 }
 
 async function headers({ bus, uuid, host }: WritingGuest): Promise<string[]> {

@@ -8,7 +8,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { deleteSnapshot, isVirtError, listSnapshots } from '@virtbus/shared';
 import type { Bus } from '@virtbus/shared/bus';
 import { eventually, type Stack } from '@virtbus/testkit';
-import { chainsOf, faultsMeanwhile, faultsOf, faultsOfImages, faultsOfLeases } from '../block-stand/sound';
+import {
+  chainsDefined,
+  chainsOf,
+  faultsMeanwhile,
+  faultsOf,
+  faultsOfImages,
+  faultsOfLeases,
+} from '../block-stand/sound';
 import { disks, WritingGuest } from '../block-stand/writing-guest';
 import { snapshot, type Interrupted, type Phase } from './jobs';
 import { PatientClient } from './patient-client';
@@ -101,7 +108,7 @@ export class Rounds {
     if (/INTERNAL_ERROR|^Error/.test(outcome)) faults.push(`no true reason: ${outcome}`);
     if (ended) {
       this.leaks = true;
-      faults.push(...faultsOfImages(guest, await settledChains(guest), { leaks: true }));
+      faults.push(...faultsOfImages(guest, await chainsDefined(guest), { leaks: true }));
       await guest.boot();
     }
     const wanted = [job.after(before['vda']!, tag), ...(outcome === 'went well' && !ended ? [] : [before['vda']!])].map(
@@ -125,13 +132,12 @@ export class Rounds {
 const settlesMs = 20_000;
 
 /** Storage is told by events: for a moment its document may name an image that a merge has taken away. */
-async function settledChains(guest: WritingGuest): ReturnType<typeof chainsOf> {
+async function settledChains(guest: WritingGuest): Promise<void> {
   const missing = async (): Promise<string[]> =>
     Object.values(await imagesOf(guest))
       .flat()
       .filter((name) => !existsSync(guest.file(name)));
   await eventually(missing, [], { timeoutMs: settlesMs, intervalMs: 200 }).catch(() => undefined);
-  return chainsOf(guest);
 }
 
 /** The guest as a round begins with it: chains of four images, nothing else in its folder, no snapshot described. */

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { abortMigration, isVirtError, migrateDomain, showMigration, type Migration } from '@virtbus/shared';
 import { call, newId } from '@virtbus/shared/bus';
 import { eventually } from '@virtbus/testkit';
-import { chainsOf, faultsOfImages } from '../../block-stand/sound';
+import { chainsDefined, faultsOfImages } from '../../block-stand/sound';
 import { MovingGuest, type Wish } from '../../migration-stand/moving-guest';
 import { tidy } from '../../migration-stand/moves';
 import { faultsOfRunning, faultsThatStay, placesOf } from '../../migration-stand/sound';
@@ -121,7 +121,7 @@ export class Rounds {
     if (faults.length > 0) return faults;
     if (place.state.startsWith('running')) await guest.isHeard();
     else {
-      faults.push(...faultsOfImages(guest.disks, await chainsOf(guest.disks), { leaks: true }));
+      faults.push(...faultsOfImages(guest.disks, await chainsDefined(guest.disks), { leaks: true }));
       await guest.boot();
     }
     faults.push(...guest.countingFaults(), ...(await faultsOfRunning(guest)));
