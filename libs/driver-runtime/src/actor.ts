@@ -88,7 +88,7 @@ export class Actor<G extends Guest = Guest> {
   ballooning: { id: string; kib: number } | undefined;
   managedSave = false;
   /** What an earlier process was at, of which it is not known yet how far it came. */
-  unsettled: string | undefined;
+  unsettled: { operation: string; command: DomainRecord['pending'] } | undefined;
   /** It is `performed` in a migration: what becomes of it is not known here yet. */
   handedOver: HandedOver | undefined;
   /** Its guest ends to make place for another: a domain without a definition is not forgotten then. */
@@ -361,8 +361,7 @@ export class Actor<G extends Guest = Guest> {
   becameOf(id: string): Became {
     const known = this.record.answered.find((answer) => answer.id === id);
     if (known) return answered(known);
-    const isOpen = this.unsettled !== undefined && this.record.pending?.id === id;
-    return { state: isOpen || this.applies(id) ? 'pending' : 'unknown' };
+    return { state: this.unsettled?.command?.id === id || this.applies(id) ? 'pending' : 'unknown' };
   }
 
   /** Is this command being applied right now? */

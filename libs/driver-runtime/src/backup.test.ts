@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { abortJob, beginBackup, getBackupXml, getJob, type JobInfo } from '@virtbus/shared';
 import { BackupsInMemory, startWithDisk } from './testing/memory-backups';
 import { OneHost } from './testing/one-host';
@@ -59,6 +60,52 @@ test('a driver that was killed finds it again, and its command has its answer', 
   await begin('cmd-1');
   backups.end(one.guest, 'failed');
   expect(await job(true)).toMatchObject({ type: 'failed', commandId: 'cmd-1' });
+});
+
+describe('a backup of which a hypervisor that hangs does not say whether it has begun', () => {
+  const cutShort = async (when: 'before' | 'after'): Promise<void> => {
+    const hangs = backups.hangs(when);
+    void begin('cmd-1');
+    await hangs;
+    backups.silent = true;
+    await one.restart({ prepare: (driver) => backups.giveTo(driver) });
+    expect(await one.refusal('save', { path: `${one.folder}/image` }, { timeoutMs: 300 })).toContain(
+      'held by monitor=backup-begin',
+    );
+    expect(await one.call('answer', { command: 'cmd-1' })).toEqual({ state: 'pending' });
+    backups.silent = false;
+  };
+  const becomes = async (state: string): Promise<void> => {
+    while ((await one.call<{ state: string }>('answer', { command: 'cmd-1' })).state !== state) await sleep(10);
+  };
+
+  test('is taken up as soon as it does', async () => {
+    await cutShort('after');
+    await becomes('answered');
+    expect(await job()).toMatchObject({ type: 'bounded', commandId: 'cmd-1' });
+    backups.end(one.guest, 'completed');
+    expect(await job()).toMatchObject({ type: 'none' });
+  });
+
+  test('has come to nothing where it says no more, and that is told', async () => {
+    await cutShort('before');
+    const from = one.told().length;
+    await becomes('unknown');
+    expect(one.told(from)).toEqual(['job.failed cmd-1']);
+    expect(await job()).toMatchObject({ type: 'none' });
+    backups.before = () => undefined;
+    await begin('cmd-2');
+    expect(one.recordOnDisk().pending).toBeUndefined();
+  });
+
+  test('leaves nothing behind when the guest ends without a word', async () => {
+    await cutShort('before');
+    backups.silent = true;
+    await one.call('destroy', { graceful: false });
+    await becomes('unknown');
+    await one.call('start', { paused: false, forceBoot: false });
+    expect(await job()).toMatchObject({ type: 'none' });
+  });
 });
 
 test('what cannot be begun leaves the domain free', async () => {

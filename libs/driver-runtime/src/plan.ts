@@ -16,7 +16,7 @@ export async function needsOf(host: DriverHost, command: Command, call: Call): P
   const planner = ops.find((one) => one.contract.plansImages && one.contract.operation === command.operation);
   if (!planner?.plan) throw new VirtError('INVALID_ARG', { detail: `'${command.operation}' plans no images` });
   // Its first coming may be that very operation.
-  if (actor.unsettled !== undefined) throw new VirtError('DOMAIN_BUSY', { job: actor.unsettled });
+  if (actor.unsettled !== undefined) throw new VirtError('DOMAIN_BUSY', { job: actor.unsettled.operation });
   const { contract, needs } = planner;
   const request = parseRequest(contract.name, contract.request, command.request);
   checkNeeds(actor, needs);

@@ -35,7 +35,10 @@ export interface BackupFacet<G extends Guest = Guest> {
   begin(guest: G, start: BackupStart, signal: AbortSignal): Promise<void>;
   /** The backup that runs, also one that an earlier process of ours began. */
   running(guest: G): RunningBackup | undefined;
-  /** After a restart of ours: what was begun is made whole, or has come to nothing. The backup that runs. */
+  /**
+   * After a restart of ours: what was begun is made whole, or has come to nothing. The backup that runs.
+   * @throws OPERATION_TIMEOUT while the hypervisor does not say whether it has begun
+   */
   resume(guest: G, signal: AbortSignal): Promise<RunningBackup | undefined>;
   progress(guest: G, signal: AbortSignal): Promise<Progress>;
   /** Resolves when it has been told to end. */

@@ -2,10 +2,12 @@
  * The backup that runs on a domain, as the domain's job: from its command, or from when it is found again, until it has ended.
  * The job goes on when the command has its answer; meanwhile only what does not disturb it may work on the domain.
  */
-import { isVirtError, VirtError, type JobInfo } from '@virtbus/shared';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { beginBackup, isVirtError, VirtError, type JobInfo } from '@virtbus/shared';
 import type { Actor } from '../actor';
 import { facet, type BackupNews, type Guest } from '../driver';
 import type { DriverHost } from '../host';
+import type { DomainRecord } from '../record';
 import type { RunningBackup } from './facet';
 
 interface Job {
@@ -84,20 +86,66 @@ function dropJob(actor: Actor): void {
   job.slot[Symbol.dispose]();
 }
 
-/** After a restart of ours: the backup that goes on is the domain's job again, and its command has its answer. */
+/**
+ * After a restart of ours: the backup that goes on is the domain's job again, and its command has its answer. Of a hypervisor
+ * that does not say whether it has begun, it is asked until it does; till then it is still the turn of that command.
+ */
 export async function findBackup<G extends Guest>(host: DriverHost<G>, actor: Actor<G>, guest: G): Promise<void> {
   const found = await resumed(host, actor, guest);
   if (!found || !actor.active) return;
-  const slot = await actor.jobs.async('backup', 'backup-begin');
-  backupRuns(host, actor, slot, found);
   const { pending } = actor.record;
-  if (pending?.id === found.command) actor.remember({ ...pending, response: { domain: actor.summary() } });
+  const { operation } = beginBackup;
+  const slot = await actor.jobs.async('backup', operation);
+  if (found !== 'silent') return takeUp(host, actor, { slot, command: pending }, found);
+  actor.unsettled = { operation, command: pending };
+  later(host, actor, guest, { slot, command: pending }).catch((err: unknown) => {
+    actor.log.error({ err }, 'what became of a backup cannot be kept');
+  });
 }
 
-async function resumed<G extends Guest>(host: DriverHost<G>, actor: Actor<G>, guest: G) {
+interface Begun {
+  slot: Disposable;
+  /** That we died over. */
+  command: DomainRecord['pending'];
+}
+
+function takeUp<G extends Guest>(
+  host: DriverHost<G>,
+  actor: Actor<G>,
+  { slot, command }: Begun,
+  found: RunningBackup,
+): void {
+  backupRuns(host, actor, slot, found);
+  if (command?.id === found.command) actor.remember({ ...command, response: { domain: actor.summary() } });
+}
+
+async function later<G extends Guest>(host: DriverHost<G>, actor: Actor<G>, guest: G, begun: Begun): Promise<void> {
+  const { slot, command } = begun;
+  let found: Awaited<ReturnType<typeof resumed>> = 'silent';
+  while (found === 'silent') {
+    await sleep(againMs, undefined, { ref: false });
+    found = actor.guest === guest ? await resumed(host, actor, guest) : undefined;
+  }
+  actor.unsettled = undefined;
+  if (found) return takeUp(host, actor, begun, found);
+  slot[Symbol.dispose]();
+  if (actor.record.pending?.id === command?.id) actor.record.pending = undefined;
+  // A transient domain is no more with its guest.
+  if (host.find(actor.uuid) !== actor) return;
+  const data = { operation: 'backup', error: 'the driver was started again over it' };
+  actor.emit({ class: 'job', type: 'failed', data, cause: command ?? null });
+}
+
+async function resumed<G extends Guest>(
+  host: DriverHost<G>,
+  actor: Actor<G>,
+  guest: G,
+): Promise<RunningBackup | 'silent' | undefined> {
+  const late = AbortSignal.timeout(patienceMs);
   try {
-    return await host.implementation.facets.backup?.resume(guest, AbortSignal.timeout(patienceMs));
+    return await host.implementation.facets.backup?.resume(guest, late);
   } catch (err) {
+    if (late.aborted || isVirtError(err, 'OPERATION_TIMEOUT')) return 'silent';
     actor.log.error({ err }, 'a backup that was begun cannot be taken up');
     return host.implementation.facets.backup?.running(guest);
   }
@@ -105,5 +153,7 @@ async function resumed<G extends Guest>(host: DriverHost<G>, actor: Actor<G>, gu
 
 /** A guest that hangs keeps nobody waiting longer, milliseconds. */
 const patienceMs = 5_000;
+/** Until a hypervisor that did not answer is asked again, milliseconds. */
+const againMs = 1_000;
 
 export const noBackup = (): VirtError => new VirtError('NO_DOMAIN_BACKUP', { detail: 'no domain backup job present' });

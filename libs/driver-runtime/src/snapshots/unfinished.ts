@@ -136,8 +136,9 @@ export async function recover<G extends Guest>(
   if (!snapshot?.doing) return;
   const left: Left = { doing: snapshot.doing, before: actor.document, command: pending };
   if (!guest) return void (await settle(host, actor, undefined, left));
-  actor.unsettled = `snapshot-${left.doing.what}`;
-  const turn = await actor.jobs.async('snapshot', actor.unsettled);
+  const operation = `snapshot-${left.doing.what}`;
+  actor.unsettled = { operation, command: pending };
+  const turn = await actor.jobs.async('snapshot', operation);
   const letGoOn = (): void => {
     actor.unsettled = undefined;
     turn[Symbol.dispose]();

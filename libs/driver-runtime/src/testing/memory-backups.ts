@@ -25,6 +25,9 @@ export class BackupsInMemory {
   before: () => void | Promise<void> = () => undefined;
   after: () => void | Promise<void> = () => undefined;
 
+  /** It does not say whether a backup has begun. */
+  silent = false;
+
   /** From now on checkpoints and backups hang `before` or `after` they are made. Resolves when one does. */
   hangs(when: 'before' | 'after'): Promise<void> {
     return new Promise((reached) => {
@@ -64,7 +67,10 @@ export class BackupsInMemory {
       await this.after();
     },
     running: () => this.running,
-    resume: async () => this.running,
+    resume: async () => {
+      if (this.silent) throw new VirtError('OPERATION_TIMEOUT', { detail: 'the hypervisor does not answer' });
+      return this.running;
+    },
     progress: async () => ({ total: 100, processed: 40, remaining: 60 }),
     abort: async (guest) => this.end(guest, 'cancelled'),
   };

@@ -2,6 +2,7 @@
 import { parseBackup } from '@virtbus/domain-xml/backup';
 import type { Facets, RunningBackup } from '@virtbus/driver-runtime';
 import { begin, backupJobs, offer, type BackupHost } from '../backup/begin';
+import { VirtError } from '@virtbus/shared';
 import { endOthers, tellEnd } from '../backup/kind';
 import { planDisks } from '../backup/plan';
 import { stopServer } from '../backup/nbd';
@@ -19,7 +20,13 @@ export function backupFacet(host: BackupHost): NonNullable<Facets<QemuGuest>['ba
     resume: async (guest, signal) => {
       const { backup } = guest.saved;
       if (backup && !backup.begun) {
-        if (backupJobs(guest).length > 0) await offer(host, guest, signal);
+        const jobs = backupJobs(guest);
+        const { name } = guest.live;
+        if (jobs.some(({ state }) => state === 'new'))
+          throw new VirtError('OPERATION_TIMEOUT', {
+            detail: `QEMU of '${name}' does not say what became of a backup`,
+          });
+        if (jobs.length > 0) await offer(host, guest, signal);
         else guest.saved.backup = undefined; // It never began.
       }
       tellEnd(guest);
