@@ -87,6 +87,14 @@ describe('a backup of which a hypervisor that hangs does not say whether it has 
     expect(await job()).toMatchObject({ type: 'none' });
   });
 
+  test('has ended meanwhile: that is told, and its command has its answer', async () => {
+    await cutShort('after');
+    backups.endsUnseen = true;
+    await becomes('answered');
+    expect(await job(true)).toMatchObject({ type: 'completed' });
+    expect(one.told().filter((event) => event.startsWith('job'))).toEqual(['job.completed']);
+  });
+
   test('has come to nothing where it says no more, and that is told', async () => {
     await cutShort('before');
     const from = one.told().length;
@@ -106,6 +114,17 @@ describe('a backup of which a hypervisor that hangs does not say whether it has 
     await one.call('start', { paused: false, forceBoot: false });
     expect(await job()).toMatchObject({ type: 'none' });
   });
+});
+
+test('a backup that ended while no driver was there is told, and its command has its answer', async () => {
+  const hangs = backups.hangs('after');
+  void begin('cmd-1');
+  await hangs;
+  backups.endsUnseen = true;
+  await one.restart({ prepare: (driver) => backups.giveTo(driver) });
+  expect(await one.call('answer', { command: 'cmd-1' })).toMatchObject({ state: 'answered' });
+  expect(await job()).toMatchObject({ type: 'none' });
+  expect(one.told().at(-1)).toBe('job.completed');
 });
 
 test('what cannot be begun leaves the domain free', async () => {

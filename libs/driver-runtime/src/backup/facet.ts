@@ -36,7 +36,8 @@ export interface BackupFacet<G extends Guest = Guest> {
   /** The backup that runs, also one that an earlier process of ours began. */
   running(guest: G): RunningBackup | undefined;
   /**
-   * After a restart of ours: what was begun is made whole, or has come to nothing. The backup that runs.
+   * After a restart of ours: what was begun is made whole, or has come to nothing. The backup that runs; of one that has ended
+   * meanwhile that is told.
    * @throws OPERATION_TIMEOUT while the hypervisor does not say whether it has begun
    */
   resume(guest: G, signal: AbortSignal): Promise<RunningBackup | undefined>;

@@ -91,14 +91,15 @@ function dropJob(actor: Actor): void {
  * that does not say whether it has begun, it is asked until it does; till then it is still the turn of that command.
  */
 export async function findBackup<G extends Guest>(host: DriverHost<G>, actor: Actor<G>, guest: G): Promise<void> {
+  const { pending: command } = actor.record;
   const found = await resumed(host, actor, guest);
+  if (found === 'ended') return answer(actor, command);
   if (!found || !actor.active) return;
-  const { pending } = actor.record;
   const { operation } = beginBackup;
-  const slot = await actor.jobs.async('backup', operation);
-  if (found !== 'silent') return takeUp(host, actor, { slot, command: pending }, found);
-  actor.unsettled = { operation, command: pending };
-  later(host, actor, guest, { slot, command: pending }).catch((err: unknown) => {
+  const begun = { slot: await actor.jobs.async('backup', operation), command };
+  if (found !== 'silent') return takeUp(host, actor, begun, found);
+  actor.unsettled = { operation, command };
+  later(host, actor, guest, begun).catch((err: unknown) => {
     actor.log.error({ err }, 'what became of a backup cannot be kept');
   });
 }
@@ -116,34 +117,42 @@ function takeUp<G extends Guest>(
   found: RunningBackup,
 ): void {
   backupRuns(host, actor, slot, found);
-  if (command?.id === found.command) actor.remember({ ...command, response: { domain: actor.summary() } });
+  if (command?.id === found.command) answer(actor, command);
+}
+
+/** The command that began it has done so. */
+function answer(actor: Actor, command: DomainRecord['pending']): void {
+  if (command?.operation === beginBackup.operation)
+    actor.remember({ ...command, response: { domain: actor.summary() } });
 }
 
 async function later<G extends Guest>(host: DriverHost<G>, actor: Actor<G>, guest: G, begun: Begun): Promise<void> {
   const { slot, command } = begun;
-  let found: Awaited<ReturnType<typeof resumed>> = 'silent';
+  let found: Found = 'silent';
   while (found === 'silent') {
     await sleep(againMs, undefined, { ref: false });
     found = actor.guest === guest ? await resumed(host, actor, guest) : undefined;
   }
   actor.unsettled = undefined;
-  if (found) return takeUp(host, actor, begun, found);
+  if (typeof found === 'object') return takeUp(host, actor, begun, found);
   slot[Symbol.dispose]();
   if (actor.record.pending?.id === command?.id) actor.record.pending = undefined;
+  if (found === 'ended') return answer(actor, command);
   // A transient domain is no more with its guest.
   if (host.find(actor.uuid) !== actor) return;
   const data = { operation: 'backup', error: 'the driver was started again over it' };
   actor.emit({ class: 'job', type: 'failed', data, cause: command ?? null });
 }
 
-async function resumed<G extends Guest>(
-  host: DriverHost<G>,
-  actor: Actor<G>,
-  guest: G,
-): Promise<RunningBackup | 'silent' | undefined> {
+/** `ended`: it had begun, and its end has been told. `silent`: the hypervisor does not say. */
+type Found = RunningBackup | 'ended' | 'silent' | undefined;
+
+async function resumed<G extends Guest>(host: DriverHost<G>, actor: Actor<G>, guest: G): Promise<Found> {
   const late = AbortSignal.timeout(patienceMs);
+  const { lastJob } = actor;
   try {
-    return await host.implementation.facets.backup?.resume(guest, late);
+    const found = await host.implementation.facets.backup?.resume(guest, late);
+    return found ?? (actor.lastJob === lastJob ? undefined : 'ended');
   } catch (err) {
     if (late.aborted || isVirtError(err, 'OPERATION_TIMEOUT')) return 'silent';
     actor.log.error({ err }, 'a backup that was begun cannot be taken up');

@@ -27,6 +27,8 @@ export class BackupsInMemory {
 
   /** It does not say whether a backup has begun. */
   silent = false;
+  /** It has ended while no driver was there. */
+  endsUnseen = false;
 
   /** From now on checkpoints and backups hang `before` or `after` they are made. Resolves when one does. */
   hangs(when: 'before' | 'after'): Promise<void> {
@@ -67,8 +69,9 @@ export class BackupsInMemory {
       await this.after();
     },
     running: () => this.running,
-    resume: async () => {
+    resume: async (guest) => {
       if (this.silent) throw new VirtError('OPERATION_TIMEOUT', { detail: 'the hypervisor does not answer' });
+      if (this.endsUnseen) this.end(guest, 'completed');
       return this.running;
     },
     progress: async () => ({ total: 100, processed: 40, remaining: 60 }),

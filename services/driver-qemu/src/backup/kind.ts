@@ -24,9 +24,9 @@ export function backupKind(host: BlockHost): JobKind {
       if (bitmap && bitmapAt(await imagesIn(guest), bitmap.node, bitmap.name))
         await guest.askRaw('block-dirty-bitmap-remove', bitmap);
       if (end.kind !== 'completed' || pull) removeStore(job);
-      // Kept before the job is gone: when the last one is, all ends are known.
+      // Kept before the job is gone: when the last one is, all ends are known. What QEMU has never run has none.
       const part = guest.saved.backup?.disks.find(({ disk }) => disk === job.disk);
-      if (part) part.end = end;
+      if (part && job.state !== 'new') part.end = end;
       return undefined;
     },
     afterwards: (guest, _job, end) => partEnded(guest, end),

@@ -26,7 +26,8 @@ export function backupFacet(host: BackupHost): NonNullable<Facets<QemuGuest>['ba
           throw new VirtError('OPERATION_TIMEOUT', {
             detail: `QEMU of '${name}' does not say what became of a backup`,
           });
-        if (jobs.length > 0) await offer(host, guest, signal);
+        // They may all have ended since.
+        if (jobs.length > 0 || backup.disks.some(({ end }) => end)) await offer(host, guest, signal);
         else guest.saved.backup = undefined; // It never began.
       }
       tellEnd(guest);
