@@ -79,8 +79,31 @@ test.each<[Deed, { source?: Phase; target?: Phase }, Phase]>([
   expect(await now(call)).toEqual(seen(phase));
 });
 
+describe('of a target that prepares nothing is written down:', () => {
+  const prepare = (look: () => Answer) =>
+    new Watched({ do: 'prepare', recover: false }, { source: 'begun', target: 'absent' }, look);
+
+  test.each<[string, MigrationView]>([
+    ['one that does is waited for', { phase: 'absent', preparing: true }],
+    ['one of an older release, which does not say, has until the time-out', { phase: 'absent' }],
+  ])('%s', async (_why, told) => {
+    const call = prepare(() => ({ view: told }));
+    await seconds(50);
+    expect(await now(call)).toBe('waits');
+  });
+
+  test('one that does not after five looks was started again over it', async () => {
+    const told: Answer = { view: { phase: 'absent', preparing: false } };
+    const call = prepare(() => told);
+    await seconds(4);
+    expect(await now(call)).toBe('waits');
+    await seconds(1);
+    expect(await now(call)).toEqual(told);
+  });
+});
+
 test('other calls are left to their own time-out', async () => {
-  const call = new Watched({ do: 'prepare' }, { source: 'begun', target: 'absent' }, () => seen('absent'));
+  const call = new Watched({ do: 'begin' }, {}, () => seen('absent'));
   await seconds(50);
   expect(await now(call)).toBe('waits');
 });

@@ -10,10 +10,14 @@ import type { Parties } from './parties';
 /** Between two looks, milliseconds. */
 const everyMs = 1_000;
 /**
- * What a side is in until a call is there: it writes down at once that it sends, or lets run. Of other calls the answer is
- * not waited for long, and asking again is left to their time-out; a transfer has an hour, and a guest stands still for the end.
+ * What a side is in until a call is there: it writes down at once that it sends, or lets run, and says itself whether it
+ * prepares. Of other calls the answer is not waited for long, and asking again is left to their time-out.
  */
-const untouched: Partial<Record<Deed['do'], MigrationView['phase']>> = { perform: 'begun', finish: 'prepared' };
+const untouched: Partial<Record<Deed['do'], MigrationView['phase']>> = {
+  prepare: 'absent',
+  perform: 'begun',
+  finish: 'prepared',
+};
 /** Looks after which such a call was lost on its way. */
 const lostAfter = 5;
 const passing: ReadonlySet<MigrationView['phase']> = new Set(['performing', 'finishing']);
@@ -48,11 +52,14 @@ export async function watched(
     // Nobody listens there: whoever took the call is gone.
     if (look === 'away' || arrived) return look;
     // It is asked anew. A call that only was late is joined by the second.
-    if (looks >= lostAfter && view && view.phase === untouched[deed.do]) return look;
+    if (looks >= lostAfter && view && isUntouched(deed, view)) return look;
     const decided = await onLook(performance.now() - began);
     if (decided !== undefined) return decided;
   }
 }
+
+const isUntouched = ({ do: what }: Deed, { phase, preparing }: MigrationView): boolean =>
+  phase === untouched[what] && (what !== 'prepare' || preparing === false);
 
 const viewOf = (seen: Outcome<MigrationView>): MigrationView | undefined =>
   typeof seen === 'object' && 'view' in seen ? seen.view : undefined;

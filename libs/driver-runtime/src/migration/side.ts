@@ -19,6 +19,10 @@ export class Steps {
     return work;
   }
 
+  isRunning(step: string): boolean {
+    return this.running.has(step);
+  }
+
   /** What is being done now, if anything: resolves when it has ended, however. */
   async settled(step: string): Promise<void> {
     await this.running.get(step)?.catch(() => undefined);

@@ -310,7 +310,8 @@ export class MigrationTarget extends MigrationSide {
 
   status(id: string): MigrationView {
     const record = this.find(id);
-    return record ? this.look(record) : this.absent();
+    // Nothing is written down until the guest waits: whether a call for it is with this process only that can say.
+    return record ? this.look(record) : { ...this.absent(), preparing: this.steps.isRunning(`${id} prepare`) };
   }
 
   /** The view; a process that waited and is gone has undone the side. */

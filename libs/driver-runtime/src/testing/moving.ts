@@ -35,13 +35,19 @@ export class Moving implements Disposable {
     return this.from.refusal('migration-begin', { id: this.id, peer: this.to.end, options: this.options });
   }
 
-  async performed(): Promise<MigrationView> {
+  /** It waits for the guest on its target. */
+  async prepared(): Promise<MigrationView> {
     const { id, options } = this;
     const { xml = '', ...begun } = await this.begin();
     const name = options.name ?? 'web1';
     const more = { definition: begun.definition, autostart: begun.autostart, cookie: nothing, recover: false };
     const ask = { id, peer: this.from.end, options, name, epoch: 2, xml, ...more };
-    const { uri = '' } = await this.to.call<MigrationView>('migration-prepare', ask);
+    return this.to.call('migration-prepare', ask);
+  }
+
+  async performed(): Promise<MigrationView> {
+    const { id, options } = this;
+    const { uri = '' } = await this.prepared();
     return this.from.call('migration-perform', { id, options, uri, cookie: nothing, recover: false });
   }
 

@@ -69,6 +69,10 @@ export const MigrationView = z.object({
     .describe('of `begun`: disks that are copied, with their size in bytes'),
   definition: z.string().optional().describe('of `begun`: what a persistent domain is defined as on the target'),
   autostart: z.boolean().optional().describe('of `begun`: the domain starts with its host, there too'),
+  preparing: z
+    .boolean()
+    .optional()
+    .describe('of `absent`, on the target: whether a `prepare` is under way; a host of an older release does not say'),
   uri: z.string().optional().describe('of `prepared`: where the source sends the memory'),
   memory: z
     .enum(['whole', 'arriving', 'stranded', 'awaiting'])
