@@ -1,9 +1,16 @@
 /** One operation asked of a driver, whose process may be another one, or none, before it has answered. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { driverAnswer, driverSubject, isVirtError, VirtError, type Contract } from '@virtbus/shared';
-import { callDriver, encode, exchange, type Bus, type Call } from '@virtbus/shared/bus';
+import {
+  driverAnswer,
+  driverSubject,
+  isVirtError,
+  VirtError,
+  type Contract,
+  type DriverContract,
+} from '@virtbus/shared';
+import { callDriver, decode, encode, exchange, type Bus, type Call } from '@virtbus/shared/bus';
 import type { z } from 'zod';
-import { onBehalf, type Fleet, type Home } from './fleet';
+import { onBehalf, type Fleet } from './fleet';
 import type { At } from './hosts';
 
 /** Between two looks whether a driver is still heard, milliseconds. */
@@ -16,8 +23,23 @@ const againMs = 1_000;
  */
 const believedAfter = { unknown: 2, absent: 60 } as const;
 
-/** @param home of the domain that it is about */
-export async function ask(fleet: Fleet, c: Contract, call: Call, at: At, home?: Home): Promise<Uint8Array> {
+/** The domain that is asked about. */
+interface Subject {
+  uuid: string;
+  epoch?: number;
+  left?: boolean;
+}
+
+/** The process that had a command is gone, and the next one does not know it: what is not there now will not come of it. */
+export class DiedOver extends VirtError<'OPERATION_TIMEOUT'> {
+  constructor(at: At) {
+    super('OPERATION_TIMEOUT', outcomeUnknown(at, startedAgain));
+  }
+}
+
+type Asked = Pick<Contract, 'kind' | 'operation'>;
+
+export async function ask(fleet: Fleet, c: Asked, call: Call, at: At, home?: Subject): Promise<Uint8Array> {
   if (!home) return exchanged(fleet, c, call, at);
   using watched = new Watched(fleet.hosts, at);
   const other = async (): Promise<Uint8Array> => {
@@ -27,7 +49,20 @@ export async function ask(fleet: Fleet, c: Contract, call: Call, at: At, home?: 
   return await Promise.race([exchanged(fleet, c, call, at, home), other()]);
 }
 
-async function exchanged({ bus }: Fleet, c: Contract, call: Call, at: At, home?: Home): Promise<Uint8Array> {
+/** What a driver does for a command of ours that is not its own, under the command's id. */
+export async function askFor<Req extends z.ZodType, Res extends z.ZodType>(
+  fleet: Fleet,
+  { operation }: DriverContract<Req, Res>,
+  request: z.input<Req>,
+  call: Call,
+  at: At,
+  subject: Subject,
+): Promise<z.output<Res>> {
+  const own: Call = { ...call, body: encode(request, 'msgpack'), format: 'msgpack' };
+  return decode(await ask(fleet, { kind: 'cmd', operation }, own, at, subject)) as z.output<Res>;
+}
+
+async function exchanged({ bus }: Fleet, c: Asked, call: Call, at: At, home?: Subject): Promise<Uint8Array> {
   const subject = driverSubject(at.host, at.driver, c.operation);
   // What has left is at no epoch; its host only looks its answers up.
   const context = onBehalf(call, home && { uuid: home.uuid, ...(home.left ? {} : { epoch: home.epoch }) });
@@ -77,7 +112,13 @@ class Watched implements Disposable {
  * A command that its driver died over is not sent again: what was done half may be done twice. The next process finds out how
  * far it came, and answers for it or does not know.
  */
-async function whatBecame({ bus }: Fleet, call: Call, at: At, { uuid }: Home, watched: Watched): Promise<Uint8Array> {
+async function whatBecame(
+  { bus }: Fleet,
+  call: Call,
+  at: At,
+  { uuid }: Subject,
+  watched: Watched,
+): Promise<Uint8Array> {
   const times = { unknown: 0, absent: 0 };
   for (;;) {
     const found = await look(bus, call, at, uuid);
@@ -85,8 +126,8 @@ async function whatBecame({ bus }: Fleet, call: Call, at: At, { uuid }: Home, wa
     if (found?.state === 'answered') return encode(found.response, call.format);
     times.unknown = watched.restarted && found?.state === 'unknown' ? times.unknown + 1 : 0;
     times.absent = found?.state === 'absent' ? times.absent + 1 : 0;
-    if (times.unknown === believedAfter.unknown) throw notKnown(at, startedAgain);
-    if (times.absent === believedAfter.absent) throw notKnown(at, notThere);
+    if (times.unknown === believedAfter.unknown) throw new DiedOver(at);
+    if (times.absent === believedAfter.absent) throw new VirtError('OPERATION_TIMEOUT', outcomeUnknown(at, notThere));
     await watched.pause(againMs);
   }
 }
@@ -112,5 +153,4 @@ const startedAgain =
   'was started again over it and does not know how far it came; look at the domain, and give the command again where it was not done';
 const notThere = 'does not answer any more; it may have been done: look at the domain when the driver is back';
 
-const notKnown = (at: At, what: string): VirtError =>
-  new VirtError('OPERATION_TIMEOUT', { detail: `${serviceOf(at)} on host '${at.host}' ${what}` });
+const outcomeUnknown = (at: At, what: string) => ({ detail: `${serviceOf(at)} on host '${at.host}' ${what}` });

@@ -2,6 +2,7 @@
 import { call, enqueue, newId, type Bus } from '@virtbus/shared/bus';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import {
+  createDomain,
   listDomains,
   resumeDomain,
   saveDomain,
@@ -185,6 +186,24 @@ test('a command that its driver was killed over does not wait for its time-out: 
     code: 'OPERATION_TIMEOUT',
     message: expect.stringContaining("driver-qemu on host 'h2' does not answer any more") as string,
   });
+});
+
+test('so does a create: its guest runs and it is answered, or there is none and that is told', async () => {
+  await using stack = await Stack.start();
+  const bus = await stack.connect();
+  const xml = await stack.domainXml({ name: 'half' });
+  const asked = call(bus, createDomain, { xml }, { timeoutMs: 3_600_000 }).then(
+    ({ domain }) => domain.state,
+    (error: VirtError) => error.message,
+  );
+  await eventually(() => stack.guestPids().length, 1, { intervalMs: 1 });
+  await stack.restartDriver('h1');
+  const ended = await asked;
+  if (ended !== 'running') expect(ended).toContain("driver-qemu on host 'h1' was started again over it");
+  expect(stack.guestPids()).toHaveLength(ended === 'running' ? 1 : 0);
+  const { domains } = await call(bus, listDomains, {});
+  expect(domains.map(({ state }) => state)).toEqual(ended === 'running' ? ['running'] : []);
+  if (ended !== 'running') expect((await call(bus, createDomain, { xml })).domain.state).toBe('running');
 });
 
 test('a driver killed in the middle of a save leaves the guest running, as before it', async () => {

@@ -17,9 +17,10 @@ import {
   VirtError,
   type DomainSummary,
 } from '@virtbus/shared';
-import { callDriver, endpoint, type Call, type Endpoint } from '@virtbus/shared/bus';
+import { endpoint, type Call, type Endpoint } from '@virtbus/shared/bus';
+import { askFor } from '../ask';
 import { readDefinition, type Definition } from '../definition';
-import { onBehalf, type Fleet } from '../fleet';
+import type { Fleet } from '../fleet';
 import type { At } from '../hosts';
 import { withImages } from '../images/prepare';
 import type { Claim } from '../registry/claims';
@@ -38,14 +39,10 @@ type Answer = { domain: DomainSummary; warnings: string[] };
 export function defineEndpoint(fleet: Fleet): Endpoint {
   return endpoint(defineDomain, async (request, call) => {
     const definition = readDefinition(request, call.id);
+    const { uuid, xml } = definition;
+    const { validate } = request;
     const answer = await settle(fleet, definition, request, call, ({ at, epoch }) =>
-      callDriver(
-        fleet.bus,
-        at,
-        driverDefine,
-        { xml: definition.xml, epoch, validate: request.validate },
-        onBehalf(call, { uuid: definition.uuid }),
-      ),
+      askFor(fleet, driverDefine, { xml, epoch, validate }, call, at, { uuid }),
     );
     // From now on nobody writes into an image that it stands on.
     if (definition.disks.length > 0) {
@@ -64,13 +61,7 @@ export function createEndpoint(fleet: Fleet): Endpoint {
       const opening = { disks, mayMiss: () => definition.mayMiss };
       const { validate, paused } = request;
       return withImages(fleet, { ...at, uuid, name, epoch }, call, opening, (prepared) =>
-        callDriver(
-          fleet.bus,
-          at,
-          driverCreate,
-          { xml, epoch, validate, paused, prepared },
-          onBehalf(call, { uuid: definition.uuid }),
-        ),
+        askFor(fleet, driverCreate, { xml, epoch, validate, paused, prepared }, call, at, { uuid }),
       );
     });
   });

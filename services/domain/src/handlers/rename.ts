@@ -1,8 +1,9 @@
 /** Rename: claim the new name, have the home host take it, let go of the old one. */
 import { driverRename, isVirtError, renameDomain } from '@virtbus/shared';
-import { callDriver, endpoint, type Endpoint } from '@virtbus/shared/bus';
+import { endpoint, type Endpoint } from '@virtbus/shared/bus';
+import { askFor } from '../ask';
 import { checkName } from '../definition';
-import { hostAsker, locate, onBehalf, summaryOf, type Fleet } from '../fleet';
+import { hostAsker, locate, summaryOf, type Fleet } from '../fleet';
 
 export function renameEndpoint(fleet: Fleet): Endpoint {
   return endpoint(renameDomain, async ({ name }, call, fail) => {
@@ -18,7 +19,7 @@ export function renameEndpoint(fleet: Fleet): Endpoint {
         throw fail('DOMAIN_EXISTS', { detail: `domain with name '${name}' already exists` });
       });
     try {
-      const { domain } = await callDriver(fleet.bus, home, driverRename, { name }, onBehalf(call, home));
+      const { domain } = await askFor(fleet, driverRename, { name }, call, home, home);
       await fleet.registry.follow({ ...before, name: before.name }, domain);
       await fleet.knowledge.answered(domain);
       return { domain };

@@ -2,6 +2,7 @@
 import { driverInspectSave, driverRestore, isVirtError, restoreDomain, VirtError } from '@virtbus/shared';
 import { dispensableDisks, parseDomain } from '@virtbus/domain-xml';
 import { callDriver, endpoint, type Call, type Endpoint } from '@virtbus/shared/bus';
+import { askFor } from '../ask';
 import { disksOf } from '../definition';
 import { onBehalf, type Fleet } from '../fleet';
 import type { At } from '../hosts';
@@ -24,7 +25,7 @@ export function restoreEndpoint(fleet: Fleet): Endpoint {
       const { epoch } = claim;
       const { domain } = await withImages(fleet, { ...at, uuid, name, epoch }, call, opening, (prepared) => {
         const request = { path, epoch, xml, paused, prepared };
-        return callDriver(fleet.bus, at, driverRestore, request, onBehalf(call, { uuid }));
+        return askFor(fleet, driverRestore, request, call, at, { uuid });
       });
       await claim.settle();
       await fleet.knowledge.answered(domain);
