@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { eventually } from './eventually';
 import { freePort } from './free-port';
 import { findProgram } from './programs';
-import { startProcess, type TestProcess } from './start-process';
+import { describeExit, startProcess, type TestProcess } from './start-process';
 import { temporaryFolder } from './temporary-folder';
 
 export interface NatsServerOptions {
@@ -94,6 +94,11 @@ export class NatsServer implements AsyncDisposable {
     this.#process = started;
     await started.waitFor('Server is ready'); // a foreign server on the port would greet as well
     await eventually(() => greets(this.port), true);
+    void started.exited.then((exit) => {
+      // Whatever fails then fails for this.
+      if (started.signalled) return;
+      process.stderr.write(`nats-server on port ${this.port} ended ${describeExit(exit)}; ${started.log.tail()}\n`);
+    });
   }
 
   /** Takes all of JetStream's data away; a server that runs is ended before and started again after. */

@@ -36,6 +36,7 @@ export class TestProcess implements AsyncDisposable {
   /** Settles when the process has ended. */
   readonly exited: Promise<Exit>;
   #exit: Exit | undefined;
+  #signalled = false;
   readonly #child: ChildProcess;
   readonly #leavesChildren: boolean;
 
@@ -64,8 +65,14 @@ export class TestProcess implements AsyncDisposable {
     return this.#exit === undefined;
   }
 
+  /** Whether we have sent it any signal. */
+  get signalled(): boolean {
+    return this.#signalled;
+  }
+
   /** Sends a signal and returns at once: SIGSTOP and SIGCONT too. False when the process has ended already. */
   kill(signal: NodeJS.Signals = 'SIGTERM'): boolean {
+    this.#signalled = true;
     return this.running && this.#child.kill(signal);
   }
 
@@ -172,6 +179,6 @@ export async function startService(
   return startProcess([program!, ...rest], { name, ...options, cwd: checkout });
 }
 
-function describeExit({ code, signal }: Exit): string {
+export function describeExit({ code, signal }: Exit): string {
   return signal ? `by ${signal}` : `with code ${String(code)}`;
 }
