@@ -78,8 +78,11 @@ export type SnapshotDoing =
   | SnapshotCreation
   /** `names`: of the snapshots that are to go, and of which that is not told yet; absent in a record of the last release. */
   | { what: 'delete'; command: string; names?: string[] }
-  /** `xml`: its description, with the overlays that the domain is about to stand on as `revertDisks`. */
-  | { what: 'revert'; name: string; xml: string };
+  /**
+   * `xml`: its description, with the overlays that the domain is about to stand on as `revertDisks`. `starts`: a guest is to run
+   * then; absent in a record of the last release.
+   */
+  | { what: 'revert'; name: string; xml: string; starts?: boolean };
 
 export interface Answered {
   id: string;

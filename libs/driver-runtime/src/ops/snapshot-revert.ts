@@ -152,7 +152,7 @@ async function revertTo(context: Context, request: RevertRequest, snapshot: Whol
     });
   };
   const xml = formatSnapshot({ ...snapshot, revertDisks, active: true }, { stored: true, secrets: true });
-  beginDoing(actor, { what: 'revert', name: snapshot.name, xml });
+  beginDoing(actor, { what: 'revert', name: snapshot.name, xml, starts: startsAgain(snapshot, request) });
   hold(actor, disks);
   try {
     if (actor.guest) await giveUp(actor, actor.guest);

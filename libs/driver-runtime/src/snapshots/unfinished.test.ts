@@ -129,6 +129,53 @@ describe('a deletion that a driver died over', () => {
   });
 });
 
+describe('a way back to a snapshot that a driver died over', () => {
+  const revert = { id: 'c3', operation: 'snapshot-revert' };
+  const overlay = '/i/back.vda.1';
+  const state = (file: string): string =>
+    `<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='${file}'/><target dev='vda' bus='virtio'/></disk>`;
+  /** The domain stands on that image by then. @param starts its guest was to run */
+  const diedOver = async (starts: boolean, file = overlay): Promise<void> => {
+    await one.call('destroy', { graceful: false });
+    await one.define({ devices: state(file) });
+    const xml = `<domainsnapshot><name>back</name><state>shutoff</state><creationTime>1</creationTime>
+      <disks><disk name='vda' snapshot='external' type='file'><source file='/i/top'/></disk></disks>
+      <revertDisks><disk name='vda' snapshot='external' type='file'><source file='${overlay}'/></disk></revertDisks>
+      <domain type='qemu'><name>web1</name><uuid>${uuid}</uuid><memory>1024</memory><os><type>hvm</type></os>
+        <devices>${state('/i/base')}</devices></domain><active>0</active></domainsnapshot>`;
+    await one.restart({
+      meanwhile: () =>
+        one.writeRecord({
+          ...one.recordOnDisk(),
+          pending: revert,
+          snapshot: { doing: { what: 'revert', name: 'back', xml, starts } },
+        }),
+    });
+  };
+  const became = (): Promise<unknown> => one.call('answer', { command: revert.id });
+
+  test('has been done when the domain stands on its new overlays', async () => {
+    await diedOver(false);
+    expect(one.recordOnDisk().snapshot).toEqual({ current: 'back' });
+    expect(await became()).toMatchObject({ state: 'answered', response: { domain: { state: 'shutoff' } } });
+  });
+
+  test('has failed where its guest was to run then, and says so', async () => {
+    await diedOver(true);
+    expect(one.recordOnDisk().snapshot).toEqual({ current: 'back' });
+    expect(await became()).toMatchObject({
+      state: 'answered',
+      error: { code: 'OPERATION_FAILED', message: expect.stringContaining('go back to it once more') as string },
+    });
+  });
+
+  test('never was when it stands on what it stood on', async () => {
+    await diedOver(false, '/i/top');
+    expect(one.recordOnDisk().snapshot).toEqual({});
+    expect(await became()).toEqual({ state: 'unknown' });
+  });
+});
+
 test('a guest that refuses to say what became of a snapshot is not kept from everybody for ever', async () => {
   answer = () => Promise.reject(new VirtError('OPERATION_FAILED', { detail: 'no' }));
   await restarted(creation);

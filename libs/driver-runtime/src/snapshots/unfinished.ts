@@ -6,7 +6,7 @@ import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { diskImages, isSameLocation, type DiskImage, type Domain } from '@virtbus/domain-xml';
 import { parseSnapshot, type Snapshot } from '@virtbus/domain-xml/snapshot';
-import { createSnapshot, isVirtError } from '@virtbus/shared';
+import { createSnapshot, isVirtError, VirtError } from '@virtbus/shared';
 import type { Actor } from '../actor';
 import { facet, type Guest } from '../driver';
 import type { DriverHost } from '../host';
@@ -248,7 +248,7 @@ async function recoverCreation<G extends Guest>(
 function recoverRevert(
   host: DriverHost,
   actor: Actor,
-  { xml }: SnapshotDoing & { what: 'revert' },
+  { xml, name, starts }: SnapshotDoing & { what: 'revert' },
   { command }: Left,
 ): boolean {
   const snapshot = parseSnapshot(xml, { form: 'stored', unknown: 'warn' });
@@ -261,6 +261,12 @@ function recoverRevert(
   if (told.size > 0 && reverted) {
     dropManagedSave(host, actor);
     finishRevert(actor, snapshot, snapshot.revertDisks, new Set());
+    const halfWay = new VirtError('OPERATION_FAILED', {
+      detail: `the disks of '${actor.record.name}' have gone back to snapshot '${name}', but the driver was started again before its guest was: go back to it once more`,
+    });
+    const response = { domain: actor.summary() };
+    if (command && starts !== undefined)
+      actor.remember({ ...command, ...(starts ? { error: halfWay.toBody() } : { response }) });
     return true;
   }
   dropFiles(overlays);

@@ -21,6 +21,7 @@ export interface DocumentOptions {
   title?: string;
   nvram?: string;
   memoryKiB?: number;
+  devices?: string;
 }
 
 export function xml(o: DocumentOptions = {}): string {
@@ -31,6 +32,7 @@ export function xml(o: DocumentOptions = {}): string {
   <memory unit='KiB'>${o.memoryKiB ?? 65_536}</memory>
   <vcpu>2</vcpu>
   <os><type arch='x86_64'>hvm</type>${o.nvram ? `<nvram>${o.nvram}</nvram>` : ''}</os>
+  ${o.devices === undefined ? '' : `<devices>${o.devices}</devices>`}
 </domain>`;
 }
 
