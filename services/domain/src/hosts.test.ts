@@ -52,6 +52,15 @@ test('the drivers of a host come online ones first; a host nobody heard of is no
   expect(() => hosts.driversOf('h2')).toThrow("no host named 'h2'");
 });
 
+test('a driver that no host has is a mistake, once any host has been heard of', () => {
+  const hosts = new Hosts(() => 0);
+  hosts.refuseUnknownDriver('foo');
+  hosts.remember(status({ driver: 'lxc' }));
+  hosts.hear(status());
+  hosts.refuseUnknownDriver('lxc');
+  expect(() => hosts.refuseUnknownDriver('foo')).toThrow("no host has driver 'foo' (there are lxc, qemu)");
+});
+
 test('a driver that is forgotten is not listed, and is new when it is heard again', () => {
   const hosts = new Hosts(() => 0);
   hosts.hear(status());

@@ -109,6 +109,13 @@ export class Hosts {
     return found.sort((a, b) => Number(b.online) - Number(a.online));
   }
 
+  /** Throws `INVALID_ARG` for a driver that no host has. Before any host was heard of nobody can tell. */
+  refuseUnknownDriver(driver: string): void {
+    const known = [...new Set([...this.rows.values()].map(({ status }) => status.driver))].sort();
+    if (known.length === 0 || known.includes(driver)) return;
+    throw new VirtError('INVALID_ARG', { detail: `no host has driver '${driver}' (there are ${known.join(', ')})` });
+  }
+
   private isFresh(row: Row): boolean {
     return this.now() - row.heardAt < onlineMs;
   }

@@ -17,12 +17,13 @@ import { matcher } from './glob';
 
 type Filter = Request<typeof listDomains>;
 
-/** Throws `HOST_NOT_FOUND` for those of a host that nobody knows. */
+/** Throws `HOST_NOT_FOUND` for those of a host that nobody knows, `INVALID_ARG` for those of a driver that no host has. */
 export function listEndpoint({ projection, hosts }: Fleet): Endpoint {
   return endpoint(listDomains, async (filter) => {
     const found = page(projection.domains, filter);
-    // A mistyped host would look like an empty one.
+    // A mistyped host, or driver, would look like an empty one.
     if (filter.host !== undefined && found.total === 0) hosts.driversOf(filter.host);
+    if (filter.driver !== undefined && found.total === 0) hosts.refuseUnknownDriver(filter.driver);
     return { ...found, asOf: projection.asOf, offline: hosts.offline() };
   });
 }
