@@ -125,7 +125,7 @@ async function alive<G extends Guest>(
   await findBackup(host, actor, guest);
   if (!actor.active) return;
   const { pending } = actor.record;
-  const cause = pending ? { id: pending.id } : null;
+  const cause = pending ?? null;
   if (before.reason === 'starting-up' && state.state !== 'running') {
     actor.starting = new AbortController();
     await guest.destroy({ graceful: false, reason: 'failed', detail: 'failed' }).finally(() => {

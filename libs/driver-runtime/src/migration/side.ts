@@ -1,6 +1,6 @@
 /** What both sides of a migration share: their record, the view of it, and steps that run once at a time. */
 import { VirtError, type MigrationRole, type MigrationView } from '@virtbus/shared';
-import type { Actor } from '../actor';
+import type { Actor, Cause } from '../actor';
 import { facet } from '../driver';
 import type { DriverHost } from '../host';
 import type { MigrationBook, MigrationRecord } from './book';
@@ -102,3 +102,6 @@ export abstract class MigrationSide {
 }
 
 export const kept = (cookie: Uint8Array): string => Buffer.from(cookie).toString('base64');
+
+/** What its events tell as their command. */
+export const causeOf = ({ id }: MigrationRecord): Cause => ({ id, operation: 'migrate' });

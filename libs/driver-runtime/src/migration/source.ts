@@ -18,7 +18,7 @@ import {
 } from '@virtbus/shared';
 import type { z } from 'zod';
 import type { Call } from '@virtbus/shared/bus';
-import type { Actor, Cause } from '../actor';
+import type { Actor } from '../actor';
 import { checkpointsOf } from '../checkpoints';
 import type { Guest } from '../driver';
 import { decideHandedOver } from '../handed-over';
@@ -27,7 +27,7 @@ import { snapshotsOf } from '../snapshots';
 import type { MigrationRecord } from './book';
 import { definitionFor, given } from './documents';
 import { postcopyOf, type Transferred } from './facet';
-import { kept, MigrationSide } from './side';
+import { causeOf, kept, MigrationSide } from './side';
 
 type Begin = z.output<typeof migrationBegin.request>;
 type Perform = z.output<typeof migrationPerform.request>;
@@ -428,4 +428,3 @@ export function mustLeaveNothing(actor: Actor): void {
 }
 
 const isHandedOver = ({ phase }: MigrationRecord): boolean => phase !== 'performing';
-const causeOf = ({ id }: MigrationRecord): Cause => ({ id, operation: 'migrate' });

@@ -15,7 +15,7 @@ import {
 } from '@virtbus/shared';
 import type { z } from 'zod';
 import type { Call } from '@virtbus/shared/bus';
-import type { Actor, Cause } from '../actor';
+import type { Actor } from '../actor';
 import type { DriverHost } from '../host';
 import { chainsOf, heldBy } from '../images';
 import { checkMemory } from '../memory';
@@ -23,7 +23,7 @@ import { ArrivingMemory, isStranded } from './arriving-memory';
 import { isIncomplete, type MigrationRecord } from './book';
 import { postcopyOf } from './facet';
 import type { Guest } from '../driver';
-import { kept, MigrationSide } from './side';
+import { causeOf, kept, MigrationSide } from './side';
 
 type Prepare = z.output<typeof migrationPrepare.request>;
 type Finish = z.output<typeof migrationFinish.request>;
@@ -224,7 +224,7 @@ export class MigrationTarget extends MigrationSide {
   }
 
   private announce(record: MigrationRecord, actor: Actor): void {
-    const cause: Cause = { id: record.id, operation: 'migrate' };
+    const cause = causeOf(record);
     delete actor.record.incoming;
     goOn(actor, record);
     if (record.definition !== undefined) {
@@ -252,7 +252,7 @@ export class MigrationTarget extends MigrationSide {
       actor.record.autostart = record.autostart === true;
       goOn(actor, record);
       this.host.settle(actor);
-      actor.lifecycle('defined', 'added', { id: record.id });
+      actor.lifecycle('defined', 'added', causeOf(record));
     }
     record.phase = 'finished';
     record.memory = 'whole';
@@ -264,7 +264,7 @@ export class MigrationTarget extends MigrationSide {
     record.memory = 'whole';
     if (actor?.record.incoming !== undefined) {
       this.announce(record, actor);
-      actor.lifecycle('stopped', 'crashed', { id: record.id });
+      actor.lifecycle('stopped', 'crashed', causeOf(record));
     }
     this.finished(record);
     this.letGo(record);
@@ -282,7 +282,7 @@ export class MigrationTarget extends MigrationSide {
       record.lost = true;
       this.book.keep(record);
       const end = { graceful: false, reason: 'crashed', detail: 'crashed' } as const;
-      await actor?.as({ id, operation: 'migrate' }, async () => actor.guest?.destroy(end));
+      await actor?.as(causeOf(record), async () => actor.guest?.destroy(end));
       this.arriving.lost(record);
       return this.view(record);
     });
