@@ -176,6 +176,7 @@ test('the bus comes back after an outage with all it had, and what happened mean
   await stack.server.kill9();
   stack.hosts[0]!.happen(domain.uuid, { state: 'running', reason: 'booted', id: 7 }, 'started', 'booted');
   await stack.copies[0]!.waitFor('disconnected from NATS');
+  await stack.copies[0]!.waitFor(/ECONNREFUSED.*no connection to NATS; trying again/);
   await stack.server.restart();
   await soon(async () => {
     const now = await call(stack.bus, getDomain, {}, { target: 'steady', timeoutMs: 1_000 });

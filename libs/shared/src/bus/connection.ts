@@ -2,7 +2,7 @@
  * The connection to NATS: credentials, reconnecting for ever, and what happens to it as plain log lines.
  */
 import { randomBytes } from 'node:crypto';
-import { Events, type ConnectionOptions, type JetStreamClient, type JetStreamManager, type NatsConnection } from 'nats';
+import { Events, type JetStreamClient, type JetStreamManager, type NatsConnection } from 'nats';
 import type { VirtError } from '../errors';
 import type { Log } from '../log';
 import { meter, metrics } from '../metrics';
@@ -10,7 +10,7 @@ import { bodySubject } from '../contracts/subjects';
 import { Bodies } from './bodies';
 import { connectError, isRefusal } from './connect-error';
 import { accessOf } from './credentials';
-import { dial } from './dial';
+import { dial, type DialOptions } from './dial';
 
 export interface BusOptions {
   /** One or more servers, comma separated. */
@@ -54,6 +54,9 @@ export interface Bus {
 /** Time in which everyone who lost a server is expected back, milliseconds; each tries again twice a second. */
 const settlingMs = 5_000;
 
+/** Until it is said again that there is no connection, milliseconds. */
+const sayAgainMs = 30_000;
+
 /** Between two tries of a service whose credentials are refused, milliseconds. */
 const refusedMs = 2_000;
 
@@ -66,7 +69,8 @@ export async function connectBus(options: BusOptions, log?: Log): Promise<Bus> {
   const { url, inboxPrefix } = access;
   const isService = options.owner !== undefined;
   let refused: VirtError | undefined;
-  const settings: ConnectionOptions = {
+  let saidAt = -Infinity;
+  const settings: DialOptions = {
     servers: url.split(',').map((server) => server.trim()),
     name: options.name,
     maxReconnectAttempts: -1,
@@ -80,9 +84,16 @@ export async function connectBus(options: BusOptions, log?: Log): Promise<Bus> {
     resolve: false,
     // Else each request begins with a look at the stack, for an error that it hardly ever ends with.
     noAsyncTraces: true,
+    onFailedAttempt: (server, reason) => {
+      if (connected || performance.now() - saidAt < sayAgainMs) return;
+      saidAt = performance.now();
+      log?.warn({ server, reason }, 'no connection to NATS; trying again');
+    },
     ...(inboxPrefix ? { inboxPrefix } : {}),
     ...access.settings,
   };
+  // The caller is told of the first attempt.
+  let connected = true;
   let nc: NatsConnection;
   try {
     nc = await dial(settings);
@@ -90,7 +101,6 @@ export async function connectBus(options: BusOptions, log?: Log): Promise<Bus> {
     throw connectError(access, cause);
   }
   let reconnectedAt = -Infinity;
-  let connected = true;
   const reconnected = new Set<() => void>([() => (reconnectedAt = performance.now()), () => (refused = undefined)]);
   const watchers: Watchers = {
     reconnected,

@@ -14,7 +14,9 @@ test('an attempt to connect that was given up ends, and is no connection that wa
     let lost = false;
     void attempt.closed().then(() => (lost = true));
     const arrival = once(server, 'connection');
-    const outcome = attempt.connect({ hostname: '127.0.0.1', port, tlsName: '' }, {}).then(
+    const failed: string[] = [];
+    const told = { onFailedAttempt: (...words: string[]) => void failed.push(words.join(': ')) };
+    const outcome = attempt.connect({ hostname: '127.0.0.1', port, tlsName: '' }, told).then(
       () => 'connected',
       () => 'refused',
     );
@@ -23,11 +25,23 @@ test('an attempt to connect that was given up ends, and is no connection that wa
     await attempt.close(new Error('too long'));
     client.write(info);
     expect(await outcome).toBe('refused');
+    expect(failed).toEqual([`127.0.0.1:${port}: it does not answer`]);
     await end;
     expect({ lost, connected: attempt.connected }).toEqual({ lost: false, connected: false });
   } finally {
     server.close();
   }
+});
+
+test('an attempt where nobody listens tells why it failed, in the words of the system', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await new Promise((closed) => server.close(closed));
+  const failed: string[] = [];
+  const told = { onFailedAttempt: (...words: string[]) => void failed.push(words.join(': ')) };
+  await expect(new Attempt().connect({ hostname: '127.0.0.1', port, tlsName: '' }, told)).rejects.toThrow();
+  expect(failed).toEqual([`127.0.0.1:${port}: connect ECONNREFUSED 127.0.0.1:${port}`]);
 });
 
 test('a server that has stopped reading is left at once, whatever waits to be sent to it', async () => {

@@ -10,7 +10,12 @@ import type { ConnectionOptions, NatsConnection } from 'nats';
 import { NatsConnectionImpl, setTransportFactory } from 'nats/lib/src/nats-base-client';
 import { NodeTransport, nodeResolveHost } from 'nats/lib/src/node_transport';
 
-export function dial(options: ConnectionOptions): Promise<NatsConnection> {
+export interface DialOptions extends ConnectionOptions {
+  /** Told of each attempt that came to no connection, also of those to reconnect: nats.js goes on without a word. */
+  onFailedAttempt?: (server: string, reason: string) => void;
+}
+
+export function dial(options: DialOptions): Promise<NatsConnection> {
   setTransportFactory({ factory: () => new Attempt(), dnsResolveFn: nodeResolveHost });
   return NatsConnectionImpl.connect(options);
 }
@@ -18,6 +23,16 @@ export function dial(options: ConnectionOptions): Promise<NatsConnection> {
 /** One connection to one server, from the first try on. */
 export class Attempt extends NodeTransport {
   private givenUp = false;
+
+  override async connect(...[server, options]: Parameters<NodeTransport['connect']>): Promise<void> {
+    try {
+      await super.connect(server, options);
+    } catch (error) {
+      const { onFailedAttempt } = options as DialOptions;
+      onFailedAttempt?.(`${server.hostname}:${server.port}`, this.givenUp ? 'it does not answer' : reasonOf(error));
+      throw error;
+    }
+  }
 
   override close(error?: Error): Promise<void> {
     if (!this.connected) {
@@ -40,4 +55,10 @@ export class Attempt extends NodeTransport {
     }
     super.setupHandlers();
   }
+}
+
+/** nats.js calls a connection that was refused by its code alone, with the system's words below. */
+function reasonOf(error: unknown): string {
+  const { message, chainedError } = error as Error & { chainedError?: Error };
+  return chainedError?.message ?? message;
 }
