@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { defineDomain, destroyDomain, listDomains, startDomain, statsOfDomains, undefineDomain } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
-import { needsContainers, Stack } from '@virtbus/testkit';
+import { needsContainers, Stack, tinyRootfs } from '@virtbus/testkit';
 import { type Bench, type Benchmark } from '../bench';
 import { machineIsQuiet } from '../clock';
 import { figure } from '../measure/figure';
@@ -39,13 +39,15 @@ export const lxc: Benchmark = {
 };
 
 async function lives(bench: Bench, stack: Stack, bus: Bus): Promise<Row[]> {
-  const { domain } = await call(bus, defineDomain, { xml: await stack.containerXml({ name: 'bench' }) });
+  const root = await tinyRootfs(bench.folder.file('rootfs'));
+  const xml = await stack.containerXml({ name: 'bench', root });
+  const { domain } = await call(bus, defineDomain, { xml });
   const target = { target: domain.uuid };
   const ours = { start: [] as number[], kill: [] as number[] };
   const bare = { start: [] as number[], kill: [] as number[] };
   const theirs = { start: [] as number[], kill: [] as number[] };
   const libvirt = await bench.libvirtContainers();
-  const theirName = await libvirt?.define(await stack.containerXml({ name: 'bench' }));
+  const theirName = await libvirt?.define(xml);
   let twin: BareLxc | undefined;
   const folder = bench.folder.file('lxc');
   mkdirSync(folder, { recursive: true });
@@ -53,7 +55,7 @@ async function lives(bench: Bench, stack: Stack, bus: Bus): Promise<Row[]> {
   for (let run = 0; run <= bench.runs(25); run++) {
     await sleep(betweenStartsMs);
     const start = await timed(() => call(bus, startDomain, {}, target));
-    twin ??= BareLxc.twinOf(stack.supervisorOf(domain.uuid), folder);
+    twin ??= BareLxc.twinOf(stack.supervisorOf(domain.uuid), folder, root);
     const kill = await timed(() => call(bus, destroyDomain, {}, target));
     await sleep(betweenStartsMs);
     const other = await twin.life();
