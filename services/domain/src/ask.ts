@@ -43,7 +43,7 @@ export async function ask(fleet: Fleet, c: Asked, call: Call, at: At, home?: Sub
   if (!home) return exchanged(fleet, c, call, at);
   using watched = new Watched(fleet.hosts, at);
   const other = async (): Promise<Uint8Array> => {
-    await watched.lost();
+    await watched.lost;
     return c.kind === 'cmd' ? whatBecame(fleet, call, at, home, watched) : exchanged(fleet, c, call, at, home);
   };
   return await Promise.race([exchanged(fleet, c, call, at, home), other()]);
@@ -74,37 +74,37 @@ async function exchanged({ bus }: Fleet, c: Asked, call: Call, at: At, home?: Su
 
 const serviceOf = ({ driver }: At): string => `driver-${driver}`;
 
-/** The process that a call went to, by what is heard of its host; watched while this is held. */
+/** The process that a call went to, by what is heard of its host; watched while this is held. Every call has one: it is cheap. */
 class Watched implements Disposable {
   /** It is another one by now. */
   restarted = false;
-  private readonly over = new AbortController();
+  /** Resolves when it may be gone: it was started again, or is not heard for a while. */
+  readonly lost: Promise<void>;
+  private over = false;
   private readonly restart;
+  private readonly looking: NodeJS.Timeout;
 
-  constructor(
-    private readonly hosts: Fleet['hosts'],
-    private readonly at: At,
-  ) {
+  constructor(hosts: Fleet['hosts'], at: At) {
+    let tell = (): void => undefined;
+    this.lost = new Promise((resolve) => (tell = resolve));
     this.restart = hosts.nextRestart(at);
+    void this.restart.heard.then(() => {
+      this.restarted = true;
+      tell();
+    });
+    this.looking = setInterval(() => !hosts.isOnline(at) && tell(), lookMs).unref();
   }
 
-  /** Resolves when it may be gone: it was started again, or is not heard for a while. Rejects when nobody watches any more. */
-  async lost(): Promise<void> {
-    const restarted = this.restart.heard.then(() => (this.restarted = true));
-    const isAway = async (): Promise<boolean> => {
-      await this.pause(lookMs);
-      return !this.hosts.isOnline(this.at);
-    };
-    while (!(await Promise.race([restarted, isAway()])));
-  }
-
-  pause(ms: number): Promise<void> {
-    return sleep(ms, undefined, { signal: this.over.signal, ref: false });
+  /** Rejects when nobody watches any more. */
+  async pause(ms: number): Promise<void> {
+    await sleep(ms, undefined, { ref: false });
+    if (this.over) throw new Error('nobody waits for it');
   }
 
   [Symbol.dispose](): void {
+    this.over = true;
+    clearInterval(this.looking);
     this.restart[Symbol.dispose]();
-    this.over.abort();
   }
 }
 
