@@ -1,5 +1,5 @@
 /** Our side of a migration: a whole virtbus with two hosts that reach the same image, and a guest that goes back and forth. */
-import { defineDomain, migrateDomain, startDomain } from '@virtbus/shared';
+import { defineDomain, destroyDomain, migrateDomain, startDomain } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
 import { findProgram, Stack, tinyGuestBooted } from '@virtbus/testkit';
 import { type Bench } from './bench';
@@ -53,5 +53,10 @@ export class OurMigration {
       const { migration: ended } = await call(this.bus, migrateDomain, request, { target: this.uuid });
       if (ended.state !== 'completed') throw new Error(`the migration is '${ended.state}': ${ended.reason ?? ''}`);
     });
+  }
+
+  /** Its guest, which may keep a processor busy, is no more. */
+  async end(): Promise<void> {
+    await call(this.bus, destroyDomain, {}, { target: this.uuid });
   }
 }

@@ -67,6 +67,7 @@ export const migration: Benchmark = {
     const rows = await measure(bench, 'idle', sides);
     for (const { monitor } of moversOf(sides)) await typeOnTerminal(monitor, writer);
     rows.push(...(await measure(bench, 'writing', sides)));
+    await ours.end();
     await bare.end();
     await libvirt?.end();
     return rows;
