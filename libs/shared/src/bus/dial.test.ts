@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Attempt } from './dial';
+import { Attempt, dial, flushNow } from './dial';
 
 const info = `INFO ${JSON.stringify({ server_id: 'late', version: '2.9.10', proto: 1, headers: true, max_payload: 1024 })}\r\n`;
 
@@ -62,6 +62,32 @@ test('a server that has stopped reading is left at once, whatever waits to be se
     attempt.disconnect();
     await attempt.closed();
   } finally {
+    server.close();
+  }
+});
+
+test('what was published is handed to the system at once when that is asked for', async () => {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined).on('data', () => socket.write('PONG\r\n'));
+    socket.write(info);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const sent: string[] = [];
+  const send = jest.spyOn(Attempt.prototype, 'send').mockImplementation(function (this: Attempt, frame: Uint8Array) {
+    sent.push(Buffer.from(frame).toString());
+    this.socket.write(frame);
+  });
+  try {
+    const nc = await dial({ servers: `127.0.0.1:${port}` });
+    sent.length = 0;
+    nc.publish('a');
+    expect(sent).toEqual([]);
+    flushNow(nc);
+    expect(sent).toEqual(['PUB a 0\r\n\r\n']);
+    await nc.close();
+  } finally {
+    send.mockRestore();
     server.close();
   }
 });

@@ -20,6 +20,15 @@ export function dial(options: DialOptions): Promise<NatsConnection> {
   return NatsConnectionImpl.connect(options);
 }
 
+/**
+ * What was published until now is handed to the system before this returns. nats.js does so when all else that goes on in this
+ * turn is done, and has no word of its own for it.
+ */
+export function flushNow(nc: NatsConnection): void {
+  const { protocol } = nc as NatsConnectionImpl;
+  (protocol as unknown as { flushPending(): void }).flushPending();
+}
+
 /** One connection to one server, from the first try on. */
 export class Attempt extends NodeTransport {
   private givenUp = false;

@@ -11,6 +11,7 @@ import type { Log } from '../log';
 import { meter, metrics } from '../metrics';
 import { encode } from './codec';
 import type { Bus } from './connection';
+import { flushNow } from './dial';
 import type { Journal, JournaledEvent, JournalEntry } from './journal';
 import { lastStored } from './tail';
 
@@ -53,7 +54,10 @@ function addressOf(event: JournaledEvent): Address {
 
 export class EventPublisher {
   private wake: (() => void) | undefined;
-  private kicked: NodeJS.Immediate | undefined;
+  /** All that was journaled has been published. */
+  private resting = false;
+  /** What a kick has begun to publish, until the loop sees to it. */
+  private begun: Promise<void> | undefined;
   private stopped = false;
   private running: Promise<void> | undefined;
   /** Stored revisions must be looked at before publishing: set after a start and after each failure. */
@@ -79,15 +83,17 @@ export class EventPublisher {
   }
 
   /**
-   * There is something new in the journal. It waits with the rest while the stream takes nothing; and until whoever caused it
-   * has its answer, when that comes in the same turn: those who follow the events would be served first otherwise.
+   * There is something new in the journal. It is on its way when this returns, before anything else is done about it; or it
+   * waits with the rest while the stream takes nothing.
    */
   kick(): void {
-    if (this.trouble === undefined) this.kicked ??= setImmediate(() => this.publishNow());
-  }
-
-  private publishNow(): void {
-    this.kicked = undefined;
+    if (this.trouble !== undefined) return;
+    if (this.resting) {
+      this.resting = false;
+      this.begun = this.publish(this.next());
+      this.begun.catch(() => undefined);
+      flushNow(this.bus.nc);
+    }
     this.wake?.();
   }
 
@@ -99,14 +105,18 @@ export class EventPublisher {
 
   private async run(): Promise<void> {
     while (!this.stopped) {
-      const batch = this.journal.pending.slice(0, 256);
+      const batch = this.next();
       if (batch.length === 0) {
         this.doubtful = false;
+        this.resting = true;
         await this.sleep();
+        this.resting = false;
         continue;
       }
       try {
-        await this.publish(batch);
+        const { begun } = this;
+        this.begun = undefined;
+        await (begun ?? this.publish(batch));
         this.trouble = undefined;
       } catch (err) {
         this.doubtful = true;
@@ -117,6 +127,11 @@ export class EventPublisher {
         await this.sleep(retryMs);
       }
     }
+    await this.begun?.catch(() => undefined);
+  }
+
+  private next(): JournalEntry[] {
+    return this.journal.pending.slice(0, 256);
   }
 
   /**
@@ -127,7 +142,8 @@ export class EventPublisher {
     const tails = new Map<string, Promise<unknown>>();
     const sent = batch.map(({ n, event }) => {
       const address = addressOf(event);
-      const done = (tails.get(address.key) ?? Promise.resolve()).then(() => this.once(event, address));
+      const before = tails.get(address.key);
+      const done = before ? before.then(() => this.once(event, address)) : this.once(event, address);
       done.catch(() => undefined);
       tails.set(address.key, done);
       return { n, done };
