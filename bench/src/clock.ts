@@ -6,14 +6,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
  * Seconds since 1970 of a moment of `performance.now()`, to a few microseconds.
  *
  * Node's own `timeOrigin` was taken when the process began and does not follow corrections of the clock since; so the
- * offset is measured here, at the turn of a millisecond.
+ * offset is measured here. What `Date.now` leaves out makes it too small, but for the turn of a millisecond: the largest of
+ * many is right, of which one at least was not interrupted.
  */
 export function wallClock(): (performanceNow: number) => number {
-  let before = Date.now();
-  while (Date.now() === before) before = Date.now();
-  const offset = Date.now() - performance.now();
+  const end = performance.now() + calibrationMs;
+  let offset = -Infinity;
+  while (performance.now() < end) offset = Math.max(offset, Date.now() - performance.now());
   return (moment) => (moment + offset) / 1000;
 }
+
+/** So many turns of a millisecond are seen. */
+const calibrationMs = 50;
 
 /** Share of the processors' time below which a machine has nothing else to do. */
 const idle = 0.15;
