@@ -8,6 +8,7 @@ test('names, runs and a file are understood', () => {
     json: 'out.json',
     runs: 3,
     withLibvirt: false,
+    withoutLibvirt: false,
     help: false,
   });
 });
@@ -16,6 +17,7 @@ test.each([
   [['stop'], "there is no benchmark 'stop'; there are: start, list"],
   [['--runs', 'many'], "--runs must be a number of at least 1, not 'many'"],
   [['--runs', '0'], "--runs must be a number of at least 1, not '0'"],
+  [['--with-libvirt', '--without-libvirt'], '--with-libvirt and --without-libvirt exclude each other'],
 ])('%j is refused with the reason', (argv, reason) => {
   expect(() => parseArguments(argv, known)).toThrow(reason);
 });

@@ -7,6 +7,7 @@ export interface Arguments {
   json: string | undefined;
   runs: number | undefined;
   withLibvirt: boolean;
+  withoutLibvirt: boolean;
   help: boolean;
 }
 
@@ -19,6 +20,7 @@ export function parseArguments(argv: readonly string[], known: readonly string[]
       json: { type: 'string' },
       runs: { type: 'string' },
       'with-libvirt': { type: 'boolean', default: false },
+      'without-libvirt': { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
@@ -28,5 +30,7 @@ export function parseArguments(argv: readonly string[], known: readonly string[]
   if (runs !== undefined && !(Number.isInteger(runs) && runs > 0)) {
     throw new Error(`--runs must be a number of at least 1, not '${values.runs}'`);
   }
-  return { names: positionals, json: values.json, runs, withLibvirt: values['with-libvirt'], help: values.help };
+  const { json, help, 'with-libvirt': withLibvirt, 'without-libvirt': withoutLibvirt } = values;
+  if (withLibvirt && withoutLibvirt) throw new Error('--with-libvirt and --without-libvirt exclude each other');
+  return { names: positionals, json, runs, withLibvirt, withoutLibvirt, help };
 }

@@ -1,4 +1,5 @@
 /** What every benchmark is, and what it can ask for: our platform and the peers, started when first needed. */
+import { type Arguments } from './arguments';
 import { type CleanUp } from './cleanup';
 import { type Row } from './measure/row';
 import { Libvirt, LibvirtAbsent, type LibvirtContainers } from './peers/libvirt';
@@ -22,7 +23,7 @@ export class Bench {
   private itsLibvirt: Promise<Libvirt | undefined> | undefined;
 
   constructor(
-    private readonly asked: { runs: number | undefined },
+    private readonly asked: Pick<Arguments, 'runs' | 'withoutLibvirt'>,
     readonly cleanUp: CleanUp,
   ) {
     this.folder = temporaryFolder();
@@ -41,21 +42,24 @@ export class Bench {
 
   /** libvirtd, or undefined where it cannot be had; the reason is in `libvirtAbsent` then. */
   libvirt(): Promise<Libvirt | undefined> {
-    this.itsLibvirt ??= this.ifPresent(Libvirt.start(this.folder, this.cleanUp));
+    this.itsLibvirt ??= this.ifPresent(() => Libvirt.start(this.folder, this.cleanUp));
     return this.itsLibvirt;
   }
 
   /** libvirt's driver for containers, on the same terms. */
   libvirtContainers(): Promise<LibvirtContainers | undefined> {
-    return this.ifPresent(Libvirt.startContainers(this.folder, this.cleanUp));
+    return this.ifPresent(() => Libvirt.startContainers(this.folder, this.cleanUp));
   }
 
-  /** What a libvirtd is needed for; undefined where none can be had. */
-  ifPresent<T>(starting: Promise<T>): Promise<T | undefined> {
-    return starting.catch((error: unknown) => {
+  /** What a libvirtd is needed for; undefined where none can be had, or none is to be. */
+  async ifPresent<T>(start: () => Promise<T>): Promise<T | undefined> {
+    try {
+      if (this.asked.withoutLibvirt) throw new LibvirtAbsent('left out (--without-libvirt)');
+      return await start();
+    } catch (error) {
       if (!(error instanceof LibvirtAbsent)) throw error;
       this.libvirtAbsent = error.message;
       return undefined;
-    });
+    }
   }
 }

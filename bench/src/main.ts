@@ -1,5 +1,6 @@
 /**
- * `npm run bench -- [NAME …] [--json FILE] [--runs N] [--with-libvirt]`: virtbus beside its peers, in one run on one machine.
+ * `npm run bench -- [NAME …] [--json FILE] [--runs N] [--with-libvirt | --without-libvirt]`: virtbus beside its peers, in one run
+ * on one machine.
  *
  * Every speed is told as a ratio too: only that travels to other machines. What a run starts it ends, whichever way it ends.
  */
@@ -86,13 +87,14 @@ function footnote({ libvirtAbsent, noisy }: Bench): string {
 
 function usage(): string {
   return [
-    'npm run bench -- [NAME …] [--json FILE] [--runs N] [--with-libvirt]',
+    'npm run bench -- [NAME …] [--json FILE] [--runs N] [--with-libvirt | --without-libvirt]',
     '',
     ...benchmarks.map(({ name, doc }) => `  ${name.padEnd(10)} ${doc}`),
     '',
     '  --json FILE     write [{name, metric, unit, ours, peer, peerName, ratio, runs}]',
     '  --runs N        measure so many times, instead of what each benchmark needs for a steady median',
     '  --with-libvirt  install libvirtd first, where it is missing (apt-get, as root)',
+    '  --without-libvirt  leave it out, also where it is there',
   ].join('\n');
 }
 

@@ -61,7 +61,9 @@ export const migration: Benchmark = {
         .replaceAll(ourImage, imageOf('theirs'))
         .replace('<memory', `<uuid>${uuid}</uuid><memory`)
         .replace('<devices>', `<devices><emulator>${emulator}</emulator>`);
-    const libvirt = await bench.ifPresent(booting(LibvirtMigration.start(bench.folder, bench.cleanUp, uuid, theirs)));
+    const libvirt = await bench.ifPresent(() =>
+      booting(LibvirtMigration.start(bench.folder, bench.cleanUp, uuid, theirs)),
+    );
     const sides = { ours, bare, libvirt };
     await machineIsQuiet();
     const rows = await measure(bench, 'idle', sides);
