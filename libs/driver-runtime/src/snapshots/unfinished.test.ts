@@ -1,8 +1,9 @@
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { diskImages } from '@virtbus/domain-xml';
 import { VirtError } from '@virtbus/shared';
 import type { SnapshotDoing } from '../record';
-import { gate, OneHost, until, uuid } from '../testing/one-host';
+import { gate, OneHost, until, uuid, xml } from '../testing/one-host';
 import type { SnapshotsFacet } from './facet';
 
 /** What the hypervisor says when it is asked what became of an operation. */
@@ -129,6 +130,31 @@ describe('a deletion that a driver died over', () => {
   });
 });
 
+test('a snapshot that a driver died over between its documents and its record has been taken, whatever is made of it since', async () => {
+  // Asked of the document that names the overlays already, the hypervisor would look for further ones.
+  answer = () => Promise.resolve(false);
+  const over = (file: string): string =>
+    `<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='${file}'/><target dev='vda' bus='virtio'/></disk>`;
+  const documented = xml({ devices: over('/i/overlay') });
+  await one.restart({
+    meanwhile: () => {
+      const folder = one.host.store.folderOf(uuid);
+      for (const name of ['live.xml', 'config.xml']) writeFileSync(join(folder, name), documented);
+      const doing: SnapshotDoing = {
+        ...{ what: 'create', metadata: true, begun: true, reuse: false, online: true, defined: [] },
+        xml: `<domainsnapshot><name>kept</name><state>running</state><creationTime>1</creationTime>
+          <disks><disk name='vda' snapshot='external' type='file'><source file='/i/overlay'/></disk></disks><active>1</active></domainsnapshot>`,
+      };
+      one.writeRecord({ ...one.recordOnDisk(), pending: command, snapshot: { doing } });
+    },
+  });
+  expect(await names()).toEqual(['kept']);
+  expect(one.recordOnDisk().snapshot).toEqual({ current: 'kept' });
+  const { config, live } = one.host.get(uuid);
+  const images = [config, live].map((domain) => domain!.devices.disks.map((disk) => diskImages(disk).length));
+  expect(images).toEqual([[1], [1]]);
+});
+
 describe('a way back to a snapshot that a driver died over', () => {
   const revert = { id: 'c3', operation: 'snapshot-revert' };
   const overlay = '/i/back.vda.1';
@@ -138,7 +164,7 @@ describe('a way back to a snapshot that a driver died over', () => {
   const diedOver = async (starts: boolean, file = overlay): Promise<void> => {
     await one.call('destroy', { graceful: false });
     await one.define({ devices: state(file) });
-    const xml = `<domainsnapshot><name>back</name><state>shutoff</state><creationTime>1</creationTime>
+    const description = `<domainsnapshot><name>back</name><state>shutoff</state><creationTime>1</creationTime>
       <disks><disk name='vda' snapshot='external' type='file'><source file='/i/top'/></disk></disks>
       <revertDisks><disk name='vda' snapshot='external' type='file'><source file='${overlay}'/></disk></revertDisks>
       <domain type='qemu'><name>web1</name><uuid>${uuid}</uuid><memory>1024</memory><os><type>hvm</type></os>
@@ -148,7 +174,7 @@ describe('a way back to a snapshot that a driver died over', () => {
         one.writeRecord({
           ...one.recordOnDisk(),
           pending: revert,
-          snapshot: { doing: { what: 'revert', name: 'back', xml, starts } },
+          snapshot: { doing: { what: 'revert', name: 'back', xml: description, starts } },
         }),
     });
   };

@@ -221,9 +221,11 @@ async function recoverCreation<G extends Guest>(
   const snapshot = creationIn(doing as SnapshotCreation);
   const overlays = overlaysOf(snapshot);
   const external = overlays.size > 0;
+  // We died between its documents and its record: the live one names the overlays from the moment that it was taken.
+  const isDocumented = online && external && standsOn(before, overlays);
   // An overlay that is whole serves as well when the guest had not begun to use it: what it does not hold lies below.
   const taken =
-    !online && external
+    isDocumented || (!online && external)
       ? standsOn(before, overlays)
       : !guest && external
         ? // The record may be older than the definition when the whole host went down.
@@ -235,7 +237,8 @@ async function recoverCreation<G extends Guest>(
     if (!guest && online && snapshot.memory?.file !== undefined) rmSync(snapshot.memory.file, { force: true });
     return false;
   }
-  const definition = (config: Domain): Domain => (online ? definitionWithOverlays(config, before, snapshot) : config);
+  const definition = (config: Domain): Domain =>
+    online && !isDocumented ? definitionWithOverlays(config, before, snapshot) : config;
   completeCreation(actor, snapshot, { metadata, definition, command });
   if (command?.operation !== createSnapshot.operation) return true;
   const book = snapshotsOf(actor);
