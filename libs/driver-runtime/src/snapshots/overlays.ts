@@ -1,5 +1,13 @@
 /** The overlays of an external snapshot, and the documents of a domain that stands on them. */
-import { definedWithOverlay, nextIndex, withOverlay, type DiskImage, type Domain } from '@virtbus/domain-xml';
+import {
+  definedWithOverlay,
+  diskImages,
+  isSameLocation,
+  nextIndex,
+  withOverlay,
+  type DiskImage,
+  type Domain,
+} from '@virtbus/domain-xml';
 import type { Snapshot, SnapshotDisk } from '@virtbus/domain-xml/snapshot';
 import type { ChainDocument } from '@virtbus/shared';
 
@@ -17,8 +25,15 @@ function overlayOf({ type = 'file', source, driver }: SnapshotDisk): DiskImage {
   return { type, source: source ?? { hosts: [], seclabels: [] }, format: { ...rest, type: format } };
 }
 
+/** The disk's active image is that one. */
+export function isOn(disk: Disk | undefined, image: DiskImage): boolean {
+  const [top] = disk ? diskImages(disk) : [];
+  return top !== undefined && isSameLocation(top, image);
+}
+
 /**
- * The live document afterwards. The same numbers come out whenever it is asked of the same document.
+ * The live document afterwards. The same numbers come out whenever it is asked of the same document; what comes out stays as it
+ * is when it is asked of that.
  * @param floor the lowest number for an overlay
  */
 export function withOverlays(live: Domain, snapshot: Disks, floor?: number): Domain {
@@ -26,17 +41,18 @@ export function withOverlays(live: Domain, snapshot: Disks, floor?: number): Dom
   let index = nextIndex(live, floor);
   return withDisks(live, (disk, target) => {
     const image = overlays.get(target);
-    return image ? withOverlay(disk, { ...image, source: { ...image.source, index: index++ } }) : disk;
+    if (!image || isOn(disk, image)) return disk;
+    return withOverlay(disk, { ...image, source: { ...image.source, index: index++ } });
   });
 }
 
-/** The definition afterwards: disks of which it says what the guest had go with it. */
+/** The definition afterwards: disks of which it says what the guest had go with it, once. */
 export function definitionWithOverlays(config: Domain, live: Domain, snapshot: Disks): Domain {
   const overlays = overlaysOf(snapshot);
   return withDisks(config, (defined, target) => {
     const image = overlays.get(target);
     const before = live.devices.disks.find((disk) => disk.target.dev === target);
-    return image && before ? definedWithOverlay(defined, before, image) : defined;
+    return image && before && !isOn(defined, image) ? definedWithOverlay(defined, before, image) : defined;
   });
 }
 

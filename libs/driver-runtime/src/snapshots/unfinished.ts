@@ -4,7 +4,7 @@
  */
 import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { diskImages, isSameLocation, type DiskImage, type Domain } from '@virtbus/domain-xml';
+import type { DiskImage, Domain } from '@virtbus/domain-xml';
 import { parseSnapshot, type Snapshot } from '@virtbus/domain-xml/snapshot';
 import { createSnapshot, isVirtError, VirtError } from '@virtbus/shared';
 import type { Actor } from '../actor';
@@ -14,7 +14,7 @@ import { dropManagedSave } from '../ops/start';
 import type { DomainRecord, HeldDisks, SnapshotCreation, SnapshotDoing } from '../record';
 import type { SnapshotsFacet } from './facet';
 import { snapshotsOf } from './index';
-import { definitionWithOverlays, overlaysOf, withDisks } from './overlays';
+import { definitionWithOverlays, isOn, overlaysOf, withDisks } from './overlays';
 import { finishRevert } from './reverting';
 import { summaryOf } from './summary';
 
@@ -221,11 +221,9 @@ async function recoverCreation<G extends Guest>(
   const snapshot = creationIn(doing as SnapshotCreation);
   const overlays = overlaysOf(snapshot);
   const external = overlays.size > 0;
-  // We died between its documents and its record: the live one names the overlays from the moment that it was taken.
-  const isDocumented = online && external && standsOn(before, overlays);
   // An overlay that is whole serves as well when the guest had not begun to use it: what it does not hold lies below.
   const taken =
-    isDocumented || (!online && external)
+    !online && external
       ? standsOn(before, overlays)
       : !guest && external
         ? // The record may be older than the definition when the whole host went down.
@@ -237,8 +235,7 @@ async function recoverCreation<G extends Guest>(
     if (!guest && online && snapshot.memory?.file !== undefined) rmSync(snapshot.memory.file, { force: true });
     return false;
   }
-  const definition = (config: Domain): Domain =>
-    online && !isDocumented ? definitionWithOverlays(config, before, snapshot) : config;
+  const definition = (config: Domain): Domain => (online ? definitionWithOverlays(config, before, snapshot) : config);
   completeCreation(actor, snapshot, { metadata, definition, command });
   if (command?.operation !== createSnapshot.operation) return true;
   const book = snapshotsOf(actor);
@@ -304,10 +301,10 @@ function dropFiles(images: ReadonlyMap<string, DiskImage>): void {
 }
 
 /** Do the disks stand on these overlays already? */
-function standsOn({ devices }: Domain, overlays: ReadonlyMap<string, DiskImage>): boolean {
-  return [...overlays].every(([target, overlay]) => {
-    const disk = devices.disks.find((one) => one.target.dev === target);
-    const [top] = disk ? diskImages(disk) : [];
-    return top !== undefined && isSameLocation(top, overlay);
-  });
-}
+const standsOn = ({ devices }: Domain, overlays: ReadonlyMap<string, DiskImage>): boolean =>
+  [...overlays].every(([target, overlay]) =>
+    isOn(
+      devices.disks.find((one) => one.target.dev === target),
+      overlay,
+    ),
+  );

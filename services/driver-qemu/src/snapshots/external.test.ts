@@ -2,14 +2,15 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseDomain } from '@virtbus/domain-xml';
+import { diskImages, parseDomain } from '@virtbus/domain-xml';
+import type { Snapshot } from '@virtbus/domain-xml/snapshot';
 import type { LiveTaking } from '@virtbus/driver-runtime';
 import { VirtError } from '@virtbus/shared';
 import { silent } from '@virtbus/shared/log';
 import type { BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
 import { QmpError } from '../qmp';
-import { takeExternal } from './external';
+import { takeExternal, wasTakenExternally } from './external';
 
 const document = `<domain type="qemu"><name>g</name><memory>1024</memory><os><type>hvm</type></os><devices>
   <disk type="file"><driver name="qemu" type="qcow2"/><source file="/a" index="1"/><backingStore/>
@@ -77,4 +78,36 @@ test('one that refuses has not taken it', async () => {
     throw new VirtError('OPERATION_FAILED', { detail: 'no' }, { cause });
   });
   expect(refused).toEqual(['begun', 'transaction', expect.stringContaining('no')]);
+});
+
+describe('after a crash of ours a QEMU whose disk stands on the overlay has taken it', () => {
+  const overlaid = document.replace(
+    '<source file="/a" index="1"/><backingStore/>',
+    '<source file="/b" index="2"/><backingStore type="file"><format type="qcow2"/><source file="/a" index="1"/><backingStore/></backingStore>',
+  );
+  const source = { hosts: [], seclabels: [], file: '/b' };
+  const snapshot = {
+    name: 's',
+    disks: [{ name: 'vda', snapshot: 'external', type: 'file', source }],
+  } as unknown as Snapshot;
+
+  test.each([
+    ['did not say so yet', document],
+    ['said so already', overlaid],
+  ])('where the live document %s', async (_what, xml) => {
+    const nodes = [
+      { 'node-name': 'libvirt-2-format', backing_file_depth: 1 },
+      { 'node-name': 'libvirt-1-format', backing_file_depth: 0 },
+    ];
+    const guest = {
+      ask: async () => nodes,
+      log: silent,
+      live: parseDomain(xml, { mode: 'live' }).domain,
+      saved: { owners: [], overlaysFrom: 2 },
+      folders: { state: '/s', run: '/r', log: '/l' },
+    } as unknown as QemuGuest;
+    expect(await wasTakenExternally(host, guest, snapshot)).toBe(true);
+    const [disk] = guest.live.devices.disks;
+    expect(diskImages(disk!).map((image) => image.source.file)).toEqual(['/b', '/a']);
+  });
 });
