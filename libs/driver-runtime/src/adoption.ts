@@ -170,7 +170,7 @@ async function alive<G extends Guest>(
     actor.remember({ ...pending, response: { domain: actor.summary(), ...warnings } });
   }
   // Whose end is not known yet is still being applied.
-  if (!actor.record.snapshot?.doing && actor.unsettled === undefined) actor.record.pending = undefined;
+  if (actor.unsettled === undefined) actor.record.pending = undefined;
   actor.persist();
   if (state.state !== 'paused') return;
   if (before.reason === 'save') await letGoOn(actor, guest, 'save-canceled');

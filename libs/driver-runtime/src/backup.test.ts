@@ -1,7 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { abortJob, beginBackup, getBackupXml, getJob, type JobInfo } from '@virtbus/shared';
 import { BackupsInMemory, startWithDisk } from './testing/memory-backups';
-import { OneHost } from './testing/one-host';
+import { OneHost, until } from './testing/one-host';
 
 let one: OneHost;
 let backups: BackupsInMemory;
@@ -75,9 +74,8 @@ describe('a backup of which a hypervisor that hangs does not say whether it has 
     expect(await one.call('answer', { command: 'cmd-1' })).toEqual({ state: 'pending' });
     backups.silent = false;
   };
-  const becomes = async (state: string): Promise<void> => {
-    while ((await one.call<{ state: string }>('answer', { command: 'cmd-1' })).state !== state) await sleep(10);
-  };
+  const becomes = (state: string): Promise<void> =>
+    until(async () => (await one.call<{ state: string }>('answer', { command: 'cmd-1' })).state === state, 30_000);
 
   test('is taken up as soon as it does', async () => {
     await cutShort('after');

@@ -116,7 +116,7 @@ export class Rounds {
     );
     // Storage is told by events, and may have just come back.
     const now = async (): Promise<string> => text((await imagesOf(guest))['vda'] ?? []);
-    await settledChains(guest);
+    await chainsSettle(guest);
     await eventually(now, (is) => wanted.includes(is), { timeoutMs: settlesMs }).catch(() => undefined);
     const is = await now();
     if (!wanted.includes(is)) faults.push(`vda stands on ${is}, not on ${wanted.join(', nor on ')}`);
@@ -132,7 +132,7 @@ export class Rounds {
 const settlesMs = 20_000;
 
 /** Storage is told by events: for a moment its document may name an image that a merge has taken away. */
-async function settledChains(guest: WritingGuest): Promise<void> {
+async function chainsSettle(guest: WritingGuest): Promise<void> {
   const missing = async (): Promise<string[]> =>
     Object.values(await imagesOf(guest))
       .flat()

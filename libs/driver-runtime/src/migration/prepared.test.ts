@@ -1,5 +1,5 @@
 /** A host that gets ready for a guest. */
-import { gate } from '../testing/one-host';
+import { heldBefore } from '../testing/one-host';
 import { Moving } from '../testing/moving';
 
 test('says whether it is about to: a process that has begun anew is not', async () => {
@@ -8,14 +8,11 @@ test('says whether it is about to: a process that has begun anew is not', async 
   await from.create();
   const status = () => to.call('migration-status', { id: moving.id, role: 'target' });
   expect(await status()).toEqual({ phase: 'absent', preparing: false });
-  const slow = gate();
-  let reached = (): void => undefined;
-  const starts = new Promise<void>((resolve) => (reached = resolve));
-  to.driver.before.set('start', () => (reached(), slow.wait));
+  const starts = heldBefore(to.driver, 'start');
   const prepared = moving.prepared();
-  await starts;
+  await starts.reached;
   expect(await status()).toEqual({ phase: 'absent', preparing: true });
-  slow.open();
+  starts.open();
   expect((await prepared).phase).toBe('prepared');
   expect(await status()).toMatchObject({ phase: 'prepared' });
 });

@@ -1,5 +1,5 @@
 /** A migration that is taken back while it begins. */
-import { gate, uuid } from '../testing/one-host';
+import { heldBefore, uuid } from '../testing/one-host';
 import { Moving } from '../testing/moving';
 
 test('one that is taken back while it is still being begun never began, and nobody waits for it', async () => {
@@ -7,14 +7,11 @@ test('one that is taken back while it is still being begun never began, and nobo
   const { from } = moving;
   await from.define();
   await from.call('start');
-  const slow = gate();
-  let reached = (): void => undefined;
-  const begins = new Promise<void>((resolve) => (reached = resolve));
-  from.driver.before.set('migrate', () => (reached(), slow.wait));
+  const begins = heldBefore(from.driver, 'migrate');
   const begun = moving.begin();
-  await begins;
+  await begins.reached;
   await moving.undo();
-  slow.open();
+  begins.open();
   expect((await begun).phase).toBe('undone');
   expect((await moving.begin()).phase).toBe('undone');
   await from.call('autostart', { enabled: true }, { timeoutMs: 500 });

@@ -11,7 +11,7 @@ import { DriverHost } from '../host';
 import { Migrations } from '../migration';
 import type { DomainRecord } from '../record';
 import { Store } from '../store';
-import { Machines, MemoryDriver, type MemoryGuest } from './memory-driver';
+import { Machines, MemoryDriver, type MemoryGuest, type Step } from './memory-driver';
 
 export const uuid = 'c7a5fdbd-edaf-9455-926a-d65c16db1809';
 
@@ -186,11 +186,20 @@ export function gate(): { open: () => void; fail: (error: Error) => void; wait: 
   return { open, fail, wait };
 }
 
-/** Wait for a state of the world, at most two seconds. */
-export async function until(look: () => boolean): Promise<void> {
-  const deadline = Date.now() + 2_000;
-  while (!look()) {
+/** Wait for a state of the world, at most two seconds when nothing else is said. */
+export async function until(look: () => boolean | Promise<boolean>, timeoutMs = 2_000): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await look())) {
     if (Date.now() > deadline) throw new Error(`never came true: ${look.toString()}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
+}
+
+/** Has the driver stand still before that step. `reached` resolves when it does, and `open` lets it go on. */
+export function heldBefore(driver: MemoryDriver, step: Step): { reached: Promise<void>; open: () => void } {
+  const { wait, open } = gate();
+  const reached = new Promise<void>((resolve) => {
+    driver.before.set(step, () => (resolve(), wait));
+  });
+  return { reached, open };
 }

@@ -1,8 +1,8 @@
 /** Backups of a running guest: begun, asked for, told to end. */
 import { parseBackup } from '@virtbus/domain-xml/backup';
 import type { Facets, RunningBackup } from '@virtbus/driver-runtime';
-import { begin, backupJobs, offer, type BackupHost } from '../backup/begin';
 import { VirtError } from '@virtbus/shared';
+import { begin, backupJobs, offer, type BackupHost } from '../backup/begin';
 import { endOthers, tellEnd } from '../backup/kind';
 import { planDisks } from '../backup/plan';
 import { stopServer } from '../backup/nbd';
