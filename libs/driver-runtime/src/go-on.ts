@@ -2,10 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isVirtError, type ReasonOf } from '@virtbus/shared';
 import type { Log } from '@virtbus/shared/log';
+import { againMs } from './died-over';
 import type { Guest } from './driver';
-
-/** Until a hypervisor that did not answer is asked again, milliseconds. */
-const againMs = 1_000;
 
 /**
  * Nobody else would let it run: of a hypervisor that does not answer it is asked again, in the background, until it does.

@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beginBackup, isVirtError, VirtError, type JobInfo } from '@virtbus/shared';
 import type { Actor } from '../actor';
+import { againMs, letPendingGo, patienceMs, tellCameToNothing } from '../died-over';
 import { facet, type BackupNews, type Guest } from '../driver';
 import type { DriverHost } from '../host';
 import type { DomainRecord } from '../record';
@@ -136,12 +137,10 @@ async function later<G extends Guest>(host: DriverHost<G>, actor: Actor<G>, gues
   actor.unsettled = undefined;
   if (typeof found === 'object') return takeUp(host, actor, begun, found);
   slot[Symbol.dispose]();
-  if (actor.record.pending?.id === command?.id) actor.record.pending = undefined;
+  letPendingGo(actor, command);
   if (found === 'ended') return answer(actor, command);
   // A transient domain is no more with its guest.
-  if (host.find(actor.uuid) !== actor) return;
-  const data = { operation: 'backup', error: 'the driver was started again over it' };
-  actor.emit({ class: 'job', type: 'failed', data, cause: command ?? null });
+  if (host.find(actor.uuid) === actor) tellCameToNothing(actor, 'backup', command);
 }
 
 /** `ended`: it had begun, and its end has been told. `silent`: the hypervisor does not say. */
@@ -159,10 +158,5 @@ async function resumed<G extends Guest>(host: DriverHost<G>, actor: Actor<G>, gu
     return host.implementation.facets.backup?.running(guest);
   }
 }
-
-/** A guest that hangs keeps nobody waiting longer, milliseconds. */
-const patienceMs = 5_000;
-/** Until a hypervisor that did not answer is asked again, milliseconds. */
-const againMs = 1_000;
 
 export const noBackup = (): VirtError => new VirtError('NO_DOMAIN_BACKUP', { detail: 'no domain backup job present' });

@@ -8,6 +8,7 @@ import type { DiskImage, Domain } from '@virtbus/domain-xml';
 import { parseSnapshot, type Snapshot } from '@virtbus/domain-xml/snapshot';
 import { createSnapshot, isVirtError, VirtError } from '@virtbus/shared';
 import type { Actor } from '../actor';
+import { againMs, letPendingGo, patienceMs, tellCameToNothing } from '../died-over';
 import { facet, type Guest } from '../driver';
 import type { DriverHost } from '../host';
 import { dropManagedSave } from '../ops/start';
@@ -155,10 +156,6 @@ export async function recover<G extends Guest>(
     .finally(letGoOn);
 }
 
-/** A guest that hangs keeps nobody waiting longer, milliseconds. */
-const patienceMs = 5_000;
-/** Until a hypervisor that did not answer is asked again, milliseconds. */
-const againMs = 1_000;
 const refusalsTaken = 3;
 
 /** `silent`: the hypervisor does not say how far it came; `refused`: it has said something else. */
@@ -182,13 +179,9 @@ async function later<G extends Guest>(
     if (host.find(actor.uuid) !== actor) return;
     attempt = await settle(host, actor, actor.guest === guest ? guest : undefined, left);
   }
-  const { record } = actor;
-  if (record.pending?.id === left.command?.id) record.pending = undefined;
+  letPendingGo(actor, left.command);
   actor.persist();
-  if (attempt === 'taken') return;
-  // Whoever holds images for it hears of it by this.
-  const data = { operation: 'snapshot', error: 'the driver was started again over it' };
-  actor.emit({ class: 'job', type: 'failed', data, cause: left.command ?? null });
+  if (attempt !== 'taken') tellCameToNothing(actor, 'snapshot', left.command);
 }
 
 async function settle<G extends Guest>(
