@@ -6,6 +6,7 @@
  * finds. `Actor` decides nothing; the operations in `ops/` do.
  */
 import { rmSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { formatDomain, parseDomain, type Domain } from '@virtbus/domain-xml';
 import {
   destroyDomain,
@@ -87,6 +88,8 @@ export class Actor<G extends Guest = Guest> {
   /** The command that moves the balloon, until it has arrived: the guest takes its time. */
   ballooning: { id: string; kib: number } | undefined;
   managedSave = false;
+  /** What an earlier process has told and died over before its record knew, until that is found out: nobody tells it again. */
+  toldAhead: readonly DomainEvent[] = [];
   /** What an earlier process was at, of which it is not known yet how far it came. */
   unsettled: { operation: string; command: DomainRecord['pending'] } | undefined;
   /** It is `performed` in a migration: what becomes of it is not known here yet. */
@@ -219,6 +222,7 @@ export class Actor<G extends Guest = Guest> {
   /** Something happened: the revision rises, the event is journaled, the record kept. */
   emit(event: NewEvent): void {
     const { record } = this;
+    if (this.wasTold(event)) return this.persist();
     const cause = event.cause === undefined ? this.current : event.cause;
     record.revision++;
     const told: DomainEvent = {
@@ -244,6 +248,14 @@ export class Actor<G extends Guest = Guest> {
       { event: `${event.class}.${event.type}`, detail: event.detail, revision: record.revision, commandId: cause?.id },
       'event',
     );
+  }
+
+  private wasTold({ class: of, type, data }: NewEvent): boolean {
+    const told = this.toldAhead.find(
+      (one) => one.class === of && one.type === type && isDeepStrictEqual(one.data, data),
+    );
+    this.toldAhead = this.toldAhead.filter((one) => one !== told);
+    return told !== undefined;
   }
 
   lifecycle<T extends LifecycleType>(type: T, detail: LifecycleDetail<T>, cause?: NewEvent['cause']): void {

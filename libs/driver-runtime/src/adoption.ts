@@ -25,7 +25,12 @@ import { recover } from './snapshots/unfinished';
 
 /** Guests are looked for side by side: one that hangs keeps none of the others waiting. */
 export async function adopt<G extends Guest>(host: DriverHost<G>, actors: readonly Actor<G>[]): Promise<void> {
-  await Promise.all(actors.map((actor) => adoptOne(host, actor)));
+  await Promise.all(
+    actors.map(async (actor) => {
+      await adoptOne(host, actor);
+      if (!actor.unsettled) actor.toldAhead = [];
+    }),
+  );
   const adopted = actors.filter((actor) => actor.guest).length;
   host.log.info({ domains: actors.length, adopted }, 'domains are back');
 }

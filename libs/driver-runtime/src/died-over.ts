@@ -8,8 +8,9 @@ export const patienceMs = 5_000;
 export const againMs = 1_000;
 
 /** Its end is known: it is the domain's command no longer. */
-export function letPendingGo({ record }: Actor, command: DomainRecord['pending']): void {
-  if (record.pending?.id === command?.id) record.pending = undefined;
+export function letPendingGo(actor: Actor, command: DomainRecord['pending']): void {
+  if (actor.record.pending?.id === command?.id) actor.record.pending = undefined;
+  actor.toldAhead = [];
 }
 
 /** It has come to nothing: whoever holds images for it hears of it by this. */

@@ -98,15 +98,17 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
       this.unreadable.add(uuid);
       this.log.error({ domain: uuid, why }, 'cannot read the record of a domain; its folder is left as it is');
     }
-    const latest = new Map<string, DomainEvent>();
-    for (const { event } of this.journalOnDisk.pending) latest.set(event.domain.uuid, event);
+    const journaled = new Map<string, DomainEvent[]>(records.map(({ uuid }) => [uuid, []]));
+    for (const { event } of this.journalOnDisk.pending) journaled.get(event.domain.uuid)?.push(event);
     for (const record of records) {
-      const event = latest.get(record.uuid);
-      if (event && event.domain.revision > record.revision) {
-        const { revision, state, reason, id, persistent, autostart, updated, name } = event.domain;
+      const ahead = journaled.get(record.uuid)?.filter(({ domain }) => domain.revision > record.revision) ?? [];
+      const latest = ahead.at(-1)?.domain;
+      if (latest) {
+        const { revision, state, reason, id, persistent, autostart, updated, name } = latest;
         Object.assign(record, { revision, state, reason, id, persistent, autostart, updated, name });
       }
       const actor = new Actor<G>(record, this, this.log.child({ domain: record.uuid, name: record.name }));
+      actor.toldAhead = ahead;
       try {
         actor.load();
         // We died between the event of its end and its record.

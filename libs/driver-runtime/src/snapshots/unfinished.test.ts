@@ -90,6 +90,23 @@ describe('what became of an operation on a snapshot of a guest that says nothing
   });
 });
 
+test('a snapshot that a driver died over after it had told of it is not told of again', async () => {
+  answer = () => Promise.resolve(true);
+  const from = one.told().length;
+  await restarted(creation);
+  const { revision, ...record } = one.recordOnDisk();
+  expect(one.told(from)).toEqual(['snapshot.created']);
+  for (const done of ['the record', 'nothing more']) {
+    // As it was when the event was in the journal, and the record was not there yet.
+    const before = { ...record, revision: revision - 1, pending: command, snapshot: { doing: creation } };
+    await one.restart({ meanwhile: () => done === 'the record' && one.writeRecord(before) });
+    expect(one.told(from)).toEqual(['snapshot.created']);
+    expect(one.recordOnDisk()).toMatchObject({ revision, snapshot: { current: 'kept' } });
+  }
+  await one.call('suspend');
+  expect(one.told(from + 1)).toEqual([expect.stringMatching(/^suspended/)]);
+});
+
 describe('a deletion that a driver died over', () => {
   const deletion = { id: 'c2', operation: 'snapshot-delete' };
   const made = async (): Promise<void> => {
