@@ -65,7 +65,7 @@ function goOn({ ledger, source, target, registryAway }: Mind): Deed {
   }
   // It has lost what was sent to it.
   if (source.phase === 'performed') return { do: 'undo', at: 'target' };
-  return { do: 'prepare', recover: false };
+  return registryAway ? { do: 'wait', for: 'registry' } : { do: 'prepare', recover: false };
 }
 
 /** The guest lives on the target: the registry and the source are told. */

@@ -12,6 +12,8 @@ export type Outcome<S extends Side = Side> =
   | 'done'
   /** Nobody answered: it may have been done. */
   | 'away'
+  /** What one of the sides was to be given could not be asked of the registry. */
+  | 'registry-away'
   /** Positively not done. */
   | { refused: string };
 
@@ -81,6 +83,7 @@ export function sideOf(deed: Deed): At | undefined {
 
 export function learn<S extends Side>(mind: Mind<S>, deed: Deed, outcome: Outcome<S>): Mind<S> {
   const side = sideOf(deed);
+  if (outcome === 'registry-away') return { ...mind, registryAway: true };
   if (outcome === 'away') return side ? { ...mind, [side]: 'away' } : { ...mind, registryAway: true };
   if (typeof outcome === 'object' && 'refused' in outcome) return refused(mind, deed, outcome.refused);
   if (side && typeof outcome === 'object' && 'view' in outcome) return seen(mind, deed, side, outcome.view);

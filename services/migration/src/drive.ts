@@ -14,6 +14,7 @@ import {
   freshMind,
   learn,
   losePatience,
+  sideOf,
   type Deed,
   type Ended,
   type Mind,
@@ -29,7 +30,7 @@ const pauses = { first: 200, longest: 10_000 } as const;
 export interface DriveOptions {
   /** This copy. */
   copy: string;
-  /** How long somebody may be away before the way on is given up, milliseconds. */
+  /** How long somebody may be away without a break before the way on is given up, milliseconds. */
   patienceMs: number;
   /** The last that was written. */
   onWritten: (entry: SagaEntry) => void;
@@ -50,8 +51,8 @@ export class Drive {
   private refusedToHurry = false;
   private latest: MigrationView | undefined;
   private pauseMs: number = pauses.first;
-  /** Since when nothing could be done, on the clock of `performance.now()`. */
-  private waitingSince: number | undefined;
+  /** Since when each has given no answer, on the clock of `performance.now()`: whoever answered in between was not away all that time. */
+  private readonly awaySince = new Map<(Deed & { do: 'wait' })['for'], number>();
 
   constructor(
     entry: SagaEntry,
@@ -128,7 +129,7 @@ export class Drive {
         if (outcome !== 'away') this.pauseMs = pauses.first;
         if (typeof outcome === 'object' && 'refused' in outcome) {
           this.options.log.info({ migration: this.saga.id, deed, reason: outcome.refused }, 'a step was refused');
-        }
+        } else if (outcome !== 'away' && outcome !== 'registry-away') this.awaySince.delete(sideOf(deed) ?? 'registry');
         this.mind = learn(this.mind, deed, outcome);
         return true;
       }
@@ -168,9 +169,10 @@ export class Drive {
   }
 
   private async wait(deed: Deed & { do: 'wait' }): Promise<void> {
-    this.waitingSince ??= performance.now();
+    const since = this.awaySince.get(deed.for) ?? performance.now();
+    this.awaySince.set(deed.for, since);
     const { patienceMs } = this.options;
-    if (performance.now() - this.waitingSince > patienceMs) {
+    if (performance.now() - since > patienceMs) {
       this.mind = losePatience(this.mind, `${deed.for} was away for more than ${patienceMs} ms`);
     }
     await this.pause();
@@ -188,7 +190,7 @@ export class Drive {
       } finally {
         this.writing = false;
       }
-      this.waitingSince = undefined;
+      this.awaySince.clear();
       if (ledger.settled !== settled) meter.count(metrics.migrationsEnded, { outcome: ledger.settled ?? 'reopened' });
       this.options.onWritten(this.entry);
       this.options.log.info({ migration: this.saga.id, step: ledger.step, settled: ledger.settled }, 'migration');

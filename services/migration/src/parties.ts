@@ -31,6 +31,9 @@ const away: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'RPC',
 ]);
 
+/** The registry was to tell what a side needs. */
+class RegistryAway extends Error {}
+
 export class Parties {
   constructor(private readonly bus: Bus) {}
 
@@ -39,8 +42,9 @@ export class Parties {
     try {
       return await this.call(saga, mind, deed);
     } catch (thrown) {
+      if (thrown instanceof RegistryAway) return 'registry-away';
       const error = VirtError.from(thrown);
-      return isVirtError(error) && away.has(error.code) ? 'away' : { refused: error.message };
+      return isAway(error) ? 'away' : { refused: error.message };
     }
   }
 
@@ -109,8 +113,12 @@ export class Parties {
   }
 
   /** What the disks stand on at the target. */
-  private images(ask: z.input<typeof handoverImages.request>): Promise<z.output<typeof handoverImages.response>> {
-    return callService(this.bus, 'domain', handoverImages, ask);
+  private async images(ask: z.input<typeof handoverImages.request>): Promise<z.output<typeof handoverImages.response>> {
+    try {
+      return await callService(this.bus, 'domain', handoverImages, ask);
+    } catch (error) {
+      throw isAway(error) ? new RegistryAway('the registry is away', { cause: error }) : error;
+    }
   }
 
   private async side<Req extends z.ZodType>(
@@ -122,6 +130,8 @@ export class Parties {
     return { view: await callDriver(this.bus, saga[at], c, request, { domain: saga.domain }) };
   }
 }
+
+const isAway = (error: unknown): boolean => isVirtError(error) && away.has(error.code);
 
 const nothing = new Uint8Array();
 
