@@ -205,3 +205,29 @@ test('guests of a host that dies while it is drained are named, and it is draine
   await undrain('h1');
   await remove('held', 'waits');
 });
+
+test('a target that dies holds up neither the guests behind the one that it was to take, nor that one', async () => {
+  for (const name of ['first', 'second', 'third']) await stack.run(bus, { name, host: 'h1' });
+  await drain('h1', { limits: { perHost: 1 }, bandwidth: slow });
+  const moving = async (): Promise<Drain['guests'][number] | undefined> =>
+    (await show('h1')).guests.find(({ state }) => state === 'moving');
+  const sends = async (): Promise<boolean> => {
+    const migration = (await moving())?.migration;
+    if (migration === undefined) return false;
+    return (await call(bus, showMigration, {}, { target: migration })).migration.progress?.memory !== undefined;
+  };
+  await eventually(sends, true, patience);
+  const { uuid, migration, target } = (await moving())!;
+  const other = target === 'h2' ? 'h3' : 'h2';
+  await stack.restartDriver(target!, async () => {
+    for (const pid of stack.pidsOn(target!, uuid)) process.kill(pid, 'SIGKILL');
+    await drain('h1', { limits: { perHost: 1 } });
+    expect(guests(await ended('h1'))).toEqual(['first: moved', 'second: moved', 'third: moved']);
+    for (const name of ['first', 'second', 'third']) await eventually(() => home(name), `${other} running`, patience);
+    const { migration: failed } = await call(bus, showMigration, {}, { target: migration! });
+    expect(failed).toMatchObject({ state: 'failed', owed: ['target'] });
+  });
+  await stack.hostsOnline(3);
+  await undrain('h1');
+  await remove('first', 'second', 'third');
+});

@@ -10,6 +10,7 @@ import type { Sagas } from '../sagas';
 import type { Story } from '../story';
 import { follow, type Seen } from './guests';
 import { countsOf, guestTold, type DrainEntry, type DrainJournal, type DrainRecord, type Guest } from './record';
+import { roomFor } from './room';
 import { whereTo, type Way } from './where-to';
 
 /** Between two turns, milliseconds. */
@@ -169,7 +170,8 @@ export class Emptying {
   /** False when there is no room for another one now. */
   private async send(guest: Guest, domain: DomainSummary): Promise<boolean> {
     const way = await this.choose(guest, domain);
-    if (way === 'later') return false;
+    if (way === 'full') return false;
+    if (way === 'held') return true;
     if ('stays' in way) {
       const reasons = [...guest.reasons, ...way.stays];
       const nowhere = 'there is no other host that it could go to';
@@ -189,21 +191,12 @@ export class Emptying {
     return true;
   }
 
-  private async choose(guest: Guest, domain: DomainSummary): Promise<Way> {
+  private async choose(guest: Guest, domain: DomainSummary): Promise<Way | 'held'> {
     const { bus, sagas } = this.parts;
     const { host, limits, options, to } = this.record;
-    // An earlier move of it that came to nothing is still being taken back.
-    if (sagas.all().some((saga) => saga.domain === domain.uuid && !saga.ledger.closed)) return 'later';
-    const under = sagas.all().filter(({ ledger }) => !ledger.settled);
-    const of = (one: string): number =>
-      under.filter(({ source, target }) => source.host === one || target.host === one).length;
-    if (of(host) >= limits.perHost) return 'later';
-    const peers = new Set(under.flatMap(({ source, target }) => [source.host, target.host]));
-    const link = (peer: string): number =>
-      under.filter((one) => [one.source.host, one.target.host].sort().join() === [host, peer].sort().join()).length;
-    const busy = [...peers].filter(
-      (peer) => peer !== host && (of(peer) >= limits.perHost || link(peer) >= limits.perLink),
-    );
+    const room = roomFor(domain.uuid, host, limits, sagas.all());
+    if (room === 'full' || room === 'held') return room;
+    const { busy } = room;
     return whereTo(bus, domain, options, { among: to, except: [host, ...guest.failedOn], busy });
   }
 

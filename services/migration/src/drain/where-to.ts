@@ -11,7 +11,8 @@ export interface Choice {
   busy: readonly string[];
 }
 
-export type Way = { to: Preflight; options: MigrationOptions } | { stays: string[] } | 'later';
+/** `full`: some host that may have room later has as many migrations as it may. */
+export type Way = { to: Preflight; options: MigrationOptions } | { stays: string[] } | 'full';
 
 /** Each guest goes as it is: one that runs live, a paused one paused, of one that is shut off the definition. */
 export function optionsFor({ state }: DomainSummary, options: DrainOptions): MigrationOptions {
@@ -32,7 +33,7 @@ export async function whereTo(bus: Bus, domain: DomainSummary, wish: DrainOption
     const open = { ...(among && { among: [...among] }), except: [...except, ...refused, ...busy] };
     const { host, reason } = await callService(bus, 'domain', hostPlace, { virtType, arch, memoryKiB, ...open });
     if (host === undefined) {
-      if (busy.length > 0) return 'later';
+      if (busy.length > 0) return 'full';
       if (reason !== undefined) reasons.push(reason);
       return { stays: reasons };
     }
