@@ -74,7 +74,7 @@ export function migrationFacet(host: MigrationHost): MigrationFacet<QemuGuest> {
       const about = { name: ask.sourceName, uuid: guest.live.uuid ?? '' };
       const { statistics } = read(ask.cookie, 'finish', about, ask);
       takeFiles(guest, ask);
-      await finish(guest, ask, host.silenceMs);
+      await finish(guest, ask, host);
       return { sum: statistics && sumOf(statistics) };
     },
     arrived: (uuid, ask) => cookieD({ name: ask.sourceName, uuid }, ask),

@@ -7,22 +7,23 @@ export interface PortRange {
   last: number;
 }
 
-/** Ports given in this process, until their guest has arrived or is gone. */
+/** Ports given in this process, until their guest has arrived or is gone. Each has its holder: nobody lets go of another's. */
 export class MigrationPorts {
-  private readonly given = new Set<number>();
+  private readonly given = new Map<number, object>();
 
   constructor(private readonly range: PortRange) {}
 
   /**
    * A port that is free now.
    * @param address that it will be bound on
+   * @param holder who has it until it is released
    * @throws OPERATION_FAILED when the whole range is in use
    */
-  async take(address: string): Promise<number> {
+  async take(address: string, holder: object): Promise<number> {
     const { first, last } = this.range;
     for (let port = first; port <= last; port++) {
       if (this.given.has(port)) continue;
-      this.given.add(port);
+      this.given.set(port, holder);
       if (await isFree(port, address)) return port;
       this.given.delete(port);
     }
@@ -31,40 +32,31 @@ export class MigrationPorts {
   }
 
   /**
-   * A port that `listen` could listen on: another process may be faster than whoever looked, as a second driver on this
-   * machine is.
+   * A port that `listen` could listen on, its holder's from then on: another process may be faster than whoever looked, as a
+   * second driver on this machine is.
    * @throws OPERATION_FAILED when the whole range is in use; what `listen` throws for any other reason
    */
-  async occupy(address: string, listen: (port: number) => Promise<unknown>): Promise<number> {
-    const lost: number[] = [];
+  async occupy(address: string, holder: object, listen: (port: number) => Promise<unknown>): Promise<number> {
+    const attempts = {};
     try {
       for (;;) {
-        const port = await this.take(address);
+        const port = await this.take(address, attempts);
         try {
           await listen(port);
+          this.given.set(port, holder);
           return port;
         } catch (error) {
-          lost.push(port);
           if (!String(error).includes('Address already in use')) throw error;
         }
       }
     } finally {
-      this.release(...lost);
+      this.release(attempts);
     }
   }
 
-  release(...ports: (number | undefined)[]): void {
-    for (const port of ports) if (port !== undefined) this.given.delete(port);
-  }
-
-  /** Whether one could be had. */
-  async any(address: string): Promise<boolean> {
-    try {
-      this.release(await this.take(address));
-      return true;
-    } catch {
-      return false;
-    }
+  /** All that it has; nothing when that was done before. */
+  release(holder: object): void {
+    for (const [port, whose] of this.given) if (whose === holder) this.given.delete(port);
   }
 }
 

@@ -25,11 +25,12 @@ export const awaitRest =
     const asked = options.uri === undefined ? undefined : parsePlace(options.uri);
     const host = asked?.host ?? ownAddress(address);
     const listen = options.listen ?? anywhere(host);
-    const port = await ports.occupy(listen, (free) =>
+    const listening = {};
+    const port = await ports.occupy(listen, listening, (free) =>
       guest.askRaw('migrate-recover', { uri: qemuUri({ host: listen, port: free }) }, signal),
     );
     // While QEMU listens there nobody else can; it does until somebody has come, or it is to listen anew.
-    ports.release(port);
+    ports.release(listening);
     return { uri: qemuUri({ host, port }) };
   };
 

@@ -57,7 +57,7 @@ export async function receive(
   }
 }
 
-/** Listen on the port that is asked for, or on one of this host's until the guest is gone. */
+/** Listen on the port that is asked for, or on one of this host's until the guest has arrived or is gone. */
 async function occupied(
   { listen, ports, guest }: { listen: string; ports: MigrationPorts; guest: QemuGuest },
   asked: number | undefined,
@@ -67,8 +67,8 @@ async function occupied(
     await begin(asked);
     return asked;
   }
-  const port = await ports.occupy(listen, begin);
-  void guest.ended.then(() => ports.release(port));
+  const port = await ports.occupy(listen, guest, begin);
+  void guest.ended.then(() => ports.release(guest));
   return port;
 }
 
@@ -76,7 +76,7 @@ async function occupied(
 export async function finish(
   guest: QemuGuest,
   { options, signal, peer, letRun }: MigrationAsk & { letRun: (may: boolean) => void },
-  silenceMs: number,
+  { ports, silenceMs }: { ports: Pick<MigrationPorts, 'release'>; silenceMs: number },
 ): Promise<void> {
   const late = `the last of the memory has not arrived from host '${peer.host}'`;
   const arrived = await inTime(silenceMs + (options.downtimeMs ?? 0), late, signal, (time) =>
@@ -84,6 +84,8 @@ export async function finish(
   );
   if (arrived.status === 'failed' || arrived.status === 'cancelled') throw failureOf(arrived);
   if (copiedDisks(guest.live, options).length > 0) await stopServing(guest, signal);
+  // Where QEMU still listens nobody else can.
+  ports.release(guest);
   if (!options.paused) await run(guest, arrived.status === 'completed' ? 'migrated' : 'post-copy', letRun);
   if (arrived.status === 'completed') await resetMigration(guest, signal);
 }

@@ -127,11 +127,11 @@ export async function obstaclesFor(
     const asked = options.uri === undefined ? undefined : parsePlace(options.uri);
     const listen = options.listen ?? anywhere(asked?.host ?? ownAddress(host.address));
     const needed = (asked?.port === undefined ? 1 : 0) + (copies.length > 0 && options.disksPort === undefined ? 1 : 0);
-    const taken: number[] = [];
+    const look = {};
     try {
-      while (taken.length < needed) taken.push(await host.ports.take(listen));
+      for (let taken = 0; taken < needed; taken++) await host.ports.take(listen, look);
     } finally {
-      host.ports.release(...taken);
+      host.ports.release(look);
     }
   });
   await found.of(() => {
