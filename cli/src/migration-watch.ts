@@ -1,6 +1,7 @@
 /** Somebody waits for a migration: how far it is goes to his terminal, and Ctrl-C gives it up rather than walking away. */
 import type { Migration } from '@virtbus/shared';
 import { fail, Interrupted } from './failure';
+import { shared } from './lazy';
 import type { Output } from './output';
 import { migrationLine } from './print/migrations';
 import type { Session } from './session';
@@ -13,8 +14,8 @@ const everyMs = 250;
  * @param how.postcopyAfterPrecopy switch to post-copy once all memory was sent for the first time
  */
 export async function untilMoved(
-  session: Session,
-  out: Output,
+  session: Pick<Session, 'call'>,
+  out: Pick<Output, 'watched' | 'status' | 'note' | 'clearStatus'>,
   begun: Migration,
   { verbose, postcopyAfterPrecopy }: { verbose: boolean; postcopyAfterPrecopy: boolean },
 ): Promise<Migration> {
@@ -35,8 +36,7 @@ export async function untilMoved(
       said = migration.step;
       // QEMU counts the pass that it is at.
       if (!switched && (migration.progress?.pass ?? 0) > 1) {
-        switched = true;
-        await session.call('startPostcopy', {}, begun.id);
+        switched = await switchOver(session, begun.id);
       }
       await new Promise((resolve) => setTimeout(resolve, everyMs));
       ({ migration } = await session.call('showMigration', {}, begun.id));
@@ -49,5 +49,16 @@ export async function untilMoved(
   } finally {
     process.off('SIGINT', interrupt);
     out.clearStatus();
+  }
+}
+
+/** Whether it was taken. One that is refused may have come to its end meanwhile, which the next look tells. */
+async function switchOver(session: Pick<Session, 'call'>, migration: string): Promise<boolean> {
+  try {
+    await session.call('startPostcopy', {}, migration);
+    return true;
+  } catch (error) {
+    if (shared().isVirtError(error, 'OPERATION_INVALID')) return false;
+    throw error;
   }
 }
