@@ -94,7 +94,8 @@ export class Parties {
       }
       case 'finish': {
         const { cookie = nothing, revision } = viewOf(mind.source);
-        return this.side(saga, 'target', migrationFinish, { id, cookie, revision });
+        const { downtimeMs } = options;
+        return this.side(saga, 'target', migrationFinish, { id, cookie, revision, downtimeMs });
       }
       case 'forsake':
         return this.side(saga, 'target', migrationForsake, { id });

@@ -135,7 +135,7 @@ export class MigrationTarget extends MigrationSide {
     return { ...this.view(record), ...(record.uri ? { uri: record.uri } : {}) };
   }
 
-  finish({ id, cookie, revision }: Finish): Promise<MigrationView> {
+  finish({ id, cookie, revision, downtimeMs }: Finish): Promise<MigrationView> {
     return this.steps.once(`${id} finish`, async () => {
       const record = this.find(id);
       if (!record) return this.absent();
@@ -144,6 +144,7 @@ export class MigrationTarget extends MigrationSide {
         record.phase = 'finishing';
         record.cookie = kept(cookie);
         record.revision = revision;
+        if (record.options && downtimeMs !== undefined) record.options = { ...record.options, downtimeMs };
         this.book.keep(record);
       }
       if (record.phase === 'finishing') await this.arrive(record);

@@ -51,8 +51,9 @@ export class Moving implements Disposable {
     return this.from.call('migration-perform', { id, options, uri, cookie: nothing, recover: false });
   }
 
-  finish(): Promise<MigrationView> {
-    return this.to.call('migration-finish', { id: this.id, cookie: nothing });
+  /** @param more what has been changed since it was begun */
+  finish(more: { downtimeMs?: number } = {}): Promise<MigrationView> {
+    return this.to.call('migration-finish', { id: this.id, cookie: nothing, ...more });
   }
 
   confirm(): Promise<MigrationView> {

@@ -199,7 +199,17 @@ export const migrationPerform = driverContract({
 
 export const migrationFinish = driverContract({
   operation: 'migration-finish',
-  request: z.object({ id, cookie, revision: revision.optional().describe('of the domain on the source') }),
+  request: z.object({
+    id,
+    cookie,
+    revision: revision.optional().describe('of the domain on the source'),
+    downtimeMs: z
+      .number()
+      .int()
+      .positive()
+      .optional()
+      .describe('for how long the guest may stand still by now: it may have been changed since `prepare`'),
+  }),
   response: MigrationView,
   timeoutMs: 60_000,
   doc:
