@@ -65,12 +65,17 @@ export function migrationFields(now: MigrationProgress): [string, string | undef
 
 const cells = 30;
 
-/** `Save  [#####     ]  42 %  120 MiB of 286 MiB  3 s`; without a total only the time. */
+/**
+ * `Save  [#####     ]  42 %  120 MiB of 286 MiB  3 s`; without a total only the time. What remains tells how much is done, where it
+ * is known, as virsh has it: what was processed are bytes on the wire, where an empty page is next to none and a changed one comes again.
+ */
 export function progressLine(label: string, job: JobInfo | undefined, elapsedMs: number): string {
   const time = `${Math.floor(elapsedMs / 1_000)} s`;
-  if (!job?.total || job.processed === undefined) return `${label}  ${time}`;
-  const share = Math.max(0, Math.min(1, job.processed / job.total));
+  const { total, processed, remaining } = job ?? {};
+  const done = total && remaining !== undefined ? Math.max(0, total - remaining) : processed;
+  if (!total || done === undefined) return `${label}  ${time}`;
+  const share = Math.max(0, Math.min(1, done / total));
   const bar = '#'.repeat(Math.round(share * cells)).padEnd(cells);
   const percent = String(Math.floor(share * 100)).padStart(3);
-  return `${label}  [${bar}] ${percent} %  ${formatBytes(job.processed)} of ${formatBytes(job.total)}  ${time}`;
+  return `${label}  [${bar}] ${percent} %  ${formatBytes(done)} of ${formatBytes(total)}  ${time}`;
 }

@@ -28,10 +28,11 @@ export function printMigration(migration: Migration, now = Date.now()): string {
   ]);
 }
 
-/** `Migration: perform  [#####     ]  42 %  120 MiB of 286 MiB  3 s  dirty 2 MiB/s`. */
+/** `Migration: perform  [#####     ]  42 %  120 MiB of 286 MiB  3 s  dirty 2 MiB/s`; of the disks until the memory is on its way. */
 export function migrationLine({ step, progress, started }: Migration, now = Date.now()): string {
-  const { memory, dirtyRate, expectedDowntimeMs } = progress ?? {};
-  const job = memory && ({ type: 'bounded', operation: 'migration-out', elapsedMs: 0, ...memory } as const);
+  const { memory, disks, dirtyRate, expectedDowntimeMs } = progress ?? {};
+  const sent = memory ?? disks;
+  const job = sent && ({ type: 'bounded', operation: 'migration-out', elapsedMs: 0, ...sent } as const);
   return [
     progressLine(`Migration: ${step}`, job, now - started),
     ...(dirtyRate === undefined ? [] : [`dirty ${formatBytes(dirtyRate)}/s`]),

@@ -1,8 +1,9 @@
-import type { DomainStats, DomainSummary } from '@virtbus/shared';
+import type { DomainStats, DomainSummary, Migration, MigrationProgress } from '@virtbus/shared';
 import type { Paint } from '../output';
 import { isolatedNames, printDomains, printInfo, printState } from './domains';
 import { printEvent } from './events';
 import { printJob, progressLine } from './job';
+import { migrationLine } from './migrations';
 import { printCpuCounts, printStats } from './stats';
 import { safe, table, width } from './table';
 
@@ -146,4 +147,16 @@ test('a job that is none is one line, and progress is a bar once a total is know
   expect(progressLine('Save', half, 3_000)).toBe(
     `Save  [${'#'.repeat(15)}${' '.repeat(15)}]  50 %  2.0 KiB of 4.0 KiB  3 s`,
   );
+});
+
+test('the bar of a migration is what no longer remains, whatever was on the wire; of its disks until memory is sent', () => {
+  const migration = { step: 'perform', started: 1_000 } as Migration;
+  const disks = { total: 4_096, processed: 1_024, remaining: 3_072 };
+  const line = (progress: Partial<MigrationProgress>): string =>
+    migrationLine({ ...migration, progress: { elapsedMs: 0, ...progress } }, 4_000);
+  const bar = (cells: number): string => `[${'#'.repeat(cells).padEnd(30)}]`;
+  expect(line({})).toBe('Migration: perform  3 s');
+  expect(line({ disks })).toBe(`Migration: perform  ${bar(8)}  25 %  1.0 KiB of 4.0 KiB  3 s`);
+  const memory = { total: 4_096, processed: 256, remaining: 2_048 };
+  expect(line({ disks, memory })).toBe(`Migration: perform  ${bar(15)}  50 %  2.0 KiB of 4.0 KiB  3 s`);
 });
