@@ -44,7 +44,9 @@ export function endpointsOf(bus: Bus, sagas: Sagas, parties: Parties): Endpoint[
         .map((saga) => sagas.show(saga))
         .filter((migration) => state === undefined || migration.state === state),
     })),
-    endpoint(showMigration, async (_request, call) => ({ migration: sagas.show(await sagas.find(call.target!)) })),
+    endpoint(showMigration, async (_request, call) => ({
+      migration: await sagas.look(await sagas.find(call.target!)),
+    })),
     endpoint(abortMigration, async ({ targetIsOff }, call) => ({
       migration: sagas.show(await sagas.giveUp(call.target!, targetIsOff)),
     })),

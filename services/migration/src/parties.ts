@@ -16,6 +16,7 @@ import {
   VirtError,
   type DriverContract,
   type ErrorCode,
+  type MigrationProgress,
   type MigrationView,
 } from '@virtbus/shared';
 import { callDriver, callService, type Bus } from '@virtbus/shared/bus';
@@ -34,6 +35,9 @@ const away: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 /** The registry was to tell what a side needs. */
 class RegistryAway extends Error {}
 
+/** Somebody waits for what is known beside it, milliseconds. */
+const progressMs = 2_000;
+
 export class Parties {
   constructor(private readonly bus: Bus) {}
 
@@ -51,6 +55,13 @@ export class Parties {
   /** Say something to the source beside the steps. Throws what it answers. */
   async tell({ id, domain, source }: Saga, c: DriverContract, request: object = {}): Promise<void> {
     await callDriver(this.bus, source, c, { id, ...request }, { domain });
+  }
+
+  /** How far the source says that it is; undefined where it says nothing in time. Never throws. */
+  async progress({ id, domain, source }: Saga): Promise<MigrationProgress | undefined> {
+    const ask = { id, role: 'source' } as const;
+    const view = callDriver(this.bus, source, migrationStatus, ask, { domain, timeoutMs: progressMs });
+    return (await view.catch(() => undefined))?.progress;
   }
 
   private async call(saga: Saga, mind: Mind<MigrationView>, deed: Deed): Promise<Outcome<MigrationView>> {

@@ -74,6 +74,14 @@ export class Sagas {
     return { ...told(saga), ...(progress && { progress }) };
   }
 
+  /** With its progress also where another copy drives it, or nobody has looked yet: the source knows. */
+  async look(saga: Saga): Promise<Migration> {
+    const known = this.show(saga);
+    if (known.progress || saga.ledger.settled || !saga.ledger.sourceAsked) return known;
+    const progress = await this.parties.progress(saga);
+    return { ...known, ...(progress && { progress }) };
+  }
+
   /** Write it down and drive it. The same id again is the same migration. */
   async start(saga: Omit<Saga, 'copy' | 'started'>): Promise<Saga> {
     try {

@@ -42,6 +42,8 @@ export class MigratingHost {
   /** How often it was asked how far a migration is. */
   looks = 0;
   reasons: MigrationReason[] = [];
+  /** It does not say how far a migration is. */
+  hangs = false;
   /** Thrown by a step. */
   readonly refuses = new Map<Step, VirtError>();
   private readonly holds = new Map<Step, { promise: Promise<void>; release: () => void }>();
@@ -84,6 +86,7 @@ export class MigratingHost {
       driverEndpoint(at, migrationPostcopy, ({ id }) => this.step('postcopy', id, [], () => this.view(id))),
       driverEndpoint(at, migrationStatus, async ({ id }) => {
         this.looks += 1;
+        if (this.hangs) await new Promise(() => undefined);
         return this.view(id);
       }),
       driverEndpoint(at, migrationBegin, ({ id, peer }, { domain }) =>

@@ -176,6 +176,19 @@ test('one that is steered, then given up while the guest is sent ends as cancell
   await expect(call(stand.stack.bus, abortMigration, {}, { target: 'm1' })).rejects.toThrow('has ended: cancelled');
 }, 60_000);
 
+test('how far it is every copy of the service knows, whichever of them drives it, and a source that hangs holds up no answer', async () => {
+  await using stand = await Stand.start(2);
+  stand.h1.hold('perform');
+  await stand.migrate('m1', { wait: false });
+  const shown = async (): Promise<boolean> => (await stand.show('m1')).progress !== undefined;
+  await soon(shown);
+  // Either copy may answer.
+  for (let n = 0; n < 12; n++) expect(await shown()).toBe(true);
+  stand.h1.hangs = true;
+  for (let n = 0; n < 4; n++) expect(await stand.show('m1')).toMatchObject({ state: 'running' });
+  stand.h1.hangs = false;
+}, 60_000);
+
 test('of a domain the migration under way is meant, also after a second one was refused because of it', async () => {
   await using stand = await Stand.start();
   stand.h1.hold('perform');
