@@ -1,5 +1,5 @@
 /** The hosts that are being emptied: those that this copy drives, and those that a copy which is no more has left. */
-import { hostCordon, listHosts, VirtError, type Drain, type DrainLimits, type DrainOptions } from '@virtbus/shared';
+import { hostCordon, listHosts, VirtError, type Drain } from '@virtbus/shared';
 import { call, callService, Conflict, type Bus } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
 import type { Copies } from '../copies';
@@ -7,15 +7,10 @@ import type { Sagas } from '../sagas';
 import type { Story } from '../story';
 import { Emptying, eventsBetween } from './emptying';
 import { told, type DrainEntry, type DrainJournal, type DrainRecord } from './record';
+import { wishedAnew, type DrainWish } from './wish';
 
 /** Between two looks for what others have left, milliseconds. */
 const sweepMs = 3_000;
-
-export interface DrainWish {
-  to?: string[] | undefined;
-  limits: DrainLimits;
-  options: DrainOptions;
-}
 
 export interface DrainParts {
   bus: Bus;
@@ -53,7 +48,7 @@ export class Drains {
     await this.check(host, wish);
     await this.cordon(host, true);
     const entry = await this.write(host, (there) => {
-      if (there?.state === 'running' && !there.stopping) return there.id === id ? there : { ...there, ...wish };
+      if (there?.state === 'running' && !there.stopping) return there.id === id ? there : wishedAnew(there, wish);
       if (there?.id === id) return there;
       if (there?.state === 'running') throw invalid(`the drain of host '${host}' is just being given up; try again`);
       const fresh = { id, host, cause, state: 'running', guests: [], begun: 0, stopping: false } as const;
