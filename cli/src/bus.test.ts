@@ -141,9 +141,10 @@ beforeAll(async () => {
       return { domain: web1 };
     }),
     endpoint(removeManagedSave, async () => ({ domain: web1, removed: false })),
-    endpoint(checkMigration, async ({ to }) => ({
-      reasons: to === 'h2' ? [] : [{ where: to, code: 'INVALID_ARG', message: 'it is full' }],
-    })),
+    endpoint(checkMigration, async ({ to, timeout }, call) => {
+      if (timeout) note('migrate-check', { timeout }, call);
+      return { reasons: to === 'h2' ? [] : [{ where: to, code: 'INVALID_ARG', message: 'it is full' }] };
+    }),
     endpoint(migrateDomain, async (_request, { target }) => ({
       migration: target === 'stays' ? stays : moving(1),
     })),
@@ -407,6 +408,17 @@ test('a migration that is only tried tells by its exit code whether it could be'
   expect(await virtbus('migrate', 'web1', '--to', 'h2', '--dry-run')).toEqual(could);
   const couldNot = { exit: 1, out: 'h3: it is full\n', err: '' };
   expect(await virtbus('migrate', 'web1', '--to', 'h3', '--dry-run')).toEqual(couldNot);
+});
+
+test('a migration that is only tried is judged with all that was asked for', async () => {
+  const tried = ['migrate', 'web1', '--to', 'h2', '--dry-run'];
+  expect((await virtbus(...tried, '--patience', '5', '--timeout-postcopy')).exit).toBe(0);
+  const request = { timeout: { afterMs: 5_000, action: 'postcopy' } };
+  expect(asked).toMatchObject([{ operation: 'migrate-check', target: 'web1', request }]);
+  const wrong = await virtbus(...tried, '--timeout-abort');
+  expect([wrong.exit, wrong.err]).toEqual([2, expect.stringContaining('--timeout-abort needs --patience')]);
+  const none = await virtbus(...tried, '--postcopy-after-precopy');
+  expect([none.exit, none.err]).toEqual([2, expect.stringContaining('--postcopy-after-precopy needs --postcopy')]);
 });
 
 test('a migration that has failed says once that it has, and why', async () => {

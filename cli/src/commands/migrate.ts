@@ -29,7 +29,11 @@ export const migrate = command({
   async run({ args, options: given, session, out }) {
     const { to, dryRun, watch, detach, postcopyAfterPrecopy } = given;
     if (to === undefined) throw new UsageError('--to HOST is needed: where does it move to?');
-    const request = { to, ...(await wishOf(given)) };
+    if (postcopyAfterPrecopy && (detach || !given.postcopy)) {
+      throw new UsageError('--postcopy-after-precopy needs --postcopy, and does not go with --detach');
+    }
+    const timeout = timeoutOf(given);
+    const request = { to, ...(await wishOf(given)), ...(timeout && { timeout }) };
     if (dryRun) {
       const { reasons } = await session.call('checkMigration', request, args.domain);
       const words = reasons.map(({ where, message }) => `${where}: ${message}`);
@@ -37,15 +41,7 @@ export const migrate = command({
       if (reasons.length > 0) throw new ExitWith(1);
       return;
     }
-    if (postcopyAfterPrecopy && (detach || !given.postcopy)) {
-      throw new UsageError('--postcopy-after-precopy needs --postcopy, and does not go with --detach');
-    }
-    const timeout = timeoutOf(given);
-    const { migration: begun } = await session.call(
-      'migrateDomain',
-      { ...request, ...(timeout && { timeout }) },
-      args.domain,
-    );
+    const { migration: begun } = await session.call('migrateDomain', request, args.domain);
     if (detach) return out.show({ migration: begun }, () => `Migration ${begun.id} begun`);
     const ended = await untilMoved(session, out, begun, { verbose: watch, postcopyAfterPrecopy });
     out.show({ migration: ended }, () => `Domain '${ended.name}' moved to host '${ended.target.host}'`);

@@ -32,9 +32,9 @@ export function endpointsOf(bus: Bus, sagas: Sagas, parties: Parties): Endpoint[
     endpoint(migrateDomain, async (request, call) => ({
       migration: sagas.show(await migrate(bus, sagas, request, call)),
     })),
-    endpoint(checkMigration, async ({ to, driver, ...rest }, call) => {
+    endpoint(checkMigration, async ({ to, driver, timeout, ...rest }, call) => {
       const options = MigrationOptions.parse(rest);
-      const { reasons } = await preflight(bus, call.target!, { to, driver, options });
+      const { reasons } = await preflight(bus, call.target!, { to, driver, options, timeout });
       return { reasons };
     }),
     endpoint(listMigrations, async ({ state, domain }) => ({

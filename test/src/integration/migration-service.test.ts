@@ -15,6 +15,7 @@ import {
   showMigration,
   streams,
   VirtError,
+  type RequestInput,
   type Migration,
 } from '@virtbus/shared';
 import { call, connectBus } from '@virtbus/shared/bus';
@@ -130,7 +131,7 @@ test('what keeps a guest from moving is told all at once, and nothing is touched
   await using stand = await Stand.start();
   stand.h1.reasons = [{ where: 'source', code: 'OPERATION_INVALID', message: 'domain has active block job' }];
   stand.h2.reasons = [{ where: 'target', code: 'CPU_INCOMPATIBLE', message: 'no such CPU' }];
-  const check = async (request: { to: string; postcopy?: boolean; offline?: boolean }): Promise<string[]> =>
+  const check = async (request: RequestInput<typeof checkMigration>): Promise<string[]> =>
     (await call(stand.stack.bus, checkMigration, request, { target: 'web1' })).reasons.map(({ message }) => message);
   expect(await check({ to: 'h2' })).toEqual(['domain has active block job', 'no such CPU']);
   await expect(stand.migrate('m1')).rejects.toThrow('source: domain has active block job; target: no such CPU');
@@ -139,6 +140,8 @@ test('what keeps a guest from moving is told all at once, and nothing is touched
     expect.stringContaining('domain is running'),
     expect.stringContaining("no host named 'h9'"),
   ]);
+  const timeout = { afterMs: 500, action: 'postcopy' } as const;
+  expect(await check({ to: 'h2', live: true, timeout })).toContainEqual(expect.stringContaining('--timeout-postcopy'));
   expect(await check({ to: 'h1' })).toEqual([expect.stringContaining("lives on host 'h1' already")]);
   const small = { hostUuid: '00000000-0000-4000-8000-000000000003', facets: ['migration'], freeMemoryKiB: 16 };
   await MigratingHost.at(await stand.stack.addHost('h3', small));

@@ -61,6 +61,11 @@ const place = {
   ...MigrationOptions.shape,
 };
 
+const timeout = z
+  .object({ afterMs: ms, action: z.enum(['suspend', 'postcopy', 'abort']) })
+  .optional()
+  .describe('what is done when the transfer takes longer');
+
 const told = z.object({ migration: Migration });
 const about = ['MIGRATION_NOT_FOUND', 'OPERATION_INVALID', 'HOST_OFFLINE'] as const;
 
@@ -81,10 +86,7 @@ export const migrateDomain = contract({
   timeoutMs: 3_600_000,
   request: z.object({
     ...place,
-    timeout: z
-      .object({ afterMs: ms, action: z.enum(['suspend', 'postcopy', 'abort']) })
-      .optional()
-      .describe('what is done when the transfer takes longer'),
+    timeout,
     wait: z.boolean().default(false).describe('answer when it has ended; else as soon as it is journaled'),
   }),
   response: told,
@@ -103,7 +105,7 @@ export const checkMigration = contract({
   operation: 'migrate-check',
   servedBy: 'migration-service',
   timeoutMs: 15_000,
-  request: z.object(place),
+  request: z.object({ ...place, timeout }),
   response: z.object({ reasons: z.array(MigrationReason).describe('none: it could begin now') }),
   errors: ['DOMAIN_NOT_FOUND'],
   doc: 'Every reason why a domain could not be moved now, all at once. Changes nothing.',
