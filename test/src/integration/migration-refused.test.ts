@@ -104,6 +104,13 @@ test('a range of ports that is used up, and one port where two are needed', asyn
   }
 });
 
+test("an address to listen on that is not the target's is named, not its ports", async () => {
+  const elsewhere = { ...(await copiedTo()), listen: '192.0.2.7' };
+  expect(await refused(elsewhere)).toEqual([
+    expect.stringContaining('target: operation failed: cannot listen on 192.0.2.7: EADDRNOTAVAIL'),
+  ]);
+});
+
 test('a target without room or folder for a copied disk; hardware that differs', async () => {
   const { document } = await sourceDocument();
   expect(await refused(await copiedTo('/nowhere/web1.qcow2'))).toEqual([

@@ -57,3 +57,11 @@ test('who lets go a second time lets go of nothing that another was given meanwh
   ports.release(guest);
   await expect(ports.take(address, guest)).rejects.toThrow('no free port for a migration');
 });
+
+test('an address that is not of this host is named, not its ports, and none is kept', async () => {
+  const first = await freePort();
+  const ports = new MigrationPorts({ first, last: first });
+  const elsewhere = '192.0.2.7'; // RFC 5737: nobody's
+  await expect(ports.take(elsewhere, guest)).rejects.toThrow(`cannot listen on ${elsewhere}: EADDRNOTAVAIL`);
+  expect(await ports.take(address, {})).toBe(first);
+});
