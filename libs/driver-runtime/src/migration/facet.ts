@@ -56,6 +56,8 @@ export interface MigrationFacet<G extends Guest> {
   show(guest: G, ask: Omit<MigrationAsk, 'id'>): Promise<Shown>;
   /** Source: why the guest cannot leave now: blockers of the hypervisor, running block jobs, unsafe caches. */
   blockers(guest: G, ask: Omit<MigrationAsk, 'id'>): Promise<MigrationReason[]>;
+  /** Source: why the definition of a domain that is off cannot leave alone. None where it is left out. */
+  offlineBlockers?(domain: Domain, ask: Omit<MigrationAsk, 'id'>): Promise<MigrationReason[]>;
   /** Target: why a guest of this document could not run here: CPU, machine type, images, networks, ports. */
   obstacles(domain: Domain, ask: Omit<MigrationAsk, 'id'> & Shown): Promise<MigrationReason[]>;
   /**

@@ -109,7 +109,10 @@ export class Migrations {
         ...refusalOf(() => mustLeaveNothing(actor)),
         ...refusalOf(() => void definitionFor(actor, options)),
       ];
-      if (options.offline) return { reasons, document: documentOf(actor, options) ?? live };
+      if (options.offline) {
+        reasons.push(...((await migration.offlineBlockers?.(actor.document, ask)) ?? []));
+        return { reasons, document: documentOf(actor, options) ?? live };
+      }
       const guest = guestOf(actor);
       reasons.push(...(await migration.blockers(guest, ask)));
       if (options.xml !== undefined) reasons.push(...refusalOf(() => void given(options.xml!, live)));

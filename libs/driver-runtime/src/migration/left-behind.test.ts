@@ -1,5 +1,6 @@
 /** What a domain would leave behind keeps it where it is, and is told before anything is touched. */
 import { BackupsInMemory, startWithDisk } from '../testing/memory-backups';
+import type { MemoryMigrations } from '../testing/memory-migrations';
 import { uuid } from '../testing/one-host';
 import { Moving } from '../testing/moving';
 
@@ -31,4 +32,17 @@ test('a domain with checkpoints does not leave until they are gone, or their des
   await moving.performed();
   await moving.finish();
   expect(moving.to.state(uuid)).toBe('running(migrated)');
+});
+
+test('a domain that is off does not leave what its hypervisor has here alone', async () => {
+  using moving = await Moving.open({ live: false, offline: true });
+  const { from } = moving;
+  await from.define();
+  const facet = from.driver.facets.migration as MemoryMigrations;
+  facet.kept = [{ where: 'source', code: 'MIGRATE_UNSAFE', message: 'Unsafe migration: its variables stay' }];
+  const refusal = 'MIGRATE_UNSAFE: Unsafe migration: its variables stay';
+  expect(await moving.blockers()).toEqual([refusal]);
+  expect(await moving.refusal()).toBe(refusal);
+  facet.kept = [];
+  expect((await moving.performed()).phase).toBe('performed');
 });

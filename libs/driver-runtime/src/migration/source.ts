@@ -85,6 +85,8 @@ export class MigrationSource extends MigrationSide {
     if (options.offline) {
       if (actor.active) throw new VirtError('OPERATION_INVALID', { detail: 'cannot migrate a running domain offline' });
       if (!config) throw notRunning();
+      const [blocker] = (await this.facet.offlineBlockers?.(config, this.ask(begun, call.signal))) ?? [];
+      if (blocker) throw VirtError.fromBody({ code: blocker.code, message: blocker.message, details: {} });
       return { ...begun, xml: begun.definition!, cookie: '' };
     }
     if (!actor.active) throw notRunning();

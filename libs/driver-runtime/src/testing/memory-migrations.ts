@@ -9,10 +9,14 @@ export class MemoryMigrations implements MigrationFacet<MemoryGuest> {
   /** What this host says of a guest that is to come. */
   reasons: MigrationReason[] = [];
 
+  /** What a domain that is off has on this host alone. */
+  kept: MigrationReason[] = [];
+
   constructor(private readonly driver: MemoryDriver) {}
 
   show = async () => ({});
   blockers = async () => [];
+  offlineBlockers = async () => this.kept;
   obstacles = async () => this.reasons;
 
   begin: MigrationFacet<MemoryGuest>['begin'] = async (guest) => {

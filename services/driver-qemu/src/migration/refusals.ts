@@ -58,16 +58,38 @@ export async function blockersOf(guest: QemuGuest, ask: Ask, sharing: Sharing): 
   return found.all;
 }
 
-async function judge(disk: Disk, { folders }: Sharing, found: Reasons): Promise<void> {
+/** Of a domain that is off its definition moves alone: without its firmware variables it would start with those of the template. */
+export async function offlineBlockersOf(
+  { os: { nvram } }: Domain,
+  { options }: Pick<Ask, 'options'>,
+  sharing: Sharing,
+): Promise<MigrationReason[]> {
+  const found = new Reasons('source');
+  const path = nvram?.path ?? nvram?.source?.file;
+  if (options.unsafe || path === undefined || !existsSync(path)) return [];
+  await found.of(async () => {
+    if (await isReached('file', path, sharing)) return;
+    const what = `Migration without shared storage is unsafe: the firmware variables are ${path}, which other hosts do not reach`;
+    found.add('MIGRATE_UNSAFE', `${what}; copy the file to the same place on the target, then say --unsafe`);
+  });
+  return found.all;
+}
+
+async function judge(disk: Disk, sharing: Sharing, found: Reasons): Promise<void> {
   const path = disk.source?.file ?? disk.source?.dev;
   if (path === undefined) return; // network disks are shared; an empty drive has nothing to lose
-  const declared = folders.some((folder) => path.startsWith(`${folder.replace(/\/$/, '')}/`));
-  const shared = declared || (await isShared(disk.type === 'block' ? 'block' : 'file', path));
+  const shared = await isReached(disk.type === 'block' ? 'block' : 'file', path, sharing);
   const name = disk.target.dev ?? path;
   if (!shared) {
     const what = `Migration without shared storage is unsafe: disk ${name} is ${path}, which other hosts do not reach`;
     return found.add('MIGRATE_UNSAFE', `${what}; copy it (--copy-storage-all) or say --unsafe`);
   }
+}
+
+/** By the other hosts, at the same path. */
+async function isReached(type: 'file' | 'block', path: string, { folders }: Sharing): Promise<boolean> {
+  const declared = folders.some((folder) => path.startsWith(`${folder.replace(/\/$/, '')}/`));
+  return declared || isShared(type, path);
 }
 
 async function isShared(type: 'file' | 'block', path: string): Promise<boolean> {

@@ -16,7 +16,7 @@ export type Way = { to: Preflight; options: MigrationOptions } | { stays: string
 
 /** Each guest goes as it is: one that runs live, a paused one paused, of one that is shut off the definition. */
 export function optionsFor({ state }: DomainSummary, options: DrainOptions): MigrationOptions {
-  if (!isActive(state)) return MigrationOptions.parse({ offline: true });
+  if (!isActive(state)) return MigrationOptions.parse({ offline: true, unsafe: options.unsafe });
   const { postcopy, ...rest } = options;
   const paused = state === 'paused';
   return MigrationOptions.parse({ ...rest, live: true, paused, postcopy: postcopy && !paused });
