@@ -37,7 +37,7 @@ export class Cordons {
           // The keys of drivers, `host.driver`, lie in the same bucket.
           const [host, driver] = key.split('.') as [string, string | undefined];
           if (driver === undefined) this.hosts.cordon(host, value !== undefined);
-          else if (deleted && !this.hosts.isOnline({ host, driver })) this.hosts.forget({ host, driver });
+          else if (deleted) this.hosts.forget({ host, driver });
         }
       } catch (err) {
         this.log.debug({ err }, 'cordons of hosts cannot be followed now');

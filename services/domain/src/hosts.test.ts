@@ -62,10 +62,18 @@ test('a driver that no host has is a mistake, once any host has been heard of', 
 });
 
 test('a driver that is forgotten is not listed, and is new when it is heard again', () => {
-  const hosts = new Hosts(() => 0);
+  let now = 0;
+  const hosts = new Hosts(() => now);
+  const listed = (): string[] => hosts.list().map(({ driver }) => driver);
   hosts.hear(status());
+  now = 6_999;
   hosts.hear(status({ driver: 'lxc' }));
+  // Whoever forgot it heard it last a moment before we did.
   hosts.forget({ host: 'h1', driver: 'qemu' });
-  expect(hosts.list().map(({ driver }) => driver)).toEqual(['lxc']);
+  expect(listed()).toEqual(['lxc', 'qemu']);
+  now = 7_000;
+  expect(listed()).toEqual(['lxc']);
   expect(hosts.hear(status())).toBe('new');
+  now = 14_001;
+  expect(listed()).toEqual(['lxc', 'qemu']);
 });

@@ -21,6 +21,8 @@ interface Row {
   status: HostStatus;
   /** Of the last heartbeat; -Infinity when it is only remembered. */
   heardAt: number;
+  /** It was taken off the list, by somebody who has not heard it for long enough; we may have to wait for that. */
+  forgotten?: true;
 }
 
 export const hostKey = ({ host, driver }: At): string => `${host}.${driver}`;
@@ -37,13 +39,14 @@ export class Hosts {
   hear(status: HostStatus): Heard {
     const key = hostKey(status);
     const row = this.rows.get(key);
-    const heard = !row
-      ? 'new'
-      : row.status.startedAt !== status.startedAt
-        ? 'restarted'
-        : this.isFresh(row)
-          ? 'steady'
-          : 'returned';
+    const heard =
+      !row || row.forgotten
+        ? 'new'
+        : row.status.startedAt !== status.startedAt
+          ? 'restarted'
+          : this.isFresh(row)
+            ? 'steady'
+            : 'returned';
     this.rows.set(key, { status, heardAt: this.now() });
     if (heard === 'restarted') for (const listener of this.listeners) if (listener.key === key) listener.restarted();
     return heard;
@@ -64,9 +67,10 @@ export class Hosts {
     if (!this.rows.has(key)) this.rows.set(key, { status, heardAt: -Infinity });
   }
 
-  /** The driver is gone for good: it is listed no more, until it is heard again. */
+  /** The driver is gone for good: it is listed no more once it is offline here too, until it is heard again. */
   forget(at: At): void {
-    this.rows.delete(hostKey(at));
+    const row = this.rows.get(hostKey(at));
+    if (row) row.forgotten = true;
   }
 
   /** Nothing new is to be placed there, or domains may be again. */
@@ -81,14 +85,14 @@ export class Hosts {
   }
 
   list(): Listed[] {
-    return [...this.rows.values()]
+    return this.known()
       .map((row) => ({ ...row.status, online: this.isFresh(row), cordoned: this.closed.has(row.status.host) }))
       .sort((a, b) => (hostKey(a) < hostKey(b) ? -1 : 1));
   }
 
   /** Names of all hosts, away or not. */
   names(): string[] {
-    return [...new Set([...this.rows.values()].map(({ status }) => status.host))];
+    return [...new Set(this.known().map(({ status }) => status.host))];
   }
 
   isOnline(at: At): boolean {
@@ -98,7 +102,7 @@ export class Hosts {
 
   /** Names of hosts with a driver that does not answer now. */
   offline(): string[] {
-    const away = [...this.rows.values()].filter((row) => !this.isFresh(row));
+    const away = this.known().filter((row) => !this.isFresh(row));
     return [...new Set(away.map(({ status }) => status.host))].sort();
   }
 
@@ -111,9 +115,14 @@ export class Hosts {
 
   /** Throws `INVALID_ARG` for a driver that no host has. Before any host was heard of nobody can tell. */
   refuseUnknownDriver(driver: string): void {
-    const known = [...new Set([...this.rows.values()].map(({ status }) => status.driver))].sort();
+    const known = [...new Set(this.known().map(({ status }) => status.driver))].sort();
     if (known.length === 0 || known.includes(driver)) return;
     throw new VirtError('INVALID_ARG', { detail: `no host has driver '${driver}' (there are ${known.join(', ')})` });
+  }
+
+  private known(): Row[] {
+    for (const [key, row] of this.rows) if (row.forgotten && !this.isFresh(row)) this.rows.delete(key);
+    return [...this.rows.values()];
   }
 
   private isFresh(row: Row): boolean {
