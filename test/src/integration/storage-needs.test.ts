@@ -2,10 +2,13 @@
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import {
   createPool,
+  createSnapshot,
   destroyDomain,
   driverStorage,
+  driverSubject,
   listVolumes,
   setAutostart,
+  startDomain,
   storageEventFilter,
   storageLeases,
   storagePrepare,
@@ -194,6 +197,30 @@ test('a header that says otherwise than the document of a running guest is told 
   expect(told).toHaveLength(1);
   listening.abort();
   await ended;
+});
+
+test('a command that storage dies over while it prepares is prepared by the next process, and done', async () => {
+  const uuid = await idle('patient');
+  const host = await stack.connect('host-h1');
+  let heard = 0;
+  host.nc.subscribe(driverSubject('h1', 'storage', storagePrepare.operation), { callback: () => heard++ });
+  await host.nc.flush();
+  const thoughStorageDies = async <T>(work: () => Promise<T>): Promise<T> => {
+    const before = heard;
+    stack.storages.get('h1')!.kill('SIGSTOP');
+    const done = work();
+    done.catch(() => undefined);
+    await eventually(() => heard > before, true);
+    await stack.restartStorage('h1');
+    return done;
+  };
+  await thoughStorageDies(() => call(bus, startDomain, {}, { target: uuid }));
+  expect(await leases(uuid)).toEqual(['vda exclusive patient.img']);
+  const path = file('patient.qcow2');
+  const xml = `<domainsnapshot><name>s1</name><disks><disk name='vda' snapshot='external'><source file='${path}'/></disk></disks></domainsnapshot>`;
+  await thoughStorageDies(() => call(bus, createSnapshot, { xml, diskOnly: true }, { target: uuid }));
+  await eventually(() => leases(uuid), ['vda exclusive patient.qcow2', 'vda shared patient.img']);
+  await stop('patient');
 });
 
 test('an image that is made for a disk that comes is a volume of its pool, of its format, and goes with it', async () => {

@@ -243,6 +243,7 @@ export const storageLeases = driverContract({
       .array(Uuid)
       .optional()
       .describe('domains of which it is written down on what they stand, running or defined; where no domain is named'),
+    preparing: z.array(claim).optional().describe('claims that this process is preparing right now'),
   }),
   timeoutMs: 5_000,
   doc: 'Every lease of this host, or of one domain, by claim.',

@@ -11,7 +11,6 @@ import { isEmptyDrive, parseDevice } from '@virtbus/domain-xml';
 import {
   driverStorage,
   isVirtError,
-  storagePrepare,
   storageRelease,
   VirtError,
   type DiskCopy,
@@ -22,9 +21,9 @@ import {
   type Prepared,
 } from '@virtbus/shared';
 import { callDriver, type Call, type CallContext } from '@virtbus/shared/bus';
-import type { z } from 'zod';
 import { onBehalf, type Fleet } from '../fleet';
 import type { At } from '../hosts';
+import { askToPrepare, type Found } from './ask-to-prepare';
 import { settleDoubt } from './doubt';
 import { letGoUnused, type Look } from './drivers-word';
 import { isFree } from './evict';
@@ -125,9 +124,8 @@ export async function prepare(
   const request = { driver, name, epoch, revision, uses, claim, disks, mayMiss, needs, copies };
   const evicted = new Set<string>();
   for (;;) {
-    const context: CallContext = { ...onBehalf(call, { uuid }), epoch };
-    const at = { host, driver: 'storage' };
-    const found = await callDriver(fleet.bus, at, storagePrepare, request, context).catch((error: unknown) => {
+    const context = (): CallContext & { domain: string } => ({ ...onBehalf(call), domain: uuid, epoch });
+    const found = await askToPrepare(fleet.bus, host, request, context).catch((error: unknown) => {
       // It may have been taken all the same. Of what a migration has prepared its end decides.
       if (!how.joins && !isCertain(error)) doubted(fleet, holder);
       throw error;
@@ -154,7 +152,7 @@ export async function prepare(
 async function takeForFleet(
   fleet: Fleet,
   holder: LeaseHolder,
-  { leases }: z.output<typeof storagePrepare.response>,
+  { leases }: Found,
   uses: Look['uses'],
   { joins = false, beside }: Preparing,
 ): Promise<LeaseConflict[]> {

@@ -19,6 +19,10 @@ export class Leftovers {
     return { [Symbol.dispose]: () => void this.underWay.splice(this.underWay.indexOf(claim), 1) };
   }
 
+  get preparing(): readonly string[] {
+    return this.underWay;
+  }
+
   /** A guest stands on these images: no leftovers. */
   taken(domain: string, paths: ReadonlySet<string>): void {
     this.made.taken(domain, paths);

@@ -52,13 +52,14 @@ export class Preparation {
 
   get endpoints(): Endpoint[] {
     const at = { host: this.host.name, driver: 'storage' };
-    const { chains, leases, settlement } = this.books;
+    const { chains, leases, leftovers, settlement } = this.books;
     return [
       driverEndpoint(at, storagePrepare, (request, call) => this.prepare(domainOf(call), request, call.signal)),
       driverEndpoint(at, storageRelease, (request, call) => this.release(domainOf(call), request)),
       driverEndpoint(at, storageSettle, (request, call) => settlement.settle(domainOf(call), request)),
       driverEndpoint(at, storageLeases, async ({ domain }) => ({
         holders: leases.all(domain),
+        preparing: [...leftovers.preparing],
         ...(domain === undefined && { standing: chains.all.map((known) => known.domain) }),
       })),
     ];
