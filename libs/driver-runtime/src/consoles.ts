@@ -51,9 +51,10 @@ export class Consoles {
       });
     }
     other?.stream.end('another session has taken this console over');
-    const stream = hostStream(this.bus, this.host, session, (bytes) => {
-      channel.write(bytes).catch((error: unknown) => stream.end(`the console takes no input: ${String(error)}`));
-    });
+    // The sender goes on when the console has taken it.
+    const stream = hostStream(this.bus, this.host, session, (bytes) =>
+      channel.write(bytes).catch((error: unknown) => stream.end(`the console takes no input: ${String(error)}`)),
+    );
     const recent = channel.backlog(backlog);
     if (recent.length > 0) void stream.write(recent);
     const stop = channel.onOutput((bytes) => void stream.write(bytes));

@@ -15,7 +15,7 @@ import { configurationOf } from './configuration';
 import { beginConsoleLog, consoleLogOf } from './console';
 import { leaveJoining } from './facets/devices';
 import { mountFolders } from './folders';
-import { freeze, isFrozen, thaw } from './freezer';
+import { freeze, mayBeFrozen, thaw } from './freezer';
 import { LxcGuest, type SavedContainer } from './guest';
 import { unmountAll } from './host-mounts';
 import { dropLoops, mountImages } from './images';
@@ -210,7 +210,7 @@ const emptyMs = 1_000;
 function endAll(pids: readonly number[], cgroup: ContainerCgroup): void {
   try {
     for (const pid of pids) if (pid > 0) process.kill(pid, 'SIGKILL');
-    if (pids.length > 0 && isFrozen(cgroup)) thaw(cgroup);
+    if (pids.length > 0 && mayBeFrozen(cgroup)) thaw(cgroup);
   } catch {
     // It was gone already.
   }

@@ -46,6 +46,13 @@ export function isFrozen(cgroup: ContainerCgroup): boolean {
   return cgroup.version('freezer') === 1 ? text.trim() === 'FROZEN' : /^frozen 1$/m.test(text);
 }
 
+/** It may stand still, or be about to: version 1 goes on freezing on its own once it was told to. */
+export function mayBeFrozen(cgroup: ContainerCgroup): boolean {
+  if (cgroup.version('freezer') !== 1) return isFrozen(cgroup);
+  const state = cgroup.read('freezer', 'freezer.state', 'cgroup.events')?.trim();
+  return state !== undefined && state !== 'THAWED';
+}
+
 function set(cgroup: ContainerCgroup, frozen: boolean): void {
   try {
     if (cgroup.version('freezer') === 1) cgroup.write('freezer', 'freezer.state', frozen ? 'FROZEN' : 'THAWED');

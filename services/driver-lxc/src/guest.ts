@@ -27,7 +27,7 @@ import {
 import type { Log } from '@virtbus/shared/log';
 import { innerCgroup, type ContainerCgroup } from './cgroups';
 import { Consoles } from './console';
-import { freeze, isFrozen, thaw } from './freezer';
+import { freeze, isFrozen, mayBeFrozen, thaw } from './freezer';
 import type { Place } from './place';
 import { endingData, endingOf } from './ending';
 import type { Loop } from './images';
@@ -208,7 +208,7 @@ export class LxcGuest implements Guest {
   signal(signal: NodeJS.Signals): void {
     const init = this.currentInit();
     if (init) kill(init, signal);
-    if (isFrozen(this.cgroup)) thaw(this.cgroup);
+    if (mayBeFrozen(this.cgroup)) thaw(this.cgroup);
   }
 
   /** The document has changed. */
@@ -306,7 +306,7 @@ export class LxcGuest implements Guest {
   }
 
   private findInit(pid = this.parts.story.read().inits.at(-1)): void {
-    this.init = pid === undefined ? undefined : findInit(pid);
+    this.init = pid === undefined ? undefined : findInit(pid, this.place.cgroup.payload);
   }
 
   private async isGoneWithin(ms: number): Promise<boolean> {

@@ -25,8 +25,14 @@ async function answers(pid: number): Promise<unknown[]> {
 
 test('an init that is gone is one that is not there yet', async () => {
   const { pid } = spawnSync('true');
-  expect(findInit(pid)).toBeUndefined();
+  expect(findInit(pid, 'virtbus-lxc/none')).toBeUndefined();
   expect(await answers(pid)).toEqual([refused, refused, refused]);
+});
+
+test('a process that is none of the container is not its init, whatever its log says', () => {
+  const [, own = ''] = /^\d+:[^:]*:\/*(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8')) ?? [];
+  expect(findInit(process.pid, `${own}/virtbus-lxc/none`)).toBeUndefined();
+  expect(findInit(1, 'virtbus-lxc/none')).toBeUndefined();
 });
 
 test('so is one that has ended and that nobody has waited for', async () => {
@@ -38,7 +44,7 @@ test('so is one that has ended and that nobody has waited for', async () => {
     await eventually(() => readFileSync(`/proc/${parent.pid}/comm`, 'utf8'), 'sleep\n');
     process.kill(pid, 'SIGKILL');
     await eventually(() => readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ')[2], 'Z');
-    expect(findInit(pid)).toBeUndefined();
+    expect(findInit(pid, 'virtbus-lxc/none')).toBeUndefined();
     expect(await answers(pid)).toEqual([refused, refused, refused]);
   } finally {
     parent.kill('SIGKILL');

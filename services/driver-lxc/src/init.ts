@@ -4,13 +4,25 @@
  * One that has ended is in the kernel until the last process of its namespace has gone (pid_namespaces(7); Linux,
  * zap_pid_ns_processes): asleep to look at, but with no memory, no mounts and no ear for signals. It counts as gone.
  */
-import { readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { identify, isSame, type ProcessIdentity } from '@virtbus/driver-runtime';
 import { VirtError } from '@virtbus/shared';
 
-/** Undefined when there is none of that number, or it is on its way out. */
-export function findInit(pid: number): ProcessIdentity | undefined {
-  return isDying(pid) ? undefined : identify(pid);
+/**
+ * Undefined when there is none of that number, it is on its way out, or it is no process of the container: whatever its log says,
+ * nobody else is sent its signals.
+ * @param payload the container's cgroup, below each hierarchy's root
+ */
+export function findInit(pid: number, payload: string): ProcessIdentity | undefined {
+  return isDying(pid) || !isIn(pid, payload) ? undefined : identify(pid);
+}
+
+function isIn(pid: number, cgroup: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cgroup`, 'utf8').replaceAll('\n', '/\n').includes(`/${cgroup}/`);
+  } catch {
+    return false;
+  }
 }
 
 /** It runs, and the same program. */

@@ -5,7 +5,7 @@ import { cleanUpOn, takeAway } from './boot';
 import { afterReboot } from './after-reboot';
 import { endingData, endingOf } from './ending';
 import { leaveJoining } from './facets/devices';
-import { isFrozen } from './freezer';
+import { isFrozen, mayBeFrozen, thaw } from './freezer';
 import { LxcGuest, type SavedContainer } from './guest';
 import { withNames } from './live';
 import type { Machine } from './machine';
@@ -40,6 +40,8 @@ export async function reattachContainer(spec: ReattachSpec, machine: Machine): P
     rebooted: (rebooted) => afterReboot(rebooted, machine),
     leaveJoining: (found) => leaveJoining(found, machine),
   });
+  // We died while it was being paused: told as one that runs, it could be neither resumed nor ended.
+  if (spec.state.state !== 'paused' && !isFrozen(cgroup) && mayBeFrozen(cgroup)) thaw(cgroup);
   guest.state = stateOf(spec.state, isFrozen(cgroup), saved.boots > 0 || bootedMeanwhile(saved, story));
   // Once the runtime knows the guest: reboots that nobody has told of.
   queueMicrotask(() => {

@@ -1,8 +1,11 @@
 /** One `lxc-console` on a terminal of a container, as a pair of byte streams. */
 import { onPseudoTerminal, type PseudoTerminal } from './pseudo-terminal';
 
-/** The escape character is one that no keyboard types. */
-const escape = '\u00ff';
+/**
+ * lxc-console's own escape, Ctrl+a: typed twice it is passed on once. Without one lxc-console does not say that it is ready, and it
+ * takes none that is not a letter (lxc-console(1)).
+ */
+const escape = { asked: '^a', byte: 0x01 } as const;
 /** The end of what lxc-console says before it passes bytes on. */
 const ready = /to enter Ctrl\+.* itself\r*\n/;
 
@@ -14,7 +17,7 @@ export class TerminalClient {
   private readonly terminal: PseudoTerminal;
 
   constructor(where: { lxcPath: string; name: string; tty: number }, onOutput: (bytes: Buffer) => void) {
-    const which = ['-P', where.lxcPath, '-n', where.name, '-t', String(where.tty), '-e', escape];
+    const which = ['-P', where.lxcPath, '-n', where.name, '-t', String(where.tty), '-e', escape.asked];
     this.terminal = onPseudoTerminal(['lxc-console', ...which], {});
     const { child } = this.terminal;
     child.stderr.resume();
@@ -41,7 +44,8 @@ export class TerminalClient {
 
   write(bytes: Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.terminal.child.stdin.write(bytes, (error) => (error ? reject(error) : resolve()));
+      const typed = Uint8Array.from([...bytes].flatMap((byte) => (byte === escape.byte ? [byte, byte] : [byte])));
+      this.terminal.child.stdin.write(typed, (error) => (error ? reject(error) : resolve()));
     });
   }
 

@@ -1,8 +1,9 @@
 /** What a container cannot reach: a check list, for containers that run as the host's root and for those that do not. */
-import { readFileSync, statSync } from 'node:fs';
-import { getDomainXml } from '@virtbus/shared';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { createDomain, destroyDomain, getDomainXml } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
-import { needsContainers, Stack } from '@virtbus/testkit';
+import { eventually, needsContainers, Stack } from '@virtbus/testkit';
 import { kindsOfContainers, runInside } from './lxc-command';
 
 const containers = needsContainers();
@@ -25,6 +26,24 @@ describe.each(kindsOfContainers)('%s', (_kind, subIds) => {
     other = (await stack.runContainer(bus, { name: 'other' })).uuid;
   }, 60_000);
   afterAll(async () => stack?.[Symbol.asyncDispose]());
+
+  containers.test(
+    'cannot write what its driver reads of it: without a console, too, what init prints is not in the log of its start',
+    async () => {
+      const line = 'lxc-start c 20260101000000.000 NOTICE   start - start.c:post_start:1 - Started "init" with pid "1"';
+      const script = `echo '${line}'; echo '${line}' &gt;&amp;2; touch /told; exec sleep 600`;
+      const spoken = await stack.containerXml({ name: 'mute', init: '/bin/sh', args: ['-c', script] });
+      const xml = spoken.replace("<console type='pty'/>", '');
+      expect(xml).not.toContain('<console');
+      const { uuid } = (await call(bus, createDomain, { xml })).domain;
+      await eventually(async () => (await runInside(bus, uuid, ['test', '-e', '/told'])).code, 0);
+      const folder = stack.folder.file('state/hosts/c1/lxc/log');
+      const log = readdirSync(folder).find((name) => name.startsWith('mute-'))!;
+      expect(readFileSync(join(folder, log), 'utf8')).not.toContain('pid "1"');
+      await call(bus, destroyDomain, {}, { target: uuid });
+    },
+    120_000,
+  );
 
   containers.test(
     'cannot trigger the magic SysRq key',

@@ -162,6 +162,12 @@ containers.test(
       return shown.includes('44 111');
     };
     await eventually(told, true);
+    // Every byte arrives: no key is the console's own.
+    const every = 'The quick brown fox jumps over the lazy dog; jq, Ctrl-A: \u0001.';
+    await stream.write(Buffer.from("stty -echo; read -r typed; echo $typed | od -c | tr -d ' \\n' | cut -c1-400\n"));
+    await stream.write(Buffer.from(`${every}\n`));
+    const arrived = (): string => shown.replaceAll(/\d{7}|\s/g, '');
+    await eventually(arrived, (text) => text.includes('jumpsoverthelazydog;jq,Ctrl-A:001.'));
     stream.end();
     await call(bus, destroyDomain, {}, { target: uuid });
   },

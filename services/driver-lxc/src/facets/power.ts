@@ -5,13 +5,14 @@
  * Process 1 of a container gets no signal that it does not catch, so asking in vain is noticed beforehand. Sources:
  * systemd(1) "Signals", busybox's init, lxc.container.conf(5) `lxc.signal.*`, initctl's request of 384 bytes (sysvinit).
  */
-import { closeSync, constants, lstatSync, openSync, readFileSync, readlinkSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, readFileSync, readlinkSync, writeSync } from 'node:fs';
 import { constants as os } from 'node:os';
-import { basename, dirname } from 'node:path';
+import { basename } from 'node:path';
 import type { Facets } from '@virtbus/driver-runtime';
 import { isVirtError, VirtError, type PowerMode } from '@virtbus/shared';
 import type { LxcGuest } from '../guest';
 import { ofInit } from '../init';
+import { openInside } from '../inside';
 
 type Wish = 'poweroff' | 'reboot';
 
@@ -89,27 +90,20 @@ function askPipe(guest: LxcGuest, wish: Wish): void {
   request.writeUInt32LE(1, 4);
   request.writeUInt32LE((wish === 'reboot' ? '6' : '0').charCodeAt(0), 8);
   const root = `/proc/${guest.initPid}/root`;
-  for (const path of ['/run/initctl', '/dev/initctl', '/etc/.initctl']) {
-    if (isPipe(root + path) && write(root + path, request)) return;
-  }
+  for (const path of ['run/initctl', 'dev/initctl', 'etc/.initctl']) if (write(root, path, request)) return;
   throw new VirtError('OPERATION_UNSUPPORTED', { detail: 'Container does not provide an initctl pipe' });
 }
 
-/** Nothing on the way may be a link: it would be followed on the host. */
-function isPipe(path: string): boolean {
-  const folder = lstatSync(dirname(path), { throwIfNoEntry: false });
-  return folder?.isDirectory() === true && lstatSync(path, { throwIfNoEntry: false })?.isFIFO() === true;
-}
-
-/** False when nobody reads the pipe (ENXIO). */
-function write(path: string, request: Buffer): boolean {
+/** False where there is no pipe, or nobody reads it (ENXIO). A link on the way would be followed to the host's own init. */
+function write(root: string, path: string, request: Buffer): boolean {
   let fd: number;
   try {
-    fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+    fd = openInside(root, path, constants.O_WRONLY);
   } catch {
     return false;
   }
   try {
+    if (!fstatSync(fd).isFIFO()) return false;
     writeSync(fd, request);
     return true;
   } finally {

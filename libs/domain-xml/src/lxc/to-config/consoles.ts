@@ -11,7 +11,8 @@ const mostTerminals = 1024;
 
 export function writeConsoles(lines: ConfigLines, { devices: { consoles } }: Domain, facts: LxcFacts): void {
   const [first] = consoles;
-  if (first === undefined) lines.set('lxc.console.path', 'none');
+  // Without a console init gets the streams of whoever runs lxc-start in the foreground: its supervisor's, when the driver starts it.
+  if (first === undefined && facts.consoleLog === undefined) lines.set('lxc.console.path', 'none');
   const log = first?.log?.file ?? facts.consoleLog;
   if (log !== undefined && first !== undefined) {
     lines.set('lxc.console.logfile', log, { element: 'console', line: lineOf(first) });
