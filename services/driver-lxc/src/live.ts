@@ -38,10 +38,9 @@ function nameInside({ devices }: Domain): void {
   devices.interfaces.forEach((card, index) => (card.guest = { ...card.guest, dev: names[index]! }));
 }
 
-/** In place. What is in an image keeps its owners, so a container on one is mapped only where the document says so. */
+/** In place. */
 export function mapIds(live: Domain, subIds: SubIds | undefined): void {
-  const root = live.devices.filesystems.find(({ target }) => target?.dir === '/');
-  if (live.idmap || !subIds || root?.type === 'file' || root?.type === 'block') return;
+  if (live.idmap || !subIds) return;
   const range = { start: 0, target: subIds.start, count: subIds.count };
   live.idmap = { uids: [range], gids: [{ ...range }] };
 }
