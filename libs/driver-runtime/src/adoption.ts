@@ -15,7 +15,7 @@ import {
 import { meter, metrics } from '@virtbus/shared/metrics';
 import type { Actor, Cause } from './actor';
 import { findBackup } from './backup/running';
-import { finishMaking } from './checkpoints/making';
+import { recoverMaking } from './checkpoints/making';
 import type { Guest, Reattached } from './driver';
 import { goOn } from './go-on';
 import { reasonOf, type DriverHost } from './host';
@@ -126,7 +126,7 @@ async function alive<G extends Guest>(
   actor.setLive(guest.live);
   const begun = (await guest.catchUp?.()) ?? [];
   await recover(host, actor, guest);
-  await finishMaking(host, actor, guest);
+  await recoverMaking(host, actor, guest);
   await findBackup(host, actor, guest);
   if (!actor.active) return;
   const { pending } = actor.record;

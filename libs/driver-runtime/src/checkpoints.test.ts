@@ -81,12 +81,20 @@ test('one that could not be made is forgotten, and so is one whose driver was ki
   expect(await domain.list()).toEqual([]);
 });
 
-test('one whose driver was killed after its bitmaps were made is kept', async () => {
+test('one whose driver was killed after its bitmaps were made is kept, told of once, and the answer to its command', async () => {
   const hangs = domain.hangs('after');
-  void domain.make('made');
+  const xml = '<domaincheckpoint><name>made</name></domaincheckpoint>';
+  const request = createCheckpoint.request.parse({ xml });
+  void one.call(createCheckpoint.operation, request, { id: 'c1' });
   await hangs;
-  await domain.restart();
-  expect(await domain.list()).toEqual(['made*']);
+  for (let restarts = 0; restarts < 2; restarts++) {
+    await domain.restart();
+    expect(await domain.list()).toEqual(['made*']);
+    expect(one.told().filter((event) => event.startsWith('checkpoint.'))).toEqual(['checkpoint.created c1']);
+  }
+  expect(await one.call(createCheckpoint.operation, request, { id: 'c1' })).toMatchObject({
+    checkpoint: { name: 'made' },
+  });
 });
 
 test('one whose answer was lost is kept when its bitmaps were made, and told of', async () => {

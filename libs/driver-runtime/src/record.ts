@@ -49,7 +49,7 @@ export interface DomainRecord {
   /** The current snapshot, and what was begun with one: after a crash it is found out how far that came. */
   snapshot?: { current?: string | undefined; doing?: SnapshotDoing | undefined } | undefined;
   /** The checkpoint that is being made: its description is kept, its bitmaps may not be there yet. */
-  checkpoint?: { making: string } | undefined;
+  checkpoint?: { making: string; told?: true } | undefined;
   /** Of the present run. */
   tainted?: TaintType[] | undefined;
 }

@@ -49,8 +49,9 @@ export interface SnapshotsFacet<G extends Guest = Guest> {
   /**
    * After a crash of ours: has the snapshot been taken that `begin` told of? Tidies up when it has not.
    * @param guest undefined when it has ended meanwhile
+   * @param begun whether `begin` was heard: all that there is of one of memory alone
    */
-  wasTaken(guest: G | undefined, domain: Domain, snapshot: Snapshot): Promise<boolean>;
+  wasTaken(guest: G | undefined, domain: Domain, snapshot: Snapshot, begun: boolean): Promise<boolean>;
   /** Take the internal parts of a snapshot out of the images; what is not there is no fault. @param guest that has them open */
   remove(guest: G | undefined, domain: Domain, snapshot: Snapshot, signal: AbortSignal): Promise<void>;
   /** Images that a merge in a running guest writes to. */

@@ -134,3 +134,19 @@ describe('a snapshot of one disk of two, and a later one of both', () => {
     expect(writtenOver(snapshotsOf(actor).all, part(), kept)).toBe('whole');
   });
 });
+
+test('an overlay stays that the state of another snapshot stands on, with one between them that nobody describes', () => {
+  const [base, first, second, third] = ['base', 'o1', 'o2', 'o3'].map(file) as [string, string, string, string];
+  for (const path of [base, first, second, third]) writeFileSync(path, '');
+  const below = (path: string, rest = ''): string =>
+    `<backingStore type='file'><format type='qcow2'/><source file='${path}'/>${rest}</backingStore>`;
+  const state = domainXml({ vda: second }).replace('<target', `${below(first, below(base))}<target`);
+  const later = {
+    ...snapshot('s3', { vda: second }, { vda: third }),
+    domain: parseDomain(state, { mode: 'live' }).domain,
+  };
+  const earlier = snapshot('s1', { vda: base }, { vda: first });
+  const actor = domainWith('s3', { vda: file('new') }, [earlier, later]);
+  finishRevert(actor, earlier, [], new Set([first, second, third]));
+  expect([first, second, third].map((path) => existsSync(path))).toEqual([true, true, false]);
+});

@@ -144,15 +144,11 @@ export function finishRevert(
   actor.emit({ class: 'snapshot', type: 'reverted', data: { name } });
 }
 
-/** Is it the active image of a disk of one of them? */
+/** Does a disk of one of them stand on it, as far as its document tells? One of a state that nobody names any more may be below another. */
 const isNamed = (domains: readonly (Domain | undefined)[], image: DiskImage): boolean =>
   domains
     .flatMap((domain) => domain?.devices.disks ?? [])
-    .some((disk) =>
-      diskImages(disk)
-        .slice(0, 1)
-        .some((top) => isSameLocation(top, image)),
-    );
+    .some((disk) => diskImages(disk).some((layer) => isSameLocation(layer, image)));
 
 function dropImage({ log }: Actor, { source: { file } }: DiskImage, free: ReadonlySet<string>): void {
   if (file === undefined) return;

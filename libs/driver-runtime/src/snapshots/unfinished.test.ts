@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { diskImages } from '@virtbus/domain-xml';
 import { VirtError } from '@virtbus/shared';
@@ -89,6 +89,28 @@ describe('what became of an operation on a snapshot of a guest that says nothing
     expect(one.recordOnDisk().snapshot?.doing).toBeUndefined();
   });
 });
+
+test.each([
+  [false, []],
+  [true, ['kept']],
+] as const)(
+  'one of memory alone, whose guest is gone too, is there if its memory was whole: %s',
+  async (begun, kept) => {
+    const file = join(one.folder, 'memory');
+    writeFileSync(file, 'half');
+    const xml = `<domainsnapshot><name>kept</name><state>running</state><creationTime>1</creationTime>
+    <memory snapshot='external' file='${file}'/><disks><disk name='vda' snapshot='no'/></disks><active>1</active></domainsnapshot>`;
+    const record = { ...one.recordOnDisk(), pending: command, snapshot: { doing: { ...creation, xml, begun } } };
+    await one.restart({
+      meanwhile: () => {
+        one.writeRecord(record);
+        one.machines.end(uuid, 'crashed', 'failed');
+      },
+    });
+    expect(await names()).toEqual(kept);
+    expect(existsSync(file)).toBe(begun);
+  },
+);
 
 test('a snapshot that a driver died over after it had told of it is not told of again', async () => {
   answer = () => Promise.resolve(true);

@@ -221,7 +221,9 @@ async function recoverCreation<G extends Guest>(
       : !guest && external
         ? // The record may be older than the definition when the whole host went down.
           begun || (actor.config !== undefined && standsOn(actor.config, overlays))
-        : await facility.wasTaken(guest, before, snapshot);
+        : !guest && snapshot.memory?.file !== undefined
+          ? begun === true
+          : await facility.wasTaken(guest, before, snapshot, begun === true);
   if (!taken) {
     abandon(actor, command);
     if (!reuse) dropFiles(overlays);

@@ -23,10 +23,10 @@ export function snapshotsFacet(host: BlockHost): SnapshotsFacet<QemuGuest> {
       );
     },
     takeOffline,
-    wasTaken: async (guest, domain, snapshot) => {
+    wasTaken: async (guest, domain, snapshot, begun) => {
       if (!guest) return wasTakenOffline(domain, snapshot);
       if (snapshot.memory?.snapshot === 'internal') return wasTakenInternally(host, guest, snapshot);
-      return wasTakenExternally(host, guest, snapshot);
+      return wasTakenExternally(host, guest, snapshot, begun);
     },
     remove: async (guest, domain, snapshot, signal) => {
       if (guest) await removeInternal(host, guest, snapshot, signal);

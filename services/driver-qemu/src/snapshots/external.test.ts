@@ -106,7 +106,7 @@ describe('after a crash of ours a QEMU whose disk stands on the overlay has take
       saved: { owners: [], overlaysFrom: 2 },
       folders: { state: '/s', run: '/r', log: '/l' },
     } as unknown as QemuGuest;
-    expect(await wasTakenExternally(host, guest, snapshot)).toBe(true);
+    expect(await wasTakenExternally(host, guest, snapshot, true)).toBe(true);
     const [disk] = guest.live.devices.disks;
     expect(diskImages(disk!).map((image) => image.source.file)).toEqual(['/b', '/a']);
   });

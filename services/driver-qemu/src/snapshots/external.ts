@@ -203,11 +203,16 @@ async function isTaken(guest: QemuGuest, plans: readonly Plan[]): Promise<boolea
   });
 }
 
-/** After a crash of ours. The guest's live document follows when it was. */
-export async function wasTakenExternally(host: BlockHost, guest: QemuGuest, snapshot: Snapshot): Promise<boolean> {
+/** After a crash of ours. The guest's live document follows when it was. @param begun its memory, if it has one, is whole */
+export async function wasTakenExternally(
+  host: BlockHost,
+  guest: QemuGuest,
+  snapshot: Snapshot,
+  begun: boolean,
+): Promise<boolean> {
   const plans = plansFor(host, guest, { snapshot });
   if (snapshot.memory?.file !== undefined) await activateImages(guest, host.user);
-  if (await isTaken(guest, plans)) {
+  if (plans.length > 0 ? await isTaken(guest, plans) : begun) {
     guest.live = onOverlays(guest, snapshot);
     return true;
   }
