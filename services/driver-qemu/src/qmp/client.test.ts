@@ -88,6 +88,20 @@ test('a command that QEMU could not read is said again', async () => {
   client.close();
 });
 
+test('what it says of a second piece of the same words, once all is answered, breaks nothing', async () => {
+  using peer = new Peer((request, self) => {
+    const said = self.requests.filter(({ id }) => id === request.id).length;
+    if (request.execute === 'a' && said < 2) return self.send(unread);
+    self.send({ return: 'understood', id: request.id });
+    if (request.execute === 'a') self.send(unread);
+  });
+  const client = await QmpClient.connect(peer.path);
+  await expect(client.executeRaw('a')).resolves.toBe('understood');
+  await expect(client.executeRaw('b')).resolves.toBe('understood');
+  expect(client.failure).toBeUndefined();
+  client.close();
+});
+
 test('a QEMU that cannot read anything is not spoken to any more', async () => {
   using peer = new Peer((_request, self) => self.send(unread));
   const client = await QmpClient.connect(peer.path);

@@ -81,6 +81,8 @@ export class QmpClient extends EventEmitter<QmpClientEvents> {
   private firstFailure: MonitorClosed | MonitorBroken | undefined;
   private closed = false;
   private greetingReceived: QmpGreeting | undefined;
+  /** QEMU could not read what it was told, once at least. */
+  private saidAgain = false;
 
   private constructor(private readonly socket: Socket) {
     super();
@@ -252,6 +254,7 @@ export class QmpClient extends EventEmitter<QmpClientEvents> {
 
   private say(sent: Sent): void {
     sent.said++;
+    this.saidAgain ||= sent.said > 1;
     this.socket.write(sent.words);
   }
 
@@ -260,6 +263,8 @@ export class QmpClient extends EventEmitter<QmpClientEvents> {
     const { id } = message;
     const isUnread = id === undefined && 'error' in message;
     if (underWay && isUnread && underWay.said < MAX_SAID) return this.say(underWay);
+    // Of words before ours, or of another piece of those that were said again: nobody waits for it.
+    if (!underWay && isUnread && (this.greetingReceived === undefined || this.saidAgain)) return;
     if (!underWay || underWay.id !== id || !('return' in message || 'error' in message)) {
       throw new MonitorBroken(`QEMU sent an unexpected reply: ${JSON.stringify(message).slice(0, 200)}`);
     }
