@@ -27,7 +27,8 @@ import type { DriverHost } from '../host';
 import { guestOf } from '../ops/op';
 import { MigrationBook } from './book';
 import { definitionFor, given } from './documents';
-import { MigrationSource, mustLeaveNothing } from './source';
+import { mustLeaveNothing } from './left-behind';
+import { MigrationSource } from './source';
 import { MigrationTarget, nameTaken } from './target';
 
 export class Migrations {

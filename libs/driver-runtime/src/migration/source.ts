@@ -19,14 +19,13 @@ import {
 import type { z } from 'zod';
 import type { Call } from '@virtbus/shared/bus';
 import type { Actor } from '../actor';
-import { checkpointsOf } from '../checkpoints';
 import type { Guest } from '../driver';
 import { decideHandedOver } from '../handed-over';
 import { guestOf, notRunning, turn } from '../ops/op';
-import { snapshotsOf } from '../snapshots';
 import type { MigrationRecord } from './book';
 import { definitionFor, given } from './documents';
 import { postcopyOf, type Transferred } from './facet';
+import { mustLeaveNothing } from './left-behind';
 import { causeOf, kept, MigrationSide } from './side';
 
 type Begin = z.output<typeof migrationBegin.request>;
@@ -407,26 +406,6 @@ export class MigrationSource extends MigrationSide {
     record.error = new VirtError('OPERATION_ABORTED', { detail }).toBody();
     await this.goBack(record);
   }
-}
-
-/**
- * Descriptions of snapshots and checkpoints are not sent along, and bitmaps that nobody describes are in the way for ever.
- * @throws OPERATION_INVALID
- */
-export function mustLeaveNothing(actor: Actor): void {
-  const { size } = snapshotsOf(actor);
-  const checkpoints = checkpointsOf(actor).all.map(({ name }) => name);
-  const left = [
-    ...(size > 0 ? [`${size} snapshots; delete them, or their descriptions (snapshot-delete --metadata)`] : []),
-    ...(checkpoints.length > 0
-      ? [
-          `${checkpoints.length} checkpoints (${checkpoints.join(', ')}); ` +
-            'delete them (checkpoint-delete), or their descriptions (checkpoint-delete --metadata)',
-        ]
-      : []),
-  ];
-  if (left.length === 0) return;
-  throw new VirtError('OPERATION_INVALID', { detail: `cannot migrate domain with ${left.join('; nor with ')}` });
 }
 
 const isHandedOver = ({ phase }: MigrationRecord): boolean => phase !== 'performing';

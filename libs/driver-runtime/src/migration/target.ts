@@ -254,6 +254,7 @@ export class MigrationTarget extends MigrationSide {
       goOn(actor, record);
       this.host.settle(actor);
       actor.lifecycle('defined', 'added', causeOf(record));
+      actor.establish();
     }
     record.phase = 'finished';
     record.memory = 'whole';
