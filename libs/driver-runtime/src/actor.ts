@@ -174,13 +174,18 @@ export class Actor<G extends Guest = Guest> {
     };
   }
 
-  /** Read the documents of an earlier process from disk. */
-  load(): void {
+  /** Read the documents of an earlier process from disk. @param booted since: its guest is gone, and its document may be torn */
+  load(booted: boolean): void {
     const { store } = this.host;
     const config = store.loadDocument(this.uuid, 'config');
     const live = store.loadDocument(this.uuid, 'live');
     if (config !== undefined) this.config = parseDomain(config, { mode: 'inactive', unknown: 'warn' }).domain;
-    if (live !== undefined) this.live = parseDomain(live, { mode: 'live', unknown: 'warn' }).domain;
+    try {
+      if (live !== undefined) this.live = parseDomain(live, { mode: 'live', unknown: 'warn' }).domain;
+    } catch (error) {
+      if (!booted || !this.config) throw error;
+      store.dropDocument(this.uuid, 'live');
+    }
   }
 
   setConfig(domain: Domain): void {
@@ -277,6 +282,11 @@ export class Actor<G extends Guest = Guest> {
 
   persist(): void {
     this.host.store.saveRecord(this.record);
+  }
+
+  /** As `persist`, and there after a power cut: for what a user has set. */
+  establish(): void {
+    this.host.store.establish(this.record);
   }
 
   /** What the guest of the present run tells; what a former one still has to say comes too late. */

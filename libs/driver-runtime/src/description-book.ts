@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import type { VirtError } from '@virtbus/shared';
-import { dropReplaced, makeFolder, readReplaced, replacedIn, replaceFile } from '@virtbus/shared/files';
+import { dropReplaced, flushFolder, makeFolder, readReplaced, replacedIn, replaceFile } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 
 export interface Description {
@@ -101,6 +101,7 @@ export class DescriptionBook<D extends Description> {
   drop(name: string): void {
     if (!this.reserved.delete(name) && !this.kept.has(name)) return;
     dropReplaced(this.pathOf(name));
+    flushFolder(this.folder);
     this.kept.delete(name);
   }
 

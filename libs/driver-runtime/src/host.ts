@@ -1,9 +1,9 @@
 /**
  * One driver on one host: its domains, its journal, and the counters that a heartbeat tells.
  */
-import { readFileSync } from 'node:fs';
 import { isVirtError, VirtError, type DomainEvent, type Inventory } from '@virtbus/shared';
 import { Journal } from '@virtbus/shared/bus';
+import { bootId } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 import { Actor, type ActorHost } from './actor';
 import { answered, type Became } from './answers';
@@ -14,6 +14,12 @@ import type { Store } from './store';
 
 /** How many revoked claims are remembered; a command lives minutes at most. */
 const maxRevoked = 10_000;
+
+/**
+ * By how much revisions rise with a boot: more than there can be events in the seconds that a file system writes later. What was
+ * told in those before a power cut, and the disk does not know, is older than all that is told afterwards.
+ */
+const perBoot = 1_000_000;
 
 export class DriverHost<G extends Guest = Guest> implements ActorHost {
   readonly journalOnDisk: Journal;
@@ -30,6 +36,8 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
   readonly revokedClaims = new Set<string>();
   /** Domains that are to start with the host once storage has been asked what their disks stand on, or they do not move. */
   readonly awaited = new Set<string>();
+  /** The revisions that the disk had, and what came of them, of domains that this boot of the host has not seen before. */
+  readonly ofEarlierBoot = new Map<Actor<G>, { onDisk: number; loaded: number }>();
   /** Domains of which something is written down that cannot be read: their guests may run. */
   readonly unreadable = new Set<string>();
 
@@ -43,9 +51,6 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
     this.journalOnDisk = Journal.open(`${store.folder}/journal`);
     for (const place of this.journalOnDisk.damaged) log.error({ place }, 'a line of the event journal is damaged');
     this.record = store.loadHost();
-    const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-    if (this.record.bootId !== bootId) Object.assign(this.record, { bootId, toStart: 'all' });
-    store.saveHost(this.record);
     for (const tombstone of store.tombstones()) this.tombstones.set(tombstone.uuid, tombstone);
   }
 
@@ -93,24 +98,35 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
    * Every domain that an earlier process kept. The journal may know more than a record: events are written first.
    */
   load(): Actor<G>[] {
-    const { records, damaged } = this.store.load();
+    const booted = this.boot();
+    const { records, damaged } = this.store.load(booted);
     for (const { uuid, why } of damaged) {
       this.unreadable.add(uuid);
       this.log.error({ domain: uuid, why }, 'cannot read the record of a domain; its folder is left as it is');
     }
     const journaled = new Map<string, DomainEvent[]>(records.map(({ uuid }) => [uuid, []]));
     for (const { event } of this.journalOnDisk.pending) journaled.get(event.domain.uuid)?.push(event);
+    this.record.lastId = Math.max(this.record.lastId, ...records.map(({ id }) => id));
     for (const record of records) {
+      if (this.hasLeft(record)) {
+        this.store.discard(record.uuid);
+        continue;
+      }
       const ahead = journaled.get(record.uuid)?.filter(({ domain }) => domain.revision > record.revision) ?? [];
       const latest = ahead.at(-1)?.domain;
       if (latest) {
         const { revision, state, reason, id, persistent, autostart, updated, name } = latest;
         Object.assign(record, { revision, state, reason, id, persistent, autostart, updated, name });
       }
+      const { revision } = record;
+      const { boots } = this.record;
+      const bootsSince = boots - (record.boot ?? 0);
+      Object.assign(record, { boot: boots, revision: revision + bootsSince * perBoot });
       const actor = new Actor<G>(record, this, this.log.child({ domain: record.uuid, name: record.name }));
       actor.toldAhead = ahead;
+      if (bootsSince > 0) this.ofEarlierBoot.set(actor, { onDisk: revision, loaded: record.revision });
       try {
-        actor.load();
+        actor.load(booted);
         // We died between the event of its end and its record.
         if (!actor.active) actor.forgetRun();
         if (!actor.config && !actor.live && !record.guest && !record.persistent) {
@@ -125,7 +141,36 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
       }
       this.actors.set(record.uuid, actor);
     }
-    return [...this.actors.values()];
+    if (booted) this.keepBoot();
+    return this.all();
+  }
+
+  /** The boot comes last: who dies before finds it as new as it was. A disk that is full keeps nothing from starting. */
+  private keepBoot(): void {
+    try {
+      for (const { record, config } of this.actors.values()) {
+        this.store.saveRecord(record);
+        if (config && !this.store.isEstablished(record.uuid)) this.store.establish(record);
+      }
+      this.store.saveHost(this.record);
+      this.store.saveBoot(this.record);
+    } catch (err) {
+      this.log.warn({ err }, 'a driver that dies now takes this boot for another one');
+    }
+  }
+
+  /** Has the host booted since it was last seen? */
+  private boot(): boolean {
+    const boot = bootId();
+    if (this.record.bootId === boot) return false;
+    Object.assign(this.record, { bootId: boot, boots: this.record.boots + 1, toStart: 'all' });
+    return true;
+  }
+
+  /** A power cut may leave the folder of a domain that was seen off. */
+  private hasLeft({ uuid, epoch, revision }: DomainRecord): boolean {
+    const left = this.tombstones.get(uuid);
+    return left?.epoch === epoch && left.revision > revision;
   }
 
   all(): Actor<G>[] {
@@ -175,6 +220,7 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
       version: 1,
       ...fresh,
       revision: former?.revision ?? 0,
+      boot: this.record.boots,
       id: -1,
       state: 'shutoff',
       reason: 'unknown',
@@ -205,7 +251,8 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
     this.actors.delete(uuid);
     this.awaited.delete(uuid);
     this.tombstones.set(uuid, tombstone);
-    this.store.bury(tombstone);
+    // One with a definition would come back with a power cut.
+    this.store.bury(tombstone, actor.config !== undefined);
     this.changed();
   }
 

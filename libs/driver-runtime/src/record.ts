@@ -17,6 +17,8 @@ export interface DomainRecord {
   name: string;
   epoch: number;
   revision: number;
+  /** In which boot of the host it was last written, by their number. */
+  boot?: number | undefined;
   /** -1 when inactive. */
   id: number;
   state: DomainState['state'];
@@ -111,6 +113,8 @@ export interface HostRecord {
   since?: number | undefined;
   /** `/proc/sys/kernel/random/boot_id` at the last start: autostart is for a new boot only. */
   bootId: string;
+  /** How many boots there have been. */
+  boots: number;
   /** Domains that are still to be started in this boot; `all`: it is not known yet which. */
   toStart?: string[] | 'all' | undefined;
 }

@@ -5,7 +5,7 @@
  * journals what happens.
  */
 import { join } from 'node:path';
-import { EventPublisher, serve } from '@virtbus/shared/bus';
+import { EventPublisher, lastEvent, serve } from '@virtbus/shared/bus';
 import { lockFolder } from '@virtbus/shared/files';
 import type { RunningService, ServiceContext } from '@virtbus/shared/service';
 import { adopt, autostart } from './adoption';
@@ -15,6 +15,7 @@ import { Heartbeat } from './heartbeat';
 import { DriverHost } from './host';
 import { measure } from './measure';
 import { Migrations } from './migration';
+import { tellEndsOfLastBoot } from './power-cut';
 import { type driverSettings } from './settings';
 import { Store } from './store';
 
@@ -56,12 +57,15 @@ export async function runDriver<G extends Guest>(
     host.log,
   );
   publisher.start();
+  const ending = new AbortController();
+  void tellEndsOfLastBoot(host, (uuid) => lastEvent(bus, { uuid, host: host.name }), ending.signal);
   readiness.needs('jetstream', () => publisher.failing);
   heartbeat.start(bus);
   host.log.info({ domains: host.all().length }, 'driver ready');
   return {
     stop: async () => {
       heartbeat.stop();
+      ending.abort();
       await service.stop();
       await Promise.race([publisher.stop(), new Promise((done) => setTimeout(done, lastWordsMs).unref())]);
       for (const actor of host.all()) actor.guest?.detach();

@@ -46,6 +46,7 @@ export async function define(
     existing.setConfig(prepared);
     existing.record.persistent = true;
     existing.lifecycle('defined', 'updated', cause);
+    existing.establish();
     existing.warnIgnored(ignored, cause);
     return { domain: existing.summary(), warnings: [...ignored, ...warnings] };
   });
@@ -57,7 +58,7 @@ function firstDefinition(host: DriverHost, { domain, ignored }: Read, epoch: num
   const actor = host.add({ uuid: domain.uuid, name: domain.name, epoch, persistent: true });
   try {
     actor.setConfig(prepared);
-    actor.persist();
+    actor.establish();
   } catch (thrown) {
     host.discard(actor);
     throw thrown;
@@ -184,6 +185,7 @@ export async function rename(
     actor.lifecycle('undefined', 'renamed', cause);
     actor.record.name = name;
     actor.lifecycle('defined', 'renamed', cause);
+    actor.establish();
     return { domain: actor.summary() };
   });
 }

@@ -54,7 +54,7 @@ describe('the store', () => {
     store.makeFolderOf(uuid);
     store.saveRecord(record());
     store.saveDocument(uuid, 'config', '<domain/>', true);
-    expect(again().load()).toEqual({ records: [record()], damaged: [] });
+    expect(again().load(false)).toEqual({ records: [record()], damaged: [] });
     expect(again().loadDocument(uuid, 'config')).toBe('<domain/>');
     expect(again().loadDocument(uuid, 'live')).toBeUndefined();
     for (const path of [store.folderOf(uuid), join(store.folderOf(uuid), 'record.json')]) {
@@ -72,17 +72,33 @@ describe('the store', () => {
       writeFileSync(join(store.folderOf(uuid), 'record.json'), text);
       store.makeFolderOf(other);
       store.saveRecord(record({ uuid: other }));
-      const { records, damaged } = again().load();
+      const { records, damaged } = again().load(false);
       expect(records.map((one) => one.uuid)).toEqual([other]);
       expect(damaged).toEqual([{ uuid, why: expect.any(String) as string }]);
       expect(readFileSync(join(store.folderOf(uuid), 'record.json'), 'utf8')).toBe(text);
     },
   );
 
+  test.each(['', '\0\0\0', undefined])(
+    'takes a domain as a user has last set it when a power cut has left %j of its record',
+    (text) => {
+      store.makeFolderOf(uuid);
+      store.establish(record({ revision: 7 }));
+      store.saveRecord(record({ revision: 8 }));
+      expect(again().load(true)).toEqual({ records: [record({ revision: 8 })], damaged: [] });
+      const path = join(store.folderOf(uuid), 'record.json');
+      if (text === undefined) rmSync(path);
+      else writeFileSync(path, text);
+      expect(again().load(true)).toEqual({ records: [record({ revision: 7 })], damaged: [] });
+      // In the same boot its guest may run.
+      expect(again().load(false).damaged).toHaveLength(1);
+    },
+  );
+
   test('removes a folder that a crash left empty, and passes over a file that is none of its own', () => {
     store.makeFolderOf(uuid);
     writeFileSync(join(root, 'state', 'domains', 'notes.txt'), 'x');
-    expect(again().load().records).toEqual([]);
+    expect(again().load(false).records).toEqual([]);
     expect(existsSync(store.folderOf(uuid))).toBe(false);
     expect(existsSync(join(root, 'state', 'domains', 'notes.txt'))).toBe(true);
   });
@@ -128,12 +144,21 @@ describe('the store', () => {
     expect(readdirSync(dirname(path))).toEqual([]);
   });
 
-  test('has one uuid for the host, for ever; one that cannot be read is replaced', () => {
-    const host = store.loadHost();
-    store.saveHost({ ...host, lastId: 7 });
-    expect(again().loadHost()).toEqual({ ...host, lastId: 7 });
-    writeFileSync(join(root, 'state', 'host.json'), '{"uuid":');
+  test('has one uuid for the host, for ever, also where a power cut has left nothing else of it; one that cannot be read is replaced', () => {
+    const host = { ...store.loadHost(), lastId: 7, bootId: 'b', boots: 3 };
+    store.saveBoot(host);
+    store.saveHost(host);
+    expect(again().loadHost()).toEqual(host);
+    writeFileSync(join(root, 'state', 'host.json'), '\0\0');
+    expect(again().loadHost()).toEqual({ ...host, lastId: 0 });
+    writeFileSync(join(root, 'state', 'boot.json'), '{"uuid":');
     expect(again().loadHost().uuid).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  test('reads the record of a host of the last release', () => {
+    const former = { uuid, lastId: 7, bootId: 'b', since: 5, toStart: [other] };
+    writeFileSync(join(root, 'state', 'host.json'), JSON.stringify(former));
+    expect(again().loadHost()).toEqual({ ...former, boots: 0 });
   });
 
   test('makes names that cannot leave their folder, and socket paths that fit', () => {

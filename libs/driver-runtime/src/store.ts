@@ -1,17 +1,28 @@
 /**
  * What a driver keeps on its own disk, one folder a domain: the record (JSON), the definition and the live document
- * (XML). Every file is replaced whole, so a crash leaves the old one or the new one.
+ * (XML). Every file is replaced whole, so a crash of ours leaves the old one or the new one. A power cut leaves nothing that can be
+ * relied on of what was not flushed, a record of zeros, say: `established.json` is the record as it was when a user had last set
+ * something.
  *
- *   <state>/domains/<uuid>/record.json  config.xml  live.xml  managed.save
+ *   <state>/domains/<uuid>/record.json  established.json  config.xml  live.xml  managed.save
  *   <state>/gone/<uuid>.json            tombstones: what has left this host, with the answers it gave
  *   <state>/host.json                   the host's uuid, the last id given, the boot it was seen in
+ *   <state>/boot.json                   what of it is to be known after a power cut
  *   <state>/journal/                    events that the bus has not acknowledged
  */
 import { randomUUID } from 'node:crypto';
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { domainStates } from '@virtbus/shared';
-import { dropReplaced, makeFolder, readReplaced, replacedAt, replacedIn, replaceFile } from '@virtbus/shared/files';
+import {
+  dropReplaced,
+  flushFolder,
+  makeFolder,
+  readReplaced,
+  replacedAt,
+  replacedIn,
+  replaceFile,
+} from '@virtbus/shared/files';
 import type { Answered, DomainRecord, HostRecord, Tombstone } from './record';
 
 /** How long the answers of a domain that has gone are kept, milliseconds. */
@@ -52,25 +63,54 @@ export class Store {
     return join(this.folderOf(uuid), 'managed.save');
   }
 
-  /** Every domain that lives here. A folder without a readable record is named in `damaged` and left as it is. */
-  load(): { records: DomainRecord[]; damaged: { uuid: string; why: string }[] } {
+  /**
+   * Every domain that lives here. A folder without a readable record is named in `damaged` and left as it is.
+   * @param booted since the last load: no guest runs, so that a domain is as a user has last set it where nothing later can be read
+   */
+  load(booted: boolean): { records: DomainRecord[]; damaged: { uuid: string; why: string }[] } {
     const records: DomainRecord[] = [];
     const damaged: { uuid: string; why: string }[] = [];
     for (const uuid of readdirSync(join(this.folder, 'domains'))) {
       try {
-        const text = readReplaced(join(this.folderOf(uuid), 'record.json'));
-        if (text !== undefined) records.push(readRecord(text, uuid));
-        else if (replacedIn(this.folderOf(uuid)).length > 0) damaged.push({ uuid, why: 'it has no record.json' });
+        const record = this.read(uuid, 'record.json');
+        if (record) records.push(record);
+        else if (replacedIn(this.folderOf(uuid)).length > 0) throw new Error('it has no record.json');
         else rmSync(this.folderOf(uuid), { recursive: true });
       } catch (error) {
-        damaged.push({ uuid, why: (error as Error).message });
+        const established = booted ? this.established(uuid) : undefined;
+        if (established) records.push(established);
+        else damaged.push({ uuid, why: (error as Error).message });
       }
     }
     return { records, damaged };
   }
 
+  isEstablished(uuid: string): boolean {
+    return replacedAt(join(this.folderOf(uuid), 'established.json')) !== undefined;
+  }
+
+  private established(uuid: string): DomainRecord | undefined {
+    try {
+      return this.read(uuid, 'established.json');
+    } catch {
+      return undefined;
+    }
+  }
+
+  private read(uuid: string, name: string): DomainRecord | undefined {
+    const text = readReplaced(join(this.folderOf(uuid), name));
+    return text === undefined ? undefined : readRecord(text, uuid);
+  }
+
   saveRecord(record: DomainRecord): void {
     replaceFile(join(this.folderOf(record.uuid), 'record.json'), this.recordText(record), false);
+  }
+
+  /** What a user has set is there after a power cut: record, documents and their names are on disk when the call returns. */
+  establish(record: DomainRecord): void {
+    this.saveRecord(record);
+    replaceFile(join(this.folderOf(record.uuid), 'established.json'), this.recordText(record), true);
+    flushFolder(join(this.folder, 'domains'));
   }
 
   /** Written many times a command: answers, most of it and never changed, are made into text once. */
@@ -96,9 +136,9 @@ export class Store {
     dropReplaced(join(this.folderOf(uuid), `${which}.xml`));
   }
 
-  /** The domain has left this host. */
-  bury(tombstone: Tombstone): void {
-    replaceFile(join(this.folder, 'gone', `${tombstone.uuid}.json`), JSON.stringify(tombstone), false);
+  /** The domain has left this host. @param durable for good: it does not come back with a power cut */
+  bury(tombstone: Tombstone, durable = false): void {
+    replaceFile(join(this.folder, 'gone', `${tombstone.uuid}.json`), JSON.stringify(tombstone), durable);
     rmSync(this.folderOf(tombstone.uuid), { recursive: true, force: true });
     rmSync(this.runFolderOf(tombstone.uuid), { recursive: true, force: true });
   }
@@ -128,8 +168,16 @@ export class Store {
 
   /** A host whose own record cannot be read gets a new one: its domains matter more than its uuid. */
   loadHost(): HostRecord {
-    const known = parseJson(readReplaced(join(this.folder, 'host.json')) ?? '') as HostRecord | undefined;
-    return typeof known?.uuid === 'string' ? known : { uuid: randomUUID(), lastId: 0, bootId: '', since: Date.now() };
+    const of = (name: string) =>
+      parseJson(readReplaced(join(this.folder, name)) ?? '') as Partial<HostRecord> | undefined;
+    const { uuid, ...known } = { ...of('host.json'), ...of('boot.json') };
+    if (typeof uuid !== 'string') return { uuid: randomUUID(), lastId: 0, bootId: '', boots: 0, since: Date.now() };
+    return { uuid, lastId: 0, bootId: '', boots: 0, ...known };
+  }
+
+  /** What is to be known after a power cut, too. */
+  saveBoot({ uuid, bootId, boots, since }: HostRecord): void {
+    replaceFile(join(this.folder, 'boot.json'), JSON.stringify({ uuid, bootId, boots, since }), true);
   }
 
   saveHost(host: HostRecord): void {

@@ -1,4 +1,5 @@
 /** Help for tests on real processes: a nats-server, our services, a Linux guest, and waiting for states. */
+export { HostDisk, needsHostDisk } from './host-disk';
 export { HostsInNamespaces, needsHostNamespaces } from './hosts-in-namespaces';
 export { BusUsers } from './bus-users';
 export { endContainers, initOf, removeCgroups } from './containers';

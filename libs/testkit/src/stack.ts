@@ -51,6 +51,8 @@ export class Stack implements AsyncDisposable {
   readonly migrationServices: TestProcess[] = [];
   readonly drivers = new Map<string, TestProcess>();
   readonly storages = new Map<string, TestProcess>();
+  /** What the services of a host are run within, from their next start on. */
+  readonly within = new Map<string, readonly string[]>();
   private readonly buses: Bus[] = [];
   private service: Bus | undefined;
   private readonly documents: GuestDocuments;
@@ -347,7 +349,7 @@ export class Stack implements AsyncDisposable {
   private onHost(host: string): Pick<ServiceOptions, 'env' | 'within'> {
     const { namespaces } = this.options;
     const env = { VIRTBUS_CONTEXT: this.context(`host-${host}`), VIRTBUS_HOST: host };
-    if (!namespaces) return { env: this.environment(env) };
+    if (!namespaces) return { env: this.environment(env), within: this.within.get(host) ?? [] };
     const address = { VIRTBUS_MIGRATION_ADDRESS: namespaces.address(host) };
     return { env: this.environment({ ...env, ...address }), within: namespaces.within(host) };
   }

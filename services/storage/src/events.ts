@@ -2,9 +2,28 @@
 import { join } from 'node:path';
 import type { StorageEvent } from '@virtbus/shared';
 import { EventPublisher, Journal, newId, type Bus } from '@virtbus/shared/bus';
-import { readReplaced, replaceFile } from '@virtbus/shared/files';
+import { bootId, readReplaced, replaceFile } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 import type { NewStorageEvent } from './host';
+
+/**
+ * Each boot of the host has an epoch of its own: the end of the journal, which a power cut may have taken, has been told, and its
+ * numbers come again.
+ * @param file of two words: the epoch, the boot
+ */
+function epochOf(file: string): number {
+  const [known, boot] = (readReplaced(file) ?? '').split(' ');
+  const former = Number(known) || 0;
+  const now = bootId();
+  if (former > 0 && boot === now) return former;
+  const epoch = Math.max(former + 1, Date.now());
+  try {
+    replaceFile(file, `${epoch} ${now}`, true);
+  } catch {
+    // A host without room for it starts all the same; the next start has a later one then.
+  }
+  return epoch;
+}
 
 export class StorageEvents {
   private readonly journal: Journal<StorageEvent>;
@@ -19,11 +38,7 @@ export class StorageEvents {
   ) {
     this.journal = Journal.open<StorageEvent>(join(folder, 'journal'));
     for (const place of this.journal.damaged) log.error({ place }, 'a line of the event journal is damaged');
-    const born = join(folder, 'born');
-    const known = Number(readReplaced(born));
-    this.epoch = known || Date.now();
-    // A host without room for it starts all the same.
-    if (!known) replaceFile(born, String(this.epoch), true);
+    this.epoch = epochOf(join(folder, 'born'));
     this.revision = this.journal.last;
   }
 

@@ -14,7 +14,7 @@ async function boot(stack: Stack, before: () => Promise<void> = async () => unde
   await stack.restartDriver('h1', async () => {
     for (const pid of stack.guestPids()) process.kill(pid, 'SIGKILL');
     await eventually(() => stack.guestPids().length, 0);
-    const path = stack.folder.file('state', 'hosts', 'h1', 'qemu', 'host.json');
+    const path = stack.folder.file('state', 'hosts', 'h1', 'qemu', 'boot.json');
     const host = JSON.parse(readFileSync(path, 'utf8')) as object;
     writeFileSync(path, JSON.stringify({ ...host, bootId: 'another boot' }));
     await before();

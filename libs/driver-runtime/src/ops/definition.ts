@@ -34,7 +34,8 @@ export const undefine = change(undefineDomain, 'any', async (request, { host, ac
   if (actor.active) actor.dropConfig();
   actor.lifecycle('undefined', 'removed');
   const domain = actor.summary();
-  if (!actor.active) host.gone(actor);
+  if (actor.active) actor.establish();
+  else host.gone(actor);
   return { domain };
 });
 
@@ -64,6 +65,7 @@ export const autostart = change(setAutostart, 'any', async ({ enabled }, { actor
   if (actor.record.autostart !== enabled) {
     actor.record.autostart = enabled;
     actor.emit({ class: 'config', type: 'autostart', data: { enabled } });
+    actor.establish();
   }
   return { domain: actor.summary() };
 });

@@ -72,7 +72,7 @@ export class OneHost implements Disposable {
     this.host.journalOnDisk.close();
     meanwhile?.();
     if (freshBoot) {
-      const path = join(this.host.store.folder, 'host.json');
+      const path = join(this.host.store.folder, 'boot.json');
       writeFileSync(path, JSON.stringify({ ...(JSON.parse(readFileSync(path, 'utf8')) as object), bootId: 'before' }));
     }
     await this.start(prepare);

@@ -1,2 +1,3 @@
+export * from './boot-id';
 export * from './folder-lock';
 export * from './replace';

@@ -13,6 +13,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { dirname } from 'node:path';
 import { VirtError } from '../errors';
 
 export function makeFolder(path: string, mode: number): void {
@@ -26,8 +27,8 @@ export function makeFolder(path: string, mode: number): void {
 /**
  * Write beside, then take the old one's place: a crash leaves the old one, or the new one under one of its two names.
  * What is only begun has a name of its own, which nobody reads.
- * @param durable the content is on disk before it takes the place of the old one, for what must survive a power cut: one
- *   right afterwards, before the file system has committed the new name (ext4: 5 s at most), leaves the old one whole
+ * @param durable it is there after a power cut, too, when the call returns: the content, and by its name (ext4 would write the
+ *   latter up to 5 s later)
  */
 export function replaceFile(path: string, content: string, durable: boolean): void {
   const begun = begunOf(path);
@@ -41,7 +42,10 @@ export function replaceFile(path: string, content: string, durable: boolean): vo
     } finally {
       closeSync(fd);
     }
-    if (durable) return renameSync(begun, path);
+    if (durable) {
+      renameSync(begun, path);
+      return flushFolder(dirname(path));
+    }
     // Renamed over a file, the new one is flushed to disk at once (ext4): half a millisecond that only a file that
     // must outlive a power cut is worth. Readers look at the second name when they find no file under the first.
     const second = secondOf(path);
@@ -55,6 +59,20 @@ export function replaceFile(path: string, content: string, durable: boolean): vo
     } catch {
       // Where nothing can be written nothing can be removed either: the first failure is the one to tell.
     }
+    throw unwritable(path, cause);
+  }
+}
+
+/** What has been made, renamed or taken away in a folder is so after a power cut, too. */
+export function flushFolder(path: string): void {
+  try {
+    const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (cause) {
     throw unwritable(path, cause);
   }
 }

@@ -1,10 +1,11 @@
 /** The pools of this host by name and uuid, on disk and in memory; and how they come up again after a restart. */
 import { randomUUID } from 'node:crypto';
-import { readFileSync, type Stats } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import type { Pool } from '@virtbus/domain-xml/storage';
 import { canonicalUuid, VirtError, type ImageFormat } from '@virtbus/shared';
 import type { Call } from '@virtbus/shared/bus';
+import { bootId } from '@virtbus/shared/files';
 import type { NewStorageEvent, StorageHost } from '../host';
 import { backendOf, type Knowledge } from './backends';
 import { MadeFormats } from './made-formats';
@@ -19,7 +20,7 @@ const patienceMs = 5_000;
 export class Pools {
   /** Called when a pool has come up, before it is looked into: what a crash has left there can go. */
   onUp: (managed: ManagedPool) => Promise<void> = async () => undefined;
-  readonly bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  readonly bootId = bootId();
   private readonly byUuid = new Map<string, ManagedPool>();
   readonly made: MadeFormats;
   private readonly records: PoolRecords;

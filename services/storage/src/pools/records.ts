@@ -1,7 +1,7 @@
 /** The pools on disk, one file each: `<state>/pools/<uuid>.json`, replaced whole. */
 import { join } from 'node:path';
 import { formatPool, parsePool, type Pool } from '@virtbus/domain-xml/storage';
-import { dropReplaced, makeFolder, readReplaced, replacedIn, replaceFile } from '@virtbus/shared/files';
+import { dropReplaced, flushFolder, makeFolder, readReplaced, replacedIn, replaceFile } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 
 export interface PoolRecord {
@@ -58,6 +58,7 @@ export class PoolRecords {
 
   drop(uuid: string): void {
     dropReplaced(this.path(uuid));
+    flushFolder(this.folder);
   }
 
   private path(uuid: string): string {
