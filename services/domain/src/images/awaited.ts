@@ -9,7 +9,7 @@ import { attempts } from '../attempts';
 import { applyCommand } from '../command';
 import type { Fleet } from '../fleet';
 
-const pauses = { first: 1_000, longest: 30_000 } as const;
+const pauses = { first: 1_000, longest: 5_000 } as const;
 
 export class Awaited {
   private readonly starting = new Set<string>();
