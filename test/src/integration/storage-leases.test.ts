@@ -126,6 +126,20 @@ test('a disk that joins is leased with the domain, and let go when it has left',
   await eventually(() => leases('h1'), []);
 });
 
+test('a command id that was used before takes nothing from the disk that it brought', async () => {
+  const [first, second] = [rawImage(file('once.img'), 'once'), rawImage(file('twice.img'), 'twice')];
+  const { uuid } = await stack.run(bus, { host: 'h1', name: 'again' });
+  const attach = (path: string, target: string): Promise<unknown> =>
+    call(bus, attachDevice, { xml: disk(path, 'raw', '', target), affect: 'live' }, { target: uuid, id: 'one-id' });
+  const answer = await attach(first, 'vdb');
+  expect(await attach(second, 'vdc')).toEqual(answer);
+  expect(await leases('h1')).toEqual(['again vdb exclusive once.img']);
+  await stack.define(bus, { host: 'h1', name: 'other', devices: disk(first, 'raw') });
+  await expect(start('other')).rejects.toMatchObject(inUse(first, "domain 'again' on host 'h1'"));
+  await stop(uuid);
+  await eventually(() => leases('h1'), []);
+});
+
 test('a disk that is refused because there is one of its name already takes nothing from that one', async () => {
   const [mine, other] = [rawImage(file('mine.img'), 'mine'), rawImage(file('other.img'), 'other')];
   const { uuid } = await stack.run(bus, { host: 'h1', name: 'named', devices: disk(mine, 'raw') });

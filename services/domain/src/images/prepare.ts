@@ -20,7 +20,7 @@ import {
   type LeaseHolder,
   type Prepared,
 } from '@virtbus/shared';
-import { callDriver, type Call, type CallContext } from '@virtbus/shared/bus';
+import { callDriver, newId, type Call, type CallContext } from '@virtbus/shared/bus';
 import { onBehalf, type Fleet } from '../fleet';
 import type { At } from '../hosts';
 import { askToPrepare, type Found } from './ask-to-prepare';
@@ -74,11 +74,12 @@ export async function withImages<T extends { domain: DomainSummary }>(
     const disks = (typeof wanted === 'function' ? wanted(look) : wanted).filter(hasMedium);
     if (disks.length === 0 && !look.needs?.length) return send(undefined);
     // A claim that was revoked stays so: each attempt has one of its own.
-    const holder: LeaseHolder = { ...pick(subject), claim: attempt === 1 ? call.id : `${call.id}.${attempt}` };
+    const taker: LeaseHolder = { ...pick(subject), claim: claimOf(call, attempt, command ? [] : look.uses) };
     const beside = new Beside();
     // A driver that does not speak of it cannot leave a disk out.
     const without = look.mayMiss ? mayMiss(look.mayMiss) : [];
-    const prepared = await prepare(fleet, holder, look, disks, call, { beside, mayMiss: without });
+    const prepared = await prepare(fleet, taker, look, disks, call, { beside, mayMiss: without });
+    const holder = { ...taker, claim: prepared.claim };
     try {
       const answer = await send(prepared).finally(() => beside.done());
       // What was planned is the driver's now: it tells of it in its own time.
@@ -92,6 +93,17 @@ export async function withImages<T extends { domain: DomainSummary }>(
       if (!isVirtError(error, 'RESOURCE_BUSY') || attempt === attempts) throw error;
     }
   }
+}
+
+/**
+ * The command's id; or, for one that comes again and under whose id its guest holds images, another: they may not be those that
+ * it names now. What was planned is made once, under the first.
+ */
+function claimOf({ id }: Call, attempt: number, uses: Look['uses']): string {
+  const isAgain = attempt === 1 && uses.some(({ claim }) => claim === id);
+  // The last one is of this call alone: all others may have been revoked when the command was given before.
+  if (isAgain || attempt === attempts) return `${id}.${newId()}`;
+  return attempt === 1 ? id : `${id}.${attempt}`;
 }
 
 const pick = ({ uuid, name, host, driver, epoch }: Subject) => ({ domain: uuid, name, host, driver, epoch });
@@ -113,17 +125,19 @@ interface Preparing {
 /** Find out what disks stand on and take their leases; who holds one without using it gives way. Throws `IMAGE_IN_USE`. */
 export async function prepare(
   fleet: Fleet,
-  holder: LeaseHolder,
+  asked: LeaseHolder,
   { revision, uses, needs = [], copies = [] }: Pick<Look, 'revision' | 'uses' | 'needs'> & { copies?: DiskCopy[] },
   disks: string[],
   call: Call,
   how: Preparing = {},
 ): Promise<Prepared> {
-  const { domain: uuid, host, driver, name, epoch, claim } = holder;
+  const { domain: uuid, host, driver, name, epoch } = asked;
   const { mayMiss = [] } = how;
-  const request = { driver, name, epoch, revision, uses, claim, disks, mayMiss, needs, copies };
+  let holder = asked;
   const evicted = new Set<string>();
-  for (;;) {
+  for (let turn = 1; ; turn++) {
+    const { claim } = holder;
+    const request = { driver, name, epoch, revision, uses, claim, disks, mayMiss, needs, copies };
     const context = (): CallContext & { domain: string } => ({ ...onBehalf(call), domain: uuid, epoch });
     const found = await askToPrepare(fleet.bus, host, request, context).catch((error: unknown) => {
       // It may have been taken all the same. Of what a migration has prepared its end decides.
@@ -134,13 +148,15 @@ export async function prepare(
       fleet.log.debug({ reason: VirtError.from(error).message }, 'what was let go is dropped later');
     });
     const taken = found.conflicts.length === 0;
-    const conflicts = taken ? await takeForFleet(fleet, holder, found, uses, how) : found.conflicts;
-    if (conflicts.length === 0) {
-      const { images = [], missing = [] } = found;
-      return { epoch, revision, claim, disks: found.disks, images, missing };
-    }
+    const conflicts = taken ? await takeForFleet(fleet, holder, found, how) : found.conflicts;
+    const { images = [], missing = [] } = found;
+    const prepared = { epoch, revision, claim, disks: found.disks, images, missing };
+    if (conflicts.length === 0) return prepared;
     // Taken again when nobody is in the way: two that let go for each other both try anew.
-    if (taken) await letGo(fleet, holder, uses, true);
+    if (taken) {
+      if (await isSentAlready(fleet, holder, how)) return prepared;
+      if (!how.joins) holder = { ...asked, claim: `${asked.claim}.t${turn}` };
+    }
     for (const conflict of conflicts) {
       const key = `${conflict.holder.host} ${conflict.holder.domain} ${conflict.holder.claim}`;
       if (evicted.has(key) || !(await isFree(fleet, conflict, call))) throw inUse(conflict);
@@ -153,9 +169,9 @@ async function takeForFleet(
   fleet: Fleet,
   holder: LeaseHolder,
   { leases }: Found,
-  uses: Look['uses'],
-  { joins = false, beside }: Preparing,
+  how: Preparing,
 ): Promise<LeaseConflict[]> {
+  const { joins = false, beside } = how;
   // A file that no other host can reach, and that was made just now or that the domain holds already, nobody on another host
   // can want: its host's own book has it.
   const local = beside ? leases.filter(({ made, held, fleet: reachable }) => (made || held) && !reachable) : [];
@@ -169,7 +185,28 @@ async function takeForFleet(
   } catch (error) {
     // Nobody else can reach an image of this machine's: its own book is enough.
     if (isVirtError(error, 'RPC') && !leases.some(({ fleet: reachable }) => reachable)) return [];
-    await letGo(fleet, holder, uses, true);
+    if (await isSentAlready(fleet, holder, how)) return [];
+    throw error;
+  }
+}
+
+/**
+ * What was taken is not sent: it is let go. But another copy of this service may be at the same command, and have sent what it
+ * took under the same claim: the driver is asked first, and never begins it then.
+ * @returns whether it has begun it: nothing is let go
+ */
+async function isSentAlready(fleet: Fleet, holder: LeaseHolder, { joins }: Preparing): Promise<boolean> {
+  if (joins) {
+    await release(fleet, holder, true);
+    return false;
+  }
+  try {
+    const look = await revoke(fleet, holder);
+    if (look.uses.some(({ claim }) => claim === holder.claim)) return true;
+    await letGoUnused(fleet, holder, [holder.claim], look, { undone: true });
+    return false;
+  } catch (error) {
+    doubted(fleet, holder);
     throw error;
   }
 }
@@ -242,9 +279,12 @@ function revoke(fleet: Fleet, { claim, domain, ...at }: LeaseHolder): Promise<Lo
   return callDriver(fleet.bus, at, driverStorage, { revoke: [claim] }, { domain });
 }
 
-/** Errors of a driver that has not opened anything, or was not there. */
+/**
+ * Errors of a driver that has not opened anything, or was not there. What it refuses because its domain has changed another
+ * copy may have prepared under the same claim since: that is asked.
+ */
 const beforeAnything: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  ...(['RESOURCE_BUSY', 'EPOCH_STALE', 'DOMAIN_NOT_FOUND', 'HOST_OFFLINE', 'DOMAIN_BUSY'] as const),
+  ...(['EPOCH_STALE', 'DOMAIN_NOT_FOUND', 'HOST_OFFLINE', 'DOMAIN_BUSY'] as const),
   ...(['OPERATION_INVALID', 'CONFIG_UNSUPPORTED', 'INVALID_ARG', 'XML_ERROR', 'OPERATION_UNSUPPORTED'] as const),
 ]);
 

@@ -49,6 +49,15 @@ describe('the book of leases', () => {
     expect(book.take(taking(3, 'c', [image('x')]))).toHaveLength(1);
   });
 
+  test('keeps what a command holds when it comes again and names others, until its driver says what it uses', () => {
+    const book = open();
+    book.take(taking(1, 'a', [image('x', 'exclusive', 'vdb')]));
+    expect(book.take(taking(1, 'a', [image('y', 'exclusive', 'vdc')], { revision: 6 }))).toEqual([]);
+    expect(book.take(taking(2, 'b', [image('x')]))).toHaveLength(1);
+    expect(book.settle(said({ revision: 7, uses: [{ claim: 'a', target: 'vdb' }] }))).toEqual(['y']);
+    expect(open().of('x')).toHaveLength(1);
+  });
+
   test('forgets an image that is no more, whose identity the system has given to a new file', () => {
     const book = open();
     book.take(taking(1, 'a', [image('x', 'exclusive', 'vdb'), image('y')]));

@@ -106,7 +106,17 @@ export class LeaseBook {
     if (conflicts.length > 0 || claim.leases.length === 0) return conflicts;
     // Those of a lower epoch, too: what its driver does not use under the new one goes by its word.
     const others = known?.claims.filter(({ id }) => id !== claim.id) ?? [];
-    this.keep({ version: 1, domain, name, driver, epoch, claims: [...others, { ...claim, taken: Date.now() }] });
+    // So does what was taken under the same claim before: a command that comes again may name other disks than its guest has.
+    const before = known?.claims.find(({ id }) => id === claim.id)?.leases ?? [];
+    const leases = [...claim.leases, ...before.filter((lease) => !claim.leases.some((one) => isOfOne(one, lease)))];
+    this.keep({
+      version: 1,
+      domain,
+      name,
+      driver,
+      epoch,
+      claims: [...others, { ...claim, leases, taken: Date.now() }],
+    });
     return [];
   }
 
@@ -235,6 +245,8 @@ export class LeaseBook {
     return { domain, name, host: this.host, driver, epoch, claim };
   }
 }
+
+const isOfOne = (a: ImageLease, b: ImageLease): boolean => a.identity === b.identity && a.target === b.target;
 
 function identitiesOf(record: DomainLeases | undefined): Set<string> {
   return new Set(record?.claims.flatMap(({ leases }) => leases.map(({ identity }) => identity)));
