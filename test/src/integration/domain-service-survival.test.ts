@@ -279,6 +279,22 @@ test('a queued command for a host that is away is applied when the host is there
   expect(await outcome(id)).toMatchObject({ response: { domain: { state: 'running' } } });
 }, 60_000);
 
+test('queued commands for a host that is away keep none for another one waiting, however many they are', async () => {
+  stack = await Stack.start({ hosts: ['h1', 'h2'] });
+  await call(stack.bus, defineDomain, { xml: xml('patient'), host: 'h1' });
+  await call(stack.bus, defineDomain, { xml: xml('prompt'), host: 'h2' });
+  await stack.hosts[0]!.stop();
+  const waiting = Array.from({ length: 1_100 }, () => enqueue(stack.bus, startDomain, {}, { target: 'patient' }));
+  await Promise.all(waiting);
+  // Each has been given to a copy once.
+  const jsm = await stack.bus.jsm();
+  const given = async () => (await jsm.consumers.info(streams.queue, 'domain')).delivered.stream_seq;
+  await soon(async () => (await given()) >= 1_000);
+  const id = newId();
+  await enqueue(stack.bus, startDomain, {}, { target: 'prompt', id });
+  expect(await outcome(id)).toMatchObject({ response: { domain: { state: 'running' } } });
+}, 90_000);
+
 test('a queued command that can never be done ends as failed', async () => {
   stack = await Stack.start();
   const id = newId();

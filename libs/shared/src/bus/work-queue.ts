@@ -35,6 +35,10 @@ export interface QueueOptions {
 }
 
 const ackWaitMs = 15_000;
+/** Commands that a process works on at a time; more are left to others, or wait in the stream. */
+const atATime = 1_000;
+/** Between two looks whether there is room for more, milliseconds. */
+const roomMs = 100;
 const pauseMs = 1_000;
 const gone = new Set<string>([
   ConsumerEvents.StreamNotFound,
@@ -45,6 +49,7 @@ const gone = new Set<string>([
 /** Resolves when `signal` aborts; what was not handled by then goes to another copy. */
 export async function consumeQueue(bus: Bus, options: QueueOptions): Promise<void> {
   const { signal } = options;
+  const underWay = new Set<JsMsg>();
   while (!signal.aborted) {
     try {
       const messages = await open(bus, options);
@@ -54,8 +59,9 @@ export async function consumeQueue(bus: Bus, options: QueueOptions): Promise<voi
       void watchConsumer(messages);
       try {
         for await (const message of messages) {
+          while (underWay.size >= atATime && !signal.aborted) await pause(signal, roomMs);
           if (signal.aborted) message.nak();
-          else options.handle(queued(message, options));
+          else options.handle(queued(message, options, underWay));
         }
       } finally {
         signal.removeEventListener('abort', stop);
@@ -76,15 +82,21 @@ async function open(bus: Bus, { name, entity }: QueueOptions): Promise<ConsumerM
     ack_policy: AckPolicy.Explicit,
     ack_wait: nanos(ackWaitMs),
     max_deliver: -1,
-    max_ack_pending: 1_000,
+    // Those that wait for a host count too: a limit would have them keep all others from being delivered.
+    max_ack_pending: -1,
   });
   const consumer = await bus.js.consumers.get(streams.queue, name);
   return consumer.consume({ max_messages: 64, idle_heartbeat: 5_000 });
 }
 
-function queued(message: JsMsg, { timeoutMs }: QueueOptions): Queued {
+function queued(message: JsMsg, { timeoutMs }: QueueOptions, underWay: Set<JsMsg>): Queued {
   const working = setInterval(() => message.working(), ackWaitMs / 3);
   working.unref();
+  underWay.add(message);
+  const over = (): void => {
+    clearInterval(working);
+    underWay.delete(message);
+  };
   const context = readContext(message.headers, timeoutMs(message.subject));
   return {
     subject: message.subject,
@@ -92,11 +104,11 @@ function queued(message: JsMsg, { timeoutMs }: QueueOptions): Queued {
     body: message.data,
     attempt: message.info.deliveryCount,
     done: () => {
-      clearInterval(working);
+      over();
       message.ack();
     },
     again: (delayMs) => {
-      clearInterval(working);
+      over();
       message.nak(delayMs);
     },
   };
@@ -109,9 +121,9 @@ async function watchConsumer(messages: ConsumerMessages): Promise<void> {
   }
 }
 
-function pause(signal: AbortSignal): Promise<void> {
+function pause(signal: AbortSignal, ms = pauseMs): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, pauseMs);
+    const timer = setTimeout(resolve, ms);
     signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
   });
 }
