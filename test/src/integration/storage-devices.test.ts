@@ -1,9 +1,20 @@
 /** Pools on block devices: file systems that are mounted while the pool runs, disks whose partitions are the volumes. */
 import { execFileSync } from 'node:child_process';
-import { closeSync, openSync, readdirSync, readFileSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import {
   buildPool,
+  createPool,
   createVolume,
   definePool,
   deleteVolume,
@@ -77,6 +88,54 @@ needs('mkfs.ext4', 'blkid').test(
     closeSync(signatures);
     expect((await storage.refused(buildPool, { pool: 'fs' })).message).toMatch(/blkid/);
     await storage.ask(undefinePool, { pool: 'fs' });
+  },
+);
+
+needs('mkfs.ext4', 'blkid').test(
+  'what a service that is killed has mounted is a pool of the next one; what cannot be kept is not mounted',
+  async () => {
+    using disk = device('killed.img');
+    execFileSync('mkfs.ext4', ['-q', disk.path]);
+    const [bin, mounts, target] = ['bin', 'mounts', 'killed'].map((name) => folder.file(name)) as [
+      string,
+      string,
+      string,
+    ];
+    mkdirSync(bin);
+    mkdirSync(target);
+    // Mounts, tells of it, and then does not come back, the first time.
+    const script = `#!/bin/sh\n${findProgram('mount')} "$@" || exit\n[ -e ${mounts} ] && exit\ntouch ${mounts}\nwhile kill -0 $PPID; do sleep 0.1; done\n`;
+    writeFileSync(join(bin, 'mount'), script, { mode: 0o755 });
+    await using own = await Stack.start({ env: { PATH: `${bin}:${process.env['PATH']}` } });
+    const pools = new HostStorage(await own.connect());
+    const document = {
+      type: 'fs',
+      source: { devices: [{ path: disk.path }], format: { type: 'ext4' } },
+      target: { path: target },
+    };
+    try {
+      const created = pools.ask(createPool, { document: { ...document, name: 'killed' } });
+      created.catch(() => undefined);
+      await eventually(() => existsSync(mounts), true);
+      await own.restartStorage('h1');
+      const { pools: found } = await pools.ask(listPools, {});
+      expect(found).toMatchObject([{ name: 'killed', state: 'running', persistent: false }]);
+      await pools.ask(stopPool, { pool: 'killed' });
+      expect([isMounted(target), (await pools.ask(listPools, {})).pools]).toEqual([false, []]);
+
+      const uuid = '5b5e2f6c-7a55-4a4e-9a0e-0d7f0d7f0d7e';
+      // Nothing can be written in its place, as on a disk that is full.
+      const record = join(own.folder.path, `state/hosts/h1/storage/pools/${uuid}.json`);
+      mkdirSync(`${record}.part`);
+      const refused = await pools.refused(createPool, { document: { ...document, name: 'unkept', uuid } });
+      expect(refused).toMatchObject({
+        code: 'SYSTEM_ERROR',
+        message: expect.stringContaining(`cannot write ${record}`),
+      });
+      expect([isMounted(target), (await pools.ask(listPools, {})).pools]).toEqual([false, []]);
+    } finally {
+      if (isMounted(target)) execFileSync('umount', [target]);
+    }
   },
 );
 

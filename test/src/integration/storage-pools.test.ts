@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import {
   buildPool,
   cloneVolume,
+  createPool,
   createVolume,
   createVolumeFrom,
   definePool,
@@ -95,6 +96,45 @@ test('a pool is defined, built, started, found again after a crash, stopped, del
   expect(existsSync(path)).toBe(false);
   await storage.ask(undefinePool, { pool: 'life' });
   expect((await storage.refused(getPool, { pool: 'life' })).code).toBe('POOL_NOT_FOUND');
+});
+
+test('a pool that starts with its host and was stopped comes up with the next boot, and not because its service is started again', async () => {
+  const { pool } = await storage.ask(definePool, { xml: poolXml('rests', folder.file('rests')), build: 'new' });
+  const state = async () => (await storage.ask(getPool, { pool: 'rests' })).pool.state;
+  await storage.ask(setPoolAutostart, { pool: 'rests', autostart: true });
+  await stack.restartStorage('h1');
+  expect(await state()).toBe('inactive');
+  await storage.ask(startPool, { pool: 'rests' });
+  await storage.ask(stopPool, { pool: 'rests' });
+  await stack.restartStorage('h1');
+  expect(await state()).toBe('inactive');
+  const record = join(stack.folder.path, `state/hosts/h1/storage/pools/${pool.uuid}.json`);
+  await stack.restartStorage('h1', async () => {
+    const kept = JSON.parse(readFileSync(record, 'utf8')) as object;
+    writeFileSync(record, JSON.stringify({ ...kept, bootId: 'of another boot' }));
+  });
+  expect(await state()).toBe('running');
+  await storage.ask(stopPool, { pool: 'rests' });
+  await storage.ask(undefinePool, { pool: 'rests' });
+});
+
+test('of pools that come at once and cannot both be there one does', async () => {
+  const [one, two] = [folder.file('one'), folder.file('two')];
+  const uuid = '5b5e2f6c-7a55-4a4e-9a0e-0d7f0d7f0d7f';
+  const create = (name: string, path: string, more: object = {}): Promise<unknown> =>
+    storage.ask(createPool, { document: { type: 'dir', name, target: { path }, ...more }, build: 'new' });
+  const pairs = [
+    () => [create('one', one, { uuid }), create('two', two, { uuid })],
+    () => [create('one', one), create('two', one)],
+  ];
+  for (const both of pairs) {
+    const ended = await Promise.allSettled(both());
+    expect(ended.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    const { pools } = await storage.ask(listPools, {});
+    const [there, ...more] = pools.filter(({ name }) => name === 'one' || name === 'two');
+    expect(more).toEqual([]);
+    await storage.ask(stopPool, { pool: there!.uuid });
+  }
 });
 
 test('what happens to pools and volumes is in the log of the fleet', async () => {

@@ -33,9 +33,9 @@ export class ManagedPool {
     readonly record: PoolRecord,
   ) {}
 
-  /** What it is: what it runs with, else its definition. */
+  /** What it is: what it runs with, or is to, else its definition. */
   get pool(): Pool {
-    return (this.record.live ?? this.record.definition)!;
+    return (this.record.live ?? this.record.starting ?? this.record.definition)!;
   }
 
   get name(): string {

@@ -9,14 +9,21 @@ import type { Pools } from './pools';
 export type Build = 'no' | 'new' | 'overwrite';
 
 export function define(pools: Pools, document: Pool, build: Build, call: Call): Promise<PoolSummary> {
-  return pools.claiming(document.name!, async () => {
+  return pools.claiming(document, async () => {
     const managed = pools.meant(document);
     return managed.inTurn(call.signal, async () => {
       const definition = { ...document, uuid: managed.uuid };
       if (build !== 'no') managed.mustNotRun();
       await built(definition, build, call.signal);
-      managed.record.definition = definition;
-      pools.keep(managed);
+      const { record } = managed;
+      const former = record.definition;
+      Object.assign(record, { definition, bootId: record.bootId ?? pools.bootId });
+      try {
+        pools.keep(managed);
+      } catch (error) {
+        record.definition = former;
+        throw error;
+      }
       pools.tell(managed, 'defined', call);
       return managed.summary();
     });
@@ -25,18 +32,19 @@ export function define(pools: Pools, document: Pool, build: Build, call: Call): 
 
 /** A transient pool: it runs and has no definition. */
 export function create(pools: Pools, document: Pool, build: Build, call: Call): Promise<PoolSummary> {
-  return pools.claiming(document.name!, async () => {
+  return pools.claiming(document, async () => {
     const managed = pools.meant(document);
     if (managed.active)
       throw new VirtError('OPERATION_INVALID', { detail: `pool is already active as '${managed.name}'` });
     if (pools.all().includes(managed))
       throw new VirtError('POOL_EXISTS', { detail: `pool '${managed.name}' is defined already; start it` });
-    const pool = managed.pool;
-    await built(pool, build, call.signal);
-    managed.record.definition = undefined;
-    managed.record.live = pool;
-    await pools.bringUp(managed, pool, call);
-    return managed.summary();
+    return managed.inTurn(call.signal, async () => {
+      const { pool, record } = managed;
+      await built(pool, build, call.signal);
+      Object.assign(record, { definition: undefined, starting: pool });
+      await pools.bringUp(managed, pool, call);
+      return managed.summary();
+    });
   });
 }
 

@@ -24,7 +24,8 @@ export class Pools {
   private readonly byUuid = new Map<string, ManagedPool>();
   readonly made: MadeFormats;
   private readonly records: PoolRecords;
-  private readonly coming = new Set<string>();
+  /** Documents of pools that are being defined or created. */
+  private readonly coming = new Set<Pool>();
 
   constructor(readonly host: StorageHost) {
     this.records = new PoolRecords(host.folder, host.log);
@@ -73,15 +74,16 @@ export class Pools {
     return this.byUuid.get(uuid) ?? new ManagedPool(this.host.name, { definition: pool, autostart: false });
   }
 
-  /** Does the work for which a pool of this name comes to be: one at a time. Throws RESOURCE_BUSY. */
-  async claiming<T>(name: string, work: () => Promise<T>): Promise<T> {
-    if (this.coming.has(name))
-      throw new VirtError('RESOURCE_BUSY', { detail: `pool '${name}' is being defined by another call` });
-    this.coming.add(name);
+  /** Does the work by which a pool comes to be: one at a time of those that only one can be. Throws RESOURCE_BUSY. */
+  async claiming<T>(pool: Pool, work: () => Promise<T>): Promise<T> {
+    const other = [...this.coming].find((one) => isOneOf(one, pool));
+    if (other)
+      throw new VirtError('RESOURCE_BUSY', { detail: `pool '${other.name}' is being defined by another call` });
+    this.coming.add(pool);
     try {
       return await work();
     } finally {
-      this.coming.delete(name);
+      this.coming.delete(pool);
     }
   }
 
@@ -111,12 +113,17 @@ export class Pools {
     const { record, pool } = managed;
     const sameBoot = record.bootId === this.bootId;
     try {
+      if (record.starting) {
+        // We died over that: it may be up.
+        if (sameBoot) return await this.bringUp(managed, record.starting);
+        this.notStarted(managed, record.bootId);
+      }
       if (managed.active && sameBoot && (await backendOf(pool).isUp(pool))) {
         await this.onUp(managed);
         return await this.look(managed);
       }
       const ran = managed.active;
-      if (ran) this.stopped(managed, undefined);
+      if (ran) this.stopped(managed, undefined, record.bootId);
       if (record.autostart && !sameBoot && record.definition) await this.bringUp(managed, record.definition);
     } catch (error) {
       if (managed.active) managed.inaccessible = true;
@@ -124,30 +131,56 @@ export class Pools {
     }
   }
 
-  /** Make it usable and find its volumes; it is left down when either fails. */
+  /** Make it usable and find its volumes; it is left down when that fails, or cannot be kept. */
   async bringUp(managed: ManagedPool, pool: Pool, call?: Pick<Call, 'id' | 'traceparent' | 'signal'>): Promise<void> {
     const backend = backendOf(pool);
-    await backend.start(pool, call?.signal);
+    const { record } = managed;
+    const { bootId } = record;
     try {
-      await this.onUp(managed);
-      managed.holds(await backend.look(pool, this.known(managed)));
+      Object.assign(record, { starting: pool, bootId: this.bootId });
+      this.keep(managed);
+      await backend.start(pool, call?.signal);
+      try {
+        await this.onUp(managed);
+        managed.holds(await backend.look(pool, this.known(managed)));
+        Object.assign(record, { live: pool, starting: undefined });
+        this.keep(managed);
+        this.tell(managed, 'started', call);
+      } catch (error) {
+        await backend.stop(pool).catch(() => undefined);
+        throw error;
+      }
     } catch (error) {
-      await backend.stop(pool).catch(() => undefined);
+      managed.holdsNothing();
+      this.notStarted(managed, bootId);
       throw error;
     }
-    Object.assign(managed.record, { live: pool, bootId: this.bootId });
-    this.keep(managed);
-    this.tell(managed, 'started', call);
   }
 
-  /** It does not run any more; a transient one is forgotten. */
-  stopped(managed: ManagedPool, cause: Cause): void {
+  /** Its start has come to nothing; a transient one is forgotten. */
+  private notStarted(managed: ManagedPool, bootId: string | undefined): void {
+    const { record } = managed;
+    try {
+      if (record.definition === undefined) return this.forget(managed);
+      Object.assign(record, { live: undefined, starting: undefined, bootId });
+      this.keep(managed);
+    } catch (err) {
+      // Told of the start's own failure, the caller knows that it is down; the next process of ours tries it again.
+      this.host.log.warn({ err, pool: managed.name }, 'that a pool was not started cannot be kept');
+    }
+  }
+
+  /**
+   * It does not run any more; a transient one is forgotten.
+   * @param bootId when it is to start by itself again: not before another boot
+   */
+  stopped(managed: ManagedPool, cause: Cause, bootId: string | undefined = this.bootId): void {
     const { record } = managed;
     this.tell(managed, 'stopped', cause);
     managed.holdsNothing();
     if (record.definition === undefined) return this.forget(managed);
     record.live = undefined;
-    record.bootId = undefined;
+    record.bootId = bootId;
     this.keep(managed);
   }
 
@@ -179,6 +212,10 @@ export class Pools {
     }
   }
 }
+
+/** Whether only one of two pools that come can be there. */
+const isOneOf = (one: Pool, other: Pool): boolean =>
+  one.name === other.name || (one.uuid !== undefined && one.uuid === other.uuid) || storageOf(one) === storageOf(other);
 
 /** What two pools must not share. */
 function storageOf({ type, source, target }: Pool): string {

@@ -9,7 +9,9 @@ export interface PoolRecord {
   definition?: Pool | undefined;
   /** What it runs with; absent when it does not run. */
   live?: Pool | undefined;
-  /** The boot of the host that it was started in. */
+  /** What it is being started with: kept before anything of it is so, for the next process when we die over it. */
+  starting?: Pool | undefined;
+  /** The boot of the host in which it was defined, started or stopped last: with the host it starts in another one. */
   bootId?: string | undefined;
   autostart: boolean;
 }
@@ -18,6 +20,7 @@ interface Stored {
   version: 1;
   definition?: string;
   live?: string;
+  starting?: string;
   bootId?: string;
   autostart: boolean;
 }
@@ -45,11 +48,12 @@ export class PoolRecords {
     });
   }
 
-  save(uuid: string, { definition, live, bootId, autostart }: PoolRecord): void {
+  save(uuid: string, { definition, live, starting, bootId, autostart }: PoolRecord): void {
     const stored: Stored = {
       version: 1,
       ...(definition && { definition: formatPool(definition) }),
       ...(live && { live: formatPool(live) }),
+      ...(starting && { starting: formatPool(starting) }),
       ...(bootId !== undefined && { bootId }),
       autostart,
     };
@@ -67,11 +71,12 @@ export class PoolRecords {
 }
 
 function read(text: string): PoolRecord {
-  const { definition, live, bootId, autostart } = JSON.parse(text) as Stored;
-  if (definition === undefined && live === undefined) throw new TypeError('it has no document');
+  const { definition, live, starting, bootId, autostart } = JSON.parse(text) as Stored;
+  if ((definition ?? live ?? starting) === undefined) throw new TypeError('it has no document');
   return {
     ...(definition !== undefined && { definition: parsePool(definition) }),
     ...(live !== undefined && { live: parsePool(live) }),
+    ...(starting !== undefined && { starting: parsePool(starting) }),
     bootId,
     autostart,
   };
