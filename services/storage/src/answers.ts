@@ -1,9 +1,10 @@
 /**
  * The answers that commands got, on disk for a day: a command id that comes again gets its first answer again, also
- * after a restart, and the work is not done twice.
+ * after a restart, and the work is not done twice. An id is one command's: another operation under it is refused.
  */
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { isVirtError, VirtError, type ErrorBody } from '@virtbus/shared';
+import { encodeToken, isVirtError, VirtError, type ErrorBody } from '@virtbus/shared';
 import type { Endpoint } from '@virtbus/shared/bus';
 import { dropReplaced, makeFolder, readReplaced, replacedAt, replacedIn, replaceFile } from '@virtbus/shared/files';
 
@@ -16,7 +17,7 @@ interface Answer {
 }
 
 export class Answers {
-  private readonly underWay = new Map<string, Promise<unknown>>();
+  private readonly underWay = new Map<string, { operation: string; work: Promise<unknown> }>();
   /** Those for which there was no room on disk: what was done is answered all the same. */
   private readonly unwritten = new Map<string, Answer>();
 
@@ -33,18 +34,18 @@ export class Answers {
     return {
       ...endpoint,
       handler: (request, call) => {
-        // An id is a client's word: only what can be a file's name is looked up under it.
-        const key = /^[\w-]{1,128}$/.test(call.id) ? call.id : undefined;
-        if (key === undefined) return endpoint.handler(request, call);
+        const key = keyOf(call.id);
+        const operation = endpoint.name;
         const running = this.underWay.get(key);
-        if (running) return running;
-        const known = this.read(key, endpoint.name);
+        if (running) return running.operation === operation ? running.work : reused(call.id, running.operation);
+        const known = this.read(key);
         if (known) {
+          if (known.operation !== operation) return reused(call.id, known.operation);
           if (known.error) throw VirtError.fromBody(known.error);
           return known.response;
         }
-        const work = this.perform(key, endpoint.name, async () => endpoint.handler(request, call));
-        this.underWay.set(key, work);
+        const work = this.perform(key, operation, async () => endpoint.handler(request, call));
+        this.underWay.set(key, { operation, work });
         return work.finally(() => this.underWay.delete(key));
       },
     };
@@ -70,10 +71,9 @@ export class Answers {
     }
   }
 
-  private read(key: string, operation: string): Answer | undefined {
+  private read(key: string): Answer | undefined {
     try {
-      const answer = this.unwritten.get(key) ?? (JSON.parse(readReplaced(this.path(key)) ?? '') as Answer);
-      return answer.operation === operation ? answer : undefined;
+      return this.unwritten.get(key) ?? (JSON.parse(readReplaced(this.path(key)) ?? '') as Answer);
     } catch {
       return undefined;
     }
@@ -82,4 +82,14 @@ export class Answers {
   private path(key: string): string {
     return join(this.folder, `${key}.json`);
   }
+}
+
+/** An id is a client's word; this can be a file's name. */
+function keyOf(id: string): string {
+  const token = encodeToken(id);
+  return token.length <= 128 ? token : createHash('sha256').update(id).digest('hex');
+}
+
+function reused(id: string, operation: string): never {
+  throw new VirtError('INVALID_ARG', { detail: `the command id ${id} was used for ${operation} before` });
 }

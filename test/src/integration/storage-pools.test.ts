@@ -351,6 +351,22 @@ describe('volumes', () => {
     expect(await storage.ask(createVolume, { pool: 'volumes', document }, 'once-1')).toEqual(first);
     expect((await storage.refused(createVolume, { pool: 'volumes', document })).code).toBe('VOLUME_EXISTS');
   });
+
+  test.each(['once-2', 'once.3 of ü', 'once-4'.padEnd(300, '4')])(
+    'an id is one command’s, whatever it is: %s',
+    async (id) => {
+      const document = { name: 'its.raw', capacity: 1024, allocation: 0 };
+      const ref = { pool: 'volumes', volume: document.name };
+      const first = storage.ask(createVolume, { pool: 'volumes', document }, id);
+      const reused = { code: 'INVALID_ARG', message: expect.stringContaining('was used for volume-create before') };
+      await expect(storage.ask(deleteVolume, ref, id)).rejects.toMatchObject(reused);
+      const made = await first;
+      await expect(storage.ask(deleteVolume, ref, id)).rejects.toMatchObject(reused);
+      await storage.ask(deleteVolume, ref);
+      expect(await storage.ask(createVolume, { pool: 'volumes', document }, id)).toEqual(made);
+      expect(await storage.volumes('volumes')).not.toContain(document.name);
+    },
+  );
 });
 
 describe('what is wrong is refused with one clear error, and leaves nothing behind', () => {
