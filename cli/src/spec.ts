@@ -80,6 +80,9 @@ export const number = (placeholder: string, doc: string, least = 0, fraction = f
   parse: (text, name) => parseNumber(text, name, least, fraction),
 });
 
+/** As far as a timer reaches, some 24 days: a longer one would go off at once. */
+export const longestSeconds = 2 ** 31 / 1_000 - 1;
+
 export function parseNumber(text: string, name: string, least = 0, fraction = false): number {
   const parsed = (fraction ? /^\d+(\.\d+)?$/ : /^\d+$/).test(text) ? Number(text) : NaN;
   if (Number.isSafeInteger(Math.trunc(parsed)) && parsed >= least) return parsed;

@@ -49,6 +49,11 @@ describe('a call', () => {
     expect(seen[0]!.call.timeoutMs).toBeLessThanOrEqual(12_345);
   });
 
+  test('may wait longer than a timer can', async () => {
+    await serving([endpoint(startDomain, async () => ({ domain: domain() }))]);
+    expect(await start({ timeoutMs: 2 ** 40 })).toEqual({ domain: domain() });
+  });
+
   test('that is under way when the server goes is asked again under its id when it is back', async () => {
     const ids: string[] = [];
     await serving([

@@ -134,6 +134,9 @@ export interface Answer {
 /** Between two tries to reach one who has not reconnected yet, milliseconds. */
 const returnMs = 100;
 
+/** A longer timer would go off at once (setTimeout). Some 24 days, milliseconds. */
+const longestMs = 2 ** 31 - 1;
+
 /**
  * One request and its answer, as bytes. An answer that carries an error is thrown as the `VirtError` it tells.
  *
@@ -178,7 +181,10 @@ async function request(
     let heedless = (): void => undefined;
     try {
       const lost = new Promise<undefined>((resolve) => (heedless = bus.onReconnect(() => resolve(undefined))));
-      const sent = bus.nc.request(subject, bus.bodies.outgoing(body, h), { timeout: left + graceMs, headers: h });
+      const sent = bus.nc.request(subject, bus.bodies.outgoing(body, h), {
+        timeout: Math.min(left + graceMs, longestMs),
+        headers: h,
+      });
       sent.catch(() => undefined);
       message = await Promise.race([sent, lost]);
       // It may have been heard: who is not there now may have it, and do it.
