@@ -22,6 +22,9 @@ interface Window {
   resize: ((size: TerminalSize) => void) | undefined;
 }
 
+/** Output that waits for a client at most, bytes. */
+const mostWaiting = 4 * 1024 ** 2;
+
 export class Consoles {
   private readonly sessions = new Map<string, Session>();
   /** By the stream's id. */
@@ -57,7 +60,7 @@ export class Consoles {
     );
     const recent = channel.backlog(backlog);
     if (recent.length > 0) void stream.write(recent);
-    const stop = channel.onOutput((bytes) => void stream.write(bytes));
+    const stop = channel.onOutput(withinBounds(stream));
     const mine: Session = { stream, stop };
     this.sessions.set(key, mine);
     this.windows.set(session, { uuid, resize: channel.resize && ((size) => channel.resize?.(size)) });
@@ -108,4 +111,16 @@ export class Consoles {
       if (key.startsWith(`${uuid} `)) stream.end('the domain has stopped');
     }
   }
+}
+
+/** What a client does not take in time is not kept without end: a guest that does not wait for it goes on without it. */
+function withinBounds(stream: ByteStream): (bytes: Uint8Array) => Promise<void> {
+  let waiting = 0;
+  return async (bytes) => {
+    if (waiting + bytes.length > mostWaiting)
+      return stream.end('the console shows more than is read; connect again for what it shows by then');
+    waiting += bytes.length;
+    await stream.write(bytes);
+    waiting -= bytes.length;
+  };
 }

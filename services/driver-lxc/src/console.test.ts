@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseDomain } from '@virtbus/domain-xml';
 import type { ConsoleChannel } from '@virtbus/driver-runtime';
+import { eventually } from '@virtbus/testkit';
 import { Consoles } from './console';
 import { placeOf } from './place';
 
@@ -43,4 +44,35 @@ test('what is shown while the backlog is read is heard, once', () => {
   const heard = [first.backlog(65_536)];
   first.onOutput((bytes) => heard.push(bytes));
   expect(Buffer.concat(heard).toString()).toBe('before between ');
+});
+
+test('no more is read than is listened to, and then what follows', async () => {
+  writeFileSync(log, '');
+  first.backlog(65_536);
+  let heard = 0;
+  let wants!: () => void;
+  const stop = first.onOutput(async (bytes) => {
+    heard += bytes.length;
+    await new Promise<void>((resolve) => (wants = resolve));
+  });
+  const size = 8 * 1024 ** 2;
+  appendFileSync(log, Buffer.alloc(size));
+  await eventually(() => heard > 0, true);
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+  expect(heard).toBeLessThanOrEqual(65_536);
+  await eventually(() => {
+    wants();
+    return heard;
+  }, size);
+  stop();
+});
+
+test('a file that somebody takes away while it is listened to harms nobody', async () => {
+  writeFileSync(log, 'before');
+  const heard: Uint8Array[] = [];
+  first.onOutput((bytes) => void heard.push(bytes));
+  rmSync(log);
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+  expect(Buffer.concat(heard).toString()).toBe('before');
+  expect(first.backlog(65_536)).toHaveLength(0);
 });

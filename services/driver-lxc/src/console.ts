@@ -3,16 +3,16 @@
  * instruction and also while we are down: its output is read from there. Everything else goes through `lxc-console`, run
  * when it is needed: for what is typed, and for the other terminals (/dev/tty1, …).
  */
-import { closeSync, fstatSync, openSync, readSync, statSync, truncateSync } from 'node:fs';
+import { statSync, truncateSync } from 'node:fs';
 import type { Domain } from '@virtbus/domain-xml';
 import type { ConsoleChannel } from '@virtbus/driver-runtime';
 import { VirtError, type TerminalSize } from '@virtbus/shared';
 import type { Place } from './place';
-import { bytesFrom, onGrowth } from './start-log';
+import { bytesFrom, bytesWithin, onGrowth } from './start-log';
 import { TerminalClient } from './terminal-client';
 import { setWindow } from './window';
 
-type Listener = (bytes: Uint8Array) => void;
+type Listener = Parameters<ConsoleChannel['onOutput']>[0];
 
 /** Output of a further terminal that is kept for those who connect later, bytes. */
 const keep = 65_536;
@@ -121,13 +121,14 @@ class Terminal implements ConsoleChannel {
     this.connect();
   }
 
-  protected take(bytes: Buffer): void {
+  protected async take(bytes: Buffer): Promise<void> {
     this.kept = Buffer.concat([this.kept, bytes]).subarray(-keep);
-    this.tell(bytes);
+    await this.tell(bytes);
   }
 
-  protected tell(bytes: Buffer): void {
-    for (const listener of this.listeners) listener(bytes);
+  /** Resolves when they want more. */
+  protected async tell(bytes: Buffer): Promise<void> {
+    await Promise.all([...this.listeners].map(async (listener) => listener(bytes)));
   }
 
   private connect(): TerminalClient {
@@ -146,6 +147,7 @@ class Terminal implements ConsoleChannel {
 class FirstConsole extends Terminal {
   private watch: Disposable | undefined;
   private at = 0;
+  private following = false;
 
   constructor(
     device: string,
@@ -171,27 +173,29 @@ class FirstConsole extends Terminal {
   protected override listen(): void {
     if (this.watch) return;
     // liblxc makes the file when the container starts; without it there is no console to follow.
-    this.watch = onGrowth(this.file, () => this.follow());
-    this.follow();
+    this.watch = onGrowth(this.file, () => void this.follow());
+    void this.follow();
   }
 
   /** What lxc-console shows is in the file too. */
-  protected override take(): void {}
+  protected override async take(): Promise<void> {}
 
-  private follow(): void {
-    const fd = openSync(this.file, 'r');
-    try {
-      const { size } = fstatSync(fd);
-      if (size < this.at) this.at = 0;
-      while (this.at < size) {
-        const bytes = Buffer.alloc(Math.min(chunk, size - this.at));
-        const read = readSync(fd, bytes, 0, bytes.length, this.at);
-        if (read === 0) return;
-        this.at += read;
-        this.tell(bytes.subarray(0, read));
-      }
-    } finally {
-      closeSync(fd);
-    }
+  /** No further than is listened to: what is shown meanwhile stays in the file. */
+  private async follow(): Promise<void> {
+    if (this.following) return;
+    this.following = true;
+    for (let bytes = this.next(); bytes.length > 0; bytes = this.next()) await this.tell(bytes);
+    this.following = false;
+  }
+
+  /** Nothing at its end, where the file is gone, and for nobody. */
+  private next(): Buffer {
+    if (!this.watch) return Buffer.alloc(0);
+    const { bytes, end } = bytesWithin(this.file, (size) => {
+      const from = size < this.at ? 0 : this.at;
+      return [from, Math.min(size, from + chunk)];
+    });
+    this.at = end;
+    return bytes;
   }
 }

@@ -128,7 +128,7 @@ export function bytesFrom(path: string, from: number, most = Number.POSITIVE_INF
 }
 
 /** @param within the first byte and the one after the last, of a file of that size */
-function bytesWithin(path: string, within: (size: number) => [number, number]): { bytes: Buffer; end: number } {
+export function bytesWithin(path: string, within: (size: number) => [number, number]): { bytes: Buffer; end: number } {
   let fd: number;
   try {
     fd = openSync(path, 'r');

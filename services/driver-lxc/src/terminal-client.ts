@@ -16,7 +16,7 @@ export class TerminalClient {
   readonly ended: Promise<void>;
   private readonly terminal: PseudoTerminal;
 
-  constructor(where: { lxcPath: string; name: string; tty: number }, onOutput: (bytes: Buffer) => void) {
+  constructor(where: { lxcPath: string; name: string; tty: number }, onOutput: (bytes: Buffer) => Promise<void>) {
     const which = ['-P', where.lxcPath, '-n', where.name, '-t', String(where.tty), '-e', escape.asked];
     this.terminal = onPseudoTerminal(['lxc-console', ...which], {});
     const { child } = this.terminal;
@@ -25,16 +25,21 @@ export class TerminalClient {
       child.once('close', () => resolve());
       child.once('error', () => resolve());
     });
+    // Nothing more until it was dealt with: a terminal that nobody reads holds up who writes to it, as it does without us.
+    const pass = (bytes: Buffer): void => {
+      child.stdout.pause();
+      void onOutput(bytes).then(() => child.stdout.resume());
+    };
     this.connected = new Promise((resolve, reject) => {
       let heading = '';
       const greet = (bytes: Buffer): void => {
         heading += bytes.toString('latin1');
         const end = ready.exec(heading);
         if (!end) return;
-        child.stdout.off('data', greet).on('data', onOutput);
+        child.stdout.off('data', greet).on('data', pass);
         const rest = Buffer.from(heading.slice(end.index + end[0].length), 'latin1');
         resolve();
-        if (rest.length > 0) onOutput(rest);
+        if (rest.length > 0) pass(rest);
       };
       child.stdout.on('data', greet);
       void this.ended.then(() => reject(new Error(heading.trim() || 'lxc-console has ended')));

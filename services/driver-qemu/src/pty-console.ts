@@ -10,7 +10,7 @@ import type { ConsoleChannel } from '@virtbus/driver-runtime';
 const keep = 262_144;
 
 export class PtyConsole implements ConsoleChannel {
-  private readonly listeners = new Set<(bytes: Uint8Array) => void>();
+  private readonly listeners = new Set<Parameters<ConsoleChannel['onOutput']>[0]>();
   private kept: Buffer[] = [];
   private keptBytes = 0;
 
@@ -45,7 +45,7 @@ export class PtyConsole implements ConsoleChannel {
     return all.subarray(Math.max(0, all.length - bytes));
   }
 
-  onOutput(listener: (bytes: Uint8Array) => void): () => void {
+  onOutput(listener: Parameters<ConsoleChannel['onOutput']>[0]): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   }
@@ -64,7 +64,8 @@ export class PtyConsole implements ConsoleChannel {
     this.kept.push(bytes);
     this.keptBytes += bytes.length;
     while (this.keptBytes - this.kept[0]!.length > keep) this.keptBytes -= this.kept.shift()!.length;
-    for (const listener of this.listeners) listener(bytes);
+    // Nobody is waited for: a guest stands still over a terminal that is not read.
+    for (const listener of this.listeners) void listener(bytes);
   }
 }
 

@@ -7,8 +7,8 @@ export interface ConsoleChannel {
   readonly device: string;
   /** The last output, at most `bytes`. */
   backlog(bytes: number): Uint8Array;
-  /** Listen; returns how to stop. */
-  onOutput(listener: (bytes: Uint8Array) => void): () => void;
+  /** Listen; returns how to stop. A promise asks for no more until it has resolved, which not every console can grant. */
+  onOutput(listener: (bytes: Uint8Array) => void | Promise<void>): () => void;
   write(bytes: Uint8Array): Promise<void>;
   /** The window that it is shown in; absent where a line has no size. */
   resize?(size: TerminalSize): void;
