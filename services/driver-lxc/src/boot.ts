@@ -16,15 +16,18 @@ import { beginConsoleLog, consoleLogOf } from './console';
 import { leaveJoining } from './facets/devices';
 import { mountFolders } from './folders';
 import { freeze, mayBeFrozen, thaw } from './freezer';
+import type { GivenFolders } from './given-folders';
 import { LxcGuest, type SavedContainer } from './guest';
 import { unmountAll } from './host-mounts';
 import { dropLoops, mountImages } from './images';
 import { makeLive } from './live';
 import type { Machine } from './machine';
+import { holdNamespaces } from './namespaces';
 import { makeOwnNodes } from './own-nodes';
 import { placeOf, type Place } from './place';
 import { placeRoot } from './root';
-import { checkStart } from './start-checks';
+import { makeSecondPlaces } from './second-places';
+import { checkPlaces, checkStart } from './start-checks';
 import { onGrowth, startHeading, StartLogReader, textFrom, type StartLog } from './start-log';
 import { launchSupervisor, type Supervisor } from './supervisor';
 
@@ -34,13 +37,14 @@ export interface ContainerHost {
   seccomp: string;
   /** Path of the script that brings a mapped root again. */
   rootAgain: string;
+  given: GivenFolders;
   initPid: (domain: string) => number | undefined;
 }
 
 export async function bootContainer(spec: StartSpec, host: ContainerHost): Promise<LxcGuest> {
-  const { folders, signal, log } = spec;
+  const { signal, log } = spec;
   const { cgroups, subIds, capabilities } = host.machine;
-  const place = placeOf(folders);
+  const place = placeOf(spec.folders);
   const live = makeLive(spec.domain, spec.id, place, subIds);
   checkStart(live);
   const saved: SavedContainer = {
@@ -52,13 +56,19 @@ export async function bootContainer(spec: StartSpec, host: ContainerHost): Promi
   let supervisor: Supervisor | undefined;
   let story: StartLogReader | undefined;
   try {
+    host.given.give(live.devices.filesystems);
+    checkPlaces(live, host.given);
     makeFolder(place.run, 0o700);
     const shownFrom = beginConsoleLog(live, place);
     const folder = { path: place.mounts, idmap: live.idmap };
-    const mounted = new Map([...(await mountImages(live, folder)), ...(await mountFolders(live, folder))]);
+    const folders = await mountFolders(live, folder, host.given);
+    const mounted = new Map([...(await mountImages(live, folder)), ...folders]);
+    const namespaces = await holdNamespaces(live, folder, host.initPid);
     const nodes = await makeOwnNodes(live, place);
     const root = placeRoot(live, place, mounted, host.rootAgain);
-    writeFileSync(place.config, configurationOf(live, { ...host, place, mounted, nodes, root }), { mode: 0o600 });
+    const second = makeSecondPlaces(live, place, root);
+    const configuration = configurationOf(live, { ...host, place, mounted, nodes, root, second, namespaces });
+    writeFileSync(place.config, configuration, { mode: 0o600 });
     using file = GuestLog.open(place.log, startHeading());
     saved.logFrom = file.start;
     story = new StartLogReader(place.log, file.start);
@@ -90,6 +100,7 @@ export async function bootContainer(spec: StartSpec, host: ContainerHost): Promi
       cleanUp: cleanUpOn(host.machine),
       rebooted: (rebooted) => afterReboot(rebooted, host.machine),
       leaveJoining: (found) => leaveJoining(found, host.machine),
+      given: host.given,
     });
     if (spec.paused) guest.state = { state: 'paused', reason: 'user' };
     return guest;

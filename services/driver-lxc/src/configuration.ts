@@ -4,8 +4,10 @@ import { toLxcConfig, type DeviceNode, type Domain } from '@virtbus/domain-xml';
 import { innerCgroup } from './cgroups';
 import { idsInside } from './ids-inside';
 import type { Machine } from './machine';
+import type { NamespaceKind } from './namespaces';
 import type { Place } from './place';
 import type { PlacedRoot } from './root';
+import type { SecondPlaces } from './second-places';
 
 export interface ConfigurationFacts {
   machine: Machine;
@@ -15,14 +17,17 @@ export interface ConfigurationFacts {
   /** Where file systems in images and on devices, and folders, are mounted, by their source. */
   mounted: ReadonlyMap<string, string>;
   root: PlacedRoot;
+  second: SecondPlaces;
   /** Which node stands for each device of the host. */
   nodes: ReadonlyMap<string, string>;
   /** Process id of the init of another container of this host, by its domain's name. */
   initPid: (domain: string) => number | undefined;
+  /** Where namespaces that it shares are held. */
+  namespaces: ReadonlyMap<NamespaceKind, string>;
 }
 
 export function configurationOf(live: Domain, facts: ConfigurationFacts): string {
-  const { machine, place, mounted, nodes, root } = facts;
+  const { machine, place, mounted, nodes, root, second, namespaces } = facts;
   const { apparmor, seccomp, cgroups } = machine.capabilities;
   return toLxcConfig(live, {
     cgroups,
@@ -40,8 +45,10 @@ export function configurationOf(live: Domain, facts: ConfigurationFacts): string
     idmapMount: (path) => mapsMount(live, path),
     mounted: (source) => mounted.get(source),
     folder: (path) => mounted.get(path),
+    ...(second.inside && { inside: second.inside }),
     initPid: facts.initPid,
-    entries: [...entriesOf(live, place), ...root.entries],
+    namespace: (kind) => namespaces.get(kind),
+    entries: [...entriesOf(live, place), ...root.entries, ...second.entries],
   });
 }
 

@@ -24,6 +24,7 @@ import { nativeFacet } from './facets/native';
 import { power } from './facets/power';
 import { stats } from './facets/stats';
 import { tuningFacet } from './facets/tuning';
+import { GivenFolders } from './given-folders';
 import type { LxcGuest } from './guest';
 import { probeMachine, type Machine, type MachineOptions } from './machine';
 import { reattachContainer } from './reattach';
@@ -47,7 +48,7 @@ export class LxcDriver implements Driver<LxcGuest> {
   private constructor(
     private readonly machine: Machine,
     private readonly info: HostInfo,
-    files: Pick<ContainerHost, 'seccomp' | 'rootAgain'>,
+    files: Pick<ContainerHost, 'seccomp' | 'rootAgain' | 'given'>,
   ) {
     this.facets = {
       console,
@@ -72,7 +73,8 @@ export class LxcDriver implements Driver<LxcGuest> {
     keepFile(files.rootAgain, rootAgain);
     const { version, capabilities } = machine;
     log.info({ lxc: version, cgroups: capabilities.cgroups, subIds: machine.subIds ?? 'none' }, 'machine probed');
-    return new LxcDriver(machine, await readHostInfo(), files);
+    const given = new GivenFolders(join(folder, 'given-folders.json'), log);
+    return new LxcDriver(machine, await readHostInfo(), { ...files, given });
   }
 
   get hypervisorVersion(): string {
@@ -98,7 +100,7 @@ export class LxcDriver implements Driver<LxcGuest> {
   }
 
   async reattach(spec: ReattachSpec): Promise<Reattached<LxcGuest>> {
-    const found = await reattachContainer(spec, this.machine);
+    const found = await reattachContainer(spec, this.machine, this.host.given);
     if (found.kind === 'alive') this.keep(spec.uuid, found.guest);
     return found;
   }

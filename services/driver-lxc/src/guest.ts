@@ -30,6 +30,7 @@ import { Consoles } from './console';
 import { freeze, isFrozen, mayBeFrozen, thaw } from './freezer';
 import type { Place } from './place';
 import { endingData, endingOf } from './ending';
+import type { GivenFolders } from './given-folders';
 import type { Loop } from './images';
 import { findInit, isUp, noInit } from './init';
 import { output } from './programs';
@@ -72,6 +73,7 @@ export interface GuestParts {
   rebooted: (guest: LxcGuest) => Promise<void>;
   /** Called when it was found again: what was joining it then is taken away. */
   leaveJoining: (guest: LxcGuest) => Promise<void>;
+  given: GivenFolders;
   /** Called once when the supervisor is gone, before the end is told. */
   cleanUp: (guest: LxcGuest) => Promise<void>;
 }
@@ -101,6 +103,7 @@ export class LxcGuest implements Guest {
   readonly place: Place;
   readonly cgroup: ContainerCgroup;
   readonly consoles: Consoles;
+  readonly given: GivenFolders;
   readonly log: Log;
   /** Resolves when the end has been told. */
   readonly ended: Promise<void>;
@@ -121,6 +124,7 @@ export class LxcGuest implements Guest {
     this.place = parts.place;
     this.cgroup = parts.cgroup;
     this.consoles = new Consoles(parts.live, parts.place, () => this.initPid);
+    this.given = parts.given;
     this.log = parts.log;
     this.watch = onGrowth(this.place.log, () => this.readLog());
     this.findInit();

@@ -5,7 +5,16 @@
  * All of it lies below one folder, and none of it is written down: whoever comes after a crash of ours finds it in the kernel's
  * table.
  */
-import { chownSync, existsSync, mkdirSync, readdirSync, realpathSync, rmdirSync, unlinkSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  realpathSync,
+  rmdirSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Domain } from '@virtbus/domain-xml';
 import type { Log } from '@virtbus/shared/log';
@@ -31,6 +40,7 @@ export function makeMountFolder({ path, idmap }: MountFolder): void {
 /**
  * Mount below the folder. Throws `SYSTEM_ERROR` with mount's words.
  * @param words of mount(8), up to what is mounted
+ * @param kind of what is mounted
  * @returns the mount point
  */
 export async function mountBelow(
@@ -38,10 +48,12 @@ export async function mountBelow(
   name: string,
   words: readonly string[],
   what: string,
+  kind: 'folder' | 'file' = 'folder',
 ): Promise<string> {
   makeMountFolder({ path, idmap });
   const point = join(path, name);
-  mkdirSync(point, { recursive: true, mode: 0o700 });
+  if (kind === 'folder') mkdirSync(point, { recursive: true, mode: 0o700 });
+  else writeFileSync(point, '', { flag: 'a', mode: 0o600 });
   // No helper of another package's: what the kernel does not know itself is told as that.
   await output('mount', ['-i', ...words, '--', what, point]);
   return point;
@@ -66,13 +78,13 @@ export function mountsBelow(folder: string): string[] {
   return mountPoints('self').filter((point) => point.startsWith(`${above}/`));
 }
 
-/** Empty ones alone: what could not be unmounted is somebody's data. */
+/** Empty ones alone: what could not be unmounted is somebody's data, and the kernel keeps a file that something is mounted on. */
 function removeFolders(folder: string): void {
   try {
     for (const one of readdirSync(folder, { withFileTypes: true })) {
       const path = join(folder, one.name);
-      if (one.isSymbolicLink()) unlinkSync(path);
-      else rmdirSync(path);
+      if (one.isDirectory()) rmdirSync(path);
+      else unlinkSync(path);
     }
     rmdirSync(folder);
   } catch {

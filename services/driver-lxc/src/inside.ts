@@ -1,5 +1,7 @@
 /** Files of a container, which it may change at any moment: nothing on the way to them is followed out of it. */
 import { closeSync, constants, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { follow, linkAt } from './paths';
 
 /**
  * Opens a file below a folder. No part of the path below it may be a link, whatever it was a moment ago; what is no plain file
@@ -24,3 +26,9 @@ export function openInside(root: string, path: string, flags: number): number {
     closeSync(at);
   }
 }
+
+/**
+ * Where a path of a container leads below its root, as its own processes find it: links are followed in there, and none leads out. It may
+ * lead elsewhere a moment later: whoever opens it follows no links.
+ */
+export const resolveInside = (root: string, path: string): string => follow(path, (at) => linkAt(join(root, at))).at;

@@ -6,6 +6,7 @@ import { afterReboot } from './after-reboot';
 import { endingData, endingOf } from './ending';
 import { leaveJoining } from './facets/devices';
 import { isFrozen, mayBeFrozen, thaw } from './freezer';
+import type { GivenFolders } from './given-folders';
 import { LxcGuest, type SavedContainer } from './guest';
 import { withNames } from './live';
 import type { Machine } from './machine';
@@ -16,7 +17,11 @@ import { adoptSupervisor } from './supervisor';
 /** The others are waited for: one whose processes the kernel holds may not keep them from being found, milliseconds. */
 const patienceMs = 30_000;
 
-export async function reattachContainer(spec: ReattachSpec, machine: Machine): Promise<Reattached<LxcGuest>> {
+export async function reattachContainer(
+  spec: ReattachSpec,
+  machine: Machine,
+  given: GivenFolders,
+): Promise<Reattached<LxcGuest>> {
   const { folders, log } = spec;
   const place = placeOf(folders);
   const saved = (spec.saved as SavedContainer | undefined) ?? unrecorded(place);
@@ -39,7 +44,9 @@ export async function reattachContainer(spec: ReattachSpec, machine: Machine): P
     cleanUp: cleanUpOn(machine),
     rebooted: (rebooted) => afterReboot(rebooted, machine),
     leaveJoining: (found) => leaveJoining(found, machine),
+    given,
   });
+  giveAgain(guest);
   // We died while it was being paused: told as one that runs, it could be neither resumed nor ended.
   if (spec.state.state !== 'paused' && !isFrozen(cgroup) && mayBeFrozen(cgroup)) thaw(cgroup);
   guest.state = stateOf(spec.state, isFrozen(cgroup), saved.boots > 0 || bootedMeanwhile(saved, story));
@@ -49,6 +56,17 @@ export async function reattachContainer(spec: ReattachSpec, machine: Machine): P
     guest.readLog();
   });
   return { kind: 'alive', guest, state: guest.state };
+}
+
+/** An earlier release has not written it down. */
+function giveAgain({ given, live, log }: LxcGuest): void {
+  for (const filesystem of live.devices.filesystems) {
+    try {
+      given.give([filesystem]);
+    } catch (err) {
+      log.warn({ err }, 'a folder that a container can write cannot be written down');
+    }
+  }
 }
 
 /** The first boot is not told as a reboot, but by the start that we died in. */

@@ -56,7 +56,7 @@ export interface PlacedRoot {
 }
 
 /**
- * @param mounted where file systems in images and on devices are mounted, by their source
+ * @param mounted where what the host has mounted for it is, by its source
  * @param script path of `rootAgain`
  */
 export function placeRoot(
@@ -67,7 +67,7 @@ export function placeRoot(
 ): PlacedRoot {
   const root = live.devices.filesystems.find(({ target }) => target?.dir === '/');
   const { dir, file, dev } = root?.source ?? {};
-  const source = mounted.get(file ?? dev ?? '') ?? dir;
+  const source = mounted.get(file ?? dev ?? dir ?? '') ?? dir;
   const { idmap } = live;
   // One that does not boot again needs no second mount.
   if (!root || source === undefined || !idmap || !mapsRoot(live) || live.on_reboot === 'destroy')

@@ -2,6 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { lineOf, type Domain } from '@virtbus/domain-xml';
 import { VirtError } from '@virtbus/shared';
+import type { GivenFolders } from './given-folders';
 import { findProgram, subIdsIn } from './machine';
 
 /** Throws for a source that is not there, a bridge that is none, a device name that is taken, ids that are not ours. */
@@ -27,6 +28,20 @@ function checkSources({ name, devices }: Domain): void {
       wrong(`is an image of ${stat.size} bytes, more than its <space_hard_limit> of ${most}`);
     else if (type === 'block' && !stat.isBlockDevice()) wrong('is no block device');
   }
+}
+
+/** Throws for what the host itself opens or writes, where a container can put something else in its place. */
+export function checkPlaces({ devices }: Pick<Domain, 'devices'>, given: GivenFolders): void {
+  const check = (path: string | undefined, what: string): void => {
+    if (path !== undefined) given.mustNotHold(path, what);
+  };
+  for (const { type, source } of devices.filesystems) {
+    if (type === 'file') check(source?.file, 'an image');
+    if (type === 'block') check(source?.dev, 'a device');
+  }
+  for (const { source } of devices.disks) check(source?.dev, 'a device');
+  for (const { source } of devices.hostdevs) check(source?.block ?? source?.char, 'a device');
+  check(devices.consoles[0]?.log?.file, 'the log of a console');
 }
 
 export function checkCards({ devices }: Pick<Domain, 'devices'>): void {

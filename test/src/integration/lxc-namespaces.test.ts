@@ -1,10 +1,11 @@
 /** Namespaces that a container shares: with another container, and with a network that the host has named. */
-import { execFileSync } from 'node:child_process';
-import { readlinkSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { defineDomain, destroyDomain, startDomain } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
-import { needsContainers, Stack } from '@virtbus/testkit';
+import { eventually, isAlive, needsContainers, Stack } from '@virtbus/testkit';
 import { kindsOfContainers, runInside } from './lxc-command';
+import { reboot } from './lxc-rebooting';
 
 const containers = needsContainers();
 
@@ -58,6 +59,40 @@ describe.each(kindsOfContainers)('%s', (_kind, subIds) => {
       await call(bus, destroyDomain, {}, { target: owner });
       await call(bus, destroyDomain, {}, { target: uuid });
       await expect(call(bus, startDomain, {}, { target: uuid })).rejects.toThrow("container 'owner' does not run");
+    },
+    60_000,
+  );
+
+  containers.test(
+    'is in the same network after a reboot from inside, also when the other has ended and its number is somebody else’s',
+    async () => {
+      const { uuid: owner } = await stack.runContainer(bus, { name: 'first' });
+      const uuid = await sharing('second', `<lxc:sharenet type='name' value='first'/>`);
+      await call(bus, startDomain, {}, { target: uuid });
+      await stack.consoleShows(bus, uuid, 'tiny-rootfs: booted');
+      const init = stack.containerInit(owner);
+      const network = namespaceOf(init, 'net');
+      await call(bus, destroyDomain, {}, { target: owner });
+      await eventually(() => isAlive(init), false);
+      // The next number that the kernel gives (proc(5)).
+      const other = await eventually(
+        () => {
+          writeFileSync('/proc/sys/kernel/ns_last_pid', String(init - 1));
+          const child = spawn('sleep', ['600']);
+          if (child.pid !== init) child.kill('SIGKILL');
+          return child;
+        },
+        ({ pid }) => pid === init,
+      );
+      try {
+        await reboot(stack, uuid);
+        expect(namespaceOf(stack.containerInit(uuid), 'net')).toBe(network);
+        expect(namespaceOf(other.pid!, 'net')).not.toBe(network);
+      } finally {
+        other.kill('SIGKILL');
+      }
+      await call(bus, destroyDomain, {}, { target: uuid });
+      expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(network);
     },
     60_000,
   );

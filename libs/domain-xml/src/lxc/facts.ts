@@ -75,8 +75,15 @@ export interface LxcFacts {
   readonly mounted?: (source: string) => string | undefined;
   /** Where the host has mounted a folder for the container; undefined when it is used where it is. */
   readonly folder?: (path: string) => string | undefined;
+  /**
+   * For a path of the container's own that it sees at another place as well: what liblxc binds, and whether that is a plain file. Left out:
+   * the path itself, below wherever liblxc has the root.
+   */
+  readonly inside?: (path: string) => { readonly source: string; readonly isFile: boolean };
   /** Process id of the init of another container on this host. */
   readonly initPid?: (container: string) => number | undefined;
+  /** Path of a namespace that the container shares, where the driver holds it; left out: liblxc looks for the process at each boot. */
+  readonly namespace?: (kind: 'net' | 'ipc' | 'uts') => string | undefined;
   /** Further settings of the driver: hooks, signals, logs. */
   readonly entries?: readonly (readonly [key: string, value: string])[];
 }

@@ -109,6 +109,22 @@ test('file systems are mounted below the root, with their names escaped as in fs
   ]);
 });
 
+test('what is bound within the root is what the driver says it leads to', () => {
+  const devices = "<filesystem type='bind'><source dir='/link'/><target dir='/second'/></filesystem>";
+  const facts: LxcFacts = {
+    ...v1,
+    inside: (path) => ({ source: `run/whole${path}`, isFile: true }),
+    isFile: () => false,
+  };
+  expect(about({ devices }, /mount\.entry/, facts)).toEqual([
+    'mount.entry = run/whole/link second none bind,create=file 0 0',
+  ]);
+  // Of the host's folder with the same name nothing is to be known.
+  expect(about({ devices }, /mount\.entry/, { ...v1, isFile: () => true })).toEqual([
+    'mount.entry = link second none bind,relative,create=dir 0 0',
+  ]);
+});
+
 test.each([
   ["type='file'><source file='/srv/root.img'/>", ['rootfs.path = loop:/srv/root.img']],
   ["type='block'><source dev='/dev/vg/root'/>", ['rootfs.path = loop:/dev/vg/root']],
@@ -213,6 +229,11 @@ test('a network of its own, or somebody else’s', () => {
     'namespace.share.ipc = 77',
     'namespace.share.uts = 4711',
   ]);
+  const namespace = (kind: string): string | undefined => (kind === 'uts' ? '/run/held' : undefined);
+  expect(about({ head }, /share/, { ...v1, initPid: () => 4711, namespace }).at(-1)).toBe(
+    'namespace.share.uts = /run/held',
+  );
+  expect(refusal(() => linesOf({ head }, { ...v1, initPid: () => undefined, namespace }))).toContain('does not run');
 });
 
 const limits = `<memtune><hard_limit unit='MiB'>32</hard_limit><soft_limit unit='MiB'>16</soft_limit>

@@ -196,7 +196,7 @@ export async function plug(guest: LxcGuest, device: Device, machine: Machine): P
   const pid = guest.initPid;
   switch (device.list) {
     case 'filesystems':
-      return mountInto(pid, mountOf(device.value, guest.live));
+      return mountFolder(guest, device.value);
     case 'interfaces':
       if (!['bridge', 'direct', 'ethernet'].includes(device.value.type)) {
         throw unsupported(`an <interface type='${device.value.type}'>`);
@@ -206,6 +206,7 @@ export async function plug(guest: LxcGuest, device: Device, machine: Machine): P
     default: {
       const node = nodeOf(device);
       const { path, target, readonly } = node;
+      guest.given.mustNotHold(path, 'a device');
       try {
         await allow(guest, machine, 'devices.allow', node);
         const source = await ownNode(guest.live, guest.place, path);
@@ -235,8 +236,20 @@ export async function unplug(guest: LxcGuest, device: Device, machine: Machine):
   }
 }
 
-function mountOf({ type, source, target, readonly }: Filesystem, live: Domain): Parameters<typeof mountInto>[1] {
-  const path = source?.dir;
+/** From what was opened, where a container could put something else in its place meanwhile. */
+async function mountFolder({ initPid, live, given }: LxcGuest, filesystem: Filesystem): Promise<void> {
+  const { source: path } = mountOf(filesystem, live);
+  given.give([filesystem]);
+  using opened = given.open(path);
+  await mountInto(initPid, mountOf(filesystem, live, opened?.path));
+}
+
+/** @param path of the folder on the host */
+function mountOf(
+  { type, source, target, readonly }: Filesystem,
+  live: Domain,
+  path = source?.dir,
+): Parameters<typeof mountInto>[1] {
   if (type !== 'mount' || path === undefined) throw unsupported(`a <filesystem type='${type}'> while it runs`);
   if (!target?.dir?.startsWith('/') || target.dir === '/') {
     throw new VirtError('CONFIG_UNSUPPORTED', { detail: '<filesystem> needs a <target dir> below /' });

@@ -70,13 +70,19 @@ function writeMount(
     return;
   }
   const path = pathOf(filesystem, facts, where);
-  const inside = filesystem.type === 'bind';
-  const source = inside ? path.replace(/^\/+/, '') || '.' : path;
-  const create = facts.isFile?.(path) ? 'create=file' : 'create=dir';
-  const mapped = mapsIds && !inside && facts.idmapMount?.(path) ? ['idmap=container'] : [];
-  const options = ['bind', ...access, ...(inside ? ['relative'] : []), ...mapped, create];
-  mountEntry(lines, { source, target, type: 'none', options }, where);
+  if (filesystem.type === 'bind') {
+    const inside = facts.inside?.(path);
+    const source = inside?.source ?? (path.replace(/^\/+/, '') || '.');
+    const options = ['bind', ...access, ...(inside ? [] : ['relative']), createOption(inside?.isFile)];
+    mountEntry(lines, { source, target, type: 'none', options }, where);
+    return;
+  }
+  const mapped = mapsIds && facts.idmapMount?.(path) ? ['idmap=container'] : [];
+  const options = ['bind', ...access, ...mapped, createOption(facts.isFile?.(path))];
+  mountEntry(lines, { source: path, target, type: 'none', options }, where);
 }
+
+const createOption = (isFile: boolean | undefined): string => (isFile ? 'create=file' : 'create=dir');
 
 function pathOf(filesystem: Filesystem, facts: LxcFacts, where: Where): string {
   if (filesystem.type === 'block' || filesystem.type === 'file') return mountedAt(filesystem, facts, where);

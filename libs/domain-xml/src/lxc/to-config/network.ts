@@ -19,7 +19,8 @@ export function writeNamespaces(lines: ConfigLines, { lxcNamespace: shared }: Do
     const share = shared?.[kind];
     if (!share) continue;
     const where = { element: `lxc:share${kind}`, line: lineOf(share) };
-    lines.set(`lxc.namespace.share.${kind}`, ownerOf(share, facts, where), where);
+    const owner = ownerOf(share, facts, where);
+    lines.set(`lxc.namespace.share.${kind}`, facts.namespace?.(kind) ?? owner, where);
   }
 }
 
