@@ -11,7 +11,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 if [ "$(id -u)" = 0 ]; then state=/var/lib/virtbus; else state=${XDG_STATE_HOME:-$HOME/.local/state}/virtbus; fi
 folder=${VIRTBUS_STATE_DIR:-$state}/containers
 mkdir -p "$folder"
-chmod 711 "$(dirname "$folder")" "$folder"
+chmod 711 "$(dirname "$folder")"
+# What a container's root leaves in its files for others of this host to run (setuid) would run as the host's root.
+chmod 700 "$folder"
 
 [ -e "$folder/$name/sbin/init" ] || "$here/build.sh" --into "$folder/$name" >/dev/null
 cat <<XML

@@ -1,6 +1,6 @@
 /** The LXC driver: what this machine can run, and the facets that containers can do. */
 import { join } from 'node:path';
-import { prepareLxcDomain, type Domain } from '@virtbus/domain-xml';
+import { copyModel, prepareLxcDomain, type Domain } from '@virtbus/domain-xml';
 import {
   readHostInfo,
   type Driver,
@@ -26,7 +26,9 @@ import { stats } from './facets/stats';
 import { tuningFacet } from './facets/tuning';
 import { GivenFolders } from './given-folders';
 import type { LxcGuest } from './guest';
+import { mapIds } from './live';
 import { probeMachine, type Machine, type MachineOptions } from './machine';
+import { warningOfReach } from './reached-root';
 import { reattachContainer } from './reattach';
 import { rootAgain } from './root';
 import { seccompPolicy } from './seccomp';
@@ -87,7 +89,8 @@ export class LxcDriver implements Driver<LxcGuest> {
 
   prepare(domain: Domain, { before }: { before?: Domain | undefined }): { domain: Domain; warnings: string[] } {
     const options = { newDefinition: before === undefined };
-    return { domain: prepareLxcDomain(domain, this.machine.capabilities, options), warnings: warningsOf(domain) };
+    const prepared = prepareLxcDomain(domain, this.machine.capabilities, options);
+    return { domain: prepared, warnings: [...warningsOf(domain), ...this.warningsOfRoot(prepared)] };
   }
 
   expectStart(): void {
@@ -119,6 +122,13 @@ export class LxcDriver implements Driver<LxcGuest> {
       if (this.guests.get(uuid) === guest) this.guests.delete(uuid);
     });
     return guest;
+  }
+
+  private warningsOfRoot(prepared: Domain): string[] {
+    const live = copyModel(prepared);
+    mapIds(live, this.machine.subIds);
+    const warning = warningOfReach(live);
+    return warning === undefined ? [] : [warning];
   }
 
   private initPid(domain: string): number | undefined {

@@ -1,8 +1,8 @@
 /** A root file system whose ids are mapped: what the host mounts for it at a reboot, and what becomes of that. */
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, openSync, closeSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, openSync, closeSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { destroyDomain, startDomain } from '@virtbus/shared';
+import { defineDomain, destroyDomain, startDomain } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
 import { eventually, isAlive, needsContainers, Stack, tinyRootfs } from '@virtbus/testkit';
 import { shownInside } from './lxc-command';
@@ -111,4 +111,32 @@ containers.test(
       }
     }
   },
+);
+
+containers.test(
+  'one in a folder that is root’s alone boots and reboots, and nobody runs what its root leaves there; one within reach is warned of',
+  async () => {
+    const folder = stack.folder.file('closed');
+    mkdirSync(folder, { mode: 0o700 });
+    const root = await tinyRootfs(join(folder, 'root'));
+    const xml = await stack.containerXml({ name: 'closed', root });
+    const { domain, warnings: none } = await call(bus, defineDomain, { xml });
+    expect(none).toEqual([]);
+    ({ uuid } = domain);
+    await call(bus, startDomain, {}, { target: uuid });
+    await stack.consoleShows(bus, uuid, 'tiny-rootfs: booted');
+    await reboot(stack, uuid);
+    const mark = ['sh', '-c', 'cp /bin/busybox /true && chmod 4755 /true && stat -c %a:%u /true'];
+    await eventually(() => shownInside(bus, uuid, ...mark), '4755:0\n');
+    const runs = (): number | null => spawnSync(`${root}/true`, { uid: 65_534, gid: 65_534 }).status;
+    expect(runs()).not.toBe(0);
+    chmodSync(folder, 0o711);
+    expect(runs()).toBe(0);
+    expect(statSync(`${root}/true`)).toMatchObject({ uid: 0, mode: 0o104755 });
+    const again = xml.replace('<name>', `<uuid>${uuid}</uuid><name>`);
+    const { warnings } = await call(bus, defineDomain, { xml: again });
+    expect(warnings.join()).toContain(`other users of this host reach '${root}'`);
+    await call(bus, destroyDomain, {}, { target: uuid });
+  },
+  120_000,
 );
