@@ -89,7 +89,7 @@ export async function withImages<T extends { domain: DomainSummary }>(
       else await releaseKept(fleet, holder, look);
       return answer;
     } catch (error) {
-      await afterFailure(fleet, holder, look.uses, error);
+      await afterFailure(fleet, holder, look.uses, error, command ? beforePlanned : beforeAnything);
       if (!isVirtError(error, 'RESOURCE_BUSY') || attempt === attempts) throw error;
     }
   }
@@ -280,21 +280,38 @@ function revoke(fleet: Fleet, { claim, domain, ...at }: LeaseHolder): Promise<Lo
 }
 
 /**
- * Errors of a driver that has not opened anything, or was not there. What it refuses because its domain has changed another
- * copy may have prepared under the same claim since: that is asked.
+ * Errors of a driver that has not begun, or was not there. What it refuses because its domain has changed another copy may have
+ * prepared under the same claim since: that is asked.
  */
+const beforeItBegan = ['EPOCH_STALE', 'HOST_OFFLINE', 'DOMAIN_BUSY'] as const;
+
+/**
+ * Of a command that plans images only these tell that nothing has happened: the last of what it does, a start, may be refused
+ * when the domain's documents name new images already.
+ */
+const beforePlanned: ReadonlySet<ErrorCode> = new Set<ErrorCode>(beforeItBegan);
+
+/** Errors of a driver that has not opened anything. */
 const beforeAnything: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  ...(['EPOCH_STALE', 'DOMAIN_NOT_FOUND', 'HOST_OFFLINE', 'DOMAIN_BUSY'] as const),
-  ...(['OPERATION_INVALID', 'CONFIG_UNSUPPORTED', 'INVALID_ARG', 'XML_ERROR', 'OPERATION_UNSUPPORTED'] as const),
+  ...beforeItBegan,
+  ...(['DOMAIN_NOT_FOUND', 'OPERATION_INVALID', 'CONFIG_UNSUPPORTED'] as const),
+  ...(['INVALID_ARG', 'XML_ERROR', 'OPERATION_UNSUPPORTED'] as const),
 ]);
 
 /**
  * A command that has failed lets its leases go. Not so what the guest has all the same: a disk that it does not give back, an
  * image that one of its disks has gone over to before another one failed. Whether that is so is the driver's to say.
+ * @param before errors of a driver that has opened nothing
  */
-async function afterFailure(fleet: Fleet, holder: LeaseHolder, uses: Look['uses'], error: unknown): Promise<void> {
+async function afterFailure(
+  fleet: Fleet,
+  holder: LeaseHolder,
+  uses: Look['uses'],
+  error: unknown,
+  before: ReadonlySet<ErrorCode>,
+): Promise<void> {
   if (!isCertain(error)) return doubted(fleet, holder);
-  if (isVirtError(error) && beforeAnything.has(error.code)) return letGo(fleet, holder, uses, true);
+  if (isVirtError(error) && before.has(error.code)) return letGo(fleet, holder, uses, true);
   if (uses.some(({ claim }) => claim === holder.claim)) return;
   try {
     const look = await revoke(fleet, holder);

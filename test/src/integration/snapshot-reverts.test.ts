@@ -1,0 +1,78 @@
+/** What a domain that goes back to a snapshot stands on is there afterwards, whatever becomes of its guest, and so are all states. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import {
+  createSnapshot,
+  destroyDomain,
+  getDomainXml,
+  getSnapshotXmlWithSecrets,
+  revertSnapshot,
+  type RequestInput,
+} from '@virtbus/shared';
+import { call, type Bus } from '@virtbus/shared/bus';
+import { Stack } from '@virtbus/testkit';
+import { disk, qemuImg } from './storage-stand';
+
+jest.setTimeout(240_000);
+
+let stack: Stack;
+let bus: Bus;
+beforeAll(async () => {
+  stack = await Stack.start();
+  bus = await stack.connect();
+});
+afterAll(() => stack?.[Symbol.asyncDispose]());
+
+function image(name: string): string {
+  const path = stack.folder.file(`${name}.qcow2`);
+  qemuImg('create', '-q', '-f', 'qcow2', path, '16M');
+  return path;
+}
+
+/** Fill the beginning of an image that nobody has open. */
+const fill = (path: string, byte: number): void =>
+  void execFileSync('qemu-io', ['-f', 'qcow2', '-c', `write -P ${byte} 0 64k`, path]);
+
+/** Whether an image begins with these bytes, read through all that it stands on. */
+const holds = (path: string, byte: number): boolean =>
+  !execFileSync('qemu-io', ['-r', '-U', '-f', 'qcow2', '-c', `read -P ${byte} 0 64k`, path], {
+    encoding: 'utf8',
+  }).includes('verification failed');
+
+const create = (domain: string, xml: string, how: RequestInput<typeof createSnapshot> = {}) =>
+  call(bus, createSnapshot, { xml, ...how }, { target: domain });
+
+const take = (domain: string, name: string, how: RequestInput<typeof createSnapshot> = {}) =>
+  create(domain, `<domainsnapshot><name>${name}</name></domainsnapshot>`, how);
+
+const back = (domain: string, name: string, how: object = {}) =>
+  call(bus, revertSnapshot, { name, ...how }, { target: domain });
+
+const sourceOf = async (domain: string): Promise<string> => {
+  const { xml = '' } = await call(bus, getDomainXml, { inactive: true }, { target: domain });
+  return /<source file='([^']*)'/.exec(xml)?.[1] ?? '';
+};
+
+test('a domain that has gone back, and whose guest is refused then, keeps the overlay that it stands on', async () => {
+  const path = image('refused');
+  const { uuid } = await stack.define(bus, { name: 'refused', devices: disk(path, 'qcow2') });
+  fill(path, 1);
+  await take(uuid, 'one', { diskOnly: true });
+  const { xml } = await call(bus, getSnapshotXmlWithSecrets, { name: 'one' }, { target: uuid });
+  const nowhere = xml.replace(/<emulator>[^<]*</, '<emulator>/nowhere<');
+  expect(nowhere).not.toBe(xml);
+  await create(uuid, nowhere, { redefine: true });
+  for (let round = 0; round < 5; round++) {
+    await expect(back(uuid, 'one', { running: true })).rejects.toMatchObject({ code: 'CONFIG_UNSUPPORTED' });
+    const now = await sourceOf(uuid);
+    expect(now).toMatch(/refused\.vda\.\d+$/);
+    expect([now, existsSync(now)]).toEqual([now, true]);
+    expect(holds(now, 1)).toBe(true);
+  }
+  // None of those before is left.
+  const left = readdirSync(stack.folder.path).filter((name) => /^refused\.vda\./.test(name));
+  expect(left).toEqual([(await sourceOf(uuid)).split('/').at(-1)]);
+  await create(uuid, xml, { redefine: true });
+  await back(uuid, 'one', { running: true });
+  await call(bus, destroyDomain, {}, { target: uuid });
+});
