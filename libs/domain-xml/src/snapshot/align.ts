@@ -60,6 +60,12 @@ function nameOverlay(snapshot: string, disk: Disk, aligned: SnapshotDisk): void 
   if (type !== 'file')
     fail('CONFIG_UNSUPPORTED', `cannot generate external snapshot name for disk '${name}' on a '${type}' device`);
   const path = localPath(disk);
+  // A name is made from where the volume lies, which the document of a running guest alone tells.
+  if (path === undefined && disk.type === 'volume')
+    fail(
+      'CONFIG_UNSUPPORTED',
+      `cannot generate external snapshot name for disk '${name}': it is volume '${disk.source?.volume}' of pool '${disk.source?.pool}'; name the file of its overlay (<source file='...'/>)`,
+    );
   if (path === undefined)
     fail('CONFIG_UNSUPPORTED', `cannot generate external snapshot name for disk '${name}' without source`);
   if (disk.type !== 'file')

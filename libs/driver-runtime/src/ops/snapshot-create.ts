@@ -1,5 +1,5 @@
 /** Taking a snapshot, or keeping the description of one again. */
-import { diskImages, formatDevice, withImages, type Disk } from '@virtbus/domain-xml';
+import { diskImages, formatDevice, withImages, type Disk, type Domain } from '@virtbus/domain-xml';
 import { formatSnapshot, type Snapshot } from '@virtbus/domain-xml/snapshot';
 import { createSnapshot, VirtError, type ImageNeed } from '@virtbus/shared';
 import type { Actor } from '../actor';
@@ -12,8 +12,9 @@ import type { LiveTaking } from '../snapshots/facet';
 import { definitionWithOverlays, overlaysOf } from '../snapshots/overlays';
 import { redefine } from '../snapshots/redefine';
 import { described, requestedSnapshot, type CreateRequest } from '../snapshots/request';
-import { summaryOf, takenDisks } from '../snapshots/summary';
+import { isExternal, summaryOf, takenDisks } from '../snapshots/summary';
 import { abandon, beginDoing, beginTaking, completeCreation, type Completion } from '../snapshots/unfinished';
+import { baseIn, located } from '../snapshots/volumes';
 import { guestOf, planned, type Context } from './op';
 
 export const create = planned(
@@ -71,6 +72,8 @@ async function take(context: Context, request: CreateRequest): Promise<Snapshot>
     if (disks[`overlay:${target}`]) continue;
     throw new VirtError('RESOURCE_BUSY', { detail: `the overlay of disk '${target}' is not prepared` });
   }
+  const before = actor.active ? actor.document : located(actor.document, baseIn(chainsOf(disks)));
+  await checkImages(context, before, snapshot);
   beginDoing(actor, creationOf(snapshot, request, actor.active), disks);
   let taken = false;
   try {
@@ -81,7 +84,7 @@ async function take(context: Context, request: CreateRequest): Promise<Snapshot>
       completeCreation(actor, snapshot, { metadata: !request.noMetadata, definition });
     };
     if (actor.active) await takeLive(context, request, snapshot, complete);
-    else await takeOffline(context, request, snapshot, complete);
+    else await takeOffline(context, before, request, snapshot, complete);
   } catch (error) {
     // What has happened is not taken back: the record tells of it, and the next start of ours completes it.
     if (!taken && context.host.find(actor.uuid) === actor) abandon(actor);
@@ -91,6 +94,13 @@ async function take(context: Context, request: CreateRequest): Promise<Snapshot>
     await actor.endGuest({ graceful: false, reason: 'from-snapshot', detail: 'from-snapshot' });
   }
   return snapshot;
+}
+
+/** What only a look at the images tells. */
+async function checkImages({ host, actor }: Context, domain: Domain, snapshot: Snapshot): Promise<void> {
+  const facility = facet(host.implementation, 'snapshots');
+  facility.check(domain, snapshot, actor.active);
+  if (!isExternal(snapshot)) await facility.checkFree(actor.guest, domain, snapshot);
 }
 
 type Definition = Completion['definition'];
@@ -134,13 +144,13 @@ async function takeLive(
 }
 
 async function takeOffline(
-  { host, actor, call, prepared }: Context,
+  { host, call, prepared }: Context,
+  before: Domain,
   request: CreateRequest,
   snapshot: Snapshot,
   complete: Complete,
 ): Promise<void> {
   const facility = facet(host.implementation, 'snapshots');
-  const before = actor.document;
   await facility.takeOffline(before, {
     snapshot,
     reuse: request.reuseExternal,

@@ -1,7 +1,15 @@
 /** Deleting snapshots: their descriptions, and what of their images nobody needs any longer. */
 import { existsSync, rmSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
-import { diskImages, formatDevice, isEmptyDrive, withImages, type DiskImage } from '@virtbus/domain-xml';
+import {
+  diskImages,
+  formatDevice,
+  isEmptyDrive,
+  isSameLocation,
+  withImages,
+  type Disk,
+  type DiskImage,
+} from '@virtbus/domain-xml';
 import type { Snapshot } from '@virtbus/domain-xml/snapshot';
 import { deleteSnapshot, VirtError, type ChainDocument, type ImageNeed, type Request } from '@virtbus/shared';
 import type { Actor } from '../actor';
@@ -15,6 +23,7 @@ import { depthsOf } from '../snapshots/merging';
 import { partedFiles, removalNeeds } from '../snapshots/removal';
 import { isExternal, takenDisks } from '../snapshots/summary';
 import { abandon, beginDoing, completeDeletion } from '../snapshots/unfinished';
+import { located } from '../snapshots/volumes';
 import { planned, type Context } from './op';
 
 type DeleteRequest = Request<typeof deleteSnapshot>;
@@ -129,8 +138,9 @@ async function removeImages(context: Context, deletion: Deletion): Promise<void>
     const how = { command: call.id, signal: call.signal };
     if (guest) await whileItRuns(actor, 'its images were merged', () => facility.merge(guest, merges, how));
     else await mergeOffline(context, deletion, merges, chainsOf(disks));
+    const left = guest ? actor.document : located(actor.document, preparedChain(chainsOf(disks), deletion));
     for (const snapshot of deletion.snapshots) {
-      if (!isExternal(snapshot)) await facility.remove(actor.guest, actor.document, snapshot, call.signal);
+      if (!isExternal(snapshot)) await facility.remove(actor.guest, left, snapshot, call.signal);
     }
   } catch (error) {
     abandon(actor);
@@ -163,6 +173,15 @@ const preparedImages =
       const into = (n: number) => chains.get(`into${n}:${target}`)?.layers[0]?.location;
       return merging.find((_, n) => isDeepStrictEqual(into(n), layer.location))?.below ?? asImage(layer);
     });
+
+/** What storage has found of a disk that stands on what its images were merged into, or on what it stood on. */
+const preparedChain =
+  (chains: ReadonlyMap<string, ChainDocument>, { merging }: Deletion) =>
+  (target: string, disk: Disk): ChainDocument | undefined => {
+    const [top] = diskImages(disk);
+    const n = merging.findIndex((one) => one.target === target && top && isSameLocation(one.below, top));
+    return chains.get(`into${n}:${target}`) ?? chains.get(`base:${target}`) ?? chains.get(`chain:${target}`);
+  };
 
 /** Where a layer lies, in the document's words. */
 function asImage({ location }: ChainDocument['layers'][number]): DiskImage {

@@ -24,6 +24,7 @@ import { partedFiles, removalNeeds } from '../snapshots/removal';
 import { abandonedBy, excludedDisks, finishRevert, newOverlays, withKept, writtenOver } from '../snapshots/reverting';
 import { isExternal, stateOf } from '../snapshots/summary';
 import { abandon, beginDoing } from '../snapshots/unfinished';
+import { baseIn, located } from '../snapshots/volumes';
 import { planned, type Context } from './op';
 import { boot, dropManagedSave } from './start';
 
@@ -151,14 +152,16 @@ async function revertTo(context: Context, request: RevertRequest, snapshot: Whol
       return image ? withImages(withOverlay(disk, image), [image], false) : disk;
     });
   };
+  const images = chainsOf(disks);
+  const openable = located(all, baseIn(images));
+  await facility.checkKept(openable, snapshot);
   const xml = formatSnapshot({ ...snapshot, revertDisks, active: true }, { stored: true, secrets: true });
   beginDoing(actor, { what: 'revert', name: snapshot.name, xml, starts: startsAgain(snapshot, request) });
   hold(actor, disks);
   try {
     if (actor.guest) await giveUp(actor, actor.guest);
     hold(actor, disks); // Its end let go of all.
-    const images = chainsOf(disks);
-    const overlaid = withDisks(all, (disk, target) => {
+    const overlaid = withDisks(openable, (disk, target) => {
       const image = overlaysOf({ disks: revertDisks }).get(target);
       return image ? withOverlay(disk, image) : disk;
     });
@@ -166,7 +169,7 @@ async function revertTo(context: Context, request: RevertRequest, snapshot: Whol
     if (!isExternal(snapshot) && snapshot.memory?.snapshot !== 'internal') {
       // Also where it fails half way: a save image goes with what its disks held.
       dropManagedSave(host, actor);
-      await facility.rewind(definition, snapshot, call.signal);
+      await facility.rewind(openable, snapshot, call.signal);
     }
     if (request.resetNvram) dropNvram(snapshot.domain);
     if (actor.record.persistent) actor.setConfig(onOverlays(definition));
@@ -175,7 +178,7 @@ async function revertTo(context: Context, request: RevertRequest, snapshot: Whol
     abandon(actor);
     throw error;
   }
-  const { going, used } = partedFiles(chainsOf(disks));
+  const { going, used } = partedFiles(images);
   finishRevert(actor, snapshot, revertDisks, new Set([...going].filter((file) => !used.has(file))));
   abandon(actor);
   await startAgain(context, request, snapshot, onOverlays(withKept(snapshot.domain, kept)), disks);

@@ -42,6 +42,14 @@ export interface Merge {
 export interface SnapshotsFacet<G extends Guest = Guest> {
   /** Throws what cannot be kept of this domain. @param active its guest runs */
   check(domain: Domain, snapshot: Snapshot, active: boolean): void;
+  /**
+   * Throws where an image holds an internal snapshot of that name, of which no description tells: nobody could tell the two
+   * apart.
+   * @param guest that has the images open
+   */
+  checkFree(guest: G | undefined, domain: Domain, snapshot: Snapshot): Promise<void>;
+  /** Throws what keeps the images from going back to an internal snapshot: nothing of the present is given up then. */
+  checkKept(domain: Domain, snapshot: Snapshot): Promise<void>;
   /** Of a guest that runs. Whatever fails, it goes on as before; where it ends after `begin` the snapshot counts as taken. */
   take(guest: G, taking: LiveTaking): Promise<void>;
   /** Of a domain that is off: the images, not the documents. */

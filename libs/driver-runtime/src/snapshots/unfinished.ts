@@ -11,6 +11,7 @@ import type { Actor } from '../actor';
 import { againMs, letPendingGo, patienceMs, tellCameToNothing } from '../died-over';
 import { facet, type Guest } from '../driver';
 import type { DriverHost } from '../host';
+import { chainsOf } from '../images';
 import { dropManagedSave } from '../ops/start';
 import type { DomainRecord, HeldDisks, SnapshotCreation, SnapshotDoing } from '../record';
 import type { SnapshotsFacet } from './facet';
@@ -18,6 +19,7 @@ import { snapshotsOf } from './index';
 import { definitionWithOverlays, isOn, overlaysOf, withDisks } from './overlays';
 import { finishRevert } from './reverting';
 import { summaryOf } from './summary';
+import { baseIn, located } from './volumes';
 
 /** @param disks what the operation holds from now on, beside what is held already */
 export function beginDoing(actor: Actor, doing: SnapshotDoing, disks: HeldDisks = {}): void {
@@ -211,6 +213,7 @@ async function recoverCreation<G extends Guest>(
   { doing, before, command }: Left,
 ): Promise<boolean> {
   const { metadata, begun, reuse, online } = doing as SnapshotCreation;
+  const { disks: held = {} } = actor.record;
   const snapshot = creationIn(doing as SnapshotCreation);
   const overlays = overlaysOf(snapshot);
   const external = overlays.size > 0;
@@ -223,7 +226,7 @@ async function recoverCreation<G extends Guest>(
           begun || (actor.config !== undefined && standsOn(actor.config, overlays))
         : !guest && snapshot.memory?.file !== undefined
           ? begun === true
-          : await facility.wasTaken(guest, before, snapshot, begun === true);
+          : await facility.wasTaken(guest, located(before, baseIn(chainsOf(held))), snapshot, begun === true);
   if (!taken) {
     abandon(actor, command);
     if (!reuse) dropFiles(overlays);

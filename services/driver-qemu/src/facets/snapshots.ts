@@ -4,9 +4,17 @@ import type { BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
 import { checkSnapshot } from '../snapshots/check';
 import { takeExternal, wasTakenExternally } from '../snapshots/external';
-import { removeInternal, takeInternal, wasTakenInternally } from '../snapshots/internal';
+import { checkFreeInternally, removeInternal, takeInternal, wasTakenInternally } from '../snapshots/internal';
 import { giveUpMerge, merge, mergeNeeds, mergeOffline } from '../snapshots/merge';
-import { makeOverlays, removeOffline, rewind, takeOffline, wasTakenOffline } from '../snapshots/offline';
+import {
+  checkFree,
+  checkKept,
+  makeOverlays,
+  removeOffline,
+  rewind,
+  takeOffline,
+  wasTakenOffline,
+} from '../snapshots/offline';
 import { refuseWrittenOut } from '../written-out';
 import { saveFacet } from './save';
 
@@ -14,6 +22,9 @@ export function snapshotsFacet(host: BlockHost): SnapshotsFacet<QemuGuest> {
   const memory = saveFacet(host.user);
   return {
     check: checkSnapshot,
+    checkFree: (guest, domain, snapshot) =>
+      guest ? checkFreeInternally(host, guest, snapshot) : checkFree(domain, snapshot),
+    checkKept,
     take: async (guest, taking) => {
       guest.blockJobs.refuseActive();
       if (taking.snapshot.memory?.snapshot === 'internal') return takeInternal(host, guest, taking);

@@ -25,8 +25,19 @@ export function checkSnapshot(domain: Domain, snapshot: Snapshot, active: boolea
   if (file !== undefined && existsSync(file)) {
     throw new VirtError('OPERATION_FAILED', { detail: `external memory snapshot file '${file}' already exists` });
   }
+  if (snapshot.memory?.snapshot === 'internal') checkTag(snapshot.name);
   if (snapshot.memory?.snapshot === 'internal' && domain.os.loader?.type === 'pflash' && !hasQcow2Nvram(domain))
     refuse('internal snapshots of a VM with pflash based firmware require QCOW2 nvram format');
+}
+
+/** Numbers of snapshots within an image count up from 1; what is longer none of them gets to. */
+const number = /^[1-9]\d{0,6}$/;
+
+/** QEMU loads the memory of the snapshot that has the number, if there is one, whatever its name. */
+function checkTag(name: string): void {
+  if (!number.test(name)) return;
+  const detail = `a snapshot with its memory within the disks cannot be named '${name}': QEMU would take that for the number of a snapshot; choose a name with a letter in it`;
+  throw new VirtError('OPERATION_UNSUPPORTED', { detail });
 }
 
 const isWritable = (disk: Disk): boolean => !disk.readonly && !isEmptyDrive(disk);
@@ -36,6 +47,8 @@ const hasQcow2Nvram = ({ os }: Domain): boolean => os.nvram?.format === 'qcow2';
 function checkInternal({ type, driver }: Disk, name: string, { state }: Snapshot, active: boolean): void {
   if (active && state === 'disk-snapshot')
     refuse(`active qemu domains require external disk snapshots; disk ${name} requested internal`);
+  // Its pool tells, once it has been asked where the volume lies.
+  if (type === 'volume' && driver?.type === undefined) return;
   const format = driver?.type ?? 'raw';
   if (!localTypes.includes(type) || format !== 'qcow2')
     refuse(`internal snapshot for disk ${name} unsupported for storage type ${format}`);

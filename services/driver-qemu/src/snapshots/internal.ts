@@ -6,20 +6,25 @@ import { isVirtError } from '@virtbus/shared';
 import { nodeSource, type BlockHost } from '../block-jobs/nodes';
 import type { QemuGuest } from '../guest';
 import { joinJob, runJob } from '../short-job';
+import { isHeldAlready } from './offline';
 
 /** Job ids of QEMU are letters, digits, `-`, `.` and `_`. */
 const jobId = (what: 'save' | 'delete' | 'load', name: string): string =>
   `internal-snapshot-${what}-${name.replaceAll(/[^A-Za-z0-9._-]/g, '_')}`;
 
-/** Nodes of the images that the snapshot is in; the memory is in the first of them. */
-function nodesOf(host: BlockHost, guest: QemuGuest, { disks }: Snapshot): string[] {
+/** Nodes of the images that the snapshot is in, by their disks; the memory is in the first of them. */
+function nodesByTarget(host: BlockHost, guest: QemuGuest, { disks }: Snapshot): [target: string, node: string][] {
   const source = nodeSource(host, guest);
   const targets = new Set(disks.flatMap(({ name, snapshot }) => (snapshot === 'internal' ? [name] : [])));
-  return guest.live.devices.disks.flatMap((disk) => {
-    const top = targets.has(disk.target.dev ?? '') ? chainLayers(source, disk)[0]?.top : undefined;
-    return top === undefined ? [] : [top];
+  return guest.live.devices.disks.flatMap((disk): [string, string][] => {
+    const { dev = '' } = disk.target;
+    const top = targets.has(dev) ? chainLayers(source, disk)[0]?.top : undefined;
+    return top === undefined ? [] : [[dev, top]];
   });
 }
+
+const nodesOf = (host: BlockHost, guest: QemuGuest, snapshot: Snapshot): string[] =>
+  nodesByTarget(host, guest, snapshot).map(([, node]) => node);
 
 export async function takeInternal(host: BlockHost, guest: QemuGuest, taking: LiveTaking): Promise<void> {
   const { snapshot, signal } = taking;
@@ -29,6 +34,13 @@ export async function takeInternal(host: BlockHost, guest: QemuGuest, taking: Li
   const id = jobId('save', snapshot.name);
   await runJob(guest, 'snapshot-save', { 'job-id': id, tag: snapshot.name, vmstate: devices[0], devices }, signal);
   taking.taken();
+}
+
+/** Throws where an image holds one of that name already: it would be taken for the new one after a crash. */
+export async function checkFreeInternally(host: BlockHost, guest: QemuGuest, snapshot: Snapshot): Promise<void> {
+  const [held] = await nodesHaving(host, guest, snapshot);
+  const found = nodesByTarget(host, guest, snapshot).find(([, node]) => node === held);
+  if (found) throw isHeldAlready(found[0], snapshot);
 }
 
 /** After a crash of ours: a job that runs is waited for; what lies in some of the images only is taken out. */

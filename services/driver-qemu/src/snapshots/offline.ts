@@ -76,6 +76,17 @@ async function makeOverlay(
   await qemuImg(['create', '-q', '-f', format, ...backing, ...options, path, String(capacity)], signal);
 }
 
+/** Throws where an image holds one of that name already. */
+export async function checkFree(domain: Domain, snapshot: Snapshot): Promise<void> {
+  for (const disk of disksOf(domain, snapshot))
+    if (await has(disk, snapshot.name)) throw isHeldAlready(disk.target.dev ?? '', snapshot);
+}
+
+export function isHeldAlready(target: string, { name }: Snapshot): VirtError {
+  const detail = `the image of disk '${target}' holds an internal snapshot '${name}' already, which no description of this domain tells of; choose another name, or remove that one (qemu-img snapshot -d)`;
+  return new VirtError('OPERATION_FAILED', { detail });
+}
+
 /** Is it in all images? What is in some of them only is taken out. */
 export async function wasTakenOffline(domain: Domain, snapshot: Snapshot): Promise<boolean> {
   const disks = disksOf(domain, snapshot);
@@ -91,31 +102,51 @@ export async function removeOffline(domain: Domain, snapshot: Snapshot, signal?:
   }
 }
 
+/** Throws what keeps an image from going back to it. */
+export async function checkKept(domain: Domain, snapshot: Snapshot): Promise<void> {
+  for (const disk of disksOf(domain, snapshot)) await numberOf(disk, snapshot);
+}
+
+/** Told by their numbers: what looks like one QEMU takes for one, though it is the name of another. */
 export async function rewind(domain: Domain, snapshot: Snapshot, signal: AbortSignal): Promise<void> {
   // None is wound back unless all can be.
-  for (const disk of disksOf(domain, snapshot)) {
-    const target = disk.target.dev ?? '';
-    const { snapshots, bitmaps } = await contentsOf(disk);
-    const detail = `the image of disk '${target}' holds no snapshot '${snapshot.name}'`;
-    if (!snapshots.has(snapshot.name)) throw new VirtError('OPERATION_FAILED', { detail });
-    const [bitmap] = bitmaps;
-    if (bitmap === undefined) continue;
-    const held = `disk '${target}' cannot go back to internal snapshot '${snapshot.name}': its image holds bitmap '${bitmap}'; remove that first (qemu-img bitmap --remove)`;
-    throw new VirtError('OPERATION_UNSUPPORTED', { detail: held });
-  }
-  for (const disk of disksOf(domain, snapshot)) await qemuImg(['snapshot', '-a', snapshot.name, alone(disk)], signal);
+  const numbered: [Disk, string][] = [];
+  for (const disk of disksOf(domain, snapshot)) numbered.push([disk, await numberOf(disk, snapshot)]);
+  for (const [disk, number] of numbered) await qemuImg(['snapshot', '-a', number, alone(disk)], signal);
+}
+
+/** Of the snapshot in the disk's image. Throws where that cannot go back to it. */
+async function numberOf(disk: Disk, { name, memory }: Snapshot): Promise<string> {
+  const { snapshots, bitmaps } = await contentsOf(disk);
+  const image = `the image of disk '${disk.target.dev ?? ''}'`;
+  const [found, second] = snapshots.filter((one) => one.name === name);
+  if (!found) throw new VirtError('OPERATION_FAILED', { detail: `${image} holds no snapshot '${name}'` });
+  const refuse = (why: string): never => {
+    const detail = `disk '${disk.target.dev ?? ''}' cannot go back to internal snapshot '${name}': ${why}`;
+    throw new VirtError('OPERATION_UNSUPPORTED', { detail });
+  };
+  if (second) refuse('its image holds two of that name; remove the wrong one first (qemu-img snapshot -d)');
+  const [bitmap] = bitmaps;
+  if (bitmap) refuse(`its image holds bitmap '${bitmap.name}'; remove that first (qemu-img bitmap --remove)`);
+  const other = memory?.snapshot === 'internal' && snapshots.find(({ id }) => id === name && id !== found.id);
+  if (other) refuse(`QEMU would take the name for the number of snapshot '${other.name}'; delete that first`);
+  return found.id;
 }
 
 async function has(disk: Disk, name: string): Promise<boolean> {
-  return (await contentsOf(disk)).snapshots.has(name);
+  return (await contentsOf(disk)).snapshots.some((one) => one.name === name);
 }
 
-/** Names of the snapshots and of the bitmaps that an image holds. */
-async function contentsOf(disk: Disk): Promise<Record<'snapshots' | 'bitmaps', ReadonlySet<string>>> {
+interface Contents {
+  snapshots: readonly { id: string; name: string }[];
+  bitmaps: readonly { name: string }[];
+}
+
+/** The snapshots and the bitmaps that an image holds. */
+async function contentsOf(disk: Disk): Promise<Contents> {
   const told = JSON.parse(await qemuImg(['info', '--output=json', '-U', alone(disk)])) as {
-    snapshots?: { name: string }[];
-    'format-specific'?: { data?: { bitmaps?: { name: string }[] } };
+    snapshots?: Contents['snapshots'];
+    'format-specific'?: { data?: { bitmaps?: Contents['bitmaps'] } };
   };
-  const names = (of: readonly { name: string }[] = []): ReadonlySet<string> => new Set(of.map(({ name }) => name));
-  return { snapshots: names(told.snapshots), bitmaps: names(told['format-specific']?.data?.bitmaps) };
+  return { snapshots: told.snapshots ?? [], bitmaps: told['format-specific']?.data?.bitmaps ?? [] };
 }
