@@ -3,14 +3,16 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import {
   createSnapshot,
+  deleteSnapshot,
   destroyDomain,
   getDomainXml,
   getSnapshotXmlWithSecrets,
   revertSnapshot,
+  startDomain,
   type RequestInput,
 } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
-import { Stack } from '@virtbus/testkit';
+import { eventually, Stack } from '@virtbus/testkit';
 import { disk, qemuImg } from './storage-stand';
 
 jest.setTimeout(240_000);
@@ -28,6 +30,8 @@ function image(name: string): string {
   qemuImg('create', '-q', '-f', 'qcow2', path, '16M');
   return path;
 }
+
+const overlayOf = (path: string, snapshot: string): string => path.replace('.qcow2', `.${snapshot}`);
 
 /** Fill the beginning of an image that nobody has open. */
 const fill = (path: string, byte: number): void =>
@@ -75,4 +79,46 @@ test('a domain that has gone back, and whose guest is refused then, keeps the ov
   await create(uuid, xml, { redefine: true });
   await back(uuid, 'one', { running: true });
   await call(bus, destroyDomain, {}, { target: uuid });
+});
+
+test('an overlay that a state stands on stays, though the snapshot between is forgotten and no document tells', async () => {
+  const path = image('deep');
+  const { uuid } = await stack.define(bus, { name: 'deep', devices: disk(path, 'qcow2') });
+  fill(path, 1);
+  await take(uuid, 'one', { diskOnly: true });
+  const overlay = overlayOf(path, 'one');
+  fill(overlay, 2);
+  await take(uuid, 'two', { diskOnly: true });
+  // The definition names its new overlay alone.
+  await back(uuid, 'two');
+  await take(uuid, 'three', { diskOnly: true });
+  const present = await sourceOf(uuid);
+  await call(bus, deleteSnapshot, { name: 'two', metadata: true }, { target: uuid });
+  await back(uuid, 'one');
+  expect(holds(await sourceOf(uuid), 1)).toBe(true);
+  expect([existsSync(overlay), existsSync(present)]).toEqual([true, false]);
+  await back(uuid, 'three');
+  expect(holds(await sourceOf(uuid), 2)).toBe(true);
+  await call(bus, startDomain, {}, { target: uuid });
+  await call(bus, destroyDomain, {}, { target: uuid });
+});
+
+test('nothing that was given up is removed while a state cannot be looked into', async () => {
+  const path = image('unseen');
+  const { uuid } = await stack.define(bus, { name: 'unseen', devices: disk(path, 'qcow2') });
+  await take(uuid, 'one', { diskOnly: true });
+  await take(uuid, 'two', { diskOnly: true });
+  await back(uuid, 'one');
+  const [first] = [await sourceOf(uuid)];
+  await take(uuid, 'three', { diskOnly: true });
+  await back(uuid, 'two');
+  const second = await sourceOf(uuid);
+  // The state of 'three' is away for a while.
+  execFileSync('mv', [first, `${first}.away`]);
+  await back(uuid, 'two');
+  expect(existsSync(second)).toBe(true);
+  execFileSync('mv', [`${first}.away`, first]);
+  const third = await sourceOf(uuid);
+  await back(uuid, 'two');
+  await eventually(() => existsSync(third), false);
 });

@@ -10,7 +10,14 @@ import {
   type Domain,
 } from '@virtbus/domain-xml';
 import { formatSnapshot, type Snapshot } from '@virtbus/domain-xml/snapshot';
-import { diskOfNeed, revertSnapshot, VirtError, type ImageNeed, type Request } from '@virtbus/shared';
+import {
+  diskOfNeed,
+  revertSnapshot,
+  VirtError,
+  type ChainDocument,
+  type ImageNeed,
+  type Request,
+} from '@virtbus/shared';
 import type { Actor } from '../actor';
 import { nvramOf } from '../document';
 import { facet, type Guest } from '../driver';
@@ -20,8 +27,16 @@ import { checkpointsOf, markedDisks } from '../checkpoints';
 import type { HeldDisks } from '../record';
 import { snapshotsOf } from '../snapshots';
 import { overlaysOf, withDisks } from '../snapshots/overlays';
-import { partedFiles, removalNeeds } from '../snapshots/removal';
-import { abandonedBy, excludedDisks, finishRevert, newOverlays, withKept, writtenOver } from '../snapshots/reverting';
+import { partedFiles, removalNeeds, stateNeeds } from '../snapshots/removal';
+import {
+  abandonedBy,
+  excludedDisks,
+  finishRevert,
+  newOverlays,
+  untoldStates,
+  withKept,
+  writtenOver,
+} from '../snapshots/reverting';
 import { isExternal, stateOf } from '../snapshots/summary';
 import { abandon, beginDoing } from '../snapshots/unfinished';
 import { baseIn, located } from '../snapshots/volumes';
@@ -107,8 +122,13 @@ function imageNeeds(actor: Actor, request: RevertRequest, snapshot: Whole, id: s
       ...(image ? [need('overlay', 'create', withImages(disk, [image], true))] : []),
     ];
   });
-  return [...standing, ...removalNeeds(abandonedBy(actor, snapshot), { mayStay: true })];
+  const going = removalNeeds(abandonedBy(actor, snapshot), { mayStay: true });
+  return [...standing, ...going, ...(going.length > 0 ? lookedAt(actor, snapshot) : [])];
 }
+
+/** States that may stand on what is given up. */
+const lookedAt = (actor: Actor, snapshot: Whole): ImageNeed[] =>
+  stateNeeds(untoldStates(actor, abandonedBy(actor, snapshot)));
 
 /** A state expects the hard disks of its guest, but not one that the guest ran without. */
 function dispensableIn(snapshot: Whole, all: Domain): ReadonlySet<string> {
@@ -153,6 +173,7 @@ async function revertTo(context: Context, request: RevertRequest, snapshot: Whol
     });
   };
   const images = chainsOf(disks);
+  const states = lookedAt(actor, snapshot);
   const openable = located(all, baseIn(images));
   await facility.checkKept(openable, snapshot);
   const xml = formatSnapshot({ ...snapshot, revertDisks, active: true }, { stored: true, secrets: true });
@@ -178,10 +199,16 @@ async function revertTo(context: Context, request: RevertRequest, snapshot: Whol
     abandon(actor);
     throw error;
   }
-  const { going, used } = partedFiles(images);
-  finishRevert(actor, snapshot, revertDisks, new Set([...going].filter((file) => !used.has(file))));
+  finishRevert(actor, snapshot, revertDisks, freeFiles(images, states));
   abandon(actor);
   await startAgain(context, request, snapshot, onOverlays(withKept(snapshot.domain, kept)), disks);
+}
+
+/** Of what is given up, what nothing that stays stands on: nothing while a state cannot be looked into. */
+function freeFiles(images: ReadonlyMap<string, ChainDocument>, states: readonly ImageNeed[]): ReadonlySet<string> {
+  if (states.some(({ name }) => !images.has(name))) return new Set();
+  const { going, used } = partedFiles(images);
+  return new Set([...going].filter((file) => !used.has(file)));
 }
 
 /** The guest as it is now ends; its domain goes on without it. */

@@ -13,7 +13,7 @@ import { VirtError } from '@virtbus/shared';
 import type { Actor } from '../actor';
 import type { SnapshotBook } from './book';
 import { currentOf, snapshotsOf } from './index';
-import { diskAt, mergingOf, refuseKept, refuseLeft, topOf, upon, type Merging } from './merging';
+import { ancestorsOf, diskAt, mergingOf, refuseKept, refuseLeft, topOf, upon, type Merging } from './merging';
 import { overlaysOf, withDisks } from './overlays';
 import type { Going } from './removal';
 import { refuseSaved } from './request';
@@ -95,18 +95,6 @@ function refuseBuried(now: Domain, snapshot: Snapshot): void {
         `internal snapshot '${snapshot.name}' is within an image of disk '${target}' that is not the active one; delete the external snapshots that were taken later first`,
       );
   }
-}
-
-/** Itself and those above it. */
-export function ancestorsOf(book: SnapshotBook, name: string | undefined): ReadonlySet<string> {
-  const found = new Set<string>();
-  for (
-    let one = name === undefined ? undefined : book.find(name);
-    one && !found.has(one.name);
-    one = book.parentOf(one)
-  )
-    found.add(one.name);
-  return found;
 }
 
 function refuseBranches({ name }: Snapshot, left: readonly Snapshot[], current: string | undefined): void {

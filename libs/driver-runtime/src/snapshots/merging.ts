@@ -22,6 +22,18 @@ export interface Merging {
   begun: boolean;
 }
 
+/** Itself and those above it. */
+export function ancestorsOf(book: SnapshotBook, name: string | undefined): ReadonlySet<string> {
+  const found = new Set<string>();
+  for (
+    let one = name === undefined ? undefined : book.find(name);
+    one && !found.has(one.name);
+    one = book.parentOf(one)
+  )
+    found.add(one.name);
+  return found;
+}
+
 /** The overlays that were put upon a state: by taking it, or by the last revert to it. */
 export const upon = (snapshot: Snapshot): ReadonlyMap<string, DiskImage> =>
   overlaysOf({ disks: snapshot.revertDisks.length > 0 ? snapshot.revertDisks : snapshot.disks });

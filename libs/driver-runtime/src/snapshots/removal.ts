@@ -14,6 +14,7 @@ export interface Going {
 }
 
 const named = 'gone';
+const looked = 'state';
 
 /** One for each that is there. @param how of what may stay as well */
 export const removalNeeds = (going: readonly Going[], how: Pick<ImageNeed, 'mayStay'> = {}): ImageNeed[] =>
@@ -25,6 +26,14 @@ export const removalNeeds = (going: readonly Going[], how: Pick<ImageNeed, 'mayS
       const xml = formatDevice({ list: 'disks', value }, 'inactive');
       return { name: `${named}${n}:${target}`, target, use: 'write', disk: xml, ...how };
     });
+
+/** One for each that may stand on what goes: looked at, with all below it. */
+export const stateNeeds = (disks: readonly Disk[]): ImageNeed[] =>
+  disks.map((disk, n) => {
+    const target = disk.target.dev ?? '';
+    const xml = formatDevice({ list: 'disks', value: { ...disk, readonly: true } }, 'inactive');
+    return { name: `${looked}${n}:${target}`, target, use: 'open', disk: xml, mayStay: true };
+  });
 
 /** Files that were prepared to go, and those of everything else that was prepared. */
 export function partedFiles(chains: ReadonlyMap<string, ChainDocument>): {

@@ -7,7 +7,15 @@ import { parseSnapshot, type Snapshot } from '@virtbus/domain-xml/snapshot';
 import { silent as log } from '@virtbus/shared/log';
 import type { Actor } from '../actor';
 import { snapshotsOf } from './index';
-import { excludedDisks, finishRevert, newOverlays, withKept, writtenOver } from './reverting';
+import {
+  abandonedBy,
+  excludedDisks,
+  finishRevert,
+  newOverlays,
+  untoldStates,
+  withKept,
+  writtenOver,
+} from './reverting';
 
 let folder: string;
 beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'vb-reverting-'))));
@@ -149,4 +157,30 @@ test('an overlay stays that the state of another snapshot stands on, with one be
   const actor = domainWith('s3', { vda: file('new') }, [earlier, later]);
   finishRevert(actor, earlier, [], new Set([first, second, third]));
   expect([first, second, third].map((path) => existsSync(path))).toEqual([true, true, false]);
+});
+
+describe('states of which no document tells what lies below', () => {
+  const [base, first, second, third] = ['/i/base', '/i/o1', '/i/o2', '/i/o3'];
+  const one = (): Snapshot => snapshot('s1', { vda: base }, { vda: first });
+  const untold = (later: readonly Snapshot[], current: string, back: Snapshot): (string | undefined)[] => {
+    const actor = domainWith(current, { vda: file('now') }, [one(), ...later]);
+    return untoldStates(actor, abandonedBy(actor, back)).map(({ source }) => source?.file);
+  };
+
+  test('may stand on what is given up, with a snapshot between that nobody describes', () => {
+    expect(untold([snapshot('s3', { vda: second }, { vda: third }, 's1')], 's3', one())).toEqual([second]);
+  });
+
+  test('do not where they came before it', () => {
+    const two = snapshot('s2', { vda: first }, { vda: second }, 's1');
+    expect(untold([two], 's2', two)).toEqual([]);
+  });
+
+  test('do not where their documents name what it was put upon', () => {
+    const below = `<backingStore type='file'><format type='qcow2'/><source file='${base}'/></backingStore>`;
+    const state = domainXml({ vda: second }).replace('<target', `${below}<target`);
+    const three = snapshot('s3', { vda: second }, { vda: third }, 's1');
+    const told = { ...three, domain: parseDomain(state, { mode: 'inactive' }).domain };
+    expect(untold([told], 's3', one())).toEqual([]);
+  });
 });

@@ -13,7 +13,7 @@ import type { Snapshot, SnapshotDisk } from '@virtbus/domain-xml/snapshot';
 import { VirtError } from '@virtbus/shared';
 import type { Actor } from '../actor';
 import { currentOf, snapshotsOf } from './index';
-import { upon } from './merging';
+import { ancestorsOf, diskAt, upon } from './merging';
 import { overlaysOf, withDisks } from './overlays';
 import type { Going } from './removal';
 import { settled } from './request';
@@ -106,21 +106,47 @@ const targetsOf = (snapshot: Snapshot): ReadonlySet<string> => new Set(takenDisk
 
 const isWritten = ({ readonly, device }: Disk): boolean => !readonly && device !== 'cdrom';
 
+interface Abandoned extends Going {
+  /** The snapshot upon whose state it was put. */
+  upon: Snapshot;
+}
+
 /**
  * Overlays that hold no state of a snapshot: of the present, and of one that was given up before while a disk still stood on
- * it. Once the domain has gone back, nothing of it stands on those of the disks that the snapshot takes.
+ * it. Once the domain has gone back, nothing of it stands on those of the disks that the snapshot takes, but what a state has
+ * below it that its document does not tell of (`untoldStates`).
  */
-export function abandonedBy(actor: Actor, snapshot: Snapshot): Going[] {
+export function abandonedBy(actor: Actor, snapshot: Snapshot): Abandoned[] {
   const { all } = snapshotsOf(actor);
   const taken = targetsOf(snapshot);
   const states = all.map(({ domain }) => domain);
   return all.flatMap((one) =>
     [...upon(one)].flatMap(([target, image]) => {
-      const disk = one.domain?.devices.disks.find((each) => targetOf(each) === target);
-      return disk && taken.has(target) && !isNamed(states, image) ? [{ disk, image }] : [];
+      const disk = diskAt(one.domain, target);
+      return disk && taken.has(target) && !isNamed(states, image) ? [{ upon: one, disk, image }] : [];
     }),
   );
 }
+
+/**
+ * Disks of snapshots whose states may stand on what is abandoned: a definition names what lies below its image or does not, and
+ * a snapshot between the two may be described no longer. What they stand on tells.
+ */
+export function untoldStates(actor: Actor, abandoned: readonly Abandoned[]): Disk[] {
+  const book = snapshotsOf(actor);
+  const found = abandoned.flatMap(({ upon: below, disk }) => {
+    const above = ancestorsOf(book, below.name);
+    const states = book.all.flatMap((one) => (above.has(one.name) ? [] : (takenDiskAt(one, targetOf(disk)) ?? [])));
+    const [state] = diskImages(disk);
+    return states.filter((one) => !isChainEnded(one) && state && !names(one, state));
+  });
+  return [...new Set(found)];
+}
+
+const takenDiskAt = (snapshot: Snapshot, target: string): Disk | undefined =>
+  targetsOf(snapshot).has(target) ? diskAt(snapshot.domain, target) : undefined;
+
+const names = (disk: Disk, image: DiskImage): boolean => diskImages(disk).some((one) => isSameLocation(one, image));
 
 /**
  * The definition stands on the snapshot: the record and the descriptions follow. Can be done again after a crash.
@@ -146,9 +172,7 @@ export function finishRevert(
 
 /** Does a disk of one of them stand on it, as far as its document tells? One of a state that nobody names any more may be below another. */
 const isNamed = (domains: readonly (Domain | undefined)[], image: DiskImage): boolean =>
-  domains
-    .flatMap((domain) => domain?.devices.disks ?? [])
-    .some((disk) => diskImages(disk).some((layer) => isSameLocation(layer, image)));
+  domains.flatMap((domain) => domain?.devices.disks ?? []).some((disk) => names(disk, image));
 
 function dropImage({ log }: Actor, { source: { file } }: DiskImage, free: ReadonlySet<string>): void {
   if (file === undefined) return;

@@ -84,7 +84,7 @@ export const ImageNeed = z.object({
     .boolean()
     .optional()
     .describe(
-      'the operation leaves it as it is, and goes without it, where others stand on it or it cannot be read: `write` alone',
+      'the operation leaves it as it is, and goes without it, where it cannot be read, or others stand on one that it is to write to',
     ),
 });
 export type ImageNeed = z.infer<typeof ImageNeed>;
