@@ -49,3 +49,12 @@ test('a disk that takes nothing is told of as such', () => {
   expect(() => book.reserve(snapshot)).toThrow(VirtError);
   expect(book.all).toEqual([]);
 });
+
+test('a description of any name that is allowed has a file of its own', () => {
+  const names = ['é', 'é'.repeat(40), `${'é'.repeat(99)}a`, `${'é'.repeat(99)}b`, 'a'.repeat(200)];
+  for (const name of names) open().keep({ ...snapshot, name });
+  const book = open();
+  expect(book.all.map(({ name }) => name).sort()).toEqual([...names].sort());
+  for (const name of names) book.drop(name);
+  expect(open().all).toEqual([]);
+});

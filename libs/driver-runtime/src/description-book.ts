@@ -2,6 +2,7 @@
  * The descriptions of a domain's snapshots, or of its checkpoints: a file each, in libvirt's XML, all in memory. Every file is
  * replaced whole, so a crash leaves the old one or the new one.
  */
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { VirtError } from '@virtbus/shared';
 import { dropReplaced, flushFolder, makeFolder, readReplaced, replacedIn, replaceFile } from '@virtbus/shared/files';
@@ -20,6 +21,9 @@ export interface DescriptionFormat<D extends Description> {
   /** What is thrown for a name that is not there. */
   missing(name: string): VirtError;
 }
+
+/** Bytes of a file's name, without what we add: each of a name's own that is no plain letter takes three. */
+const longest = 240;
 
 export class DescriptionBook<D extends Description> {
   private readonly kept = new Map<string, D>();
@@ -110,7 +114,9 @@ export class DescriptionBook<D extends Description> {
   }
 
   private pathOf(name: string): string {
-    return join(this.folder, `${encodeURIComponent(name)}.xml`);
+    const encoded = encodeURIComponent(name);
+    const stem = encoded.length <= longest ? encoded : createHash('sha256').update(name).digest('hex');
+    return join(this.folder, `${stem}.xml`);
   }
 
   private files(): string[] {
