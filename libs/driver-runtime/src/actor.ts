@@ -69,6 +69,9 @@ export interface NewEvent extends Omit<EventNews, 'caused'> {
   cause?: (Pick<Cause, 'id'> & Partial<Cause>) | null | undefined;
 }
 
+const documents = ['config', 'live'] as const;
+type Document = (typeof documents)[number];
+
 /** Neither the former guest nor the next one is there. */
 const between: DomainState = { state: 'paused', reason: 'from-snapshot' };
 
@@ -98,6 +101,8 @@ export class Actor<G extends Guest = Guest> {
   changesGuest = false;
   /** Claims on images that commands in progress have begun to use. */
   readonly opening = new Set<string>();
+  /** Documents that are ahead of what is on disk, which was full. */
+  private readonly unsaved = new Set<Document>();
   /** The commands being applied, the latest last: `destroy` may interrupt another, and agent commands run beside. */
   private causes: Cause[] = [];
   private readonly inFlight = new Map<string, { operation: string; answer: Promise<unknown> }>();
@@ -189,26 +194,54 @@ export class Actor<G extends Guest = Guest> {
   }
 
   setConfig(domain: Domain): void {
-    this.keepConfig(domain);
+    this.saveDocument('config', domain);
+    this.config = domain;
     this.record.updated = this.active;
   }
 
-  /** Of a definition that goes on as its guest does: neither is ahead of the other. */
-  keepConfig(domain: Domain): void {
-    const xml = formatDomain(domain, { view: 'inactive', secrets: true });
-    this.host.store.saveDocument(this.uuid, 'config', xml, true);
-    this.config = domain;
+  /**
+   * Its disks stand on other images, and a definition goes on as its guest does: so it is, whether the disk takes the documents
+   * or not. Those that it does not take are written before the next record.
+   */
+  standsOn({ config, live }: { config?: Domain | undefined; live?: Domain | undefined }): void {
+    for (const [which, domain] of [
+      ['config', config],
+      ['live', live],
+    ] as const) {
+      if (!domain) continue;
+      this[which] = domain;
+      this.unsaved.add(which);
+    }
+    try {
+      this.saveUnsaved();
+    } catch (err) {
+      this.log.error({ err }, 'a document cannot be written: it is again with the next record');
+    }
+  }
+
+  /** The definition first: what is done again after a crash between the two is planned by the live document as it was. */
+  private saveUnsaved(): void {
+    for (const which of documents) {
+      const { [which]: domain } = this;
+      if (this.unsaved.has(which) && domain) this.saveDocument(which, domain);
+    }
+  }
+
+  private saveDocument(which: Document, domain: Domain): void {
+    const view = which === 'config' ? 'inactive' : 'live';
+    this.host.store.saveDocument(this.uuid, which, formatDomain(domain, { view, secrets: true }), which === 'config');
+    this.unsaved.delete(which);
   }
 
   dropConfig(): void {
     this.config = undefined;
+    this.unsaved.delete('config');
     this.record.updated = false;
     this.host.store.dropDocument(this.uuid, 'config');
   }
 
   setLive(domain: Domain): void {
-    const xml = formatDomain(domain, { view: 'live', secrets: true });
-    this.host.store.saveDocument(this.uuid, 'live', xml, false);
+    this.saveDocument('live', domain);
     this.live = domain;
   }
 
@@ -281,6 +314,7 @@ export class Actor<G extends Guest = Guest> {
   }
 
   persist(): void {
+    this.saveUnsaved();
     this.host.store.saveRecord(this.record);
   }
 
@@ -315,6 +349,7 @@ export class Actor<G extends Guest = Guest> {
     this.record.reason = reason;
     if (this.config) {
       this.live = undefined;
+      this.unsaved.delete('live');
       this.host.store.dropDocument(this.uuid, 'live');
     }
     this.record.updated = false;

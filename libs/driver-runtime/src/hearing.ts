@@ -36,9 +36,7 @@ export function hear(actor: Actor, host: ActorHost, news: GuestNews): void {
 
 function imagesChanged(actor: Actor, { chains, definition, event }: ImagesNews): void {
   const config = actor.config && definition(actor.config);
-  if (config && config !== actor.config) actor.keepConfig(config);
-  // After it: what is done again after a crash between the two is planned by the live document as it was.
-  if (actor.guest) actor.setLive(actor.guest.live);
+  actor.standsOn({ config: config === actor.config ? undefined : config, live: actor.guest?.live });
   restand(actor.record, chains);
   if (!event) return actor.persist();
   actor.emit({ ...event, cause: event.caused ? actor.current : null });

@@ -144,7 +144,7 @@ async function takeLive(
 }
 
 async function takeOffline(
-  { host, call, prepared }: Context,
+  { host, actor, call, prepared }: Context,
   before: Domain,
   request: CreateRequest,
   snapshot: Snapshot,
@@ -157,7 +157,9 @@ async function takeOffline(
     images: chainsOf(heldBy(prepared)),
     signal: call.signal,
   });
-  complete((config) => definitionWithOverlays(config, before, snapshot));
+  // It has happened once this is on disk.
+  if (actor.config && isExternal(snapshot)) actor.setConfig(definitionWithOverlays(actor.config, before, snapshot));
+  complete((config) => config);
 }
 
 const creationOf = (snapshot: Snapshot, request: CreateRequest, online: boolean): SnapshotCreation => ({

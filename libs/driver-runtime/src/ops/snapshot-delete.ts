@@ -131,9 +131,9 @@ async function removeImages(context: Context, deletion: Deletion): Promise<void>
     ? depthsOf(deletion.merging, liveImages(actor), deletion.before)
     : depthsOf(deletion.merging, preparedImages(chainsOf(disks), deletion), deletion.before);
   beginDoing(actor, { what: 'delete', command: call.id, names: namesOf(deletion) });
-  hold(actor, disks);
-  markBroken(actor, deletion);
   try {
+    hold(actor, disks);
+    markBroken(actor, deletion);
     const { guest } = actor;
     const how = { command: call.id, signal: call.signal };
     if (guest) await whileItRuns(actor, 'its images were merged', () => facility.merge(guest, merges, how));

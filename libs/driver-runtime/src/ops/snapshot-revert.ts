@@ -178,8 +178,8 @@ async function revertTo(context: Context, request: RevertRequest, snapshot: Whol
   await facility.checkKept(openable, snapshot);
   const xml = formatSnapshot({ ...snapshot, revertDisks, active: true }, { stored: true, secrets: true });
   beginDoing(actor, { what: 'revert', name: snapshot.name, xml, starts: startsAgain(snapshot, request) });
-  hold(actor, disks);
   try {
+    hold(actor, disks);
     if (actor.guest) await giveUp(actor, actor.guest);
     hold(actor, disks); // Its end let go of all.
     const overlaid = withDisks(openable, (disk, target) => {

@@ -23,9 +23,16 @@ import { baseIn, located } from './volumes';
 
 /** @param disks what the operation holds from now on, beside what is held already */
 export function beginDoing(actor: Actor, doing: SnapshotDoing, disks: HeldDisks = {}): void {
-  if (Object.keys(disks).length > 0) actor.record.disks = { ...actor.record.disks, ...disks };
-  actor.record.snapshot = { ...actor.record.snapshot, doing };
-  actor.persist();
+  const { record } = actor;
+  const before = { disks: record.disks, snapshot: record.snapshot };
+  if (Object.keys(disks).length > 0) record.disks = { ...record.disks, ...disks };
+  record.snapshot = { ...record.snapshot, doing };
+  try {
+    actor.persist();
+  } catch (error) {
+    Object.assign(record, before);
+    throw error;
+  }
 }
 
 /** A running guest is about to stand on the overlays: the definition is on disk with them before it does. */
@@ -49,12 +56,15 @@ export function abandon(actor: Actor, command = actor.record.pending): void {
   const doing = actor.record.snapshot?.doing;
   if (doing?.what === 'create' && doing.metadata) snapshotsOf(actor).drop(creationIn(doing).name);
   const defined = new Map((doing?.what === 'create' ? doing.defined : [])?.map((disk) => [disk.target.dev, disk]));
-  if (defined.size > 0) {
-    redefineDisks(actor, (config) => withDisks(config, (disk, target) => defined.get(target) ?? disk));
+  try {
+    if (defined.size > 0)
+      redefineDisks(actor, (config) => withDisks(config, (disk, target) => defined.get(target) ?? disk));
+  } finally {
+    // Also when the disk is full: the definition is written before the record that no longer tells of it.
+    letGo(actor, command);
+    if (actor.record.snapshot) delete actor.record.snapshot.doing;
+    actor.persist();
   }
-  letGo(actor, command);
-  if (actor.record.snapshot) delete actor.record.snapshot.doing;
-  actor.persist();
 }
 
 /** The snapshot that was begun. */
@@ -85,7 +95,8 @@ export function completeCreation(
 ): void {
   const { name } = snapshot;
   const targets = [...overlaysOf(snapshot).keys()];
-  if (!actor.active && targets.length > 0 && actor.config) actor.setConfig(definition(actor.config));
+  const config = actor.active || targets.length === 0 ? undefined : actor.config && definition(actor.config);
+  if (config && config !== actor.config) actor.setConfig(config);
   if (metadata) {
     snapshotsOf(actor).keep(snapshot);
     actor.record.snapshot = { current: name };

@@ -2,8 +2,15 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isVirtError, type DomainEvent, type DomainSummary, type HostStatus, type MigrationEnd } from '@virtbus/shared';
-import { newId, type Call, type Endpoint } from '@virtbus/shared/bus';
+import {
+  isVirtError,
+  type DomainEvent,
+  type DomainSummary,
+  type HostStatus,
+  type MigrationEnd,
+  type Prepared,
+} from '@virtbus/shared';
+import { encode, newId, type Call, type Endpoint } from '@virtbus/shared/bus';
 import { silent } from '@virtbus/shared/log';
 import { adopt, autostart } from '../adoption';
 import { endpoints } from '../endpoints';
@@ -41,6 +48,8 @@ export interface Ask {
   id?: string;
   timeoutMs?: number;
   epoch?: number;
+  /** Images for a command that opens some. */
+  prepared?: Prepared;
 }
 
 export class OneHost implements Disposable {
@@ -107,7 +116,7 @@ export class OneHost implements Disposable {
       signal: AbortSignal.timeout(timeoutMs),
       log: silent,
       format: 'msgpack',
-      body: new Uint8Array(),
+      body: ask.prepared ? encode({ prepared: ask.prepared }, 'msgpack') : new Uint8Array(),
     };
     return (await this.served.get(operation)!.handler(() => request, call)) as T;
   }
