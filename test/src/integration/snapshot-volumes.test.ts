@@ -150,6 +150,28 @@ test('snapshots of a guest on a volume are gone back to and deleted when it is o
   await runs(uuid);
 });
 
+test('a snapshot that was taken of a volume while it was off goes while its guest runs, or the guest goes back to it', async () => {
+  const uuid = await domainOn('then-ran.qcow2', 'qcow2', "<driver name='qemu' type='qcow2'/>");
+  const path = file('images', 'then-ran.qcow2');
+  for (const [n, name] of ['one', 'two'].entries()) {
+    fill(n === 0 ? path : file('then-ran.one'), n + 1);
+    await takeUpon(uuid, name, file(`then-ran.${name}`));
+  }
+  await call(bus, startDomain, {}, { target: uuid });
+  await remove(uuid, 'one');
+  expect([existsSync(file('then-ran.one')), holds(path, 2)]).toEqual([false, true]);
+  await call(bus, revertSnapshot, { name: 'two', running: true, force: true }, { target: uuid });
+  await call(bus, destroyDomain, {}, { target: uuid });
+  const now = await sourceOf(uuid);
+  expect([holds(now, 2), existsSync(file('then-ran.two'))]).toEqual([true, false]);
+  fill(now, 3);
+  await call(bus, startDomain, {}, { target: uuid });
+  await remove(uuid, 'two');
+  await call(bus, destroyDomain, {}, { target: uuid });
+  expect([existsSync(now), holds(path, 3)]).toEqual([false, true]);
+  await runs(uuid);
+});
+
 test('all snapshots of a volume go at once, those within it and those below overlays', async () => {
   const uuid = await domainOn('all.qcow2', 'qcow2', "<driver name='qemu' type='qcow2'/>");
   const path = file('images', 'all.qcow2');
