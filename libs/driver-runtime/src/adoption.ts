@@ -20,6 +20,7 @@ import type { Guest, Reattached } from './driver';
 import { goOn } from './go-on';
 import { reasonOf, type DriverHost } from './host';
 import { keptDisks } from './images';
+import { letGoOfLeft } from './left-needs';
 import { dropManagedSave, startDefined } from './ops/start';
 import { recover } from './snapshots/unfinished';
 
@@ -129,6 +130,7 @@ async function alive<G extends Guest>(
   await recoverMaking(host, actor, guest);
   await findBackup(host, actor, guest);
   if (!actor.active) return;
+  await letGoOfLeft(host, actor, guest);
   const { pending } = actor.record;
   const cause = pending ?? null;
   if (before.reason === 'starting-up' && state.state !== 'running') {

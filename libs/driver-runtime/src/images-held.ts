@@ -4,11 +4,11 @@ import type { ChainDocument } from '@virtbus/shared';
 import type { DomainRecord, HeldDisks } from './record';
 
 /** `mirror:vda` is an image of disk `vda`. */
-const diskOf = (name: string): string => name.slice(name.lastIndexOf(':') + 1);
+export const targetOfHeld = (name: string): string => name.slice(name.lastIndexOf(':') + 1);
 
 /** The disks without what operations needed beside them: those have ended with the guest. */
 export function ownDisks(disks: HeldDisks | undefined): HeldDisks | undefined {
-  return disks && Object.fromEntries(Object.entries(disks).filter(([name]) => name === diskOf(name)));
+  return disks && Object.fromEntries(Object.entries(disks).filter(([name]) => name === targetOfHeld(name)));
 }
 
 /** What a disk that is on its way to a guest, or out of one, is held as: wholly, whatever the document says. */
@@ -30,7 +30,7 @@ export function forgetLeft(
   if (!disks || !live) return;
   const there = new Set(live.devices.disks.map(({ target }) => target.dev));
   for (const [name, held] of Object.entries(disks)) {
-    const target = diskOf(name);
+    const target = targetOfHeld(name);
     if (name.startsWith(comingTo) || (there.has(target) && !isOnItsWay(name))) continue;
     if (leaving.has(target)) disks[isOnItsWay(name) ? name : leavingFrom + name] = held;
     if (!leaving.has(target) || !isOnItsWay(name)) delete disks[name];
@@ -46,7 +46,7 @@ export function restand(record: DomainRecord, chains: Readonly<Record<string, Ch
   if (!disks) return;
   for (const [target, chain] of Object.entries(chains)) {
     const own = Object.keys(disks).filter(
-      (name) => name !== target && diskOf(name) === target && !name.startsWith(leavingFrom),
+      (name) => name !== target && targetOfHeld(name) === target && !name.startsWith(leavingFrom),
     );
     const claim = disks[target]?.claim ?? (own[0] === undefined ? undefined : disks[own[0]]?.claim);
     for (const name of own) delete disks[name];

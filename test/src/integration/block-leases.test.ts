@@ -1,5 +1,5 @@
 /** After each block operation the host's books are those of the new chain: leases, chain document, no file left over. */
-import { existsSync, renameSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync } from 'node:fs';
 import {
   abortBlockJob,
   abortJob,
@@ -158,6 +158,30 @@ test('a copy that the guest has gone over to while storage could not read it is 
     code: 'IMAGE_IN_USE',
   });
   await booksAre(copied, ['qcow2 unread-copy']);
+});
+
+test('a copy whose driver is killed before there is a job of it holds nothing, and leaves no file', async () => {
+  const uuid = await guest('halfway');
+  const at = file('halfway-copy');
+  const xml = `<disk type='file'><driver type='qcow2'/><source file='${at}'/></disk>`;
+  const record = file(`state/hosts/h1/qemu/domains/${uuid}/record.json`);
+  const pid = stack.pidOf(uuid);
+  // It is asked for the node of the disk when all is held, and the job is not written down yet.
+  process.kill(pid, 'SIGSTOP');
+  try {
+    const asked = ask(copyBlocks, uuid, { disk: 'vda', xml, transientJob: true }).catch((error: unknown) => error);
+    await eventually(() => readFileSync(record, 'utf8').includes('mirror:vda'), true);
+    expect(await leases(uuid)).toContain('mirror:vda exclusive halfway-copy');
+    await stack.restartDriver('h1', async () => void process.kill(pid, 'SIGCONT'));
+    await asked;
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  await booksAre(uuid, ['qcow2 halfway-top', 'qcow2 halfway-mid', 'raw halfway-base']);
+  await eventually(() => existsSync(at), false);
+  await ask(copyBlocks, uuid, { disk: 'vda', xml, transientJob: true });
+  await ready(uuid);
+  await ask(destroyDomain, uuid, {});
 });
 
 test('of copies of one disk that are asked for at once one runs, and keeps what it writes to for itself', async () => {
