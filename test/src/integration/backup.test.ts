@@ -3,7 +3,7 @@
  * them is left behind, whoever dies meanwhile.
  */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   abortBlockJob,
@@ -25,6 +25,7 @@ import {
 } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
 import { eventually, freePort, needsProgram, needsRoot, Stack, temporaryFolder } from '@virtbus/testkit';
+import { withMonitor } from '../block-stand/monitor';
 import { faultsOf, lossesOfImage } from '../block-stand/sound';
 import { WritingGuest } from '../block-stand/writing-guest';
 import type { Flushed } from '../block-stand/content';
@@ -288,6 +289,27 @@ test('a pull can be read over NBD while the guest writes on, also after the driv
   await over(guest);
   expect(await lastOf(guest)).toMatchObject({ type: 'completed', operation: 'backup' });
   await expect(call(bus, getBackupXml, {}, target(guest))).rejects.toMatchObject({ code: 'NO_DOMAIN_BACKUP' });
+  expect(await faultsOf(guest, { chains, bitmaps: ['before'] })).toEqual([]);
+});
+
+test('a pull that nobody can read any more when its driver comes back has failed, with the reason; nothing of it stays', async () => {
+  const guest = await WritingGuest.start(stack, bus, { name: 'unreadable' });
+  await call(bus, createCheckpoint, { xml: named('before') }, target(guest));
+  const server = `<server transport='tcp' name='127.0.0.1' port='${await freePort()}'/>`;
+  await call(bus, beginBackup, { xml: pull(guest, server, 'before') }, target(guest));
+  await stack.restartDriver('h1', async () => {
+    // As one that died before the disks were offered.
+    const path = stack.folder.file('state', 'hosts', 'h1', 'qemu', 'domains', guest.uuid, 'record.json');
+    const record = JSON.parse(readFileSync(path, 'utf8')) as { guest: { backup: { begun: boolean } } };
+    record.guest.backup.begun = false;
+    writeFileSync(path, JSON.stringify(record));
+    await withMonitor(stack, 'h1', async (ask) => void (await ask('nbd-server-stop')));
+  });
+  await over(guest);
+  expect(await lastOf(guest)).toMatchObject({
+    ...{ type: 'failed', operation: 'backup' },
+    error: expect.stringContaining('NBD server not running') as string,
+  });
   expect(await faultsOf(guest, { chains, bitmaps: ['before'] })).toEqual([]);
 });
 

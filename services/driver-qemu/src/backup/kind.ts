@@ -61,7 +61,7 @@ export function tellEnd(guest: QemuGuest): void {
   guest.saved.backup = undefined;
   guest.tellSaved();
   const ends = backup.disks.map(({ end }) => end);
-  const failed = ends.find((end) => end?.kind === 'failed');
+  const failed = backup.failed === undefined ? ends.find((end) => end?.kind === 'failed') : { error: backup.failed };
   const canceled = ends.some((end) => end?.kind === 'canceled');
   const total = backup.disks.reduce((sum, disk) => sum + disk.total, 0);
   const done = backup.disks.filter(({ end }) => end?.kind === 'completed');

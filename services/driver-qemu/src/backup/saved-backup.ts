@@ -11,6 +11,8 @@ export interface SavedBackup {
   began: number;
   /** All disks are being copied, and a pull can be read. Until then nobody has been told of it. */
   begun: boolean;
+  /** Why it is ended: nobody can read it. */
+  failed?: string | undefined;
   /** Of a pull: where QEMU listens. */
   server?: NbdAddress | undefined;
   /** It is read with certificates. */

@@ -8,6 +8,7 @@ import { planDisks } from '../backup/plan';
 import { stopServer } from '../backup/nbd';
 import { showCertificates } from '../certificates';
 import type { QemuGuest } from '../guest';
+import { isClosed, isRefusal } from '../monitor-failure';
 
 export function backupFacet(host: BackupHost): NonNullable<Facets<QemuGuest>['backup']> {
   return {
@@ -27,9 +28,10 @@ export function backupFacet(host: BackupHost): NonNullable<Facets<QemuGuest>['ba
             detail: `QEMU of '${name}' does not say what became of a backup`,
           });
         // They may all have ended since.
-        if (jobs.length > 0 || backup.disks.some(({ end }) => end)) await offer(host, guest, signal);
+        if (jobs.length > 0 || backup.disks.some(({ end }) => end)) await offerOrFail(host, guest, signal);
         else guest.saved.backup = undefined; // It never began.
       }
+      if (backup?.failed !== undefined) await end(guest);
       tellEnd(guest);
       return running(guest);
     },
@@ -44,11 +46,27 @@ export function backupFacet(host: BackupHost): NonNullable<Facets<QemuGuest>['ba
       const processed = parts.reduce((sum, part) => sum + part.processed, 0);
       return { total, processed, remaining: Math.max(0, total - processed) };
     },
-    abort: async (guest) => {
-      if (guest.saved.backup?.server) await stopServer(guest);
-      await endOthers(guest);
-    },
+    abort: (guest) => end(guest),
   };
+}
+
+/** What nobody can read is of no use, and would never end. That it has failed is on disk before it is ended. */
+async function offerOrFail(host: BackupHost, guest: QemuGuest, signal: AbortSignal): Promise<void> {
+  try {
+    await offer(host, guest, signal);
+  } catch (err) {
+    const { backup } = guest.saved;
+    if (isClosed(err)) throw new VirtError('OPERATION_TIMEOUT', { detail: (err as VirtError).message }, { cause: err });
+    if (!isRefusal(err) || !backup) throw err;
+    guest.log.error({ err }, 'a backup that was begun cannot be read: it is ended');
+    Object.assign(backup, { begun: true, failed: (err as VirtError).message });
+    guest.tellSaved();
+  }
+}
+
+async function end(guest: QemuGuest): Promise<void> {
+  if (guest.saved.backup?.server) await stopServer(guest);
+  await endOthers(guest);
 }
 
 function running({ saved: { backup } }: QemuGuest): RunningBackup | undefined {
