@@ -22,7 +22,7 @@ import { VirtError, type BlockJob, type commitBlocks, type Request } from '@virt
 import type { QemuGuest } from '../guest';
 import { backingString, depthOf, depthOfIndex, diskForJob, imageName, indexAt, nameOf, targetOf } from './chain-names';
 import { diskOf, withDisk } from './conclude';
-import { deleteFiles, filesAt, lendFiles, onlyRead } from './files';
+import { filesAt, lendFiles, onlyRead } from './files';
 import {
   anyBitmap,
   carryBitmaps,
@@ -187,8 +187,8 @@ export function commitKind(host: BlockHost): JobKind {
       }
       await stopWriting(host, guest, disk, top < 0 ? [base] : writtenBy({ top, base }));
       if (!done) return undefined;
-      deleteFiles(saved.details.delete, guest.log);
-      return merged(saved);
+      const overlay = top > 0 ? top - 1 : base - 1;
+      return { ...merged(saved), rewritten: overlay < 0 ? [] : filesAt(disk, [overlay]), merged: saved.details.delete };
     },
   };
 }
@@ -256,8 +256,7 @@ async function pivoted(
   const images = await imagesIn(guest);
   if (bitmapAt(images, nodes[base]!, activeWrites)) await carryBitmaps(guest, commitBitmaps(images, nodes, 0, base));
   await removeNodes(guest, removalOf(host, guest, disk, 0, base), images);
-  deleteFiles(job.details.delete, guest.log);
-  return onBase(job);
+  return { ...onBase(job), merged: job.details.delete };
 }
 
 /** Documents of a guest that stands on what was the base. */

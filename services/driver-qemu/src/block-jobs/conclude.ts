@@ -5,6 +5,7 @@ import type { QemuGuest } from '../guest';
 import { chainOf } from './chain-of';
 import { returnFiles } from './files';
 import type { Changes, JobKind } from './kind';
+import { outlivePowerCut, removeMerged } from './power-cut';
 import type { JobEnd, SavedJob } from './saved-job';
 
 type MirrorState = 'yes' | 'abort' | 'pivot' | undefined;
@@ -54,22 +55,24 @@ export function defineTarget(guest: QemuGuest, job: SavedJob, changes: Changes |
  */
 export async function conclude(guest: QemuGuest, job: SavedJob, end: JobEnd, kind: JobKind): Promise<void> {
   const changes = await kind.finish(guest, job, end);
+  const isOnDisk = await outlivePowerCut(changes?.rewritten ?? [], guest.log);
+  const defined = definitionAfter(job, end, changes);
   const was = diskOf(guest.live, job.disk);
+  const merged = isOnDisk ? (changes?.merged ?? []) : [];
+  if (merged.length > 0) {
+    guest.tell({ kind: 'images', chains: {}, definition: (config) => defined(config, was) });
+    await removeMerged(guest, merged);
+  }
   const chain = was && (await chainOf(changes?.live(was) ?? was, guest.log));
   // From here on nothing is awaited: the disk as it is now is the one that changes.
   const before = diskOf(guest.live, job.disk);
   if (before && changes) guest.live = withDisk(guest.live, changes.live(before));
   guest.saved.blockJobs = (guest.saved.blockJobs ?? []).filter(({ id }) => id !== job.id);
   returnFiles(guest);
-  const edit = changes?.definition;
   guest.tell({
     kind: 'images',
     chains: { [job.disk]: chain },
-    definition: (config) => {
-      if (job.defined) return end.kind === 'completed' ? config : withDisk(config, job.defined);
-      const defined = diskOf(config, job.disk);
-      return edit && defined && before ? withDisk(config, edit(defined, before)) : config;
-    },
+    definition: (config) => (merged.length > 0 ? config : defined(config, before)),
     event: {
       class: 'block-job',
       type: end.kind,
@@ -78,6 +81,16 @@ export async function conclude(guest: QemuGuest, job: SavedJob, end: JobEnd, kin
     },
   });
 }
+
+/** @returns from the definition as it is, and the live disk as it was until now */
+const definitionAfter =
+  (job: SavedJob, end: JobEnd, changes: Changes | undefined) =>
+  (config: Domain, before: Disk | undefined): Domain => {
+    if (job.defined) return end.kind === 'completed' ? config : withDisk(config, job.defined);
+    const defined = diskOf(config, job.disk);
+    const edit = changes?.definition;
+    return edit && defined && before ? withDisk(config, edit(defined, before)) : config;
+  };
 
 /** Its command was answered without that being known. */
 export const neverBegan = (job: SavedJob): EventNews => ({

@@ -1,7 +1,5 @@
 /** Files of images on the host: lent to the guest's user while a job needs them, given back when nothing does. */
-import { rmSync } from 'node:fs';
 import { diskImages, type Disk } from '@virtbus/domain-xml';
-import type { Log } from '@virtbus/shared/log';
 import type { QemuGuest } from '../guest';
 import { neededFiles } from '../files';
 import { deviceOf } from '../pending-device';
@@ -52,16 +50,5 @@ export function onlyRead(guest: QemuGuest, user: RunUser | undefined, paths: rea
   for (const { path } of lent) {
     const owner = lend(path, user, 'read');
     if (owner) guest.saved.owners.push(owner);
-  }
-}
-
-/** Merged images are of no use any longer; one that cannot be removed is a warning. */
-export function deleteFiles(paths: readonly string[], log: Log): void {
-  for (const path of paths) {
-    try {
-      rmSync(path, { force: true });
-    } catch (err) {
-      log.warn({ err, path }, 'a merged image cannot be removed');
-    }
   }
 }

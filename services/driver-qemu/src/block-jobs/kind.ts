@@ -12,6 +12,10 @@ export interface Changes {
    * @param before the live disk as it was until now
    */
   definition?: ((defined: Disk, before: Disk) => Disk) | undefined;
+  /** Paths of images whose headers now name another image below. */
+  rewritten?: readonly string[];
+  /** Paths of images that nothing stands on any more, and that are to go. */
+  merged?: readonly string[];
 }
 
 export interface JobKind {

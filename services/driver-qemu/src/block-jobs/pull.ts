@@ -5,6 +5,7 @@ import { VirtError, type BlockJob, type pullBlocks, type Request } from '@virtbu
 import type { QemuGuest } from '../guest';
 import { backingString, depthOf, depthOfIndex, diskForJob, indexAt, nameOf, targetOf } from './chain-names';
 import { diskOf } from './conclude';
+import { filesAt } from './files';
 import { flushImage, mergeBitmaps, nodesOf, removalOf } from './graph';
 import type { JobKind } from './kind';
 import { areFree, imagesIn, maskProtocol, removeNodes, type BlockHost } from './nodes';
@@ -95,6 +96,7 @@ export function pullKind(host: BlockHost): JobKind {
       const { base: index } = job.details as PullDetails;
       const depth = (one: Disk): number | undefined => (index === undefined ? undefined : depthOfIndex(one, index));
       return {
+        rewritten: filesAt(disk, [0]),
         live: (now) => withoutLayers(now, 1, depth(now)),
         definition: (defined, before) => definedWithoutLayers(defined, before, 1, depth(before)),
       };
