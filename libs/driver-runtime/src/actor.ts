@@ -49,6 +49,8 @@ export interface ActorHost {
   gone(actor: Actor): void;
   /** The answers it has given have changed: keep them, in its record or, when it has gone, in its tombstone. */
   keepAnswers(actor: Actor): void;
+  /** Its record could not be written: that is to be done as soon as it can. */
+  staysBehind(actor: Actor): void;
   /** Something a list shows has changed. */
   changed(): void;
 }
@@ -260,8 +262,9 @@ export class Actor<G extends Guest = Guest> {
   /** Something happened: the revision rises, the event is journaled, the record kept. */
   emit(event: NewEvent): void {
     const { record } = this;
-    if (this.wasTold(event)) return this.persist();
+    if (this.wasTold(event)) return this.follow();
     const cause = event.cause === undefined ? this.current : event.cause;
+    const { revision } = record;
     record.revision++;
     const told: DomainEvent = {
       id: newId(),
@@ -277,15 +280,30 @@ export class Actor<G extends Guest = Guest> {
       domain: this.summary(),
       ...(event.data ? { data: event.data } : {}),
     };
-    this.host.journal(told);
+    try {
+      this.host.journal(told);
+    } catch (error) {
+      record.revision = revision;
+      throw error;
+    }
     meter.count(metrics.domainEvents, { class: event.class, type: event.type });
     if (event.class === 'block-job' && event.type !== 'ready') meter.count(metrics.blockJobs, { outcome: event.type });
-    this.persist();
+    this.follow();
     this.host.changed();
     this.log.info(
       { event: `${event.class}.${event.type}`, detail: event.detail, revision: record.revision, commandId: cause?.id },
       'event',
     );
+  }
+
+  /** What is in the journal has happened: a record that cannot be written now, as on a disk that is full, follows later. */
+  private follow(): void {
+    try {
+      this.persist();
+    } catch (err) {
+      this.log.warn({ err }, 'the record of a domain stays behind what has been told of it until it can be written');
+      this.host.staysBehind(this);
+    }
   }
 
   private wasTold({ class: of, type, data }: NewEvent): boolean {
@@ -437,8 +455,8 @@ export class Actor<G extends Guest = Guest> {
   async as<T>(cause: Cause, work: () => Promise<T>): Promise<T> {
     this.causes.push(cause);
     this.notePending();
-    this.persist();
     try {
+      this.persist();
       return await work();
     } finally {
       this.causes = this.causes.filter((one) => one !== cause);

@@ -123,8 +123,13 @@ async function alive<G extends Guest>(
   if (!actor.active) return; // It ended while we were looking: its end has been told.
   actor.guest = guest;
   actor.record.ending = undefined;
-  actor.setSaved(guest.saved);
-  actor.setLive(guest.live);
+  try {
+    actor.setSaved(guest.saved);
+    actor.setLive(guest.live);
+  } catch (err) {
+    actor.log.warn({ err }, 'what was found of a guest cannot be written yet');
+    host.staysBehind(actor);
+  }
   const begun = (await guest.catchUp?.()) ?? [];
   await recover(host, actor, guest);
   await recoverMaking(host, actor, guest);

@@ -28,6 +28,7 @@ export class Heartbeat {
 
   start(bus: Bus): void {
     const beat = (): void => {
+      this.host.writeBehind();
       if (!bus.nc.isClosed()) bus.nc.publish(statSubject(this.host.name), encode(this.status(), 'json'));
     };
     this.host.onChange = () => {

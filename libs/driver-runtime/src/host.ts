@@ -40,6 +40,8 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
   readonly ofEarlierBoot = new Map<Actor<G>, { onDisk: number; loaded: number }>();
   /** Domains of which something is written down that cannot be read: their guests may run. */
   readonly unreadable = new Set<string>();
+  /** Domains whose records are older than what has been told of them. */
+  private readonly behind = new Set<Actor>();
 
   constructor(
     readonly name: string,
@@ -260,6 +262,22 @@ export class DriverHost<G extends Guest = Guest> implements ActorHost {
     const tombstone = this.tombstones.get(actor.uuid);
     if (this.actors.has(actor.uuid)) actor.persist();
     else if (tombstone) this.store.bury(tombstone);
+  }
+
+  staysBehind(actor: Actor): void {
+    this.behind.add(actor);
+  }
+
+  /** Records that could not be written are tried again. */
+  writeBehind(): void {
+    for (const actor of this.behind) {
+      try {
+        if (this.actors.get(actor.uuid) === actor) actor.persist();
+        this.behind.delete(actor);
+      } catch {
+        return; // Told of when it happened.
+      }
+    }
   }
 
   journal(event: DomainEvent): void {

@@ -54,10 +54,16 @@ export function chainsOf(disks: HeldDisks): ReadonlyMap<string, ChainDocument> {
 export function hold(actor: Actor, disks: HeldDisks): () => void {
   const names = Object.keys(disks);
   if (names.length === 0) return () => undefined;
-  const { guest } = actor;
-  const before = names.map((name) => [name, actor.record.disks?.[name]] as const);
-  actor.record.disks = { ...actor.record.disks, ...disks };
-  actor.persist();
+  const { guest, record } = actor;
+  const before = names.map((name) => [name, record.disks?.[name]] as const);
+  const all = record.disks;
+  record.disks = { ...all, ...disks };
+  try {
+    actor.persist();
+  } catch (error) {
+    record.disks = all;
+    throw error;
+  }
   return () => {
     for (const [name, held] of before) {
       if (held && actor.record.disks && actor.guest === guest) actor.record.disks[name] = held;

@@ -70,7 +70,7 @@ async function giveUp(guest: QemuGuest): Promise<void> {
   const jobs = backupJobs(guest).filter(({ state }) => state === 'running' || state === 'new');
   for (const job of jobs) {
     // Listened to first: the end may be told before QEMU has answered.
-    const ended = guest.blockJobs.until(job.id, []);
+    const ended = guest.blockJobs.until(job.id, [], AbortSignal.timeout(patienceMs));
     ended.catch(() => undefined);
     try {
       await guest.blockJobs.abort(job);
@@ -80,8 +80,15 @@ async function giveUp(guest: QemuGuest): Promise<void> {
     }
   }
   guest.saved.backup = undefined;
-  guest.tellSaved();
+  try {
+    guest.tellSaved();
+  } catch (err) {
+    guest.log.warn({ err }, 'that a backup did not begin cannot be written down');
+  }
 }
+
+/** The end of a job that cannot be written down, as on a disk that is full, keeps nobody waiting longer, milliseconds. */
+const patienceMs = 10_000;
 
 export const backupJobs = (guest: QemuGuest): BackupJob[] =>
   guest.blockJobs.jobs.filter((job): job is BackupJob => job.type === 'backup');

@@ -7,6 +7,7 @@ import { returnFiles } from './files';
 import type { Changes, JobKind } from './kind';
 import { outlivePowerCut, removeMerged } from './power-cut';
 import type { JobEnd, SavedJob } from './saved-job';
+import { writtenOrNot } from './written';
 
 type MirrorState = 'yes' | 'abort' | 'pivot' | undefined;
 
@@ -32,26 +33,33 @@ function markMirror(guest: QemuGuest, { disk: target }: SavedJob, ready: MirrorS
   if (disk?.mirror) guest.live = withDisk(guest.live, withMirrorReady(disk, ready));
 }
 
-/** The definition names what the guest is about to stand on; how it was is kept with the job. */
+/**
+ * The definition names what the guest is about to stand on; how it was is kept with the job, and is on disk before. May be done
+ * again, as after it could not be written.
+ */
 export function defineTarget(guest: QemuGuest, job: SavedJob, changes: Changes | undefined): void {
   const live = diskOf(guest.live, job.disk);
   const edit = changes?.definition;
   if (!live || !edit) return;
-  guest.tell({
-    kind: 'images',
-    chains: {},
-    definition: (config) => {
-      const defined = diskOf(config, job.disk);
-      if (!defined || job.defined) return config;
-      job.defined = defined;
-      return withDisk(config, edit(defined, live));
-    },
+  const keep = (config: Domain): Domain => {
+    job.defined ??= diskOf(config, job.disk);
+    return config;
+  };
+  writtenOrNot(guest, [job], () => redefine(guest, keep));
+  if (!job.defined) return;
+  redefine(guest, (config) => {
+    const defined = diskOf(config, job.disk);
+    return defined ? withDisk(config, edit(defined, live)) : config;
   });
 }
 
+/** Nothing has happened yet: nobody is told. */
+const redefine = (guest: QemuGuest, definition: (config: Domain) => Domain): void =>
+  guest.tell({ kind: 'images', chains: {}, definition });
+
 /**
- * Nodes and files away, then documents and event in one turn. Can be done again: a crash on the way leaves the job on disk
- * with its end.
+ * Nodes and files away, then documents and event in one turn. Can be done again: a crash on the way, or a disk that is full,
+ * leaves the job with its end.
  */
 export async function conclude(guest: QemuGuest, job: SavedJob, end: JobEnd, kind: JobKind): Promise<void> {
   const changes = await kind.finish(guest, job, end);
@@ -60,25 +68,26 @@ export async function conclude(guest: QemuGuest, job: SavedJob, end: JobEnd, kin
   const was = diskOf(guest.live, job.disk);
   const merged = isOnDisk ? (changes?.merged ?? []) : [];
   if (merged.length > 0) {
-    guest.tell({ kind: 'images', chains: {}, definition: (config) => defined(config, was) });
+    redefine(guest, (config) => defined(config, was));
     await removeMerged(guest, merged);
   }
   const chain = was && (await chainOf(changes?.live(was) ?? was, guest.log));
   // From here on nothing is awaited: the disk as it is now is the one that changes.
-  const before = diskOf(guest.live, job.disk);
-  if (before && changes) guest.live = withDisk(guest.live, changes.live(before));
-  guest.saved.blockJobs = (guest.saved.blockJobs ?? []).filter(({ id }) => id !== job.id);
-  returnFiles(guest);
-  guest.tell({
-    kind: 'images',
-    chains: { [job.disk]: chain },
-    definition: (config) => (merged.length > 0 ? config : defined(config, before)),
-    event: {
-      class: 'block-job',
-      type: end.kind,
-      data: eventData(job, end),
-      caused: guest.blockJobs.isAwaited(job.id),
-    },
+  writtenOrNot(guest, [job], () => {
+    const before = diskOf(guest.live, job.disk);
+    if (before && changes) guest.live = withDisk(guest.live, changes.live(before));
+    forget(guest, job);
+    guest.tell({
+      kind: 'images',
+      chains: { [job.disk]: chain },
+      definition: (config) => (merged.length > 0 ? config : defined(config, before)),
+      event: {
+        class: 'block-job',
+        type: end.kind,
+        data: eventData(job, end),
+        caused: guest.blockJobs.isAwaited(job.id),
+      },
+    });
   });
 }
 
@@ -91,6 +100,38 @@ const definitionAfter =
     const edit = changes?.definition;
     return edit && defined && before ? withDisk(config, edit(defined, before)) : config;
   };
+
+/**
+ * It never began: what was made for it goes, and so does what was held for it.
+ * @param event where its command was answered without that being known: whoever holds images for it hears of it by this
+ */
+export async function withdraw(
+  guest: QemuGuest,
+  job: SavedJob,
+  kind: JobKind | undefined,
+  event: EventNews | undefined,
+): Promise<void> {
+  const changes = await kind?.finish(guest, job, { kind: 'failed' });
+  const was = diskOf(guest.live, job.disk);
+  const chain = was && (await chainOf(was, guest.log));
+  writtenOrNot(guest, [job], () => {
+    const disk = diskOf(guest.live, job.disk);
+    if (disk && changes) guest.live = withDisk(guest.live, changes.live(disk));
+    forget(guest, job);
+    guest.tell({
+      kind: 'images',
+      chains: { [job.disk]: chain },
+      definition: (config) => config,
+      ...(event && { event }),
+    });
+  });
+}
+
+/** It is a job no longer, and what it had open goes back to whom it belongs. */
+function forget(guest: QemuGuest, { id }: SavedJob): void {
+  guest.saved.blockJobs = (guest.saved.blockJobs ?? []).filter((one) => one.id !== id);
+  returnFiles(guest);
+}
 
 /** Its command was answered without that being known. */
 export const neverBegan = (job: SavedJob): EventNews => ({

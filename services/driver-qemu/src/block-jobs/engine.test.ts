@@ -1,5 +1,5 @@
 /** The engine against a QEMU that says what a test has it say: early words, lost answers, a process that was killed. */
-import { parseDomain, type Disk } from '@virtbus/domain-xml';
+import { parseDomain, type Disk, type Domain } from '@virtbus/domain-xml';
 import { VirtError, type BlockJobState } from '@virtbus/shared';
 import { silent } from '@virtbus/shared/log';
 import { eventually } from '@virtbus/testkit';
@@ -14,6 +14,11 @@ interface Listed {
   status: string;
   error?: string;
 }
+
+const documentOn = (image = ''): string =>
+  '<domain type="qemu"><name>g</name><memory>1024</memory><os><type>hvm</type></os>' +
+  `<devices><disk type="file"><source file="${image}"/><target dev="vda" bus="virtio"/></disk></devices></domain>`;
+const onTarget = (disk: Disk): Disk => ({ ...disk, source: { ...disk.source!, file: '/b' } });
 
 /** What was asked of QEMU, written to disk and told, in that order. */
 class Stand {
@@ -33,6 +38,10 @@ class Stand {
   readonly logged: string[] = [];
   /** It answers nothing. */
   hangs = false;
+  /** What cannot be written: the disk is full. */
+  readonly full = new Set<'saved' | 'told'>();
+  /** The image that the definition names. */
+  defined: string | undefined = '/a';
   /** How often it was asked for its jobs. */
   asked = 0;
   readonly saved: { blockJobs?: SavedJob[]; owners: [] } = { owners: [] };
@@ -40,11 +49,8 @@ class Stand {
 
   constructor(before: SavedJob[] = [], found = before.length > 0) {
     this.saved.blockJobs = before;
-    const xml =
-      '<domain type="qemu"><name>g</name><memory>1024</memory><os><type>hvm</type></os>' +
-      '<devices><disk type="file"><source file="/a"/><target dev="vda" bus="virtio"/></disk></devices></domain>';
     const guest = {
-      live: parseDomain(xml, { mode: 'live' }).domain,
+      live: parseDomain(documentOn('/a'), { mode: 'live' }).domain,
       saved: this.saved,
       log: Object.assign(Object.create(silent) as typeof silent, {
         error: () => void this.logged.push('error'),
@@ -52,19 +58,34 @@ class Stand {
       }),
       ask: (command: string, args?: object) => this.ask(command, args),
       askRaw: (command: string, args?: object) => this.ask(command, args),
-      tellSaved: () => this.did.push(`saved ${this.states()}`),
-      tellLive: () => this.did.push(`saved ${this.states()}`),
-      tell: (news: { kind: string; type?: string; event?: { type: string } }) =>
-        this.did.push(`told ${news.event?.type ?? news.type ?? ''}`),
+      tellSaved: () => this.write('saved', this.states()),
+      tellLive: () => this.write('saved', this.states()),
+      tell: (news: { type?: string; event?: { type: string }; definition?: (config: Domain) => Domain }) => {
+        const defined = this.edited(news.definition);
+        this.write('told', news.event?.type ?? news.type ?? '');
+        this.defined = defined;
+      },
     } as unknown as QemuGuest;
     const kind = {
       happened: () => Promise.resolve(this.pivoted),
-      pivoted: () => ({ live: (disk: Disk) => disk, definition: (disk: Disk) => disk }),
+      pivoted: () => ({ live: (disk: Disk) => disk, definition: onTarget }),
       beforeFinal: async () => void this.did.push('bitmaps'),
       finish: async () => void (this.looks && (await look(this))),
     };
     this.engine = new JobEngine(guest, { pull: kind, copy: kind }, found);
     Object.assign(guest, { blockJobs: this.engine });
+  }
+
+  private write(what: 'saved' | 'told', words: string): void {
+    if (this.full.has(what))
+      throw new VirtError('SYSTEM_ERROR', { detail: 'cannot write /s: no space left on the device' });
+    this.did.push(`${what} ${words}`);
+  }
+
+  /** The image that the definition is to name. */
+  private edited(edit: (config: Domain) => Domain = (config) => config): string | undefined {
+    const { domain } = parseDomain(documentOn(this.defined), { mode: 'inactive' });
+    return edit(domain).devices.disks[0]?.source?.file;
   }
 
   private states(): string {
@@ -126,7 +147,8 @@ test('while QEMU holds back what the guest writes the definition comes to name t
   const stand = new Stand(before);
   stand.listed.push({ id: 'j', status: 'pending' });
   await stand.engine.catchUp();
-  expect(stand.did).toEqual(['told ', 'bitmaps', 'job-finalize']);
+  expect(stand.did).toEqual(['told ', 'told ', 'bitmaps', 'job-finalize']);
+  expect([before[0]?.defined?.source?.file, stand.defined]).toEqual(['/a', '/b']);
   // One that is given up has no target to name.
   const given = new Stand(kept(job('copy', 'aborting', { told: true, finalizedByUs: true })));
   given.listed.push({ id: 'j', status: 'pending' });
@@ -387,6 +409,100 @@ test('a pivot given again under its id after a restart is joined, or comes to wh
   await expect(ended).resolves.toEqual({ kind: 'completed' });
   expect(stand.engine.endBy('c')).toEqual({ kind: 'completed' });
   expect(stand.engine.endBy('another')).toBeUndefined();
+});
+
+describe('on a disk that is full', () => {
+  const full = 'cannot write /s: no space left on the device';
+
+  test('a job is refused with that as the reason, and QEMU has not heard of it; with room again it begins', async () => {
+    const stand = new Stand();
+    stand.full.add('saved');
+    const begin = () => stand.engine.begin([job('pull', 'new')], async () => stand.did.push('block-stream'));
+    await expect(begin()).rejects.toThrow(full);
+    expect(stand.engine.jobs).toEqual([]);
+    expect(stand.did).toEqual([]);
+    stand.full.clear();
+    await begin();
+    expect(stand.did).toEqual(['saved new', 'block-stream', 'saved running']);
+  });
+
+  test('one that QEMU refuses then stays until that can be told; its command has the true reason', async () => {
+    const stand = new Stand();
+    const begun = stand.engine.begin([job('pull', 'new')], async () => {
+      stand.full.add('told');
+      throw new Error('no');
+    });
+    await expect(begun).rejects.toThrow('no');
+    stand.full.clear();
+    await eventually(() => stand.engine.ofDisk('vda'), undefined);
+    expect(stand.did.filter(isTold)).toEqual(['told failed']);
+  });
+
+  test.each(['saved', 'told'] as const)(
+    'the end of a job (%s) is taken down once there is room, and QEMU is not asked all the time until then',
+    async (what) => {
+      const stand = new Stand();
+      await stand.engine.begin([job('pull', 'new')], () => Promise.resolve());
+      stand.listed.push({ id: 'j', status: 'concluded' });
+      stand.full.add(what);
+      const ended = stand.engine.until('j', []);
+      stand.engine.heard('j', 'concluded');
+      await eventually(() => stand.asked > 2, true);
+      expect(stand.asked).toBeLessThan(8);
+      expect(stand.engine.ofDisk('vda')?.state).toBe(what === 'saved' ? 'running' : 'concluded');
+      expect(stand.did.filter(isTold)).toEqual([]);
+      // QEMU forgets it only when its end is on disk.
+      expect(stand.did.includes('job-dismiss')).toBe(what === 'told');
+      stand.full.clear();
+      await expect(ended).resolves.toEqual({ kind: 'completed' });
+      expect(stand.engine.jobs).toEqual([]);
+      expect(stand.did.filter(isTold)).toEqual(['told completed']);
+    },
+  );
+
+  test('what ended then is told by the next process, too', async () => {
+    const stand = new Stand();
+    await stand.engine.begin([job('pull', 'new')], () => Promise.resolve());
+    stand.listed.push({ id: 'j', status: 'concluded', error: 'No space left on device' });
+    stand.full.add('told');
+    stand.engine.heard('j', 'concluded');
+    await eventually(() => stand.logged.includes('error'), true);
+    stand.engine.close();
+    const next = new Stand(kept(stand.saved.blockJobs![0]!));
+    await next.engine.catchUp();
+    expect(next.did.filter(isTold)).toEqual(['told failed']);
+    expect(next.engine.jobs).toEqual([]);
+  });
+
+  test('no guest goes over to an image before the definition names it', async () => {
+    const stand = new Stand(kept(job('copy', 'pivoting', { told: true, finalizedByUs: true })));
+    stand.listed.push({ id: 'j', status: 'pending' });
+    stand.full.add('told');
+    await stand.engine.catchUp();
+    expect(stand.did).not.toContain('job-finalize');
+    stand.full.clear();
+    await eventually(() => stand.did.includes('job-finalize'), true);
+    expect(stand.defined).toBe('/b');
+  });
+
+  test('a wish that cannot be written down is none; but a job whose end QEMU tells of can be given up', async () => {
+    const stand = new Stand();
+    await stand.engine.begin([job('copy', 'new')], () => Promise.resolve());
+    stand.engine.heard('j', 'ready');
+    stand.full.add('saved');
+    const mirror = stand.engine.ofDisk('vda')!;
+    await expect(stand.engine.pivot(mirror, 'c')).rejects.toThrow(full);
+    await expect(stand.engine.abort(mirror, 'c')).rejects.toThrow(full);
+    expect(mirror.state).toBe('ready');
+    stand.full.clear();
+    await stand.engine.pivot(mirror, 'c');
+    expect(stand.did).toContain('job-complete');
+    const pull = new Stand();
+    await pull.engine.begin([job('pull', 'new')], () => Promise.resolve());
+    pull.full.add('saved');
+    await pull.engine.abort(pull.engine.ofDisk('vda')!);
+    expect(pull.did).toContain('block-job-cancel');
+  });
 });
 
 test('who waits for a job learns of the end of its guest', async () => {

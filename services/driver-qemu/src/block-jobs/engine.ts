@@ -5,19 +5,18 @@
  * QEMU forgets it. Whenever this process dies the next one knows what was wanted, asks QEMU what became of it, and goes on.
  * (facts: block-jobs §2, §6)
  */
-import { VirtError, type BlockJob, type BlockJobState, type BlockJobType } from '@virtbus/shared';
+import { isVirtError, VirtError, type BlockJob, type BlockJobState, type BlockJobType } from '@virtbus/shared';
 import type { EventNews } from '@virtbus/driver-runtime';
 import type { QemuGuest } from '../guest';
 import { isClosed, isRefusal } from '../monitor-failure';
-import { chainOf } from './chain-of';
-import { conclude, defineTarget, diskOf, neverBegan, showMirror, tellReady, withDisk } from './conclude';
-import { returnFiles } from './files';
+import { conclude, defineTarget, neverBegan, showMirror, tellReady, withdraw } from './conclude';
 import type { JobKind } from './kind';
 import { isPull, NodeTurns } from './node-turns';
 import { progressOf, withoutProgress } from './progress';
 import { hasTwoPhases, type JobEnd, type SavedJob } from './saved-job';
 import { endOf, stepOf, type Step } from './states';
 import { JobWaiters } from './waiters';
+import { writtenOrNot } from './written';
 
 export type JobKinds = Readonly<Partial<Record<BlockJobType, JobKind>>>;
 
@@ -36,6 +35,7 @@ export class JobEngine {
   /** What QEMU says is acted on. */
   private caughtUp: boolean;
   private looking: Promise<BlockJob[]> | undefined;
+  private again: NodeJS.Timeout | undefined;
   private over = false;
   private readonly nodes: NodeTurns;
 
@@ -81,8 +81,10 @@ export class JobEngine {
    */
   async begin(jobs: readonly SavedJob[], send: () => Promise<unknown>): Promise<void> {
     for (const { disk } of jobs) this.refuseBusy(disk);
-    this.guest.saved.blockJobs = [...this.jobs, ...jobs];
-    this.guest.tellSaved();
+    writtenOrNot(this.guest, [], () => {
+      this.guest.saved.blockJobs = [...this.jobs, ...jobs];
+      this.guest.tellSaved();
+    });
     for (const { id } of jobs) {
       this.beginning.add(id);
       this.waiters.begins(id);
@@ -91,14 +93,16 @@ export class JobEngine {
       await send();
     } catch (error) {
       const listed = await this.guest.ask('query-jobs').catch(() => undefined);
-      for (const job of jobs) if (listed?.every(({ id }) => id !== job.id)) await this.withdraw(job);
+      for (const job of jobs) {
+        if (listed?.every(({ id }) => id !== job.id)) await this.withdraw(job).catch((err) => this.failed(err, job));
+      }
       if (!listed) this.lookAgain();
       throw error;
     } finally {
       for (const { id } of jobs) this.beginning.delete(id);
     }
     for (const job of jobs) if (job.state === 'new') job.state = 'running';
-    this.guest.tellSaved();
+    this.note();
   }
 
   /** Whatever has QEMU go through its nodes is sent by this. */
@@ -140,8 +144,7 @@ export class JobEngine {
       throw new VirtError('BLOCK_COPY_ACTIVE', { detail: `block job '${job.disk}' not ready for pivot yet` });
     }
     await this.kinds[job.type]?.beforePivot?.(this.guest, job);
-    job.endedBy = by;
-    this.enter(job, 'pivoting', () => showMirror(this.guest, job, 'pivot'));
+    this.enter(job, { state: 'pivoting', endedBy: by }, () => showMirror(this.guest, job, 'pivot'));
     await this.tell(job, 'job-complete', { id: job.id }, 'ready');
   }
 
@@ -150,8 +153,14 @@ export class JobEngine {
     if (isEndedBy(job, by)) return;
     this.refuseEnding(job);
     const before = job.state;
-    job.endedBy = by;
-    this.enter(job, 'aborting', () => showMirror(this.guest, job, 'abort'));
+    const wanted = { state: 'aborting', endedBy: by } as const;
+    try {
+      this.enter(job, wanted, () => showMirror(this.guest, job, 'abort'));
+    } catch (error) {
+      // How a mirror ended is known by our wish alone; of the others QEMU says it, and a disk that is full may need their room.
+      if (hasTwoPhases(job)) throw error;
+      this.enter(job, wanted, () => undefined);
+    }
     await this.cancel(job, before);
   }
 
@@ -197,12 +206,17 @@ export class JobEngine {
   /** The guest is gone, and its jobs with it. */
   close(): void {
     this.over = true;
+    clearTimeout(this.again);
     this.waiters.fail(new VirtError('OPERATION_INVALID', { detail: 'domain is not running' }));
   }
 
   /** A QEMU that did not answer is asked again, for as long as the guest is there. */
   private lookAgain(): void {
-    if (!this.over) setTimeout(() => void (this.over || this.catchUp()), lookAgainMs).unref();
+    // Once, however many jobs ask for it: each look would have more of them come of it.
+    this.again ??= setTimeout(() => {
+      this.again = undefined;
+      if (!this.over) void this.catchUp();
+    }, lookAgainMs).unref();
   }
 
   private byId(id: string): SavedJob | undefined {
@@ -219,12 +233,22 @@ export class JobEngine {
     for (const job of jobs) {
       // What has ended meanwhile is told already.
       if (!this.jobs.includes(job)) continue;
-      const found = told(job);
-      if (!found) await this.lost(job);
-      else if (job.end) await this.conclude(job);
-      else await this.goOn(job, found.status);
+      try {
+        await this.follow(job, told(job)?.status);
+      } catch (err) {
+        // One that cannot be followed keeps none of the others waiting; a QEMU that says nothing says nothing of them either.
+        if (isVirtError(err, 'OPERATION_TIMEOUT')) throw err;
+        this.failed(err, job);
+      }
     }
     return begun;
+  }
+
+  /** @param status undefined when QEMU does not know it */
+  private async follow(job: SavedJob, status: string | undefined): Promise<void> {
+    if (status === undefined) await this.lost(job);
+    else if (job.end) await this.conclude(job);
+    else await this.goOn(job, status);
   }
 
   /** QEMU does not know it: it never began, or its end was seen and it was dismissed. */
@@ -236,7 +260,7 @@ export class JobEngine {
   }
 
   private async goOn(job: SavedJob, status: string): Promise<void> {
-    if (job.state === 'new') this.enter(job, 'running');
+    if (job.state === 'new') this.enter(job, { state: 'running' });
     const step = stepOf(job, status);
     if (step) return this.take(job, step);
     if (job.state === 'aborting' && !job.told) {
@@ -259,7 +283,7 @@ export class JobEngine {
   private async take(job: SavedJob, step: Step): Promise<void> {
     if (step === 'concluded') return this.conclude(job);
     if (step === 'pending') return once(this.finalizing, job, () => this.finalize(job));
-    this.enter(job, step, step === 'ready' ? () => tellReady(this.guest, job) : undefined);
+    this.enter(job, { state: step }, step === 'ready' ? () => tellReady(this.guest, job) : undefined);
   }
 
   /**
@@ -301,11 +325,12 @@ export class JobEngine {
   }
 
   private writeDown(job: SavedJob, end: JobEnd): void {
-    job.end = end;
     const { saved } = this.guest;
     const by = job.endedBy;
-    if (by !== undefined) saved.endedJobs = [...(saved.endedJobs ?? []), { by, end }].slice(-endsKept);
-    this.enter(job, 'concluded');
+    this.enter(job, { state: 'concluded', end }, () => {
+      if (by !== undefined) saved.endedJobs = [...(saved.endedJobs ?? []), { by, end }].slice(-endsKept);
+      this.guest.tellSaved();
+    });
   }
 
   /** Whoever has found it, QEMU's word on it will not be news any more: it is followed from here. */
@@ -334,10 +359,16 @@ export class JobEngine {
     });
   }
 
-  /** @param write puts it on disk, with what is told along with it */
-  private enter(job: SavedJob, state: BlockJobState, write = (): void => this.guest.tellSaved()): void {
-    job.state = state;
-    write();
+  /** @param write puts it on disk, with what is told along with it; the job is as it was when that fails */
+  private enter(
+    job: SavedJob,
+    to: Pick<SavedJob, 'state' | 'end' | 'endedBy'>,
+    write = (): void => this.guest.tellSaved(),
+  ): void {
+    writtenOrNot(this.guest, [job], () => {
+      Object.assign(job, to);
+      write();
+    });
     this.waiters.entered(job);
   }
 
@@ -357,14 +388,23 @@ export class JobEngine {
       await this.guest.askRaw(command, args);
     } catch (error) {
       if (isRefusal(error) && this.byId(job.id) && job.state !== 'concluded') {
-        job.endedBy = undefined;
-        this.enter(job, before, () => showMirror(this.guest, job, before === 'ready' ? 'yes' : undefined));
+        const ready = before === 'ready' ? 'yes' : undefined;
+        this.enter(job, { state: before, endedBy: undefined }, () => showMirror(this.guest, job, ready));
       }
       if (!isRefusal(error)) this.lookAgain();
       throw error;
     }
     job.told = true;
-    this.guest.tellSaved();
+    this.note();
+  }
+
+  /** What QEMU has done is done, whether it can be written or not: whoever does not find it on disk asks QEMU, or tells it again. */
+  private note(): void {
+    try {
+      this.guest.tellSaved();
+    } catch (err) {
+      this.guest.log.warn({ err }, 'what QEMU has done of a block job cannot be written down');
+    }
   }
 
   private refuseEnding({ state, disk }: SavedJob): void {
@@ -372,25 +412,9 @@ export class JobEngine {
     throw new VirtError('OPERATION_INVALID', { detail: `block job on disk '${disk}' is still being ended` });
   }
 
-  /**
-   * It never began: what was made for it goes, and so does what was held for it.
-   * @param event where its command was answered without that being known: whoever holds images for it hears of it by this
-   */
+  /** @param event where its command was answered without that being known */
   private async withdraw(job: SavedJob, event?: EventNews): Promise<void> {
-    const { guest } = this;
-    const changes = await this.kinds[job.type]?.finish(guest, job, { kind: 'failed' });
-    const was = diskOf(guest.live, job.disk);
-    const chain = was && (await chainOf(was, guest.log));
-    const disk = diskOf(guest.live, job.disk);
-    if (disk && changes) guest.live = withDisk(guest.live, changes.live(disk));
-    guest.saved.blockJobs = this.jobs.filter((one) => one !== job);
-    returnFiles(guest);
-    guest.tell({
-      kind: 'images',
-      chains: { [job.disk]: chain },
-      definition: (config) => config,
-      ...(event && { event }),
-    });
+    await withdraw(this.guest, job, this.kinds[job.type], event);
   }
 
   /** QEMU did not answer over it: what is on disk is taken up again. */
