@@ -1,4 +1,4 @@
-import { abortJob, beginBackup, getBackupXml, getJob, type JobInfo } from '@virtbus/shared';
+import { abortJob, beginBackup, getBackupXml, getJob, VirtError, type JobInfo } from '@virtbus/shared';
 import { BackupsInMemory, startWithDisk } from './testing/memory-backups';
 import { OneHost, until } from './testing/one-host';
 
@@ -136,4 +136,17 @@ test('what cannot be begun leaves the domain free', async () => {
   expect(await refusal(since)).toContain("no domain checkpoint with matching name 'monday'");
   backups.before = () => undefined;
   await begin();
+});
+
+test('an end that cannot be told has not happened: it is the domain’s job until it is', async () => {
+  await begin('cmd-1');
+  const full = jest.spyOn(one.host.journalOnDisk, 'append').mockImplementationOnce(() => {
+    throw new VirtError('SYSTEM_ERROR', { detail: 'no space left on the device' });
+  });
+  expect(() => backups.end(one.guest, 'completed')).toThrow('no space left');
+  full.mockRestore();
+  expect(await one.refusal('save', { path: `${one.folder}/image` }, { timeoutMs: 300 })).toContain('backup-begin');
+  backups.end(one.guest, 'completed');
+  expect(await job(true)).toMatchObject({ type: 'completed', commandId: 'cmd-1' });
+  expect(one.told().filter((event) => event.startsWith('job'))).toEqual(['job.completed']);
 });

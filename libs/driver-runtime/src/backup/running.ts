@@ -60,14 +60,15 @@ export function backupEnded(actor: Actor, { outcome, total, processed, error }: 
   const job = running.get(actor);
   const elapsedMs = job ? Date.now() - job.began : 0;
   const told = { type: outcome, total, processed, remaining: total - processed, ...(error !== undefined && { error }) };
-  actor.lastJob = { operation: 'backup', ...job?.info, ...told, elapsedMs };
-  dropJob(actor);
+  // First: what cannot be told has not happened yet, and is told again.
   actor.emit({
     class: 'job',
     type: outcome,
     data: { operation: 'backup', total, processed, ...(error !== undefined && { error }) },
     cause: null,
   });
+  actor.lastJob = { operation: 'backup', ...job?.info, ...told, elapsedMs };
+  dropJob(actor);
 }
 
 /** Its guest has ended, and the backup with it. */
@@ -154,6 +155,8 @@ async function resumed<G extends Guest>(host: DriverHost<G>, actor: Actor<G>, gu
     return found ?? (actor.lastJob === lastJob ? undefined : 'ended');
   } catch (err) {
     if (late.aborted || isVirtError(err, 'OPERATION_TIMEOUT')) return 'silent';
+    // It could not be written down, as on a disk that is full.
+    if (isVirtError(err, 'SYSTEM_ERROR')) return 'silent';
     actor.log.error({ err }, 'a backup that was begun cannot be taken up');
     return host.implementation.facets.backup?.running(guest);
   }

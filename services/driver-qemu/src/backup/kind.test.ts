@@ -1,4 +1,5 @@
 /** How a backup of several disks ends, by how each of them did. */
+import { VirtError } from '@virtbus/shared';
 import type { QemuGuest } from '../guest';
 import { tellEnd } from './kind';
 import type { SavedBackup } from './saved-backup';
@@ -45,4 +46,23 @@ test('the reason of a failure is told', () => {
 test('nothing is told while a disk is being copied, or of what never began', () => {
   expect(ended(['completed'], {}, [{ type: 'backup' }])).toEqual([]);
   expect(ended(['failed'], { begun: false })).toEqual([]);
+});
+
+test('an end that cannot be told is told again, and the backup is one until then', () => {
+  const backup = { xml: '', command: 'c', began: 0, begun: true, disks: [] };
+  const told: string[] = [];
+  let isFull = true;
+  const guest = {
+    saved: { backup },
+    blockJobs: { jobs: [] },
+    tell: ({ outcome }: { outcome: string }) => {
+      if (isFull) throw new VirtError('SYSTEM_ERROR', { detail: 'no space left on the device' });
+      told.push(outcome);
+    },
+  } as unknown as QemuGuest;
+  expect(() => tellEnd(guest)).toThrow('no space left');
+  expect(guest.saved.backup).toBe(backup);
+  isFull = false;
+  tellEnd(guest);
+  expect([guest.saved.backup, told]).toEqual([undefined, ['completed']]);
 });

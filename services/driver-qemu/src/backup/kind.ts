@@ -5,6 +5,7 @@ import { nodesOf, removalOf } from '../block-jobs/graph';
 import type { JobEnd } from '../block-jobs';
 import type { JobKind } from '../block-jobs/kind';
 import { imagesIn, removeNodes, type BlockHost } from '../block-jobs/nodes';
+import { writtenOrNot } from '../block-jobs/written';
 import type { QemuGuest } from '../guest';
 import { endCreation } from '../new-image';
 import { backupJobs } from './begin';
@@ -58,20 +59,21 @@ export async function endOthers(guest: QemuGuest): Promise<void> {
 export function tellEnd(guest: QemuGuest): void {
   const { backup } = guest.saved;
   if (!backup?.begun || backupJobs(guest).length > 0) return;
-  guest.saved.backup = undefined;
-  guest.tellSaved();
   const ends = backup.disks.map(({ end }) => end);
   const failed = backup.failed === undefined ? ends.find((end) => end?.kind === 'failed') : { error: backup.failed };
   const canceled = ends.some((end) => end?.kind === 'canceled');
   const total = backup.disks.reduce((sum, disk) => sum + disk.total, 0);
   const done = backup.disks.filter(({ end }) => end?.kind === 'completed');
   const processed = backup.server ? total : done.reduce((sum, disk) => sum + disk.total, 0);
-  guest.tell({
-    kind: 'backup-ended',
-    outcome: failed ? 'failed' : canceled && !backup.server ? 'cancelled' : 'completed',
-    total,
-    processed,
-    ...(failed?.error !== undefined && { error: failed.error }),
+  writtenOrNot(guest, [], () => {
+    guest.saved.backup = undefined;
+    guest.tell({
+      kind: 'backup-ended',
+      outcome: failed ? 'failed' : canceled && !backup.server ? 'cancelled' : 'completed',
+      total,
+      processed,
+      ...(failed?.error !== undefined && { error: failed.error }),
+    });
   });
 }
 

@@ -33,6 +33,8 @@ class Stand {
   readonly meanwhile = new Map<string, () => void>();
   /** What follows on the end of a job looks at the nodes. */
   looks = false;
+  /** What the end of a job means for others. */
+  afterwards = (): void => undefined;
   /** Its monitor is at its end. */
   closes = false;
   readonly logged: string[] = [];
@@ -71,6 +73,7 @@ class Stand {
       pivoted: () => ({ live: (disk: Disk) => disk, definition: onTarget }),
       beforeFinal: async () => void this.did.push('bitmaps'),
       finish: async () => void (this.looks && (await look(this))),
+      afterwards: async () => this.afterwards(),
     };
     this.engine = new JobEngine(guest, { pull: kind, copy: kind }, found);
     Object.assign(guest, { blockJobs: this.engine });
@@ -459,6 +462,20 @@ describe('on a disk that is full', () => {
       expect(stand.did.filter(isTold)).toEqual(['told completed']);
     },
   );
+
+  test('what the end of a job means for others is done later; whoever waits for the job does not wait for that', async () => {
+    const stand = new Stand();
+    let tries = 0;
+    stand.afterwards = () => {
+      if (++tries === 1) throw new VirtError('SYSTEM_ERROR', { detail: full });
+    };
+    await stand.engine.begin([job('pull', 'new')], () => Promise.resolve());
+    stand.listed.push({ id: 'j', status: 'concluded' });
+    const ended = stand.engine.until('j', []);
+    stand.engine.heard('j', 'concluded');
+    await expect(ended).resolves.toEqual({ kind: 'completed' });
+    await eventually(() => tries, 2);
+  });
 
   test('what ended then is told by the next process, too', async () => {
     const stand = new Stand();

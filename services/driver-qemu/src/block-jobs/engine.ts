@@ -32,6 +32,8 @@ export class JobEngine {
   private readonly beginning = new Set<string>();
   private readonly finalizing: UnderWay = new Map();
   private readonly concluding: UnderWay = new Map();
+  /** They have ended, and what that means for others has not been done yet. */
+  private readonly untold: [SavedJob, JobEnd][] = [];
   /** What QEMU says is acted on. */
   private caughtUp: boolean;
   private looking: Promise<BlockJob[]> | undefined;
@@ -224,6 +226,7 @@ export class JobEngine {
   }
 
   private async look(): Promise<BlockJob[]> {
+    for (const [job, end] of this.untold.splice(0)) await this.afterwards(job, end);
     if (this.jobs.length === 0) return [];
     const listed = await this.guest.ask('query-jobs', undefined, undefined, patienceMs);
     const told = ({ id }: SavedJob) => listed.find((one) => one.id === id);
@@ -349,8 +352,18 @@ export class JobEngine {
     const dismissed = isPull(job) ? undefined : this.dismiss(job);
     await conclude(this.guest, job, end, kind);
     await dismissed;
-    await kind.afterwards?.(this.guest, job, end);
+    await this.afterwards(job, end);
     this.waiters.ended(job.id, end);
+  }
+
+  /** What could not be told of it, as on a disk that is full, is told later. */
+  private async afterwards(job: SavedJob, end: JobEnd): Promise<void> {
+    try {
+      await this.kinds[job.type]?.afterwards?.(this.guest, job, end);
+    } catch (err) {
+      this.untold.push([job, end]);
+      this.failed(err, job);
+    }
   }
 
   private async dismiss(job: SavedJob): Promise<void> {
