@@ -338,6 +338,7 @@ export class Actor<G extends Guest = Guest> {
 
   /** As `persist`, and there after a power cut: for what a user has set. */
   establish(): void {
+    this.saveUnsaved();
     this.host.store.establish(this.record);
   }
 
