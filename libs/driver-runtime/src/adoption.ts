@@ -2,7 +2,6 @@
  * After a restart: find every guest that ran, and tell what happened to it meanwhile. No guest is touched but one whose
  * start we never finished and that has not run an instruction.
  */
-import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   resumedDetail,
@@ -37,7 +36,7 @@ export async function adopt<G extends Guest>(host: DriverHost<G>, actors: readon
 }
 
 async function adoptOne<G extends Guest>(host: DriverHost<G>, actor: Actor<G>): Promise<void> {
-  actor.managedSave = existsSync(host.store.managedSaveOf(actor.uuid));
+  actor.managedSave = host.store.hasManagedSave(actor.uuid, host.ofEarlierBoot.has(actor));
   if (!actor.active) {
     await recover(host, actor, undefined);
     const { pending, persistent, incoming } = actor.record;

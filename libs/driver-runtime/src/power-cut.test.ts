@@ -1,9 +1,10 @@
 /** What the log has of a host whose disk has lost the last seconds. */
-import { rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DomainEvent } from '@virtbus/shared';
+import { VirtError, type DomainEvent } from '@virtbus/shared';
 import { tellEndsOfLastBoot } from './power-cut';
-import { OneHost, uuid } from './testing/one-host';
+import type { DomainRecord } from './record';
+import { heldBefore, OneHost, uuid } from './testing/one-host';
 
 let one: OneHost;
 beforeEach(async () => {
@@ -115,4 +116,53 @@ test('a domain that has left does not come back with its folder', async () => {
     },
   });
   expect([one.state(), one.told()]).toEqual(['absent', []]);
+});
+
+describe('a managed save image', () => {
+  /** The power fails before the disk knows more than this record. */
+  const cutAt = (record: DomainRecord, meanwhile: () => void = () => undefined): Promise<void> =>
+    one.restart({
+      freshBoot: true,
+      meanwhile: () => {
+        one.machines.end(uuid, 'crashed', 'crashed');
+        one.writeRecord(record);
+        rmSync(join(one.host.store.folder, 'journal'), { recursive: true });
+        meanwhile();
+      },
+    });
+
+  beforeEach(async () => {
+    await one.call('start');
+    await one.call('managed-save');
+  });
+
+  test('of a guest that has not run since is there', async () => {
+    await cutAt(one.recordOnDisk());
+    expect(one.host.get(uuid).managedSave).toBe(true);
+  });
+
+  test('of a guest that was about to run is gone: to restore it would be to go back in time under its disks', async () => {
+    const record = one.recordOnDisk();
+    const { reached, open } = heldBefore(one.driver, 'resume');
+    const started = one.call('start');
+    await reached;
+    const { store } = one.host;
+    const kept = readFileSync(`${store.managedSaveOf(uuid)}.spent`);
+    open();
+    await started;
+    await cutAt(record, () => writeFileSync(`${store.managedSaveOf(uuid)}.spent`, kept));
+    expect([one.host.get(uuid).managedSave, readdirSync(store.folderOf(uuid)).join()]).toEqual([
+      false,
+      expect.not.stringContaining('managed'),
+    ]);
+  });
+
+  test('of a guest that could not be let run is there again', async () => {
+    one.driver.before.set('resume', async () => {
+      throw new VirtError('OPERATION_FAILED', { detail: 'it cannot' });
+    });
+    await one.refusal('start');
+    await one.restart();
+    expect([one.state(), one.host.get(uuid).managedSave]).toEqual(['shutoff(failed)', true]);
+  });
 });

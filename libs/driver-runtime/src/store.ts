@@ -11,7 +11,7 @@
  *   <state>/journal/                    events that the bus has not acknowledged
  */
 import { randomUUID } from 'node:crypto';
-import { readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { domainStates } from '@virtbus/shared';
 import {
@@ -61,6 +61,36 @@ export class Store {
 
   managedSaveOf(uuid: string): string {
     return join(this.folderOf(uuid), 'managed.save');
+  }
+
+  /**
+   * Is there a managed save image of the domain? One that was spent is of a guest that may have run on since.
+   * @param booted since: nobody knows whether it has
+   */
+  hasManagedSave(uuid: string, booted: boolean): boolean {
+    const path = this.managedSaveOf(uuid);
+    if (booted) rmSync(spent(path), { force: true });
+    else this.returnManagedSave(uuid);
+    return existsSync(path);
+  }
+
+  /** Its guest is about to run: after a power cut it is not there any more. */
+  spendManagedSave(uuid: string): void {
+    const path = this.managedSaveOf(uuid);
+    renameSync(path, spent(path));
+    flushFolder(this.folderOf(uuid));
+  }
+
+  /** Its guest has not run. */
+  returnManagedSave(uuid: string): void {
+    const path = this.managedSaveOf(uuid);
+    if (existsSync(spent(path))) renameSync(spent(path), path);
+  }
+
+  dropManagedSave(uuid: string): void {
+    const path = this.managedSaveOf(uuid);
+    for (const name of [path, spent(path)]) rmSync(name, { force: true });
+    flushFolder(this.folderOf(uuid));
   }
 
   /**
@@ -184,6 +214,8 @@ export class Store {
     replaceFile(join(this.folder, 'host.json'), JSON.stringify(host), false);
   }
 }
+
+const spent = (managedSave: string): string => `${managedSave}.spent`;
 
 /** Throws with what is wrong with it. */
 function readRecord(text: string, uuid: string): DomainRecord {

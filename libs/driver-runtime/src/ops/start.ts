@@ -4,7 +4,6 @@
  * On failure nothing of the guest is left, the domain is shutoff(failed), and there is no lifecycle event: a domain that
  * did not start has no life to tell of.
  */
-import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseDomain, withoutDisks, type Domain, type DroppedDisk } from '@virtbus/domain-xml';
 import { isVirtError, startDomain, VirtError } from '@virtbus/shared';
@@ -68,7 +67,7 @@ export async function startDefined(
 
 export function dropManagedSave(host: DriverHost, actor: Actor): void {
   if (!actor.managedSave) return;
-  rmSync(host.store.managedSaveOf(actor.uuid), { force: true });
+  host.store.dropManagedSave(actor.uuid);
   actor.managedSave = false;
   host.changed();
 }
@@ -146,6 +145,7 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
     if (guest.live !== actor.live) actor.setLive(guest.live);
     for (const disk of dropped) tellDropped(actor, disk);
     const onTold = (): void => spec.signal.removeEventListener('abort', stop);
+    if (actor.managedSave) host.store.spendManagedSave(actor.uuid);
     await letRun({ host, actor, guest, signal: starting.signal, onTold }, spec);
     host.startedOnce(actor);
     for (const type of host.implementation.taints?.(domain) ?? []) actor.taint(type);
@@ -154,6 +154,7 @@ export async function boot(host: DriverHost, actor: Actor, spec: BootSpec): Prom
     tellEndInStart(actor);
   } catch (thrown) {
     if (actor.record.state === 'running') dropManagedSave(host, actor);
+    else if (actor.managedSave) host.store.returnManagedSave(actor.uuid);
     if (guest) await endFailed(guest, actor.log);
     actor.record.disks = undefined; // What was leased for it is let go.
     actor.shutOff({ state: 'shutoff', reason: 'failed' });
