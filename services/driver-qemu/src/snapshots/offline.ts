@@ -22,14 +22,12 @@ function disksOf(domain: Domain, { disks }: Snapshot): Disk[] {
 export async function takeOffline(domain: Domain, taking: Taking): Promise<void> {
   const { snapshot, images, reuse, signal } = taking;
   if (!reuse) await makeOverlays(withOverlays(domain, snapshot), snapshot, images, signal);
-  const done: Disk[] = [];
   try {
-    for (const disk of disksOf(domain, snapshot)) {
-      await qemuImg(['snapshot', '-c', snapshot.name, alone(disk)], signal);
-      done.push(disk);
-    }
+    for (const disk of disksOf(domain, snapshot)) await qemuImg(['snapshot', '-c', snapshot.name, alone(disk)], signal);
   } catch (error) {
-    for (const disk of done) await qemuImg(['snapshot', '-d', snapshot.name, alone(disk)]);
+    // Also of the one at which it was stopped, which may have been done: none of them held it before. A reason why it stays is told
+    // to whoever takes it again.
+    await removeOffline(domain, snapshot).catch(() => undefined);
     throw error;
   }
 }
