@@ -9,9 +9,11 @@ import {
   getSnapshotXmlWithSecrets,
   revertSnapshot,
   startDomain,
+  storageLeases,
+  verifyFleet,
   type RequestInput,
 } from '@virtbus/shared';
-import { call, type Bus } from '@virtbus/shared/bus';
+import { call, callDriver, type Bus } from '@virtbus/shared/bus';
 import { eventually, Stack } from '@virtbus/testkit';
 import { disk, qemuImg } from './storage-stand';
 
@@ -57,6 +59,13 @@ const sourceOf = async (domain: string): Promise<string> => {
   return /<source file='([^']*)'/.exec(xml)?.[1] ?? '';
 };
 
+/** Images that storage holds for the domain. */
+async function leases(domain: string): Promise<string[]> {
+  const service = await stack.connect('service');
+  const { holders } = await callDriver(service, { host: 'h1', driver: 'storage' }, storageLeases, { domain });
+  return holders.flatMap((holder) => holder.leases.map(({ target, path }) => `${target} ${path}`));
+}
+
 test('a domain that has gone back, and whose guest is refused then, keeps the overlay that it stands on', async () => {
   const path = image('refused');
   const { uuid } = await stack.define(bus, { name: 'refused', devices: disk(path, 'qcow2') });
@@ -101,6 +110,8 @@ test('an overlay that a state stands on stays, though the snapshot between is fo
   expect(holds(await sourceOf(uuid), 2)).toBe(true);
   await call(bus, startDomain, {}, { target: uuid });
   await call(bus, destroyDomain, {}, { target: uuid });
+  await eventually(() => leases(uuid), []);
+  await eventually(async () => (await call(bus, verifyFleet, {})).disagreements, []);
 });
 
 test('nothing that was given up is removed while a state cannot be looked into', async () => {
