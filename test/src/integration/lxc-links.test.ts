@@ -116,6 +116,36 @@ describe.each(kindsOfContainers)('%s', (_kind, subIds) => {
   );
 
   containers.test(
+    'a root file system in what another container can write boots as it was at the start; an image there is refused',
+    async () => {
+      const shared = stack.folder.file('roots');
+      const root = await rootOf('roots/sub');
+      mkdirSync(join(root, 'data'));
+      writeFileSync(join(root, 'data', 'file'), 'its own\n');
+      const keeper = await run('keeper', await rootOf('keeper'), filesystem('mount', shared, '/shared'));
+      const uuid = await run('nested', root, filesystem('bind', '/data', '/mnt/data'));
+      const script = `cd /shared && mv sub former && ln -s / sub`;
+      expect((await runInside(bus, keeper, ['sh', '-c', script])).code).toBe(0);
+      await reboot(stack, uuid);
+      await eventually(() => shownInside(bus, uuid, 'cat', '/mnt/data/file'), 'its own\n');
+      expect(await shownInside(bus, uuid, 'stat', '-c', '%u', '/etc')).toBe('0\n');
+      await destroy(uuid);
+      await expect(start(uuid)).rejects.toThrow(/leads through a link/);
+      writeFileSync(join(shared, 'image'), '');
+      const image = `<filesystem type='file'><driver type='loop' format='raw'/><source file='${shared}/image'/><target dir='/i'/></filesystem>`;
+      const imaged = await defined('imaged', await rootOf('imaged'), image);
+      await expect(start(imaged)).rejects.toThrow(/an image, '.*', lies in '.*roots'/);
+      const left = (): string[] =>
+        readFileSync('/proc/self/mountinfo', 'utf8')
+          .split('\n')
+          .filter((line) => line.includes(`${stack.folder.path}/r/`) && !line.includes(keeper.slice(-12)));
+      expect(left()).toEqual([]);
+      await destroy(keeper);
+    },
+    120_000,
+  );
+
+  containers.test(
     'the log of a console in what it can write is refused: its host would write wherever a link leads',
     async () => {
       const root = await rootOf('logged');
