@@ -12,6 +12,7 @@ import {
   statsOfDomain,
   suspendDomain,
   type DomainEvent,
+  type VirtError,
 } from '@virtbus/shared';
 import { call, newId, type Bus } from '@virtbus/shared/bus';
 import { eventually, needsContainers, requirement, Stack, tinyRootfs } from '@virtbus/testkit';
@@ -71,6 +72,26 @@ containers.test(
     await call(bus, shutdownDomain, {}, { target: uuid });
     await eventually(() => state(uuid), 'shutoff(shutdown)');
     expect(await lastEvent(uuid)).toMatchObject({ type: 'stopped', detail: 'shutdown', data: { exitStatus: 7 } });
+  },
+  120_000,
+);
+
+containers.test(
+  'a control pipe that is full, for who holds it reads nothing, is none: init is asked by a signal',
+  async () => {
+    const init =
+      'trap "exit 0" TERM; mkfifo /run/full; exec 3&lt;&gt;/run/full; cat /dev/zero >&amp;3 &amp; mv /run/full /run/initctl; wait';
+    const { uuid } = await stack.runContainer(bus, { name: 'deaf', init: '/bin/sh', args: ['-c', init] });
+    await eventually(async () => (await run(uuid, ['test', '-p', '/run/initctl'])).code, 0);
+    const asked = (): Promise<string> =>
+      call(bus, shutdownDomain, { mode: ['initctl'] }, { target: uuid }).then(
+        () => 'taken',
+        (error: unknown) => (error as VirtError).code,
+      );
+    await eventually(asked, (answer) => answer !== 'taken');
+    expect(await asked()).toBe('OPERATION_UNSUPPORTED');
+    await call(bus, shutdownDomain, {}, { target: uuid });
+    await eventually(() => state(uuid), 'shutoff(shutdown)');
   },
   120_000,
 );

@@ -94,19 +94,18 @@ function askPipe(guest: LxcGuest, wish: Wish): void {
   throw new VirtError('OPERATION_UNSUPPORTED', { detail: 'Container does not provide an initctl pipe' });
 }
 
-/** False where there is no pipe, or nobody reads it (ENXIO). A link on the way would be followed to the host's own init. */
+/**
+ * False where there is no pipe, or nobody reads it (ENXIO, EPIPE), or has for long (EAGAIN: it is full). A link on the way would be
+ * followed to the host's own init.
+ */
 function write(root: string, path: string, request: Buffer): boolean {
-  let fd: number;
+  let fd: number | undefined;
   try {
     fd = openInside(root, path, constants.O_WRONLY);
+    return fstatSync(fd).isFIFO() && writeSync(fd, request) === request.length;
   } catch {
     return false;
-  }
-  try {
-    if (!fstatSync(fd).isFIFO()) return false;
-    writeSync(fd, request);
-    return true;
   } finally {
-    closeSync(fd);
+    if (fd !== undefined) closeSync(fd);
   }
 }
