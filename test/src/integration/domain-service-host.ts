@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import {
   destroyDomain,
+  driverAnswer,
   driverCreate,
   driverDefine,
   driverGet,
@@ -47,6 +48,10 @@ export class SimulatedHost {
   readonly gone = new Map<string, DomainSummary>();
   /** Each application of a command: what no repeated id may add to. */
   readonly applied: { operation: string; uuid: string; id: string }[] = [];
+  /** Commands that have come, done or not. */
+  readonly heard: string[] = [];
+  /** What is done with a command waits for this. */
+  gate: Promise<void> = Promise.resolve();
   /** Thrown at the next definition. */
   refuse: VirtError | undefined;
   readonly saves = new Map<string, string>();
@@ -194,6 +199,9 @@ export class SimulatedHost {
         const nothing = { definition: [], live: [], uses: [] };
         return { known: true, since: 0, name, epoch, revision, active: state === 'running', ...nothing };
       }),
+      driverEndpoint(at, driverAnswer, async ({ command }) => ({
+        state: this.applied.some(({ id }) => id === command) ? 'answered' : 'unknown',
+      })),
       driverEndpoint(at, driverGet, async (_request, call) => ({ domain: this.get(call) })),
       driverEndpoint(at, driverStats, async ({ domains }) => ({
         stats: [...this.domains.values()]
@@ -235,7 +243,8 @@ export class SimulatedHost {
   private once<T>(operation: string, uuid: string, call: Call, apply: () => T): Promise<T> {
     const known = this.answers.get(call.id);
     if (known) return known as Promise<T>;
-    const answer = Promise.resolve().then(() => {
+    this.heard.push(call.id);
+    const answer = this.gate.then(() => {
       if (this.refuse) {
         const error = this.refuse;
         this.refuse = undefined;

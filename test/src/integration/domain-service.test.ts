@@ -200,6 +200,15 @@ test('rename moves the name and frees the old one', async () => {
   expect((await call(stack.bus, defineDomain, { xml: xml('third') })).domain.name).toBe('third');
 });
 
+test('a rename whose answer was lost is answered again, though nobody has the former name; of another command nothing is known', async () => {
+  await call(stack.bus, defineDomain, { xml: xml('known-as') });
+  const id = newId();
+  const again = (to: string, as = id) => call(stack.bus, renameDomain, { name: to }, { target: 'known-as', id: as });
+  const first = await again('called');
+  expect(await again('called')).toEqual(first);
+  await expect(again('called', newId())).rejects.toMatchObject({ code: 'DOMAIN_NOT_FOUND' });
+});
+
 test('a saved guest comes back under its name and uuid', async () => {
   const uuid = '3c8f5a8e-6f0b-4d53-9f0c-8a3c1b9d2e11';
   stack.hosts[0]!.saves.set('/save/one', xml('saved', `<uuid>${uuid}</uuid>`));
