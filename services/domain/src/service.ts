@@ -1,6 +1,6 @@
 /** One copy of the domain service on a connection: everything made and joined, started in order, drained at the end. */
 import { startDomain, type Inventory } from '@virtbus/shared';
-import { serve } from '@virtbus/shared/bus';
+import { AtWork, serve } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
 import type { RunningService, ServiceContext } from '@virtbus/shared/service';
 import { Cordons } from './cordons';
@@ -76,10 +76,15 @@ export async function startDomainService({
     await keeper.begin();
     await rebuild.first();
   }, log);
+  const atWork = new AtWork(bus);
   const service = await serve(
     bus,
     { name: 'virtbus-domain', version, description: 'domains of the fleet and where they live', queue: 'domain' },
-    [...endpoints.values(), ...handoverEndpoints(fleet), ...cordonEndpoints(fleet, cordons)],
+    [
+      ...[...endpoints.values()].map((each) => atWork.through(each)),
+      ...handoverEndpoints(fleet),
+      ...cordonEndpoints(fleet, cordons),
+    ],
     log,
   );
   void cordons.follow();

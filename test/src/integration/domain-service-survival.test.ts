@@ -69,6 +69,23 @@ test('a copy that is stopped with SIGTERM drains and exits with 0, and the other
   expect((await list()).total).toBe(50);
 }, 60_000);
 
+test('a command whose copy is killed over it is given to another one, done once, and answered', async () => {
+  stack = await Stack.start();
+  const [host] = stack.hosts;
+  await call(stack.bus, defineDomain, { xml: xml('carried') });
+  let open = (): void => undefined;
+  host!.gate = new Promise((resolve) => (open = resolve));
+  const id = newId();
+  const started = call(stack.bus, startDomain, {}, { target: 'carried', id, timeoutMs: 25_000 });
+  started.catch(() => undefined);
+  await soon(() => host!.heard.includes(id));
+  await stack.addCopy();
+  await stack.copies[0]!.stop('SIGKILL');
+  open();
+  expect(await started).toMatchObject({ domain: { state: 'running' } });
+  expect(host!.applied.filter((one) => one.id === id)).toHaveLength(1);
+}, 60_000);
+
 test('a copy without a bus waits for it', async () => {
   stack = await Stack.start({ copies: 0, hosts: [] });
   await stack.server.stop();

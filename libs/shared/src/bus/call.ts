@@ -12,6 +12,7 @@ import {
   type Response,
 } from '../contracts';
 import { isVirtError, VirtError } from '../errors';
+import { untilAbandoned } from './at-work';
 import { decode, encode, type Format } from './codec';
 import { span } from '../tracing';
 import { newId, whenConnected, type Bus } from './connection';
@@ -43,12 +44,16 @@ export async function call<C extends Contract>(
     id: options.id ?? (c.kind === 'cmd' ? newId() : undefined),
     traceparent: options.traceparent,
   };
-  const answer = await exchange(bus, callSubject(c, options.target), body, context, () => {
-    if (c.servedBy === 'storage-service') {
+  const { servedBy } = c;
+  const absent = (): VirtError => {
+    if (servedBy === 'storage-service') {
       return new VirtError('HOST_OFFLINE', { host: options.target ?? '', service: 'storage' });
     }
-    return new VirtError('SERVICE_OFFLINE', { service: c.servedBy === 'migration-service' ? 'migration' : c.entity });
-  });
+    return new VirtError('SERVICE_OFFLINE', { service: servedBy === 'migration-service' ? 'migration' : c.entity });
+  };
+  const byDomainService = servedBy !== 'storage-service' && servedBy !== 'migration-service';
+  const watched = c.kind === 'cmd' && byDomainService;
+  const answer = await exchange(bus, callSubject(c, options.target), body, context, absent, watched);
   return decode(answer.body) as Response<C>;
 }
 
@@ -144,6 +149,7 @@ const longestMs = 2 ** 31 - 1;
  * its id, which is carried out once. Soon after a reconnect a silent subject may only mean that its owner is not back yet:
  * the request, which nobody got, is sent again until the bus has settled or the call's time is up.
  * @param absent the error when nobody listens on the subject; not told of a command that may have come before that was so
+ * @param watched it is a command to the domain service: when the copy that has it is gone, another one gets it, under its id
  */
 export async function exchange(
   bus: Bus,
@@ -151,10 +157,11 @@ export async function exchange(
   body: Uint8Array,
   context: CallContext,
   absent: () => VirtError,
+  watched = false,
 ): Promise<Answer> {
   const attributes = { 'virtbus.command_id': context.id, 'messaging.destination.name': subject };
   return span(spanName(subject), { kind: 'client', parent: context.traceparent, attributes }, (traceparent) =>
-    request(bus, subject, body, { ...context, traceparent }, absent),
+    request(bus, subject, body, { ...context, traceparent }, absent, watched),
   );
 }
 
@@ -170,6 +177,7 @@ async function request(
   body: Uint8Array,
   context: CallContext,
   absent: () => VirtError,
+  watched: boolean,
 ): Promise<Answer> {
   const due = performance.now() + context.timeoutMs;
   let message: Msg | undefined;
@@ -179,6 +187,7 @@ async function request(
     const left = Math.max(0, due - performance.now());
     const h = writeContext({ ...context, timeoutMs: left });
     let heedless = (): void => undefined;
+    const over = new AbortController();
     try {
       const lost = new Promise<undefined>((resolve) => (heedless = bus.onReconnect(() => resolve(undefined))));
       const sent = bus.nc.request(subject, bus.bodies.outgoing(body, h), {
@@ -186,7 +195,9 @@ async function request(
         headers: h,
       });
       sent.catch(() => undefined);
-      message = await Promise.race([sent, lost]);
+      const abandoned = watched && context.id !== undefined ? untilAbandoned(bus, context.id, over.signal) : lost;
+      abandoned.catch(() => undefined);
+      message = await Promise.race([sent, lost, abandoned]);
       // It may have been heard: who is not there now may have it, and do it.
       if (!message && context.id !== undefined) unanswered = answerLost;
     } catch (cause) {
@@ -196,6 +207,7 @@ async function request(
       await new Promise((resolve) => setTimeout(resolve, returnMs));
     } finally {
       heedless();
+      over.abort();
     }
   }
   if (message.headers?.has(header.error)) throw VirtError.fromBody(decode(message.data) as object);

@@ -1,3 +1,4 @@
+export { AtWork } from './at-work';
 export * from './byte-records';
 export * from './byte-stream';
 export * from './call';
