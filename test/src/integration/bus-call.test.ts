@@ -1,5 +1,15 @@
 import { getDomain, isVirtError, listDomains, startDomain, statsOfDomains, type VirtError } from '@virtbus/shared';
-import { call, decode, endpoint, serve, writeContext, type Bus, type Call, type Endpoint } from '@virtbus/shared/bus';
+import {
+  call,
+  decode,
+  endpoint,
+  enqueue,
+  serve,
+  writeContext,
+  type Bus,
+  type Call,
+  type Endpoint,
+} from '@virtbus/shared/bus';
 import { createLog, silent, type Log } from '@virtbus/shared/log';
 import { eventually } from '@virtbus/testkit';
 import { BreakableLink } from './breakable-link';
@@ -47,6 +57,12 @@ describe('a call', () => {
     // What is left of it when it is sent.
     expect(seen[0]!.call.timeoutMs).toBeGreaterThan(2_345);
     expect(seen[0]!.call.timeoutMs).toBeLessThanOrEqual(12_345);
+  });
+
+  test('under an id that no header can carry is refused in one line, and so is a queued one', async () => {
+    const refused = { code: 'INVALID_ARG', message: 'invalid argument: the command id "a\\nb" has a line break' };
+    expect(await failure(start({ id: 'a\nb' }))).toMatchObject(refused);
+    expect(await failure(enqueue(client, startDomain, {}, { target: 'web1', id: 'a\nb' }))).toMatchObject(refused);
   });
 
   test('may wait longer than a timer can', async () => {

@@ -41,7 +41,7 @@ export async function call<C extends Contract>(
   const body = encode(checkRequest(c, request), options.format ?? 'msgpack');
   const context: CallContext = {
     timeoutMs: options.timeoutMs ?? c.timeoutMs,
-    id: options.id ?? (c.kind === 'cmd' ? newId() : undefined),
+    id: checkedId(options.id) ?? (c.kind === 'cmd' ? newId() : undefined),
     traceparent: options.traceparent,
   };
   const { servedBy } = c;
@@ -104,7 +104,7 @@ export async function enqueue<C extends Contract>(
   options: CallOptions = {},
 ): Promise<{ commandId: string; duplicate: boolean }> {
   if (!c.queue) throw new VirtError('INVALID_ARG', { detail: `${c.name} cannot be queued` });
-  const id = options.id ?? newId();
+  const id = checkedId(options.id) ?? newId();
   const body = encode(checkRequest(c, request), options.format ?? 'msgpack');
   if (body.length > bus.bodies.limit) {
     // A body in parts lives with its sender, who may be gone when the command's turn comes.
@@ -215,6 +215,12 @@ async function request(
     body: await bus.bodies.incoming(message.data, message.headers, context.timeoutMs),
     headers: message.headers,
   };
+}
+
+/** Throws INVALID_ARG for what cannot stand in a header. */
+function checkedId(id: string | undefined): string | undefined {
+  if (id === undefined || !/[\r\n]/.test(id)) return id;
+  throw new VirtError('INVALID_ARG', { detail: `the command id ${JSON.stringify(id)} has a line break` });
 }
 
 /** The schema's own words about what is wrong with a request, before it leaves. */
