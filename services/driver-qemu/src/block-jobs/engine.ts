@@ -5,23 +5,19 @@
  * QEMU forgets it. Whenever this process dies the next one knows what was wanted, asks QEMU what became of it, and goes on.
  * (facts: block-jobs §2, §6)
  */
-import { isVirtError, VirtError, type BlockJob, type BlockJobState, type BlockJobType } from '@virtbus/shared';
+import { isVirtError, VirtError, type BlockJob, type BlockJobState } from '@virtbus/shared';
 import type { EventNews } from '@virtbus/driver-runtime';
 import type { QemuGuest } from '../guest';
-import { isClosed, isRefusal } from '../monitor-failure';
-import { conclude, defineTarget, neverBegan, showMirror, tellReady, withdraw } from './conclude';
-import type { JobKind } from './kind';
+import { isClosed } from '../monitor-failure';
+import { conclude, defineTarget, neverBegan, tellReady, withdraw } from './conclude';
+import type { JobKinds } from './kind';
 import { isPull, NodeTurns } from './node-turns';
 import { progressOf, withoutProgress } from './progress';
 import { hasTwoPhases, type JobEnd, type SavedJob } from './saved-job';
 import { endOf, stepOf, type Step } from './states';
 import { JobWaiters } from './waiters';
+import { JobWishes } from './wishes';
 import { writtenOrNot } from './written';
-
-export type JobKinds = Readonly<Partial<Record<BlockJobType, JobKind>>>;
-
-/** A job that was told to pivot without our knowing whether QEMU heard it gets this long to do it, milliseconds. */
-const pivotAgainMs = 2_000;
 
 /** By id of the job. */
 type UnderWay = Map<string, Promise<void>>;
@@ -40,6 +36,7 @@ export class JobEngine {
   private again: NodeJS.Timeout | undefined;
   private over = false;
   private readonly nodes: NodeTurns;
+  private readonly wishes: JobWishes;
 
   /** @param found the guest was running before we were: nothing is acted on until `catchUp` */
   constructor(
@@ -53,6 +50,12 @@ export class JobEngine {
       () => this.jobs,
       (job, error) => this.pullConcluded(job, error),
     );
+    this.wishes = new JobWishes(guest, kinds, this.nodes, {
+      isThere: (job) => !this.over && this.jobs.includes(job),
+      enter: (job, to, write) => this.enter(job, to, write),
+      note: () => this.note(),
+      lookAgain: () => this.lookAgain(),
+    });
   }
 
   get jobs(): readonly SavedJob[] {
@@ -136,34 +139,13 @@ export class JobEngine {
    * Go over to the target of a ready job. Resolves when QEMU has been told.
    * @param by id of the command that wants it: given again, also after a restart of ours, it is not refused
    */
-  async pivot(job: SavedJob, by?: string): Promise<void> {
-    if (isEndedBy(job, by)) return;
-    if (!hasTwoPhases(job)) {
-      throw new VirtError('OPERATION_INVALID', { detail: `job type '${job.type}' does not support pivot` });
-    }
-    this.refuseEnding(job);
-    if (job.state !== 'ready') {
-      throw new VirtError('BLOCK_COPY_ACTIVE', { detail: `block job '${job.disk}' not ready for pivot yet` });
-    }
-    await this.kinds[job.type]?.beforePivot?.(this.guest, job);
-    this.enter(job, { state: 'pivoting', endedBy: by }, () => showMirror(this.guest, job, 'pivot'));
-    await this.tell(job, 'job-complete', { id: job.id }, 'ready');
+  pivot(job: SavedJob, by?: string): Promise<void> {
+    return this.wishes.pivot(job, by);
   }
 
   /** Give a job up. Resolves when QEMU has been told. @param by as with `pivot` */
-  async abort(job: SavedJob, by?: string): Promise<void> {
-    if (isEndedBy(job, by)) return;
-    this.refuseEnding(job);
-    const before = job.state;
-    const wanted = { state: 'aborting', endedBy: by } as const;
-    try {
-      this.enter(job, wanted, () => showMirror(this.guest, job, 'abort'));
-    } catch (error) {
-      // How a mirror ended is known by our wish alone; of the others QEMU says it, and a disk that is full may need their room.
-      if (hasTwoPhases(job)) throw error;
-      this.enter(job, wanted, () => undefined);
-    }
-    await this.cancel(job, before);
+  abort(job: SavedJob, by?: string): Promise<void> {
+    return this.wishes.abort(job, by);
   }
 
   /** How the job ended, and is over, that this command wanted to end; undefined for one that is not known. */
@@ -266,21 +248,7 @@ export class JobEngine {
     if (job.state === 'new') this.enter(job, { state: 'running' });
     const step = stepOf(job, status);
     if (step) return this.take(job, step);
-    if (job.state === 'aborting' && !job.told) {
-      await this.cancel(job, 'running');
-    } else if (job.state === 'pivoting' && !job.told) {
-      // QEMU stays `ready` for a while after it was told; told twice, it would never let go of the old image.
-      setTimeout(() => void this.pivotAgain(job), pivotAgainMs).unref();
-    }
-  }
-
-  private async pivotAgain(job: SavedJob): Promise<void> {
-    try {
-      if (this.over || this.byId(job.id)?.state !== 'pivoting' || job.told) return;
-      await this.tell(job, 'job-complete', { id: job.id }, 'ready');
-    } catch (err) {
-      this.guest.log.warn({ err, job: job.id }, 'the job cannot be told again to pivot');
-    }
+    await this.wishes.tellAgain(job);
   }
 
   private async take(job: SavedJob, step: Step): Promise<void> {
@@ -300,7 +268,7 @@ export class JobEngine {
     const finalize = async (): Promise<void> => {
       // Of a mirror that is given up, too; another is cancelled, and ends by that.
       if (job.state === 'aborting' && !hasTwoPhases(job))
-        return job.told ? undefined : this.tellToCancel(job, 'running');
+        return job.told ? undefined : this.wishes.tellToCancel(job, 'running');
       await this.guest.askRaw('job-finalize', { id: job.id });
     };
     await (isPull(job) ? this.nodes.end(finalize) : finalize());
@@ -385,32 +353,6 @@ export class JobEngine {
     this.waiters.entered(job);
   }
 
-  /** A copy that is ready is left as it is then: consistent, and of one moment. */
-  private cancel(job: SavedJob, before: BlockJobState): Promise<void> {
-    const tell = () => this.tellToCancel(job, before);
-    return isPull(job) ? this.nodes.end(tell) : tell();
-  }
-
-  private tellToCancel(job: SavedJob, before: BlockJobState): Promise<void> {
-    return this.tell(job, 'block-job-cancel', { device: job.id, force: false }, before);
-  }
-
-  /** Tell QEMU how to end a job. When it refuses, the job is as it was before; when it does not answer, it is told again. */
-  private async tell(job: SavedJob, command: string, args: object, before: BlockJobState): Promise<void> {
-    try {
-      await this.guest.askRaw(command, args);
-    } catch (error) {
-      if (isRefusal(error) && this.byId(job.id) && job.state !== 'concluded') {
-        const ready = before === 'ready' ? 'yes' : undefined;
-        this.enter(job, { state: before, endedBy: undefined }, () => showMirror(this.guest, job, ready));
-      }
-      if (!isRefusal(error)) this.lookAgain();
-      throw error;
-    }
-    job.told = true;
-    this.note();
-  }
-
   /** What QEMU has done is done, whether it can be written or not: whoever does not find it on disk asks QEMU, or tells it again. */
   private note(): void {
     try {
@@ -418,11 +360,6 @@ export class JobEngine {
     } catch (err) {
       this.guest.log.warn({ err }, 'what QEMU has done of a block job cannot be written down');
     }
-  }
-
-  private refuseEnding({ state, disk }: SavedJob): void {
-    if (state !== 'pivoting' && state !== 'aborting' && state !== 'concluded') return;
-    throw new VirtError('OPERATION_INVALID', { detail: `block job on disk '${disk}' is still being ended` });
   }
 
   /** @param event where its command was answered without that being known */
@@ -447,9 +384,6 @@ function once(underWay: UnderWay, { id }: SavedJob, begin: () => Promise<void>):
   underWay.set(id, work);
   return work;
 }
-
-/** It is being ended by this very command already. */
-const isEndedBy = ({ endedBy }: SavedJob, by: string | undefined): boolean => by !== undefined && endedBy === by;
 
 /** Ends that are remembered for commands that are given again. */
 const endsKept = 16;

@@ -2,11 +2,12 @@
 import { backupKind } from '../backup/kind';
 import { activeCommitKind, commitKind } from './commit';
 import { copyKind } from './copy';
-import type { JobKinds } from './engine';
+import type { JobKinds } from './kind';
 import type { BlockHost } from './nodes';
 import { pullKind } from './pull';
 
-export { JobEngine, type JobKinds } from './engine';
+export { JobEngine } from './engine';
+export type { JobKinds } from './kind';
 export { asksForNodes } from './node-turns';
 export type { JobEnd, SavedJob } from './saved-job';
 export { maskFlag } from './nodes';

@@ -1,5 +1,6 @@
 /** What differs between pull, commit, copy and backup: what follows on the end of each. */
 import type { Disk } from '@virtbus/domain-xml';
+import type { BlockJobType } from '@virtbus/shared';
 import type { QemuGuest } from '../guest';
 import type { JobEnd, SavedJob } from './saved-job';
 
@@ -35,3 +36,5 @@ export interface JobKind {
   /** Its end has been told: what it means for others. Not for a job that never began. */
   afterwards?(guest: QemuGuest, job: SavedJob, end: JobEnd): Promise<void>;
 }
+
+export type JobKinds = Readonly<Partial<Record<BlockJobType, JobKind>>>;
