@@ -69,7 +69,7 @@ export async function conclude(guest: QemuGuest, job: SavedJob, end: JobEnd, kin
   const merged = isOnDisk ? (changes?.merged ?? []) : [];
   if (merged.length > 0) {
     redefine(guest, (config) => defined(config, was));
-    await removeMerged(guest, merged);
+    await removeMerged(merged, guest.log);
   }
   const chain = was && (await chainOf(changes?.live(was) ?? was, guest.log));
   // From here on nothing is awaited: the disk as it is now is the one that changes.

@@ -59,7 +59,7 @@ function watchFlushes(failing?: string): void {
     const sync = file.sync.bind(file);
     file.sync = () => {
       if (args[0] === failing) return Promise.reject(new Error('EIO'));
-      did.push(`flushed ${args[0] === folder ? 'names' : (args[0] as string).split('/').at(-1)}`);
+      did.push(`flushed ${(args[0] as string).split('/').at(-1)}`);
       return sync();
     };
     return file;
@@ -74,7 +74,7 @@ test('a merged image goes when header and definition are on disk without it', as
   watchFlushes();
   const job = jobOf('commit', { top: 2, base: 3, delete: [join(folder, '2')] });
   await conclude(guestOf(job), job, { kind: 'completed' }, commitKind(host));
-  expect(did).toEqual(['flushed 1', 'definition without', 'there', 'flushed names', 'completed', 'gone']);
+  expect(did).toEqual(['flushed 1', 'definition without', 'there', 'completed', 'gone']);
 });
 
 test('a pull is told when the header is on disk that names its base', async () => {
@@ -84,8 +84,8 @@ test('a pull is told when the header is on disk that names its base', async () =
   expect(did).toEqual(['flushed 1', 'completed', 'there']);
 });
 
-test.each(['1', ''])('what may be needed after a power cut stays when %j cannot be flushed', async (name) => {
-  watchFlushes(name === '' ? folder : join(folder, name));
+test('what may be needed after a power cut stays when the header cannot be flushed', async () => {
+  watchFlushes(join(folder, '1'));
   const job = jobOf('commit', { top: 2, base: 3, delete: [join(folder, '2')] });
   await conclude(guestOf(job), job, { kind: 'completed' }, commitKind(host));
   expect(did.slice(-2)).toEqual(['completed', 'there']);

@@ -1,12 +1,11 @@
 /**
- * What an end of a job leaves must be right after a power cut, too: neither QEMU nor we have waited for the disk over the header that
- * names another image below, or over the definition's name. Until both are there, what was merged is what they would lead to.
+ * What an end of a job leaves must be right after a power cut, too: QEMU has not waited for the disk over the header that names another
+ * image below. Until that is there, and the definition, what was merged is what they would lead to.
  */
 import { open, rm } from 'node:fs/promises';
 import type { Log } from '@virtbus/shared/log';
-import type { QemuGuest } from '../guest';
 
-/** @param paths of files and folders. @returns false when one of them cannot be brought to disk, which is logged */
+/** @param paths of files. @returns false when one of them cannot be brought to disk, which is logged */
 export async function outlivePowerCut(paths: readonly string[], log: Log): Promise<boolean> {
   const done = await Promise.allSettled(paths.map(flush));
   for (const [at, one] of done.entries()) {
@@ -33,8 +32,7 @@ async function flush(path: string): Promise<void> {
  * Merged images are of no use any longer; one that cannot be removed is a warning. The definition does not name them by now.
  * @param paths of theirs
  */
-export async function removeMerged({ folders, log }: QemuGuest, paths: readonly string[]): Promise<void> {
-  if (!(await outlivePowerCut([folders.state], log))) return;
+export async function removeMerged(paths: readonly string[], log: Log): Promise<void> {
   for (const path of paths) {
     await rm(path, { force: true }).catch((err: unknown) => {
       log.warn({ err, path }, 'a merged image cannot be removed');
