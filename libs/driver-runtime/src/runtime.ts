@@ -16,6 +16,7 @@ import { DriverHost } from './host';
 import { measure } from './measure';
 import { Migrations } from './migration';
 import { tellEndsOfLastBoot } from './power-cut';
+import { untilThereIsRoom } from './room';
 import { type driverSettings } from './settings';
 import { Store } from './store';
 
@@ -30,6 +31,7 @@ export async function runDriver<G extends Guest>(
   const state = join(values.stateDir, 'hosts', values.host);
   const driver = await make(state);
   const lock = await lockFolder(join(state, driver.name));
+  await untilThereIsRoom(join(state, driver.name), log);
   const store = new Store(join(state, driver.name), join(values.runDir, values.host, driver.name));
   const host = new DriverHost<G>(values.host, driver, store, log.child({ driver: driver.name }));
   const known = host.load();

@@ -61,9 +61,10 @@ needsRoot().test('a job that ends meanwhile is told once there is room, and no d
     await expect(call(bus, pullBlocks, { disk: 'vdb' }, target)).rejects.toMatchObject({ code: 'SYSTEM_ERROR' });
     await stack.drivers.get('h1')!.waitFor('the end of a block job could not be followed yet', patience);
     await stack.drivers.get('h1')!.stop('SIGKILL');
-    await stack.startDriver('h1');
-    await stack.driverReady('h1');
+    const next = await stack.startDriver('h1');
+    await next.waitFor('no space left on the device', patience);
     rmSync(filler);
+    await stack.driverReady('h1');
     await eventually(() => jobsOf(guest), [], patience);
     await call(bus, pullBlocks, { disk: 'vdb' }, target);
     await eventually(() => jobsOf(guest), [], patience);
