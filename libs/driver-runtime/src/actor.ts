@@ -7,14 +7,13 @@
  */
 import { rmSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
-import { formatDomain, parseDomain, type Domain } from '@virtbus/domain-xml';
+import type { Domain } from '@virtbus/domain-xml';
 import {
   destroyDomain,
   errorTable,
   isActive,
   VirtError,
   type DomainEvent,
-  type EventCause,
   type DomainState,
   type DomainSummary,
   type JobInfo,
@@ -22,18 +21,19 @@ import {
   type LifecycleType,
   type TaintType,
 } from '@virtbus/shared';
-import { newId } from '@virtbus/shared/bus';
 import { makeFolder } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 import { meter, metrics } from '@virtbus/shared/metrics';
 import type { Consoles } from './consoles';
 import { describe } from './document';
-import type { EventNews, Guest, GuestFolders, GuestNews, GuestSink, SavedGuest } from './driver';
+import type { Guest, GuestFolders, GuestNews, GuestSink, SavedGuest } from './driver';
 import type { HandedOver } from './handed-over';
 import { hear } from './hearing';
 import { Jobs } from './jobs';
+import { KeptDocuments, type Documents } from './kept-documents';
 import { answered, replay, reused, type Became } from './answers';
 import { ownDisks } from './images-held';
+import { eventOf, type Cause, type NewEvent } from './telling';
 import { answersKept, type Answered, type DomainRecord } from './record';
 import type { Store } from './store';
 
@@ -55,33 +55,12 @@ export interface ActorHost {
   changed(): void;
 }
 
-/** The command an effect belongs to. */
-export interface Cause {
-  id: string;
-  operation: string;
-  traceparent?: string | undefined;
-  /** Who gave it. */
-  caller?: string | undefined;
-  /** What has been asked of the hypervisor for it so far. */
-  steps?: readonly string[];
-}
-
-export interface NewEvent extends Omit<EventNews, 'caused'> {
-  /** The command that caused it: the one being applied when left out, none when `null`. */
-  cause?: (Pick<Cause, 'id'> & Partial<Cause>) | null | undefined;
-}
-
-const documents = ['config', 'live'] as const;
-type Document = (typeof documents)[number];
-
 /** Neither the former guest nor the next one is there. */
 const between: DomainState = { state: 'paused', reason: 'from-snapshot' };
 
 export class Actor<G extends Guest = Guest> {
   readonly jobs = new Jobs();
   guest: G | undefined;
-  config: Domain | undefined;
-  live: Domain | undefined;
   /** The guest of a start in flight has ended: the start tells of it. */
   endedInStart: (GuestNews & { kind: 'ended' }) | undefined;
   /** Aborts a start in flight: `destroy` does. */
@@ -103,17 +82,31 @@ export class Actor<G extends Guest = Guest> {
   changesGuest = false;
   /** Claims on images that commands in progress have begun to use. */
   readonly opening = new Set<string>();
-  /** Documents that are ahead of what is on disk, which was full. */
-  private readonly unsaved = new Set<Document>();
   /** The commands being applied, the latest last: `destroy` may interrupt another, and agent commands run beside. */
   private causes: Cause[] = [];
   private readonly inFlight = new Map<string, { operation: string; answer: Promise<unknown> }>();
+  private readonly documents: KeptDocuments;
 
   constructor(
     readonly record: DomainRecord,
     private readonly host: ActorHost,
     readonly log: Log,
-  ) {}
+  ) {
+    this.documents = new KeptDocuments(record.uuid, host.store, log);
+  }
+
+  get config(): Domain | undefined {
+    return this.documents.config;
+  }
+
+  get live(): Domain | undefined {
+    return this.documents.live;
+  }
+
+  /** What a guest is about to be; on disk once it is (`setLive`). */
+  set live(domain: Domain) {
+    this.documents.live = domain;
+  }
 
   get uuid(): string {
     return this.record.uuid;
@@ -181,70 +174,28 @@ export class Actor<G extends Guest = Guest> {
     };
   }
 
-  /** Read the documents of an earlier process from disk. @param booted since: its guest is gone, and its document may be torn */
+  /** Read the documents of an earlier process from disk. @param booted since: its guest is gone */
   load(booted: boolean): void {
-    const { store } = this.host;
-    const config = store.loadDocument(this.uuid, 'config');
-    const live = store.loadDocument(this.uuid, 'live');
-    if (config !== undefined) this.config = parseDomain(config, { mode: 'inactive', unknown: 'warn' }).domain;
-    try {
-      if (live !== undefined) this.live = parseDomain(live, { mode: 'live', unknown: 'warn' }).domain;
-    } catch (error) {
-      if (!booted || !this.config) throw error;
-      store.dropDocument(this.uuid, 'live');
-    }
+    this.documents.load(booted);
   }
 
   setConfig(domain: Domain): void {
-    this.saveDocument('config', domain);
-    this.config = domain;
+    this.documents.set('config', domain);
     this.record.updated = this.active;
   }
 
-  /**
-   * Its disks stand on other images, and a definition goes on as its guest does: so it is, whether the disk takes the documents
-   * or not. Those that it does not take are written before the next record.
-   */
-  standsOn({ config, live }: { config?: Domain | undefined; live?: Domain | undefined }): void {
-    for (const [which, domain] of [
-      ['config', config],
-      ['live', live],
-    ] as const) {
-      if (!domain) continue;
-      this[which] = domain;
-      this.unsaved.add(which);
-    }
-    try {
-      this.saveUnsaved();
-    } catch (err) {
-      this.log.error({ err }, 'a document cannot be written: it is again with the next record');
-    }
-  }
-
-  /** The definition first: what is done again after a crash between the two is planned by the live document as it was. */
-  private saveUnsaved(): void {
-    for (const which of documents) {
-      const { [which]: domain } = this;
-      if (this.unsaved.has(which) && domain) this.saveDocument(which, domain);
-    }
-  }
-
-  private saveDocument(which: Document, domain: Domain): void {
-    const view = which === 'config' ? 'inactive' : 'live';
-    this.host.store.saveDocument(this.uuid, which, formatDomain(domain, { view, secrets: true }), which === 'config');
-    this.unsaved.delete(which);
+  setLive(domain: Domain): void {
+    this.documents.set('live', domain);
   }
 
   dropConfig(): void {
-    this.config = undefined;
-    this.unsaved.delete('config');
+    this.documents.drop('config');
     this.record.updated = false;
-    this.host.store.dropDocument(this.uuid, 'config');
   }
 
-  setLive(domain: Domain): void {
-    this.saveDocument('live', domain);
-    this.live = domain;
+  /** Its disks stand on other images, and a definition goes on as its guest does: so it is, also while the disk takes no documents. */
+  standsOn(documents: Documents): void {
+    this.documents.become(documents);
   }
 
   /** The process is there: remember how to find it again. */
@@ -266,20 +217,7 @@ export class Actor<G extends Guest = Guest> {
     const cause = event.cause === undefined ? this.current : event.cause;
     const { revision } = record;
     record.revision++;
-    const told: DomainEvent = {
-      id: newId(),
-      class: event.class,
-      type: event.type,
-      ...(event.detail ? { detail: event.detail } : {}),
-      time: new Date().toISOString(),
-      host: this.host.name,
-      ...(cause ? { commandId: cause.id } : {}),
-      ...(cause?.traceparent ? { traceparent: cause.traceparent } : {}),
-      ...(cause?.operation ? { cause: asTold(cause.operation, cause) } : {}),
-      ...(event.trigger ? { trigger: event.trigger } : {}),
-      domain: this.summary(),
-      ...(event.data ? { data: event.data } : {}),
-    };
+    const told = eventOf(event, cause, this.host.name, this.summary());
     try {
       this.host.journal(told);
     } catch (error) {
@@ -332,13 +270,13 @@ export class Actor<G extends Guest = Guest> {
   }
 
   persist(): void {
-    this.saveUnsaved();
+    this.documents.saveUnsaved();
     this.host.store.saveRecord(this.record);
   }
 
   /** As `persist`, and there after a power cut: for what a user has set. */
   establish(): void {
-    this.saveUnsaved();
+    this.documents.saveUnsaved();
     this.host.store.establish(this.record);
   }
 
@@ -366,11 +304,7 @@ export class Actor<G extends Guest = Guest> {
     this.record.id = -1;
     this.record.state = state;
     this.record.reason = reason;
-    if (this.config) {
-      this.live = undefined;
-      this.unsaved.delete('live');
-      this.host.store.dropDocument(this.uuid, 'live');
-    }
+    if (this.config) this.documents.drop('live');
     this.record.updated = false;
     rmSync(this.folders.run, { recursive: true, force: true });
   }
@@ -469,8 +403,4 @@ export class Actor<G extends Guest = Guest> {
     const { current } = this;
     this.record.pending = current && { id: current.id, operation: current.operation };
   }
-}
-
-function asTold(operation: string, { caller, steps = [] }: Partial<Cause>): EventCause {
-  return { operation, ...(caller ? { caller } : {}), ...(steps.length > 0 ? { steps: [...steps] } : {}) };
 }

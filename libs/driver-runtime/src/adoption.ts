@@ -12,7 +12,8 @@ import {
   type ReasonOf,
 } from '@virtbus/shared';
 import { meter, metrics } from '@virtbus/shared/metrics';
-import type { Actor, Cause } from './actor';
+import type { Actor } from './actor';
+import type { Cause } from './telling';
 import { findBackup } from './backup/running';
 import { recoverMaking } from './checkpoints/making';
 import type { Guest, Reattached } from './driver';

@@ -1,7 +1,7 @@
 /** A command whose id was seen before. */
 import { VirtError, type driverAnswer } from '@virtbus/shared';
 import type { z } from 'zod';
-import type { Cause } from './actor';
+import type { Cause } from './telling';
 import type { Answered } from './record';
 
 /** Another operation was asked for under the same id. */

@@ -1,5 +1,6 @@
 /** What an actor hears from its guest: each piece of news becomes its state, its documents and its record, and is told as an event. */
-import type { Actor, ActorHost, NewEvent } from './actor';
+import type { Actor, ActorHost } from './actor';
+import type { NewEvent } from './telling';
 import { backupEnded, backupGone } from './backup/running';
 import type { GuestNews, ImagesNews } from './driver';
 import { endOnItsWay } from './handed-over';

@@ -13,7 +13,8 @@ import {
 } from '@virtbus/shared';
 import type { z } from 'zod';
 import type { Call } from '@virtbus/shared/bus';
-import type { Actor, Cause } from './actor';
+import type { Actor } from './actor';
+import type { Cause } from './telling';
 import { facet } from './driver';
 import type { DriverHost } from './host';
 import { begin, opensOf } from './images';

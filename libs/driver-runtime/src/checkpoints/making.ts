@@ -1,7 +1,8 @@
 /** A checkpoint's description and its bitmaps come to be together, also when we die between the two. */
 import { createCheckpoint, isVirtError } from '@virtbus/shared';
 import type { Checkpoint } from '@virtbus/domain-xml/checkpoint';
-import type { Actor, NewEvent } from '../actor';
+import type { Actor } from '../actor';
+import type { NewEvent } from '../telling';
 import type { Guest } from '../driver';
 import type { DriverHost } from '../host';
 import { checkpointsOf, checkpointSummary } from './index';

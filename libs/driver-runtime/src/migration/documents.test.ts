@@ -45,7 +45,7 @@ describe('a definition for the target', () => {
     test('the one that its guest has open', async () => {
       using moving = await running({});
       const actor = moving.from.host.get(uuid);
-      actor.config = parseDomain(described(volume), { mode: 'inactive' }).domain;
+      actor.setConfig(parseDomain(described(volume), { mode: 'inactive' }).domain);
       const open = volume.replace("type='volume'", "type='file'").replace("'qemu'/>", "'qemu' type='qcow2'/>");
       actor.live = parseDomain(described(open.replace('<source', "<source file='/p/a'")), { mode: 'live' }).domain;
       const { definition } = await moving.begin();
@@ -55,7 +55,7 @@ describe('a definition for the target', () => {
     test.each(['another', 'none'])('and does not leave without when its guest has %s open', async (open) => {
       using moving = await (open === 'none' ? off({}) : running({}));
       const actor = moving.from.host.get(uuid);
-      actor.config = parseDomain(described(volume), { mode: 'inactive' }).domain;
+      actor.setConfig(parseDomain(described(volume), { mode: 'inactive' }).domain);
       expect(await moving.blockers()).toEqual([expect.stringMatching(unknown)]);
       expect(await moving.refusal()).toMatch(unknown);
     });

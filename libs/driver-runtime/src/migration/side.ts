@@ -1,6 +1,7 @@
 /** What both sides of a migration share: their record, the view of it, and steps that run once at a time. */
 import { VirtError, type MigrationRole, type MigrationView } from '@virtbus/shared';
-import type { Actor, Cause } from '../actor';
+import type { Actor } from '../actor';
+import type { Cause } from '../telling';
 import { facet } from '../driver';
 import type { DriverHost } from '../host';
 import type { MigrationBook, MigrationRecord } from './book';

@@ -2,7 +2,8 @@
 import { VirtError, type Contract, type ImageNeed, type Prepared, type Request, type Response } from '@virtbus/shared';
 import type { Call } from '@virtbus/shared/bus';
 import { stepsTaken } from '@virtbus/shared/tracing';
-import type { Actor, Cause } from '../actor';
+import type { Actor } from '../actor';
+import type { Cause } from '../telling';
 import type { Guest } from '../driver';
 import { mustBeHere } from '../handed-over';
 import type { DriverHost } from '../host';
