@@ -63,7 +63,7 @@ export function replaceFile(path: string, content: string, durable: boolean): vo
   }
 }
 
-/** What has been made, renamed or taken away in a folder is so after a power cut, too. */
+/** What has been made, renamed or taken away in a folder is so after a power cut, too, on file systems that can say so (fsync(2)). */
 export function flushFolder(path: string): void {
   try {
     const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
@@ -73,7 +73,8 @@ export function flushFolder(path: string): void {
       closeSync(fd);
     }
   } catch (cause) {
-    throw unwritable(path, cause);
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code !== 'EINVAL' && code !== 'ENOTSUP') throw unwritable(path, cause);
   }
 }
 
