@@ -95,6 +95,23 @@ held.test(
   120_000,
 );
 
+held.test(
+  'one that is rebooting takes no commands, and comes back however many are given meanwhile',
+  async () => {
+    for (let round = 1; round <= 5; round++) {
+      const before = init();
+      {
+        await using _ = await holdRebooting(before);
+        await expect(inside('echo', 'up')).rejects.toThrow('Init process ID is not yet known');
+      }
+      const come = async (): Promise<unknown> => eventually(() => inside('echo', 'up'), 'up\n');
+      await Promise.all([come(), come()]);
+      expect(init()).not.toBe(before);
+    }
+  },
+  120_000,
+);
+
 const waysToSuspend: Record<string, () => Promise<unknown>> = {
   'was suspended': () => call(bus, suspendDomain, {}, { target: uuid }),
   'was started paused': async () => {

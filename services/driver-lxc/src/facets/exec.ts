@@ -1,10 +1,11 @@
 /** Commands inside the container, by `lxc-attach`: in its namespaces and cgroups, with its capabilities and policies. */
 import { spawn } from 'node:child_process';
 import { dirname, join } from 'node:path';
-import type { Facets, InsideCommand } from '@virtbus/driver-runtime';
+import { identify, type Facets, type InsideCommand } from '@virtbus/driver-runtime';
 import { VirtError, type CommandEnd } from '@virtbus/shared';
 import { constants } from 'node:os';
 import type { LxcGuest } from '../guest';
+import { noInit } from '../init';
 import { onPseudoTerminal } from '../pseudo-terminal';
 
 type Exec = NonNullable<Facets<LxcGuest>['exec']>;
@@ -26,6 +27,9 @@ async function run(program: string, guest: LxcGuest, command: Parameters<Exec['r
   }
   const given = Object.entries({ ...defaults, ...env }).flatMap(([key, value]) => ['-v', `${key}=${value}`]);
   const ids = [...(uid === undefined ? [] : ['-u', String(uid)]), ...(gid === undefined ? [] : ['-g', String(gid)])];
+  // Between two boots nobody goes in: a process in the former boot's cgroup keeps the next from being made, and the container ends.
+  const init = identify(guest.initPid);
+  if (!init) throw noInit();
   // Not quiet: what keeps the program from running is told in its errors, and nothing is where it runs.
   const args = ['-P', lxcPath, '-n', name, '--clear-env', ...given, ...ids, '--', ...words];
   // On a terminal, lxc-attach makes one inside. In a group of its own, so that it can be ended with all it has started.
@@ -37,6 +41,20 @@ async function run(program: string, guest: LxcGuest, command: Parameters<Exec['r
       reject(new VirtError('OPERATION_FAILED', { detail: `cannot run ${program}: ${cause.message}` }, { cause })),
     );
   });
+  const kill = (): void => {
+    try {
+      process.kill(-child.pid!, 'SIGKILL');
+    } catch {
+      // It has just ended.
+    }
+  };
+  // What runs inside ends with its init. An lxc-attach that was still on its way there may wait for ever.
+  const watch = setInterval(() => {
+    const now = identify(init.pid);
+    // On its way out it has no program any more; another one it may well have come to run.
+    if (now?.startTime !== init.startTime || now.exe === '') kill();
+  }, watchMs).unref();
+  child.once('exit', () => clearInterval(watch));
   // It may close its input before we have written all of it.
   child.stdin.on('error', () => undefined);
   const listening: Promise<void>[] = [];
@@ -57,13 +75,7 @@ async function run(program: string, guest: LxcGuest, command: Parameters<Exec['r
     // The end of a terminal's input is typed.
     endInput: () => (pseudo ? void child.stdin.write(endOfInput) : void child.stdin.end()),
     ...(pseudo && { resize: pseudo.resize }),
-    kill: () => {
-      try {
-        process.kill(-child.pid!, 'SIGKILL');
-      } catch {
-        // It has just ended.
-      }
-    },
+    kill,
     onOutput: (listener) => {
       for (const from of ['output', 'errors'] as const) {
         const stream = from === 'output' ? child.stdout : child.stderr;
@@ -81,6 +93,9 @@ async function run(program: string, guest: LxcGuest, command: Parameters<Exec['r
     }),
   };
 }
+
+/** Between two looks whether the container is still in the same boot, milliseconds. */
+const watchMs = 200;
 
 /** The one above means none (chown(2)): lxc-attach would run the command as root. */
 const lastId = 4_294_967_294;
