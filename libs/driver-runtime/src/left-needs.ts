@@ -1,12 +1,9 @@
 /** What is held for a command that we died over before it had begun anything: while the guest runs nothing else would let go of it. */
 import type { Actor } from './actor';
-import { tellCameToNothing } from './died-over';
+import { patienceMs, tellCameToNothing } from './died-over';
 import type { Guest } from './driver';
 import type { DriverHost } from './host';
 import { targetOfHeld, isOnItsWay } from './images-held';
-
-/** A guest that hangs keeps nobody waiting longer, milliseconds. */
-const patienceMs = 5_000;
 
 /** After a crash of ours: images that a command needed beside those of the disks, where no job of it has come to be. */
 export async function letGoOfLeft<G extends Guest>(host: DriverHost<G>, actor: Actor<G>, guest: G): Promise<void> {

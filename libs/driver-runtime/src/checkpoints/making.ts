@@ -2,6 +2,7 @@
 import { createCheckpoint, isVirtError } from '@virtbus/shared';
 import type { Checkpoint } from '@virtbus/domain-xml/checkpoint';
 import type { Actor } from '../actor';
+import { patienceMs } from '../died-over';
 import type { NewEvent } from '../telling';
 import type { Guest } from '../driver';
 import type { DriverHost } from '../host';
@@ -87,6 +88,3 @@ async function finishMaking<G extends Guest>(
     return undefined;
   }
 }
-
-/** How long a guest may take to tell of its bitmaps, so that one that hangs keeps nobody waiting, milliseconds. */
-const patienceMs = 5_000;
