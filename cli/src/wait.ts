@@ -20,7 +20,8 @@ export async function untilStopped(
   const { tail } = busModule();
   const filter = shared().eventFilter({ uuid: domain.uuid, class: 'lifecycle', type: 'stopped' });
   const log = tail(await session.bus(), { filter, since: { sequence: asOf + 1 }, signal: deadline });
-  for await (const { event } of log) return event.domain;
+  // A log that was put back, or lost and told anew, begins with what is past.
+  for await (const { event } of log) if (shared().isNewer(event.domain, domain)) return event.domain;
   const detail = `domain '${domain.name}' has not stopped within ${seconds} s`;
   throw fail('OPERATION_TIMEOUT', { detail });
 }

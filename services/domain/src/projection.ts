@@ -5,12 +5,7 @@
  * and within an epoch that of the higher revision. What has gone leaves a tombstone, so that an inventory or event that
  * was on its way does not bring it back. Kept sorted by name as it changes; nothing here speaks to the bus.
  */
-import { canonicalUuid, isActive, type DomainSummary } from '@virtbus/shared';
-
-export interface Version {
-  epoch: number;
-  revision: number;
-}
+import { canonicalUuid, isActive, isNewer, type DomainSummary, type Version } from '@virtbus/shared';
 
 /** Where and in which version a domain left. */
 export interface Tombstone extends Version {
@@ -161,10 +156,6 @@ function trim(oldestFirst: Map<string, unknown>): void {
   if (oldestFirst.size <= maxTombstones) return;
   const [oldest] = oldestFirst.keys();
   oldestFirst.delete(oldest!);
-}
-
-export function isNewer(a: Version, b: Version): boolean {
-  return a.epoch === b.epoch ? a.revision > b.revision : a.epoch > b.epoch;
 }
 
 /** Neither a definition nor a guest is left. */

@@ -1,6 +1,6 @@
 /**
  * All of JetStream is put back as it was some time ago, and then lost altogether, while fifty guests and containers run: the
- * hosts are the truth, the fleet's books follow them, and no guest notices.
+ * hosts are the truth, the fleet's books and the log of events follow them, and no guest notices.
  */
 import {
   defineDomain,
@@ -67,17 +67,20 @@ test('JetStream is restored from an old backup, then wiped, under fifty guests: 
   await call(bus, defineDomain, { xml });
   await stack.events(bus);
   const [before, processes] = [await states(bus), pids(stack)];
+  const toldBefore = await told(stack, bus);
 
   // Sooner than hosts are looked at without a reason, which heals it, too.
   await stack.nats.restoreFrom(backup);
   await stack.hostsOnline(stack.drivers.size);
   await eventually(() => states(bus), before, { timeoutMs: 45_000, intervalMs: 500 });
   await eventually(() => verified(bus), [], { timeoutMs: 45_000, intervalMs: 500 });
+  await eventually(() => told(stack, bus), toldBefore, { timeoutMs: 45_000, intervalMs: 500 });
 
   await stack.nats.wipe();
   await stack.hostsOnline(stack.drivers.size);
   await eventually(() => states(bus), before, { timeoutMs: 60_000, intervalMs: 500 });
   await eventually(() => verified(bus), [], { timeoutMs: 60_000, intervalMs: 500 });
+  await eventually(() => told(stack, bus), toldBefore, { timeoutMs: 60_000, intervalMs: 500 });
 
   expect(pids(stack)).toEqual(processes);
   // The fleet is one that takes commands, and remembers what was said after the backup.
@@ -85,6 +88,12 @@ test('JetStream is restored from an old backup, then wiped, under fifty guests: 
   await call(bus, resumeDomain, {}, { target: paused.uuid });
   expect((await states(bus)).get(renamed.uuid)).toBe('renamed running');
 }, 300_000);
+
+/** Each domain's story as it can be replayed. */
+async function told(stack: Stack, bus: Bus): Promise<string[]> {
+  const events = (await stack.events(bus)).filter((event) => event.class === 'lifecycle');
+  return events.map(({ domain, type }) => `${domain.uuid} ${domain.epoch}.${domain.revision} ${type}`).sort();
+}
 
 /** The processes of all guests and containers. */
 function pids(stack: Stack): number[] {

@@ -14,6 +14,9 @@ export interface JetStreamOptions {
 
 const day = 86_400_000;
 
+/** How long events are kept, milliseconds, where their operator says nothing else. */
+export const eventsKeptMs = 30 * day;
+
 /** Make what is missing; what is there stays as its operator has set it. Tells whether the events stream was made. */
 export async function ensureJetStream(bus: Bus, options: JetStreamOptions = {}): Promise<{ created: boolean }> {
   const jsm = await bus.jsm();
@@ -26,7 +29,7 @@ export async function ensureJetStream(bus: Bus, options: JetStreamOptions = {}):
       subjects: [`${root}.event.>`],
       retention: RetentionPolicy.Limits,
       discard: DiscardPolicy.Old,
-      max_age: nanos(options.eventsMaxAgeMs ?? 30 * day),
+      max_age: nanos(options.eventsMaxAgeMs ?? eventsKeptMs),
       max_bytes: options.eventsMaxBytes ?? 1_073_741_824,
       duplicate_window: nanos(3_600_000),
       allow_direct: true,

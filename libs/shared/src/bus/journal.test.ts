@@ -70,18 +70,16 @@ describe('the journal', () => {
     expect(journal().pending.map((entry) => entry.event.domain.revision)).toEqual([1, 2, 3]);
   });
 
-  test('begins a new file each 10 000 entries and removes what is acknowledged; 25 000 entries read back', () => {
+  test('begins a new file each 10 000 entries and removes what has been acknowledged for 10 000; 25 000 entries read back', () => {
     const first = journal();
     for (let n = 1; n <= 25_000; n++) first.append(event(n));
     expect(segments()).toEqual(['000000000001.jsonl', '000000010001.jsonl', '000000020001.jsonl']);
-    first.acknowledge(10_000);
-    expect(segments()).toHaveLength(3);
     first.acknowledge(10_001);
-    expect(segments()).toEqual(['000000010001.jsonl', '000000020001.jsonl']);
+    expect(segments()).toHaveLength(3);
     const second = journal();
     expect(numbers(second)).toEqual(Array.from({ length: 14_999 }, (_, i) => 10_002 + i));
     second.acknowledge(25_000);
-    expect(segments()).toEqual(['000000020001.jsonl']);
+    expect(segments()).toEqual(['000000010001.jsonl', '000000020001.jsonl']);
     second.append(event(25_001));
     expect(numbers(journal())).toEqual([25_001]);
   });
@@ -100,6 +98,26 @@ describe('the journal', () => {
       expect(second.append(event(4)).n).toBe(4);
     },
   );
+
+  test('keeps where in the stream the furthest event is, and gives all back when the stream has lost it', () => {
+    const first = journal();
+    for (let n = 1; n <= 5; n++) first.append(event(n, { time: `2026-01-0${n}T00:00:00.000Z` }));
+    first.acknowledge(2, { id: 'e1', sequence: 12 });
+    first.acknowledge(3, { id: 'e3', sequence: 11 });
+    first.acknowledge(4);
+    expect(first.stored).toEqual({ id: 'e1', sequence: 12 });
+    const second = journal();
+    expect(second.stored).toEqual({ id: 'e1', sequence: 12 });
+    expect(second.tellAgain(new Date('2027-01-01'))).toBe(0);
+    expect(numbers(second)).toEqual([5]);
+    expect(second.tellAgain(new Date('2026-01-02'))).toBe(3);
+    expect(numbers(second)).toEqual([2, 3, 4, 5]);
+    // Also for whoever goes on with it.
+    const third = journal();
+    expect([numbers(third), third.stored]).toEqual([[2, 3, 4, 5], undefined]);
+    third.acknowledge(5, { id: 'e5', sequence: 3 });
+    expect([numbers(third), third.stored]).toEqual([[], { id: 'e5', sequence: 3 }]);
+  });
 
   test('tells one entry once when a file holds it twice', () => {
     const first = journal();

@@ -4,23 +4,24 @@
  * The stream drops what it has seen (`Nats-Msg-Id`) within its window. After a longer absence, or a crash between
  * publishing and noting it, the publisher looks at the last event the stream holds of each domain from this host and skips
  * what is there already: epochs and the revisions within them rise, so that comparison is exact.
+ *
+ * The stream may lose what it has acknowledged: nats-server flushes now and then (2.9: every two minutes), and a store may be
+ * put back. So the furthest event that it took is looked for after each start and each reconnect; where it is not there any
+ * more, what the journal still has and the stream has not is published again.
  */
-import { headers } from 'nats';
+import { headers, type PubAck } from 'nats';
 import { eventFilter, eventSubject, storageEventFilter, storageEventSubject, streams } from '../contracts/subjects';
 import type { Log } from '../log';
+import { isNewer, type Version } from '../model/version';
 import { meter, metrics } from '../metrics';
 import { encode } from './codec';
 import type { Bus } from './connection';
 import { flushNow } from './dial';
-import type { Journal, JournaledEvent, JournalEntry } from './journal';
-import { lastStored } from './tail';
+import type { Journal, JournaledEvent, JournalEntry, StoredEvent } from './journal';
+import { eventsKeptMs } from './jetstream';
+import { isKept, lastStored } from './tail';
 
 const retryMs = 500;
-
-interface Version {
-  epoch: number;
-  revision: number;
-}
 
 /** How an event is addressed, and where it stands among those about the same thing. */
 interface Address extends Version {
@@ -60,25 +61,31 @@ export class EventPublisher {
   private begun: Promise<void> | undefined;
   private stopped = false;
   private running: Promise<void> | undefined;
-  /** Stored revisions must be looked at before publishing: set after a start and after each failure. */
+  /** Stored revisions must be looked at before publishing: set after a start, a reconnect and each failure. */
   private doubtful = true;
+  /** So must be whether the stream has what it acknowledged. */
+  private mayHaveLost = true;
   private trouble: string | undefined;
   private readonly stored = new Map<string, Version>();
 
   constructor(
     private readonly bus: Bus,
-    private readonly journal: Pick<Journal<JournaledEvent>, 'pending' | 'acknowledge'>,
+    private readonly journal: Pick<Journal<JournaledEvent>, 'pending' | 'acknowledge' | 'stored' | 'tellAgain'>,
     private readonly log: Log,
   ) {}
 
   /** Why the stream takes no events now; undefined when nothing is known to be wrong. */
   get failing(): string | undefined {
-    return this.trouble && `${this.journal.pending.length} events wait for the stream: ${this.trouble}`;
+    const { length } = this.journal.pending;
+    return length > 0 ? this.trouble && `${length} events wait for the stream: ${this.trouble}` : undefined;
   }
 
   start(): void {
     meter.gauge(metrics.journal, () => this.journal.pending.length);
-    this.bus.onReconnect(() => this.wake?.());
+    this.bus.onReconnect(() => {
+      this.doubt();
+      this.wake?.();
+    });
     this.running ??= this.run();
   }
 
@@ -88,7 +95,7 @@ export class EventPublisher {
    */
   kick(): void {
     if (this.trouble !== undefined) return;
-    if (this.resting) {
+    if (this.resting && !this.mayHaveLost) {
       this.resting = false;
       this.begun = this.publish(this.next());
       this.begun.catch(() => undefined);
@@ -105,22 +112,21 @@ export class EventPublisher {
 
   private async run(): Promise<void> {
     while (!this.stopped) {
-      const batch = this.next();
-      if (batch.length === 0) {
+      try {
+        const { begun } = this;
+        this.begun = undefined;
+        await begun;
+        if (this.mayHaveLost) await this.lookForLost();
+        const batch = this.next();
+        if (batch.length > 0) await this.publish(batch);
+        this.trouble = undefined;
+        if (batch.length > 0 || this.mayHaveLost) continue;
         this.doubtful = false;
         this.resting = true;
         await this.sleep();
         this.resting = false;
-        continue;
-      }
-      try {
-        const { begun } = this;
-        this.begun = undefined;
-        await (begun ?? this.publish(batch));
-        this.trouble = undefined;
       } catch (err) {
-        this.doubtful = true;
-        this.stored.clear();
+        this.doubt();
         this.trouble = err instanceof Error ? err.message : String(err);
         meter.count(metrics.publishFailures, {});
         this.log.debug({ err, waiting: this.journal.pending.length }, 'events wait for the bus');
@@ -128,6 +134,20 @@ export class EventPublisher {
       }
     }
     await this.begun?.catch(() => undefined);
+  }
+
+  private doubt(): void {
+    this.doubtful = true;
+    this.mayHaveLost = true;
+    this.stored.clear();
+  }
+
+  private async lookForLost(): Promise<void> {
+    this.mayHaveLost = false;
+    const { stored } = this.journal;
+    if (stored === undefined || (await isKept(this.bus, stored))) return;
+    const events = this.journal.tellAgain(new Date(Date.now() - eventsKeptMs));
+    this.log.warn({ events }, 'the event log has lost what it had acknowledged: what it has not is told again');
   }
 
   private next(): JournalEntry[] {
@@ -146,27 +166,31 @@ export class EventPublisher {
       const done = before ? before.then(() => this.once(event, address)) : this.once(event, address);
       done.catch(() => undefined);
       tails.set(address.key, done);
-      return { n, done };
+      return { n, id: event.id, done };
     });
     let reached: number | undefined;
+    let stored: StoredEvent | undefined;
     try {
-      for (const { n, done } of sent) {
-        await done;
+      for (const { n, id, done } of sent) {
+        const sequence = await done;
         reached = n;
+        if (sequence > (stored?.sequence ?? 0)) stored = { id, sequence };
       }
     } finally {
-      if (reached !== undefined) this.journal.acknowledge(reached);
+      if (reached !== undefined) this.journal.acknowledge(reached, stored);
       await Promise.allSettled(tails.values());
     }
   }
 
-  private async once(event: JournaledEvent, address: Address): Promise<void> {
-    if (this.doubtful && (await this.isStored(address))) return;
-    await this.send(event, address);
+  /** @returns its place in the stream; 0 where the stream had it already */
+  private async once(event: JournaledEvent, address: Address): Promise<number> {
+    if (this.doubtful && (await this.isStored(address))) return 0;
+    const { seq } = await this.send(event, address);
     meter.count(metrics.eventsPublished, { class: 'domain' in event ? event.class : event.entity });
+    return seq;
   }
 
-  private send(event: JournaledEvent, { key, subject, type, epoch, revision }: Address): Promise<unknown> {
+  private send(event: JournaledEvent, { key, subject, type, epoch, revision }: Address): Promise<PubAck> {
     const h = headers();
     // CloudEvents 1.0, NATS protocol binding: attributes as headers.
     h.set('ce-specversion', '1.0');
@@ -186,14 +210,15 @@ export class EventPublisher {
     });
   }
 
-  private async isStored({ key, filter, epoch, revision }: Address): Promise<boolean> {
+  private async isStored(address: Address): Promise<boolean> {
+    const { key, filter } = address;
     let last = this.stored.get(key);
     if (last === undefined) {
       const event = await lastStored<JournaledEvent>(this.bus, filter);
       last = event ? addressOf(event) : { epoch: 0, revision: 0 };
       this.stored.set(key, last);
     }
-    return epoch === last.epoch ? revision <= last.revision : epoch < last.epoch;
+    return !isNewer(address, last);
   }
 
   private sleep(ms?: number): Promise<void> {

@@ -2,13 +2,14 @@
  * Reading the event log: from a sequence, a time, the beginning or now, and on and on.
  *
  * Survives what the server does meanwhile. After a loss of the connection it goes on where it was; when the stream
- * itself was lost and made anew, it says so (`reset`) and begins again at the new stream's start.
+ * itself was lost and made anew, or has lost what was read, it says so (`reset`) and begins again at the stream's start.
  */
 import {
   ConsumerEvents,
   DeliverPolicy,
   ErrorCode,
   type ConsumerMessages,
+  type MsgRequest,
   type OrderedConsumerOptions,
   type StoredMsg,
 } from 'nats';
@@ -18,6 +19,7 @@ import type { DomainEvent, MoveEvent, StorageEvent } from '../model';
 import { decode } from './codec';
 import type { Bus } from './connection';
 import { isMissing } from './jetstream';
+import type { StoredEvent } from './journal';
 
 export type Since = 'new' | 'all' | { sequence: number } | { time: Date };
 
@@ -40,6 +42,9 @@ export interface TailOptions {
   onReset?: (() => void) | undefined;
 }
 
+const idHeader = 'Nats-Msg-Id';
+/** As nats-server and nats.js have it, of a stream that is there. */
+const noMessage = 'no message found';
 const pauseMs = 500;
 /** Between looks for a consumer that is stuck, milliseconds; longer than the library takes to notice by itself. */
 const stuckMs = 20_000;
@@ -76,12 +81,13 @@ export function tailMoves(bus: Bus, options: TailOptions & { filter: string }): 
 async function* follow<E>(
   bus: Bus,
   options: TailOptions,
-  read: (subject: string, data: Uint8Array) => E | undefined,
+  eventIn: (subject: string, data: Uint8Array) => E | undefined,
 ): AsyncGenerator<Logged<E>> {
   const filter = options.filter ?? eventFilter();
   let next: number | undefined;
   let since = options.since;
   let born: string | undefined;
+  let read: StoredEvent | undefined;
   if (since === 'new') {
     const head = await headOf(bus);
     born = head.born;
@@ -95,9 +101,10 @@ async function* follow<E>(
       // Another stream than the one read so far, or none at all where there was one.
       const anew = born !== undefined && head.born !== born;
       born = head.born;
-      if (anew || (next !== undefined && next > head.last + 1)) {
+      if (anew || (next !== undefined && next > head.last + 1) || (read && (await isAt(bus, read)) === false)) {
         options.onReset?.();
         next = 1;
+        read = undefined;
       }
       if (options.once) {
         const last = await lastOf(bus, filter);
@@ -130,9 +137,10 @@ async function* follow<E>(
     try {
       for await (const message of messages) {
         next = message.seq + 1;
+        read = { sequence: message.seq, id: message.headers?.get(idHeader) ?? '' };
         const last = message.info.pending === 0;
         const { subject, seq: sequence } = message;
-        const event = read(subject, message.data);
+        const event = eventIn(subject, message.data);
         if (event) yield { event, subject, sequence, last };
         if (next > end) return;
       }
@@ -194,13 +202,36 @@ export async function lastStored<E>(bus: Bus, filter: string): Promise<E | undef
   return message && (decode(message.data) as E);
 }
 
+/**
+ * Does the stream have an event that it acknowledged? One that has grown too old for it counts as kept.
+ * @throws while the stream cannot be read, or is not there
+ */
+export async function isKept(bus: Bus, event: StoredEvent): Promise<boolean> {
+  const last = (): Promise<StoredMsg | undefined> => messageAt(bus, { last_by_subj: `${root}.event.>` });
+  return (await isAt(bus, event)) ?? ((await last())?.seq ?? 0) > event.sequence;
+}
+
+/** Is it in its place? Undefined when nothing is there. */
+async function isAt(bus: Bus, { sequence, id }: StoredEvent): Promise<boolean | undefined> {
+  const there = await messageAt(bus, { seq: sequence });
+  return there && there.header.get(idHeader) === id;
+}
+
+async function messageAt(bus: Bus, at: MsgRequest): Promise<StoredMsg | undefined> {
+  const jsm = await bus.jsm();
+  return jsm.streams.getMessage(streams.events, at).catch((error: unknown) => {
+    if ((error as Error).message.includes(noMessage)) return undefined;
+    throw error;
+  });
+}
+
 /** What the server counts as pending can be short of it (nats-server 2.9, a filter with a start in the middle). */
 async function lastOf(bus: Bus, filter: string): Promise<StoredMsg | undefined> {
   try {
     const jsm = await bus.jsm();
     return await jsm.streams.getMessage(streams.events, { last_by_subj: filter });
   } catch (error) {
-    if (isMissing(error) || (error as Error).message.includes('no message found')) return undefined;
+    if (isMissing(error) || (error as Error).message.includes(noMessage)) return undefined;
     throw error;
   }
 }

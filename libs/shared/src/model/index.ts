@@ -10,3 +10,4 @@ export * from './ids';
 export * from './migration';
 export * from './move-event';
 export * from './tuning';
+export * from './version';
