@@ -2,15 +2,13 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { cgroupMountOf, cgroupMounts } from './cgroups';
 import { eventually } from './eventually';
 import { descendants, end } from './process-table';
 
-const hierarchies = '/sys/fs/cgroup';
-
 /** Whether this process may make cgroups. Throws where it may not. */
 export function cgroupsWritable(): boolean {
-  const unified = readdirSync(hierarchies).includes('cgroup.controllers');
-  const probe = join(hierarchies, unified ? '' : 'memory', `virtbus-test-${process.pid}`);
+  const probe = join(cgroupMountOf('memory'), `virtbus-test-${process.pid}`);
   mkdirSync(probe);
   rmdirSync(probe);
   return true;
@@ -67,7 +65,7 @@ function mountsFor(folder: string): string[] {
 function cgroupsOf(pid: number): string[] {
   const path = /\/virtbus-lxc\/[^/]+/.exec(readOf(pid, 'cgroup'))?.[0];
   if (path === undefined) return [];
-  return [hierarchies, ...readdirSync(hierarchies).map((name) => join(hierarchies, name))].map((mount) => mount + path);
+  return cgroupMounts().map((mount) => mount + path);
 }
 
 /** A frozen process dies only once it is thawed. */

@@ -2,6 +2,7 @@
 export { HostDisk, needsHostDisk } from './host-disk';
 export { HostsInNamespaces, needsHostNamespaces } from './hosts-in-namespaces';
 export { BusUsers } from './bus-users';
+export { cgroupMounts, cgroupOf } from './cgroups';
 export { endContainers, initOf, removeCgroups } from './containers';
 export { eventually, type EventuallyOptions } from './eventually';
 export type { ContainerSpec, GuestSpec } from './guest-documents';

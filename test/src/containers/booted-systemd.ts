@@ -3,10 +3,18 @@
  * settings are brought along; no unit of the machine's is started.
  */
 import { execFile as execFileWithCallback } from 'node:child_process';
-import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
-import { eventually, findProgram, removeCgroups, requirement, startProcess, type Requirement } from '@virtbus/testkit';
+import {
+  cgroupMounts,
+  eventually,
+  findProgram,
+  removeCgroups,
+  requirement,
+  startProcess,
+  type Requirement,
+} from '@virtbus/testkit';
 
 const execFile = promisify(execFileWithCallback);
 const systemd = '/usr/lib/systemd/systemd';
@@ -74,14 +82,12 @@ export class BootedSystemd implements AsyncDisposable {
 
 /** What systemd-nspawn makes beside the cgroup that it is in, and leaves there. */
 function cgroupsOf(init: number): string[] {
-  const hierarchies = '/sys/fs/cgroup';
-  const mounts = [hierarchies, ...readdirSync(hierarchies).map((name) => join(hierarchies, name))];
   const bases = new Set(
     readFileSync(`/proc/${init}/cgroup`, 'utf8')
       .split('\n')
       .flatMap((line) => /^[^/]*(\/.*)?\/payload(\/|$)/.exec(line)?.slice(1, 2) ?? []),
   );
-  return mounts.flatMap((mount) =>
+  return cgroupMounts().flatMap((mount) =>
     [...bases].flatMap((base) => ['payload', 'supervisor'].map((name) => join(mount, base ?? '', name))),
   );
 }

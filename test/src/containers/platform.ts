@@ -3,10 +3,18 @@
  * this checkout. Guests outlive containers by design: they are ended here by their cgroups.
  */
 import dns from 'node:dns';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connectBus, type Bus } from '@virtbus/shared/bus';
-import { checkout, endContainers, eventually, freePort, ProcessLog } from '@virtbus/testkit';
+import {
+  cgroupMounts,
+  checkout,
+  endContainers,
+  eventually,
+  freePort,
+  ProcessLog,
+  removeCgroups,
+} from '@virtbus/testkit';
 import { BreakableLink } from '../integration/breakable-link';
 import { composeProgram, type Engine } from './engine';
 
@@ -14,7 +22,6 @@ export const servers = ['nats-1', 'nats-2', 'nats-3'] as const;
 export const copies = ['domain-1', 'domain-2', 'migration-1', 'migration-2'] as const;
 /** Where the servers are published; what hosts take for them, on 127.0.0.1, are links that can be parted. */
 const published = '127.0.0.2';
-const cgroups = '/sys/fs/cgroup';
 
 export class Platform implements AsyncDisposable {
   private readonly buses: Bus[] = [];
@@ -177,9 +184,7 @@ export class Platform implements AsyncDisposable {
     await endContainers(`/run/virtbus/${this.host}`);
     for (const pid of this.guests()) process.kill(pid, 'SIGKILL');
     await eventually(() => this.guests().length, 0, { timeoutMs: 30_000 });
-    for (const hierarchy of ['', ...readdirSync(cgroups)]) {
-      rmSync(join(cgroups, hierarchy, this.settings['VIRTBUS_QEMU_CGROUP']!), { recursive: true, force: true });
-    }
+    for (const mount of cgroupMounts()) removeCgroups(join(mount, this.settings['VIRTBUS_QEMU_CGROUP']!));
   }
 }
 
@@ -204,8 +209,8 @@ function composeFile(folder: string): string {
 }
 
 function processesIn(cgroup: string): number[] {
-  const pids = ['', ...readdirSync(cgroups)].flatMap((hierarchy) => {
-    const file = join(cgroups, hierarchy, cgroup, 'cgroup.procs');
+  const pids = cgroupMounts().flatMap((mount) => {
+    const file = join(mount, cgroup, 'cgroup.procs');
     return existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean).map(Number) : [];
   });
   return [...new Set(pids)];

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import { createDomain, defineDomain, getDomain, setMemory, startDomain } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
-import { eventually, findProgram, needsContainers, requirement, Stack } from '@virtbus/testkit';
+import { cgroupMounts, eventually, findProgram, needsContainers, requirement, Stack } from '@virtbus/testkit';
 
 const containers = needsContainers();
 const withoutUidmap = requirement('containers, and no newuidmap', () => containers.met && !findProgram('newuidmap'));
@@ -30,7 +30,7 @@ function traces(uuid: string): string[] {
       return false; // It stands on no file, or not any more.
     }
   });
-  const cgroups = ['', ...list('/sys/fs/cgroup')].flatMap((name) => list(join('/sys/fs/cgroup', name, 'virtbus-lxc')));
+  const cgroups = cgroupMounts().flatMap((mount) => list(join(mount, 'virtbus-lxc')));
   return [
     ...list('/sys/class/net').filter((name) => name.startsWith(`veth${uuid.slice(-8)}`)),
     ...loops,

@@ -1,13 +1,17 @@
-/** What liblxc's monitor leaves of its cgroups, for tests that start containers by its own tools. */
-import { readdirSync, rmdirSync, statSync } from 'node:fs';
+/** Cgroups of containers: the limits in them, and what liblxc's monitor leaves of them, for tests that start containers by its own tools. */
+import { readFileSync, readdirSync, rmdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { eventually } from '@virtbus/testkit';
+import { cgroupMounts, cgroupOf, eventually } from '@virtbus/testkit';
 
-const hierarchies = (): string[] => ['', ...readdirSync('/sys/fs/cgroup')].map((name) => join('/sys/fs/cgroup', name));
+/** A file of the cgroup that a container's limits are on, whichever version of cgroups its controller has. */
+export function limitOf(init: number, controller: string, v1: string, v2: string): string {
+  const { folder, version } = cgroupOf(init, controller);
+  return readFileSync(join(folder.replace(/\/inner$/, ''), version === 1 ? v1 : v2), 'utf8').trim();
+}
 
 /** Removes cgroups of these names from every hierarchy, as soon as the last process has left them. */
 export async function removeCgroups(...names: string[]): Promise<void> {
-  await eventually(() => hierarchies().flatMap((at) => names.flatMap((name) => inUse(join(at, name)))), []);
+  await eventually(() => cgroupMounts().flatMap((at) => names.flatMap((name) => inUse(join(at, name)))), []);
 }
 
 /** Removes a cgroup with all below it; tells what is still in use. */

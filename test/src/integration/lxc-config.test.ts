@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { initWords, parseDomain, prepareLxcDomain, toLxcConfig, type LxcFacts } from '@virtbus/domain-xml';
 import {
+  cgroupOf,
   eventually,
   needsContainers,
   temporaryFolder,
@@ -84,10 +85,8 @@ class Container implements AsyncDisposable {
 
   /** A limit as the host keeps it, from the file of the version that is there. */
   limit(controller: 'memory' | 'pids', v1: string, v2: string): string {
-    const [folder, file] = facts.cgroups.versions[controller] === 1 ? [controller, v1] : ['', v2];
-    const [, own = ''] =
-      new RegExp(`^\\d+:${folder}:(.*)$`, 'm').exec(readFileSync(`/proc/${this.#pid}/cgroup`, 'utf8')) ?? [];
-    return readFileSync(join('/sys/fs/cgroup', folder, own, file), 'utf8').trim();
+    const { folder, version } = cgroupOf(this.#pid, controller);
+    return readFileSync(join(folder, version === 1 ? v1 : v2), 'utf8').trim();
   }
 
   get #pid(): string {

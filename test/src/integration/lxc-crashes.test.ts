@@ -3,7 +3,7 @@ import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync,
 import { join } from 'node:path';
 import { destroyDomain, suspendDomain, type DomainSummary } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
-import { eventually, isAlive, needsContainers, Stack, tinyRootfs } from '@virtbus/testkit';
+import { cgroupMounts, eventually, isAlive, needsContainers, Stack, tinyRootfs } from '@virtbus/testkit';
 
 const containers = needsContainers();
 let stack: Stack;
@@ -105,8 +105,8 @@ containers.test(
 
 /** Cgroups of containers, of whichever test: there are none when no container runs. */
 function leftCgroups(): string[] {
-  return readdirSync('/sys/fs/cgroup')
-    .map((name) => join('/sys/fs/cgroup', name, 'virtbus-lxc'))
+  return cgroupMounts()
+    .map((mount) => join(mount, 'virtbus-lxc'))
     .filter(existsSync)
     .flatMap((folder) =>
       readdirSync(folder, { withFileTypes: true })

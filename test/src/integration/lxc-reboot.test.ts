@@ -14,6 +14,7 @@ import {
 } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
 import { eventually, needsContainers, Stack } from '@virtbus/testkit';
+import { limitOf } from './lxc-cgroups';
 import { kindsOfContainers, shownInside } from './lxc-command';
 import { reboot } from './lxc-rebooting';
 
@@ -27,15 +28,6 @@ describe.each(kindsOfContainers)('%s', (_kind, subIds) => {
   const attach = (xml: string) => call(bus, attachDevice, { xml, affect: 'live' }, { target: uuid });
   const detach = (xml: string) => call(bus, detachDevice, { xml, affect: 'live' }, { target: uuid });
   const xml = async (): Promise<string> => (await call(bus, getDomainXml, {}, { target: uuid })).xml;
-
-  /** A file of the cgroup that the container's limits are on. */
-  const limitOf = (controller: string, v1: string, v2: string): string => {
-    const lines = readFileSync(`/proc/${stack.containerInit(uuid)}/cgroup`, 'utf8').split('\n');
-    const old = lines.find((line) => line.split(':')[1]?.split(',').includes(controller));
-    const [, names, path] = /^\d+:([^:]*):(.*)$/.exec(old ?? lines.find((line) => line.startsWith('0::'))!)!;
-    const at = join('/sys/fs/cgroup', names!, path!.replace(/\/inner$/, ''));
-    return readFileSync(join(at, names === '' ? v2 : v1), 'utf8').trim();
-  };
 
   const start = async (devices = '', more = ''): Promise<void> => {
     const name = `again${Math.random().toString(36).slice(2, 8)}`;
@@ -164,11 +156,11 @@ describe.each(kindsOfContainers)('%s', (_kind, subIds) => {
       await start();
       const target = { target: uuid };
       const all = (): Record<string, string> => ({
-        memory: limitOf('memory', 'memory.limit_in_bytes', 'memory.max'),
-        soft: limitOf('memory', 'memory.soft_limit_in_bytes', 'memory.high'),
-        shares: limitOf('cpu', 'cpu.shares', 'cpu.weight'),
-        quota: limitOf('cpu', 'cpu.cfs_quota_us', 'cpu.max'),
-        reads: limitOf('blkio', 'blkio.throttle.read_bps_device', 'io.max'),
+        memory: limitOf(stack.containerInit(uuid), 'memory', 'memory.limit_in_bytes', 'memory.max'),
+        soft: limitOf(stack.containerInit(uuid), 'memory', 'memory.soft_limit_in_bytes', 'memory.high'),
+        shares: limitOf(stack.containerInit(uuid), 'cpu', 'cpu.shares', 'cpu.weight'),
+        quota: limitOf(stack.containerInit(uuid), 'cpu', 'cpu.cfs_quota_us', 'cpu.max'),
+        reads: limitOf(stack.containerInit(uuid), 'blkio', 'blkio.throttle.read_bps_device', 'io.max'),
       });
       const before = all();
       await call(bus, setMemory, { kib: 32_768 }, target);
@@ -193,8 +185,8 @@ describe.each(kindsOfContainers)('%s', (_kind, subIds) => {
       await start('', `${soft}<blkiotune>${rate}</blkiotune>`);
       const target = { target: uuid };
       const all = (): string[] => [
-        limitOf('memory', 'memory.soft_limit_in_bytes', 'memory.high'),
-        limitOf('blkio', 'blkio.throttle.read_bps_device', 'io.max'),
+        limitOf(stack.containerInit(uuid), 'memory', 'memory.soft_limit_in_bytes', 'memory.high'),
+        limitOf(stack.containerInit(uuid), 'blkio', 'blkio.throttle.read_bps_device', 'io.max'),
       ];
       const started = all();
       await call(bus, setMemoryLimits, { softKiB: null, affect: 'live' }, target);
@@ -214,8 +206,8 @@ describe.each(kindsOfContainers)('%s', (_kind, subIds) => {
       await start();
       const target = { target: uuid };
       const limits = (): string[] => [
-        limitOf('memory', 'memory.limit_in_bytes', 'memory.max'),
-        limitOf('memory', 'memory.memsw.limit_in_bytes', 'memory.swap.max'),
+        limitOf(stack.containerInit(uuid), 'memory', 'memory.limit_in_bytes', 'memory.max'),
+        limitOf(stack.containerInit(uuid), 'memory', 'memory.memsw.limit_in_bytes', 'memory.swap.max'),
       ];
       for (const [hardKiB, swapHardKiB] of [
         [131_072, 196_608],

@@ -1,7 +1,5 @@
 /** Limits of a container: asked for and changed while it runs, in its definition, or in both. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import {
   defineDomain,
   destroyDomain,
@@ -15,6 +13,7 @@ import {
 } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
 import { needsContainers, Stack } from '@virtbus/testkit';
+import { limitOf } from './lxc-cgroups';
 import { runInside } from './lxc-command';
 
 const containers = needsContainers();
@@ -28,21 +27,11 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(async () => stack?.[Symbol.asyncDispose]());
 
-/** A file of the cgroup that the container's limits are on, whichever version of cgroups its controller has. */
-function limitOf(uuid: string, controller: string, v1: string, v2: string): string {
-  const lines = readFileSync(`/proc/${stack.containerInit(uuid)}/cgroup`, 'utf8').split('\n');
-  const old = lines.find((line) => line.split(':')[1]?.split(',').includes(controller));
-  const [, names, path] = /^\d+:([^:]*):(.*)$/.exec(old ?? lines.find((line) => line.startsWith('0::'))!)!;
-  const own = path!.replace(/\/inner$/, '');
-  if (names === '') return readFileSync(join('/sys/fs/cgroup', own, v2), 'utf8').trim();
-  return readFileSync(join('/sys/fs/cgroup', names!, own, v1), 'utf8').trim();
-}
-
 containers.test(
   'a container that forks without end runs out of processes, and its host does not',
   async () => {
     const { uuid } = await stack.runContainer(bus, { name: 'forks' });
-    expect(limitOf(uuid, 'pids', 'pids.max', 'pids.max')).toBe('64');
+    expect(limitOf(stack.containerInit(uuid), 'pids', 'pids.max', 'pids.max')).toBe('64');
     const { code, err } = await runInside(bus, uuid, [
       'sh',
       '-c',
@@ -62,7 +51,7 @@ containers.test(
     expect(await call(bus, getScheduler, {}, target)).toMatchObject({ shares: 1024, quotaUs: -1 });
     await call(bus, setScheduler, { shares: 512, quotaUs: 50_000, periodUs: 100_000, affect: 'both' }, target);
     expect(await call(bus, getScheduler, {}, target)).toEqual({ shares: 512, quotaUs: 50_000, periodUs: 100_000 });
-    expect(limitOf(uuid, 'cpu', 'cpu.shares', 'cpu.weight')).toMatch(/^(512|50)$/);
+    expect(limitOf(stack.containerInit(uuid), 'cpu', 'cpu.shares', 'cpu.weight')).toMatch(/^(512|50)$/);
     expect((await stack.events(bus, uuid)).at(-1)).toMatchObject({
       class: 'tunable',
       type: 'cpu',
@@ -112,12 +101,14 @@ containers.test(
     const target = { target: uuid };
     const path = '/dev/loop0';
     await call(bus, setBlockIo, { devices: [{ path, readBytes: 1_048_576, writeIops: 100 }] }, target);
-    expect(limitOf(uuid, 'blkio', 'blkio.throttle.read_bps_device', 'io.max')).toMatch(/^7:0 .*1048576/);
+    expect(limitOf(stack.containerInit(uuid), 'blkio', 'blkio.throttle.read_bps_device', 'io.max')).toMatch(
+      /^7:0 .*1048576/,
+    );
     expect(await call(bus, getBlockIo, {}, target)).toMatchObject({
       devices: [{ path, readBytes: 1_048_576, writeIops: 100 }],
     });
     await call(bus, setBlockIo, { devices: [{ path, readBytes: 0, writeIops: 0 }] }, target);
-    expect(limitOf(uuid, 'blkio', 'blkio.throttle.read_bps_device', 'io.max')).toBe('');
+    expect(limitOf(stack.containerInit(uuid), 'blkio', 'blkio.throttle.read_bps_device', 'io.max')).toBe('');
     await expect(call(bus, setBlockIo, { devices: [{ path: '/dev/nothere', readBytes: 1 }] }, target)).rejects.toThrow(
       '/dev/nothere',
     );
@@ -141,7 +132,7 @@ containers.test(
     await expect(call(bus, setBlockIo, { devices, affect: 'live' }, target)).rejects.toMatchObject({
       code: 'OPERATION_FAILED',
     });
-    expect(limitOf(uuid, 'blkio', 'blkio.throttle.read_bps_device', 'io.max')).toBe('');
+    expect(limitOf(stack.containerInit(uuid), 'blkio', 'blkio.throttle.read_bps_device', 'io.max')).toBe('');
     expect((await call(bus, getBlockIo, {}, target)).devices ?? []).toEqual([]);
     await call(bus, destroyDomain, {}, target);
   },
