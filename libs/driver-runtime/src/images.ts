@@ -8,7 +8,7 @@ import type { z } from 'zod';
 import type { Actor } from './actor';
 import { facet } from './driver';
 import type { DriverHost } from './host';
-import { comingTo, isOnItsWay } from './images-held';
+import { comingTo, isOnItsWay, targetOfHeld } from './images-held';
 import type { HeldDisks } from './record';
 
 /** While the command runs its claim is in use, whatever the documents say. */
@@ -45,6 +45,21 @@ export const opensOf = (prepared: Prepared | undefined): { disks: HeldDisks; mis
 /** The chains of disks, by target; of what was planned, by name. */
 export function chainsOf(disks: HeldDisks): ReadonlyMap<string, ChainDocument> {
   return new Map(Object.entries(disks).flatMap(([target, { chain }]) => (chain ? [[target, chain] as const] : [])));
+}
+
+/**
+ * Throws where an image was prepared in another place than the command names now: names are made of the time at which a driver has
+ * first heard of a command, and one that was started again since has another. It is planned anew then, and what was prepared goes.
+ * @param named where the images of the command are to be, by the names of their needs
+ */
+export function checkNamed(held: HeldDisks, named: ReadonlyMap<string, Disk['source']>): void {
+  for (const [name, source] of named) {
+    const location = held[name]?.chain?.layers[0]?.location;
+    const path = source?.file ?? source?.dev;
+    if (!location || !('path' in location) || path === undefined || location.path === path) continue;
+    const detail = `${location.path} was prepared for disk '${targetOfHeld(name)}', of a command that its driver was started again over`;
+    throw new VirtError('RESOURCE_BUSY', { detail });
+  }
 }
 
 /**

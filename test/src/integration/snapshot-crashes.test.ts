@@ -2,19 +2,21 @@
  * The driver is killed while it works on snapshots: afterwards each is there wholly or not at all, and the guest runs on. QEMU is
  * killed over one: nothing that the guest had flushed is lost.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   createDomain,
   createSnapshot,
   deleteSnapshot,
   destroyDomain,
+  driverSubject,
   getDomainXml,
   isVirtError,
   listSnapshots,
   revertSnapshot,
   startDomain,
   storageLeases,
+  storagePrepare,
   verifyFleet,
 } from '@virtbus/shared';
 import { call, callDriver, type Bus } from '@virtbus/shared/bus';
@@ -129,6 +131,58 @@ test('a domain has gone back to a snapshot or not, whenever the driver is killed
   }
   await call(bus, deleteSnapshot, { name: 'base' }, { target: uuid });
   expect(await documentOf(uuid, true)).toContain(`'${path}'`);
+});
+
+test('what was planned by a driver that is started again before it is done is planned anew, and what was made for it goes', async () => {
+  const path = stack.folder.file('planned.qcow2');
+  qemuImg('create', '-q', '-f', 'qcow2', path, '16M');
+  const { uuid } = await stack.run(bus, { name: 'planned', devices: disk(path, 'qcow2') });
+  const host = await stack.connect('host-h1');
+  let asked = 0;
+  host.nc.subscribe(driverSubject('h1', 'storage', storagePrepare.operation), { callback: () => asked++ });
+  await host.nc.flush();
+  const seconds = (): number => Math.floor(Date.now() / 1_000);
+  /** Storage is asked for what the first driver has planned, and answers when the second one is there. */
+  const restartedOver = async <T>(work: () => Promise<T>): Promise<T> => {
+    const before = asked;
+    const storage = stack.storages.get('h1')!;
+    storage.kill('SIGSTOP');
+    try {
+      const done = work();
+      done.catch(() => undefined);
+      await eventually(() => asked > before, true);
+      const planned = seconds();
+      await stack.restartDriver('h1');
+      await eventually(() => seconds() > planned, true);
+      storage.kill('SIGCONT');
+      return await done;
+    } finally {
+      storage.kill('SIGCONT');
+    }
+  };
+  const present = async (): Promise<string> =>
+    /<source file='([^']*)'/
+      .exec(await documentOf(uuid, true))?.[1]
+      ?.split('/')
+      .at(-1) ?? '';
+  const images = (): string[] =>
+    [...readdirSync(stack.folder.path)].filter((name) => name.startsWith('planned.')).sort();
+  for (const online of [true, false]) {
+    const before = images();
+    if (!online) await call(bus, destroyDomain, {}, { target: uuid });
+    const { snapshot } = await restartedOver(() =>
+      call(bus, createSnapshot, { xml: '<domainsnapshot/>', diskOnly: true }, { target: uuid }),
+    );
+    expect(await present()).toBe(`planned.${snapshot.name}`);
+    await eventually(images, [...before, `planned.${snapshot.name}`].sort(), { timeoutMs: 20_000 });
+  }
+  const [first] = (await names(uuid)).sort();
+  await restartedOver(() => call(bus, revertSnapshot, { name: first!, running: true }, { target: uuid }));
+  expect(await present()).toMatch(/^planned\.vda\.\d+$/);
+  const state = `planned.${first}`;
+  await eventually(images, [state, 'planned.qcow2', await present()].sort(), { timeoutMs: 20_000 });
+  await call(bus, destroyDomain, {}, { target: uuid });
+  await eventually(async () => (await call(bus, verifyFleet, {})).disagreements, []);
 });
 
 test('a transient domain has a guest or is gone, and all agree on it, whenever the driver is killed over its way back', async () => {

@@ -40,6 +40,10 @@ export function backupNeeds(domain: Domain, { backup, reuse }: BackupAsk): Image
   });
 }
 
+/** Where the images that are written to are to be, by the names of their needs. */
+export const placesOf = ({ backup: { mode, disks } }: BackupAsk): ReadonlyMap<string, Disk['source']> =>
+  new Map(disks.map((asked) => [`${storeOf(mode)}:${asked.name}`, asked[storeOf(mode)]]));
+
 /** The image that is written to, as a disk of its own at the same target. */
 export function storeDisk({ target }: Disk, asked: BackupDisk, mode: Backup['mode']): Disk {
   const { type = 'file', driver } = asked;

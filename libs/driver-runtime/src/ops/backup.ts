@@ -1,11 +1,11 @@
 /** Backups of running guests. The command is answered when the job has begun; the domain's job tells the rest. */
 import { formatBackup } from '@virtbus/domain-xml/backup';
 import { beginBackup, getBackupXml, VirtError } from '@virtbus/shared';
-import { backupNeeds, requestedBackup } from '../backup/request';
+import { backupNeeds, requestedBackup, placesOf } from '../backup/request';
 import { backupRuns, noBackup } from '../backup/running';
 import { withDescription } from '../checkpoints/making';
 import { facet } from '../driver';
-import { chainsOf, heldBy, hold } from '../images';
+import { chainsOf, checkNamed, heldBy, hold } from '../images';
 import { runs } from './block-jobs';
 import { checkNeeds, guestOf, look, planned, turn, type Context } from './op';
 
@@ -45,6 +45,7 @@ async function start(context: Context, ask: ReturnType<typeof requestedBackup>):
   const facility = facilityOf(context);
   const guest = guestOf(actor);
   const disks = heldBy(prepared);
+  checkNamed(disks, placesOf(ask));
   const letGo = hold(actor, disks);
   const start = () => facility.begin(guest, { ...ask, command: call.id, images: chainsOf(disks) }, call.signal);
   try {

@@ -5,11 +5,11 @@ import { createSnapshot, VirtError, type ImageNeed } from '@virtbus/shared';
 import type { Actor } from '../actor';
 import { facet } from '../driver';
 import { whileItRuns } from '../ended-meanwhile';
-import { chainsOf, heldBy } from '../images';
+import { chainsOf, checkNamed, heldBy } from '../images';
 import type { SnapshotCreation } from '../record';
 import { currentOf, snapshotsOf } from '../snapshots';
 import type { LiveTaking } from '../snapshots/facet';
-import { definitionWithOverlays, overlaysOf } from '../snapshots/overlays';
+import { definitionWithOverlays, placesOf, overlaysOf } from '../snapshots/overlays';
 import { redefine } from '../snapshots/redefine';
 import { described, requestedSnapshot, type CreateRequest } from '../snapshots/request';
 import { isExternal, summaryOf, takenDisks } from '../snapshots/summary';
@@ -68,10 +68,12 @@ async function take(context: Context, request: CreateRequest): Promise<Snapshot>
   const { actor, prepared } = context;
   const snapshot = described(actor, requestedSnapshot(context, request));
   const disks = heldBy(prepared);
-  for (const target of overlaysOf(snapshot).keys()) {
+  const overlays = overlaysOf(snapshot);
+  for (const target of overlays.keys()) {
     if (disks[`overlay:${target}`]) continue;
     throw new VirtError('RESOURCE_BUSY', { detail: `the overlay of disk '${target}' is not prepared` });
   }
+  checkNamed(disks, placesOf(overlays));
   const before = actor.active ? actor.document : located(actor.document, baseIn(chainsOf(disks)));
   await checkImages(context, before, snapshot);
   beginDoing(actor, creationOf(snapshot, request, actor.active), disks);

@@ -21,12 +21,12 @@ import {
 import type { Actor } from '../actor';
 import { nvramOf } from '../document';
 import { facet, type Guest } from '../driver';
-import { chainsOf, heldBy, hold } from '../images';
+import { chainsOf, checkNamed, heldBy, hold } from '../images';
 import { beganAt } from '../began-at';
 import { checkpointsOf, markedDisks } from '../checkpoints';
 import type { HeldDisks } from '../record';
 import { snapshotsOf } from '../snapshots';
-import { overlaysOf, withDisks } from '../snapshots/overlays';
+import { placesOf, overlaysOf, withDisks } from '../snapshots/overlays';
 import { partedFiles, removalNeeds, stateNeeds } from '../snapshots/removal';
 import {
   abandonedBy,
@@ -165,6 +165,7 @@ async function revertTo(context: Context, request: RevertRequest, snapshot: Whol
   const definition = withKept(definitionOf(snapshot), kept);
   const all = withKept(allDisksOf(snapshot, request), kept);
   const revertDisks = newOverlays(only(snapshot, all), beganAt(actor, call.id));
+  checkNamed(disks, placesOf(overlaysOf({ disks: revertDisks })));
   const onOverlays = (domain: Domain): Domain => {
     const overlays = overlaysOf({ disks: revertDisks });
     return withDisks(domain, (disk, target) => {

@@ -20,6 +20,10 @@ export function overlaysOf({ disks }: Disks): ReadonlyMap<string, DiskImage> {
   );
 }
 
+/** Where each is to be, by the name of its need. */
+export const placesOf = (overlays: ReadonlyMap<string, DiskImage>): ReadonlyMap<string, DiskImage['source']> =>
+  new Map([...overlays].map(([target, { source }]) => [`overlay:${target}`, source]));
+
 function overlayOf({ type = 'file', source, driver }: SnapshotDisk): DiskImage {
   const { type: format = 'qcow2', ...rest } = driver ?? {};
   return { type, source: source ?? { hosts: [], seclabels: [] }, format: { ...rest, type: format } };
