@@ -73,6 +73,8 @@ export interface Guest {
     detail: LifecycleDetail<'stopped'>;
     signal?: AbortSignal;
   }): Promise<void>;
+  /** What becomes of devices that an earlier process of ours was giving it is not known yet: what they open stays held. */
+  readonly expectsDevices?: boolean;
   /** Let go of it without harm: our process is about to end. */
   detach(): void;
   /**

@@ -36,3 +36,24 @@ test.each<[string, () => Promise<BlockJob[]>]>([
   expect(held()).toEqual(['vda', 'mirror:vda', 'target:vdb']);
   expect(one.told(from)).toEqual([]);
 });
+
+test.each([
+  ['has not heard of', false, ['vda']],
+  ['has not said of whether it has come', true, ['vda', 'coming:vdb']],
+] as const)('what a disk that joined was to have, and that the hypervisor %s', async (_, expectsDevices, left) => {
+  const from = one.told().length;
+  const disks = { vda: { claim: 'c0' }, 'coming:vdb': { claim: 'c1.2' } };
+  one.writeRecord({ ...one.recordOnDisk(), disks, pending: { id: 'c1', operation: 'device-attach' } });
+  await one.restart({
+    prepare: (driver) => {
+      const reattach = driver.reattach.bind(driver);
+      driver.reattach = async (spec) => {
+        const found = await reattach(spec);
+        if (found.kind === 'alive') Object.assign(found.guest, { expectsDevices });
+        return found;
+      };
+    },
+  });
+  expect(held()).toEqual(left);
+  expect(one.told(from)).toEqual(expectsDevices ? [] : ['job.failed c1']);
+});

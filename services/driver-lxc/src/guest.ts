@@ -269,6 +269,10 @@ export class LxcGuest implements Guest {
     return this.state.state === 'paused' && this.state.reason !== 'starting-up';
   }
 
+  get expectsDevices(): boolean {
+    return this.saved.joining !== undefined;
+  }
+
   async catchUp(): Promise<readonly []> {
     const left = this.inTurn(() => this.parts.leaveJoining(this)).catch((err: unknown) =>
       this.log.warn({ err }, 'a device that was joining cannot be taken away'),

@@ -179,9 +179,13 @@ export class QemuGuest implements Guest {
     this.qmp?.close();
   }
 
+  get expectsDevices(): boolean {
+    return (this.saved.joining ?? this.saved.changing) !== undefined;
+  }
+
   /** Jobs on its images have gone on without us: take them up. */
   catchUp(): Promise<readonly BlockJob[]> {
-    if (this.saved.joining ?? this.saved.changing ?? this.saved.leaving?.length) {
+    if (this.expectsDevices || this.saved.leaving?.length) {
       this.parts.settleDevices(this).catch((err: unknown) => {
         this.log.warn({ err }, 'what became of a device that was joining, changing or leaving cannot be found out');
       });
