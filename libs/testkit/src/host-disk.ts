@@ -1,10 +1,10 @@
 /**
- * The state of a host on a disk of its own whose power can be cut: what had not come to the disk by then is lost, and the host
- * comes back in another boot. The disk is a file; what the file system on it has not written yet is not in that file.
+ * A folder, the state of a host for one, on a disk of its own whose power can be cut: what had not come to the disk by then is lost,
+ * and the host comes back in another boot. The disk is a file; what the file system on it has not written yet is not in that file.
  */
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { findProgram } from './programs';
 import { requirement, type Requirement } from './requirement';
 import { temporaryFolder, type TemporaryFolder } from './temporary-folder';
@@ -52,6 +52,19 @@ export class HostDisk implements Disposable {
     run('umount', this.folder);
     rmSync(before);
     this.boot();
+  }
+
+  /** What whoever mounts it would find if the power failed now. */
+  afterCut<T>(look: (at: string) => T): T {
+    const [copy, at] = [this.own.file('cut.img'), this.own.file('cut')];
+    run('cp', '--sparse=always', this.image, copy);
+    mkdirSync(at, { recursive: true });
+    run('mount', '--options', 'loop', copy, at);
+    try {
+      return look(at);
+    } finally {
+      run('umount', at);
+    }
   }
 
   /** What a command is preceded by to run on the host: it sees the present boot. */

@@ -2,19 +2,7 @@
  * What headers and definitions name after a power cut: the file system lies in a file of its own, and what that holds at a moment is
  * what would be left.
  */
-import { execFileSync } from 'node:child_process';
-import {
-  closeSync,
-  copyFileSync,
-  cpSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-} from 'node:fs';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   abortBlockJob,
@@ -28,7 +16,7 @@ import {
   revertSnapshot,
 } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
-import { eventually, needsHostDisk, Stack } from '@virtbus/testkit';
+import { eventually, HostDisk, needsHostDisk, Stack } from '@virtbus/testkit';
 import { disk, overlay, qemuImg, rawImage } from './storage-stand';
 
 jest.setTimeout(120_000);
@@ -48,32 +36,15 @@ function flushNames(folder: string): void {
   closeSync(fd);
 }
 
-/** What whoever mounts it after a power cut finds. */
-function afterPowerCut<T>(device: string, look: (at: string) => T): T {
-  const [copy, at] = [`${device}.cut`, stack.folder.file('cut')];
-  copyFileSync(device, copy);
-  mkdirSync(at, { recursive: true });
-  execFileSync('mount', ['-o', 'loop', copy, at]);
-  try {
-    return look(at);
-  } finally {
-    execFileSync('umount', [at]);
-  }
-}
-
 function backingOf(image: string): string | undefined {
   const info = JSON.parse(qemuImg('info', '--output=json', image)) as Record<string, string>;
   return info['backing-filename']?.split('/').at(-1);
 }
 
-/** A file system in a file, which brings nothing to disk by itself for as long as a test lasts. */
-function mountAt(at: string): string {
-  const device = `${at}.ext4`;
-  execFileSync('truncate', ['-s', '64M', device]);
-  execFileSync('mkfs.ext4', ['-q', device]);
-  mkdirSync(at, { mode: 0o755 });
-  execFileSync('mount', ['-o', 'loop,commit=300', device, at]);
-  return device;
+/** No guest has a disk open any more. */
+async function endGuests(): Promise<void> {
+  for (const pid of stack.guestPids()) process.kill(pid, 'SIGKILL');
+  await eventually(() => stack.guestPids().length, 0, { timeoutMs: 20_000 });
 }
 
 const jobs: Record<string, (target: { target: string }) => Promise<unknown>> = {
@@ -84,23 +55,22 @@ const jobs: Record<string, (target: { target: string }) => Promise<unknown>> = {
 for (const [name, begin] of Object.entries(jobs)) {
   needsHostDisk().test(`a ${name} that was told as done is done after a power cut, too`, async () => {
     const at = stack.folder.file(name);
-    const device = mountAt(at);
+    mkdirSync(at, { mode: 0o755 });
+    using power = HostDisk.under(at);
     try {
       rawImage(`${at}/base`, name);
       overlay(`${at}/mid`, 'base', 'raw');
       overlay(`${at}/top`, 'mid', 'qcow2');
-      execFileSync('sync');
+      power.flush();
       const { uuid } = await stack.run(bus, { name, devices: disk(`${at}/top`, 'qcow2') });
       await begin({ target: uuid });
       await eventually(async () => (await call(bus, listBlockJobs, {}, { target: uuid })).jobs.length, 0);
       flushNames(at);
-      expect(afterPowerCut(device, (cut) => backingOf(`${cut}/top`))).toBe('base');
-      expect(afterPowerCut(device, readdirSync).includes('mid')).toBe(name === 'pull');
+      expect(power.afterCut((cut) => backingOf(`${cut}/top`))).toBe('base');
+      expect(power.afterCut((cut) => readdirSync(cut)).includes('mid')).toBe(name === 'pull');
       await call(bus, destroyDomain, {}, { target: uuid });
     } finally {
-      for (const pid of stack.guestPids()) process.kill(pid, 'SIGKILL');
-      await eventually(() => stack.guestPids().length, 0, { timeoutMs: 20_000 });
-      execFileSync('umount', [at]);
+      await endGuests();
     }
   });
 }
@@ -109,13 +79,8 @@ needsHostDisk().test(
   'after a power cut the definition names what the guest has begun to write to, and nothing that has been removed',
   async () => {
     const kept = stack.folder.file('state', 'hosts', 'h1', 'qemu');
-    let device = '';
-    await stack.restartDriver('h1', async () => {
-      const away = `${kept}.away`;
-      renameSync(kept, away);
-      device = mountAt(kept);
-      cpSync(away, kept, { recursive: true });
-    });
+    let power!: HostDisk;
+    await stack.restartDriver('h1', async () => void (power = HostDisk.under(kept)));
     try {
       const file = (name: string): string => stack.folder.file(name);
       const { uuid } = await stack.run(bus, {
@@ -123,9 +88,9 @@ needsHostDisk().test(
         devices: disk(rawImage(file('first.img'), 'x'), 'raw'),
       });
       const target = { target: uuid };
-      execFileSync('sync');
+      power.flush();
       const defined = (): string =>
-        afterPowerCut(device, (cut) => readFileSync(join(cut, 'domains', uuid, 'config.xml'), 'utf8'));
+        power.afterCut((cut) => readFileSync(join(cut, 'domains', uuid, 'config.xml'), 'utf8'));
       const onto = (name: string): string =>
         `<domainsnapshot><name>${name}</name><disks><disk name='vda'><source file='${file(name)}'/></disk></disks></domainsnapshot>`;
       await call(bus, createSnapshot, { xml: onto('second'), diskOnly: true, noMetadata: true }, target);
@@ -141,16 +106,15 @@ needsHostDisk().test(
         ['given-up', revertSnapshot],
       ] as const) {
         await call(bus, createSnapshot, { xml: onto(name), diskOnly: true }, target);
-        execFileSync('sync');
+        power.flush();
         await call(bus, contract, { name }, target);
         expect(existsSync(file(name))).toBe(false);
         expect(defined()).not.toContain(file(name));
       }
     } finally {
       await stack.drivers.get('h1')!.stop('SIGKILL');
-      for (const pid of stack.guestPids()) process.kill(pid, 'SIGKILL');
-      await eventually(() => stack.guestPids().length, 0, { timeoutMs: 20_000 });
-      execFileSync('umount', [kept]);
+      await endGuests();
+      power[Symbol.dispose]();
     }
   },
 );

@@ -1,34 +1,24 @@
 /** Snapshots of a domain whose disk is a volume of a pool: where that lies only storage knows while the domain is off. */
-import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
-import {
-  createPool,
-  createSnapshot,
-  createVolume,
-  deleteSnapshot,
-  destroyDomain,
-  getDomainXml,
-  listSnapshots,
-  revertSnapshot,
-  startDomain,
-  type RequestInput,
-} from '@virtbus/shared';
+import { createPool, createVolume, destroyDomain, getDomainXml, startDomain } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
-import { Stack } from '@virtbus/testkit';
+import type { Stack } from '@virtbus/testkit';
+import { fill, holds, SnapshotStand, snapshotsIn } from './snapshot-stand';
 import { qemuImg } from './storage-stand';
 
 jest.setTimeout(240_000);
 
+let stand: SnapshotStand;
 let stack: Stack;
 let bus: Bus;
 beforeAll(async () => {
-  stack = await Stack.start();
-  bus = await stack.connect();
+  stand = await SnapshotStand.start();
+  ({ stack, bus } = stand);
   mkdirSync(file('images'), { mode: 0o755 });
   const xml = `<pool type='dir'><name>images</name><target><path>${file('images')}</path></target></pool>`;
   await call(bus, createPool, { xml }, { target: 'h1' });
 });
-afterAll(() => stack?.[Symbol.asyncDispose]());
+afterAll(() => stand?.[Symbol.asyncDispose]());
 
 const file = (...names: string[]): string => stack.folder.file(...names);
 
@@ -41,32 +31,9 @@ async function domainOn(volume: string, format: string, driver: string): Promise
   return (await stack.define(bus, { name: volume, devices })).uuid;
 }
 
-const fill = (path: string, byte: number): void =>
-  void execFileSync('qemu-io', ['-f', 'qcow2', '-c', `write -P ${byte} 0 64k`, path]);
-
-const holds = (path: string, byte: number): boolean =>
-  !execFileSync('qemu-io', ['-r', '-U', '-f', 'qcow2', '-c', `read -P ${byte} 0 64k`, path], {
-    encoding: 'utf8',
-  }).includes('verification failed');
-
-const take = (domain: string, name: string, how: RequestInput<typeof createSnapshot> = {}, within = '') =>
-  call(
-    bus,
-    createSnapshot,
-    { xml: `<domainsnapshot><name>${name}</name>${within}</domainsnapshot>`, ...how },
-    { target: domain },
-  );
-
 /** Upon the disk as it is, in this file. */
 const takeUpon = (domain: string, name: string, path: string) =>
-  take(domain, name, { diskOnly: true }, `<disks><disk name='vda'><source file='${path}'/></disk></disks>`);
-
-const back = (domain: string, name: string) => call(bus, revertSnapshot, { name }, { target: domain });
-const remove = (domain: string, name: string, how: object = {}) =>
-  call(bus, deleteSnapshot, { name, ...how }, { target: domain });
-
-const names = async (domain: string): Promise<string[]> =>
-  (await call(bus, listSnapshots, {}, { target: domain })).snapshots.map(({ name }) => name);
+  stand.take(domain, name, { diskOnly: true }, `<disks><disk name='vda'><source file='${path}'/></disk></disks>`);
 
 /** What the definition says of its disk. */
 const defined = async (domain: string): Promise<string> => {
@@ -74,13 +41,7 @@ const defined = async (domain: string): Promise<string> => {
   return /<disk [^]*?<\/disk>/.exec(xml)?.[0] ?? '';
 };
 
-const sourceOf = async (domain: string): Promise<string> =>
-  /<source file='([^']*)'/.exec(await defined(domain))?.[1] ?? '';
-
-const snapshotsIn = (path: string): string[] =>
-  (JSON.parse(qemuImg('info', '-U', '--output=json', path)) as { snapshots?: { name: string }[] }).snapshots?.map(
-    ({ name }) => name,
-  ) ?? [];
+const namesIn = (path: string): string[] => snapshotsIn(path).map(({ name }) => name);
 
 async function runs(domain: string): Promise<void> {
   await call(bus, startDomain, {}, { target: domain });
@@ -96,30 +57,30 @@ test.each(["<driver name='qemu' type='qcow2'/>", ''])(
     const uuid = await domainOn(volume, 'qcow2', driver);
     const path = file('images', volume);
     fill(path, 1);
-    await take(uuid, 'inner');
-    expect(snapshotsIn(path)).toEqual(['inner']);
+    await stand.take(uuid, 'inner');
+    expect(namesIn(path)).toEqual(['inner']);
     fill(path, 2);
     const overlay = file(`${volume}.outer`);
     await takeUpon(uuid, 'outer', overlay);
-    expect(await sourceOf(uuid)).toBe(overlay);
+    expect(await stand.sourceOf(uuid)).toBe(overlay);
     expect(JSON.parse(qemuImg('info', '--output=json', overlay))).toMatchObject({
       'full-backing-filename': path,
       'backing-filename-format': 'qcow2',
     });
     await runs(uuid);
     fill(overlay, 3);
-    await back(uuid, 'outer');
-    const now = await sourceOf(uuid);
+    await stand.back(uuid, 'outer');
+    const now = await stand.sourceOf(uuid);
     expect([holds(now, 2), existsSync(overlay)]).toEqual([true, false]);
     await runs(uuid);
     fill(now, 4);
-    await remove(uuid, 'outer');
+    await stand.remove(uuid, 'outer');
     expect(await defined(uuid)).toContain(`volume='${volume}'`);
     expect([existsSync(now), holds(path, 4)]).toEqual([false, true]);
-    await back(uuid, 'inner');
+    await stand.back(uuid, 'inner');
     expect(holds(path, 1)).toBe(true);
-    await remove(uuid, 'inner');
-    expect([snapshotsIn(path), await names(uuid)]).toEqual([[], []]);
+    await stand.remove(uuid, 'inner');
+    expect([namesIn(path), await stand.names(uuid)]).toEqual([[], []]);
     await runs(uuid);
   },
 );
@@ -129,24 +90,24 @@ test('snapshots of a guest on a volume are gone back to and deleted when it is o
   const path = file('images', 'ran.qcow2');
   fill(path, 1);
   await call(bus, startDomain, {}, { target: uuid });
-  await take(uuid, 'inner');
-  await take(uuid, 'outer', { diskOnly: true });
+  await stand.take(uuid, 'inner');
+  await stand.take(uuid, 'outer', { diskOnly: true });
   await call(bus, destroyDomain, {}, { target: uuid });
   const overlay = path.replace('.qcow2', '.outer');
-  expect(await sourceOf(uuid)).toBe(overlay);
+  expect(await stand.sourceOf(uuid)).toBe(overlay);
   fill(overlay, 2);
-  await back(uuid, 'outer');
-  const now = await sourceOf(uuid);
+  await stand.back(uuid, 'outer');
+  const now = await stand.sourceOf(uuid);
   expect(holds(now, 1)).toBe(true);
   fill(now, 3);
-  await remove(uuid, 'outer');
+  await stand.remove(uuid, 'outer');
   expect([existsSync(now), holds(path, 3)]).toEqual([false, true]);
   await runs(uuid);
-  expect((await back(uuid, 'inner')).domain).toMatchObject({ state: 'running' });
+  expect((await stand.back(uuid, 'inner')).domain).toMatchObject({ state: 'running' });
   await call(bus, destroyDomain, {}, { target: uuid });
   expect(holds(path, 1)).toBe(true);
-  await remove(uuid, 'inner');
-  expect(snapshotsIn(path)).toEqual([]);
+  await stand.remove(uuid, 'inner');
+  expect(namesIn(path)).toEqual([]);
   await runs(uuid);
 });
 
@@ -158,15 +119,15 @@ test('a snapshot that was taken of a volume while it was off goes while its gues
     await takeUpon(uuid, name, file(`then-ran.${name}`));
   }
   await call(bus, startDomain, {}, { target: uuid });
-  await remove(uuid, 'one');
+  await stand.remove(uuid, 'one');
   expect([existsSync(file('then-ran.one')), holds(path, 2)]).toEqual([false, true]);
-  await call(bus, revertSnapshot, { name: 'two', running: true, force: true }, { target: uuid });
+  await stand.back(uuid, 'two', { running: true, force: true });
   await call(bus, destroyDomain, {}, { target: uuid });
-  const now = await sourceOf(uuid);
+  const now = await stand.sourceOf(uuid);
   expect([holds(now, 2), existsSync(file('then-ran.two'))]).toEqual([true, false]);
   fill(now, 3);
   await call(bus, startDomain, {}, { target: uuid });
-  await remove(uuid, 'two');
+  await stand.remove(uuid, 'two');
   await call(bus, destroyDomain, {}, { target: uuid });
   expect([existsSync(now), holds(path, 3)]).toEqual([false, true]);
   await runs(uuid);
@@ -175,30 +136,30 @@ test('a snapshot that was taken of a volume while it was off goes while its gues
 test('all snapshots of a volume go at once, those within it and those below overlays', async () => {
   const uuid = await domainOn('all.qcow2', 'qcow2', "<driver name='qemu' type='qcow2'/>");
   const path = file('images', 'all.qcow2');
-  await take(uuid, 'inner');
+  await stand.take(uuid, 'inner');
   for (const name of ['one', 'two']) {
     await takeUpon(uuid, name, file(`all.${name}`));
     fill(file(`all.${name}`), 5);
   }
-  await remove(uuid, 'inner', { children: true });
-  expect([snapshotsIn(path), await names(uuid), holds(path, 5)]).toEqual([[], [], true]);
+  await stand.remove(uuid, 'inner', { children: true });
+  expect([namesIn(path), await stand.names(uuid), holds(path, 5)]).toEqual([[], [], true]);
   expect(await defined(uuid)).toContain(`volume='all.qcow2'`);
   await runs(uuid);
 });
 
 test('what cannot be done with a volume says why, and nothing has happened', async () => {
   const uuid = await domainOn('named.qcow2', 'qcow2', "<driver name='qemu' type='qcow2'/>");
-  await expect(take(uuid, 'one', { diskOnly: true })).rejects.toMatchObject({
+  await expect(stand.take(uuid, 'one', { diskOnly: true })).rejects.toMatchObject({
     code: 'CONFIG_UNSUPPORTED',
     message: words("it is volume 'named.qcow2' of pool 'images'; name the file of its overlay"),
   });
   const raw = await domainOn('plain.img', 'raw', '');
-  await expect(take(raw, 'inner')).rejects.toMatchObject({
+  await expect(stand.take(raw, 'inner')).rejects.toMatchObject({
     code: 'CONFIG_UNSUPPORTED',
     message: words('internal snapshot for disk vda unsupported for storage type raw'),
   });
   for (const one of [uuid, raw]) {
-    expect(await names(one)).toEqual([]);
+    expect(await stand.names(one)).toEqual([]);
     await runs(one);
   }
 });

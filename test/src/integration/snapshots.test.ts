@@ -37,8 +37,8 @@ import {
 } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
 import { eventually, Stack } from '@virtbus/testkit';
+import { fill, holds, overlayOf } from './snapshot-stand';
 import { disk, guestSays, nodeNames, overlay, qemuImg } from './storage-stand';
-import { execFileSync } from 'node:child_process';
 
 jest.setTimeout(240_000);
 
@@ -57,19 +57,6 @@ function image(name: string): string {
   qemuImg('create', '-q', '-f', 'qcow2', path, '16M');
   return path;
 }
-
-/** The overlay that a snapshot puts upon an image when nobody names it. */
-const overlayOf = (path: string, snapshot: string): string => path.replace('.qcow2', `.${snapshot}`);
-
-/** Fill the beginning of an image that nobody has open. */
-const fill = (path: string, byte: number): void =>
-  void execFileSync('qemu-io', ['-f', 'qcow2', '-c', `write -P ${byte} 0 64k`, path]);
-
-/** Whether an image begins with these bytes, read through all that it stands on. */
-const holds = (path: string, byte: number): boolean =>
-  !execFileSync('qemu-io', ['-r', '-U', '-f', 'qcow2', '-c', `read -P ${byte} 0 64k`, path], {
-    encoding: 'utf8',
-  }).includes('verification failed');
 
 const take = (domain: string, name: string, how: RequestInput<typeof createSnapshot> = {}, within = '') =>
   call(
