@@ -1,5 +1,5 @@
 /** Descriptions on disk, before and after there is what they describe. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseSnapshot } from '@virtbus/domain-xml/snapshot';
@@ -57,4 +57,21 @@ test('a description of any name that is allowed has a file of its own', () => {
   expect(book.all.map(({ name }) => name).sort()).toEqual([...names].sort());
   for (const name of names) book.drop(name);
   expect(open().all).toEqual([]);
+});
+
+test('a file that cannot be read is told of until it has been mended or taken away', () => {
+  open().keep(snapshot);
+  const path = join(folder, 's.xml');
+  const whole = readFileSync(path);
+  writeFileSync(path, whole.subarray(0, 99));
+  const book = open();
+  expect(book.damaged).toEqual([path]);
+  expect(() => book.checkReadable('s')).toThrow(path);
+  book.checkReadable('other');
+  rmSync(path);
+  expect([book.damaged, book.find('s')]).toEqual([[], undefined]);
+  writeFileSync(path, whole.subarray(0, 99));
+  const next = open();
+  writeFileSync(path, whole);
+  expect([next.damaged, next.find('s')?.name]).toEqual([[], 's']);
 });

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import type { VirtError } from '@virtbus/shared';
+import { VirtError } from '@virtbus/shared';
 import { dropReplaced, flushFolder, makeFolder, readReplaced, replacedIn, replaceFile } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
 
@@ -29,23 +29,33 @@ export class DescriptionBook<D extends Description> {
   private readonly kept = new Map<string, D>();
   /** Text of those that are on disk before there is what they describe, by name. */
   private readonly reserved = new Map<string, string>();
+  /** Files that could not be read. */
+  private readonly unread = new Set<string>();
 
   private constructor(
     private readonly folder: string,
     private readonly format: DescriptionFormat<D>,
+    private readonly log: Log,
   ) {}
 
   static open<D extends Description>(folder: string, format: DescriptionFormat<D>, log: Log): DescriptionBook<D> {
-    const book = new DescriptionBook(folder, format);
-    for (const path of book.files()) {
-      try {
-        const description = format.read(readReplaced(path) ?? '');
-        book.kept.set(description.name, description);
-      } catch (err) {
-        log.error({ err, path }, 'cannot read a description; its file is left as it is');
-      }
-    }
+    const book = new DescriptionBook(folder, format, log);
+    for (const path of book.files()) book.read(path);
     return book;
+  }
+
+  /** Files of descriptions that cannot be read: nobody knows what they tell of. Whoever mends one or takes it away is believed. */
+  get damaged(): readonly string[] {
+    this.readAgain();
+    return [...this.unread];
+  }
+
+  /** Throws where a description of this name cannot be read: another one would take its place. */
+  checkReadable(name: string): void {
+    const path = this.pathOf(name);
+    if (!this.damaged.includes(path)) return;
+    const detail = `what is kept under the name '${name}' cannot be read: ${path}; mend that file, take it away or redefine it, or choose another name`;
+    throw new VirtError('OPERATION_FAILED', { detail });
   }
 
   get size(): number {
@@ -54,15 +64,17 @@ export class DescriptionBook<D extends Description> {
 
   /** Parents before their children, siblings by age. */
   get all(): D[] {
+    this.readAgain();
     return this.rooted(undefined);
   }
 
   find(name: string): D | undefined {
+    if (!this.kept.has(name)) this.readAgain();
     return this.kept.get(name);
   }
 
   get(name: string): D {
-    const description = this.kept.get(name);
+    const description = this.find(name);
     if (!description) throw this.format.missing(name);
     return description;
   }
@@ -93,6 +105,7 @@ export class DescriptionBook<D extends Description> {
     const text = this.format.write(description);
     replaceFile(this.pathOf(description.name), text, true);
     this.reserved.set(description.name, text);
+    this.unread.delete(this.pathOf(description.name));
   }
 
   /** On disk when it returns. What was reserved as it is now is there already. */
@@ -107,6 +120,22 @@ export class DescriptionBook<D extends Description> {
     dropReplaced(this.pathOf(name));
     flushFolder(this.folder);
     this.kept.delete(name);
+  }
+
+  private readAgain(): void {
+    for (const path of this.unread) this.read(path);
+  }
+
+  private read(path: string): void {
+    try {
+      const text = readReplaced(path);
+      const description = text === undefined ? undefined : this.format.read(text);
+      if (description) this.kept.set(description.name, description);
+      this.unread.delete(path);
+    } catch (err) {
+      if (!this.unread.has(path)) this.log.error({ err, path }, 'cannot read a description; its file is left as it is');
+      this.unread.add(path);
+    }
   }
 
   private rooted(name: string | undefined): D[] {

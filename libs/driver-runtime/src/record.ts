@@ -1,5 +1,5 @@
 /** What is kept of each domain and of the host itself, as JSON. */
-import type { Disk } from '@virtbus/domain-xml';
+import type { Disk, DiskImage } from '@virtbus/domain-xml';
 import type {
   ChainDocument,
   DomainState,
@@ -49,7 +49,14 @@ export interface DomainRecord {
    */
   disks?: HeldDisks | undefined;
   /** The current snapshot, and what was begun with one: after a crash it is found out how far that came. */
-  snapshot?: { current?: string | undefined; doing?: SnapshotDoing | undefined } | undefined;
+  snapshot?:
+    | {
+        current?: string | undefined;
+        doing?: SnapshotDoing | undefined;
+        /** Overlays that have been given up, and stay until it is known that nobody stands on them. */
+        givenUp?: GivenUp[] | undefined;
+      }
+    | undefined;
   /** The checkpoint that is being made: its description is kept, its bitmaps may not be there yet. */
   checkpoint?: { making: string; told?: true } | undefined;
   /** Of the present run. */
@@ -85,6 +92,15 @@ export type SnapshotDoing =
    * then; absent in a record of the last release.
    */
   | { what: 'revert'; name: string; xml: string; starts?: boolean };
+
+/** An overlay that holds no state of a snapshot. */
+export interface GivenUp {
+  /** The snapshot upon whose state it was put. */
+  upon: string;
+  /** The disk as it was in that state. */
+  disk: Disk;
+  image: DiskImage;
+}
 
 export interface Answered {
   id: string;

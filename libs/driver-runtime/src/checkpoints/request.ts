@@ -13,6 +13,7 @@ export function requestedCheckpoint({ host, actor }: Context, xml: string, now: 
   const facility = facet(host.implementation, 'checkpoints');
   const book = checkpointsOf(actor);
   const asked = parseCheckpoint(xml, { form: 'request', now });
+  book.checkReadable(asked.name);
   if (book.find(asked.name))
     throw new VirtError('OPERATION_FAILED', { detail: `domain checkpoint ${asked.name} already exists` });
   const domain = actor.document;

@@ -16,7 +16,7 @@ import type { Actor } from '../actor';
 import { facet } from '../driver';
 import { whileItRuns } from '../ended-meanwhile';
 import { chainsOf, heldBy, hold } from '../images';
-import { currentOf, snapshotsOf } from '../snapshots';
+import { currentOf, descendFrom, snapshotsOf } from '../snapshots';
 import type { Merge } from '../snapshots/facet';
 import { planDeletion, standingOn, withoutMerged, type Deletion } from '../snapshots/deletion';
 import { depthsOf } from '../snapshots/merging';
@@ -220,7 +220,7 @@ function forget({ actor, call }: Context, deletion: Deletion): void {
     book.keep({ ...rest, ...(parent === undefined ? {} : { parent: { name: parent } }) });
   }
   for (const file of files) rmSync(file, { force: true });
-  actor.record.snapshot = { ...(current === undefined ? {} : { current }) };
+  descendFrom(actor, current);
   beginDoing(actor, { what: 'delete', command: call.id, names: [...names] });
   completeDeletion(actor);
 }

@@ -26,10 +26,11 @@ import { beganAt } from '../began-at';
 import { checkpointsOf, markedDisks } from '../checkpoints';
 import type { HeldDisks } from '../record';
 import { snapshotsOf } from '../snapshots';
-import { placesOf, overlaysOf, withDisks } from '../snapshots/overlays';
+import { overlaysOf, placesOf, withDisks } from '../snapshots/overlays';
 import { partedFiles, removalNeeds, stateNeeds } from '../snapshots/removal';
 import {
   abandonedBy,
+  definitionOf,
   excludedDisks,
   finishRevert,
   newOverlays,
@@ -137,14 +138,12 @@ function dispensableIn(snapshot: Whole, all: Domain): ReadonlySet<string> {
   return new Set([...dispensableDisks(all, 'restore'), ...never]);
 }
 
-const definitionOf = ({ domain, inactiveDomain }: Whole): Domain => inactiveDomain ?? domain;
-
 const startsAgain = (snapshot: Snapshot, { running, paused }: RevertRequest): boolean =>
   wasActive(snapshot) || running || paused;
 
 /** The definition gone back to, with disks that only the guest had, where one starts again. */
 function allDisksOf(snapshot: Whole, request: RevertRequest): Domain {
-  const definition = definitionOf(snapshot);
+  const definition = snapshot.inactiveDomain ?? snapshot.domain;
   if (!startsAgain(snapshot, request)) return definition;
   const defined = new Set(definition.devices.disks.map(({ target }) => target.dev));
   const plugged = snapshot.domain.devices.disks.filter(({ target }) => !defined.has(target.dev));
@@ -162,7 +161,7 @@ async function revertTo(context: Context, request: RevertRequest, snapshot: Whol
   const facility = facet(host.implementation, 'snapshots');
   const disks = heldBy(prepared);
   const kept = excludedDisks(actor, snapshot);
-  const definition = withKept(definitionOf(snapshot), kept);
+  const definition = definitionOf(snapshot, kept);
   const all = withKept(allDisksOf(snapshot, request), kept);
   const revertDisks = newOverlays(only(snapshot, all), beganAt(actor, call.id));
   checkNamed(disks, placesOf(overlaysOf({ disks: revertDisks })));
@@ -200,14 +199,18 @@ async function revertTo(context: Context, request: RevertRequest, snapshot: Whol
     abandon(actor);
     throw error;
   }
-  finishRevert(actor, snapshot, revertDisks, freeFiles(images, states));
+  finishRevert(actor, snapshot, revertDisks, freeFiles(actor, images, states));
   abandon(actor);
   await startAgain(context, request, snapshot, onOverlays(withKept(snapshot.domain, kept)), disks);
 }
 
-/** Of what is given up, what nothing that stays stands on: nothing while a state cannot be looked into. */
-function freeFiles(images: ReadonlyMap<string, ChainDocument>, states: readonly ImageNeed[]): ReadonlySet<string> {
-  if (states.some(({ name }) => !images.has(name))) return new Set();
+/** Of what is given up, what nothing that stays stands on: nothing while a state cannot be looked into, or is not known. */
+function freeFiles(
+  actor: Actor,
+  images: ReadonlyMap<string, ChainDocument>,
+  states: readonly ImageNeed[],
+): ReadonlySet<string> {
+  if (snapshotsOf(actor).damaged.length > 0 || states.some(({ name }) => !images.has(name))) return new Set();
   const { going, used } = partedFiles(images);
   return new Set([...going].filter((file) => !used.has(file)));
 }

@@ -60,6 +60,7 @@ export function planDeletion(actor: Actor, chosen: readonly Snapshot[]): Deletio
       going.push(...onlyOf(book, snapshot, names));
     }
   }
+  if (merging.length > 0 || files.length > 0 || going.length > 0) refuseUnknown(book);
   const staying = book.all.filter(({ name }) => !names.has(name));
   refuseKept(merging, staying);
   refuseLeft(merging, book, { ancestors, names, now: actor.document });
@@ -70,6 +71,13 @@ export function planDeletion(actor: Actor, chosen: readonly Snapshot[]): Deletio
   files.push(...going.flatMap(({ image }) => image.source.file ?? []));
   const before = staying.filter(isHalfDeleted).flatMap((one) => mergingOf(one));
   return { snapshots: [...chosen], merging, before, files, going };
+}
+
+/** The state of another snapshot may be in any of the images, or stand on them. */
+function refuseUnknown({ damaged: [path] }: SnapshotBook): void {
+  if (path === undefined) return;
+  const detail = `another snapshot may keep what would be removed: its description cannot be read: ${path}; mend that file or take it away, or delete the metadata alone (--metadata)`;
+  throw new VirtError('OPERATION_FAILED', { detail });
 }
 
 const isHalfDeleted = ({ disks, domain }: Snapshot): boolean =>

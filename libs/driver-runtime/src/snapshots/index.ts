@@ -16,3 +16,8 @@ export function snapshotsOf(actor: Actor): SnapshotBook {
 
 /** What the domain's present descends from. */
 export const currentOf = (actor: Actor): string | undefined => actor.record.snapshot?.current;
+
+/** The present descends from another one; what was begun is done. @param givenUp overlays that stay for now */
+export function descendFrom({ record }: Actor, current: string | undefined, givenUp = record.snapshot?.givenUp): void {
+  record.snapshot = { ...(current === undefined ? {} : { current }), ...(givenUp?.length ? { givenUp } : {}) };
+}

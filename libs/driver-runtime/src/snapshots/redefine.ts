@@ -17,7 +17,12 @@ export function redefine({ actor }: Context, { xml, current, validate, noMetadat
   checkParent(actor, snapshot);
   const before = book.find(snapshot.name);
   if (before) checkSame(before, snapshot);
-  const kept = { ...snapshot, domain: snapshot.domain ?? before?.domain, disks: disksOf(snapshot, before) };
+  const kept = {
+    ...snapshot,
+    domain: snapshot.domain ?? before?.domain,
+    disks: disksOf(snapshot, before),
+    revertDisks: revertDisksOf(snapshot, before),
+  };
   book.keep(kept);
   if (current) actor.record.snapshot = { ...actor.record.snapshot, current: snapshot.name };
   actor.emit({ class: 'snapshot', type: 'created', data: { name: snapshot.name, redefined: true } });
@@ -26,6 +31,10 @@ export function redefine({ actor }: Context, { xml, current, validate, noMetadat
 
 const disksOf = ({ disks }: Snapshot, before: Snapshot | undefined): Snapshot['disks'] =>
   disks.length > 0 ? disks : (before?.disks ?? []);
+
+/** A document of before the last return to it says nothing of the overlays that this has put upon it. */
+const revertDisksOf = ({ revertDisks }: Snapshot, before: Snapshot | undefined): Snapshot['revertDisks'] =>
+  revertDisks.length > 0 ? revertDisks : (before?.revertDisks ?? []);
 
 function checkDomain({ uuid }: Actor, { name, domain }: Snapshot): void {
   if (domain?.uuid !== undefined && domain.uuid !== uuid)

@@ -87,7 +87,9 @@ function checkFlags(
 }
 
 function checkName(actor: Actor, name: string): void {
-  if (snapshotsOf(actor).find(name)) throw refused('OPERATION_FAILED', `domain snapshot '${name}' already exists`);
+  const book = snapshotsOf(actor);
+  book.checkReadable(name);
+  if (book.find(name)) throw refused('OPERATION_FAILED', `domain snapshot '${name}' already exists`);
 }
 
 function stateAt({ active, record }: Actor, { diskOnly }: CreateRequest): NonNullable<Snapshot['state']> {

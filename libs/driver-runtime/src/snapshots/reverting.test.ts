@@ -135,6 +135,19 @@ describe('a snapshot of one disk of two, and a later one of both', () => {
     expect(existsSync(file('a2'))).toBe(true);
   });
 
+  test('what had to be left goes with a later return', () => {
+    const actor = domain();
+    writeFileSync(file('a3'), '');
+    const onto = (name: string) => snapshot('s', { vda: file('a0') }, { vda: file(name) }).disks;
+    finishRevert(actor, part(), onto('a3'), new Set());
+    finishRevert(actor, whole(), onto('a4'), new Set());
+    expect(existsSync(file('a3'))).toBe(true);
+    expect(actor.record.snapshot?.givenUp).toMatchObject([{ upon: 'part', image: { source: { file: file('a3') } } }]);
+    actor.record.snapshot = JSON.parse(JSON.stringify(actor.record.snapshot)) as Actor['record']['snapshot'];
+    finishRevert(actor, whole(), onto('a5'), new Set([file('a3')]));
+    expect([existsSync(file('a3')), actor.record.snapshot]).toEqual([false, { current: 'whole' }]);
+  });
+
   test('a disk that has been taken away since does not come back on what the second keeps', () => {
     const actor = domainWith('whole', { vda: file('a2') }, [part(), whole()]);
     const kept = excludedDisks(actor, part());

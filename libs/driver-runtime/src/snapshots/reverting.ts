@@ -1,5 +1,5 @@
 /** What a revert leaves: the overlays that the domain stands on now, and nothing of the present that was given up. */
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import {
   diskImages,
   isChainEnded,
@@ -12,10 +12,10 @@ import {
 import type { Snapshot, SnapshotDisk } from '@virtbus/domain-xml/snapshot';
 import { VirtError } from '@virtbus/shared';
 import type { Actor } from '../actor';
-import { currentOf, snapshotsOf } from './index';
+import type { GivenUp } from '../record';
+import { currentOf, descendFrom, snapshotsOf } from './index';
 import { ancestorsOf, diskAt, upon } from './merging';
 import { overlaysOf, withDisks } from './overlays';
-import type { Going } from './removal';
 import { settled } from './request';
 import { takenDisks } from './summary';
 
@@ -73,6 +73,10 @@ export const withKept = (domain: Domain, kept: ReadonlyMap<string, Disk>): Domai
     return now && isWritten(disk) ? withImages(disk, diskImages(now), isChainEnded(now)) : disk;
   });
 
+/** What is defined once the domain has gone back. */
+export const definitionOf = (snapshot: Snapshot & { domain: Domain }, kept: ReadonlyMap<string, Disk>): Domain =>
+  withKept(snapshot.inactiveDomain ?? snapshot.domain, kept);
+
 /**
  * Another external snapshot whose state is an image that the domain would write to.
  * @param kept disks that stay on the images that they have
@@ -106,36 +110,38 @@ const targetsOf = (snapshot: Snapshot): ReadonlySet<string> => new Set(takenDisk
 
 const isWritten = ({ readonly, device }: Disk): boolean => !readonly && device !== 'cdrom';
 
-interface Abandoned extends Going {
-  /** The snapshot upon whose state it was put. */
-  upon: Snapshot;
-}
-
 /**
- * Overlays that hold no state of a snapshot: of the present, and of one that was given up before while a disk still stood on
- * it. Once the domain has gone back, nothing of it stands on those of the disks that the snapshot takes, but what a state has
+ * Overlays that hold no state of a snapshot: of the present, and of one that was given up before and has stayed. Once the domain has gone back, nothing of it stands on those of the disks that the snapshot takes, but what a state has
  * below it that its document does not tell of (`untoldStates`).
  */
-export function abandonedBy(actor: Actor, snapshot: Snapshot): Abandoned[] {
+export function abandonedBy(actor: Actor, snapshot: Snapshot): GivenUp[] {
   const { all } = snapshotsOf(actor);
   const taken = targetsOf(snapshot);
   const states = all.map(({ domain }) => domain);
-  return all.flatMap((one) =>
-    [...upon(one)].flatMap(([target, image]) => {
+  const put = all.flatMap((one) =>
+    [...upon(one)].flatMap(([target, image]): GivenUp[] => {
       const disk = diskAt(one.domain, target);
-      return disk && taken.has(target) && !isNamed(states, image) ? [{ upon: one, disk, image }] : [];
+      return disk ? [{ upon: one.name, disk, image }] : [];
     }),
   );
+  const before = actor.record.snapshot?.givenUp ?? [];
+  return each([...put, ...before]).filter(({ disk, image }) => taken.has(targetOf(disk)) && !isNamed(states, image));
 }
+
+/** Of an overlay that was told of twice, once. */
+const each = (all: readonly GivenUp[]): GivenUp[] =>
+  all.filter(({ image }, n) => all.findIndex((one) => isSameLocation(one.image, image)) === n);
+
+const isThere = ({ image: { source } }: GivenUp): boolean => source.file !== undefined && existsSync(source.file);
 
 /**
  * Disks of snapshots whose states may stand on what is abandoned: a definition names what lies below its image or does not, and
  * a snapshot between the two may be described no longer. What they stand on tells.
  */
-export function untoldStates(actor: Actor, abandoned: readonly Abandoned[]): Disk[] {
+export function untoldStates(actor: Actor, abandoned: readonly GivenUp[]): Disk[] {
   const book = snapshotsOf(actor);
   const found = abandoned.flatMap(({ upon: below, disk }) => {
-    const above = ancestorsOf(book, below.name);
+    const above = ancestorsOf(book, below);
     const states = book.all.flatMap((one) => (above.has(one.name) ? [] : (takenDiskAt(one, targetOf(disk)) ?? [])));
     const [state] = diskImages(disk);
     return states.filter((one) => !isChainEnded(one) && state && !names(one, state));
@@ -165,8 +171,8 @@ export function finishRevert(
   if (left) book.keep({ ...left, revertDisks: [] });
   const { name } = snapshot;
   book.keep({ ...(book.find(name) ?? snapshot), revertDisks });
-  actor.record.snapshot = { current: name };
   for (const { image } of abandoned) if (!isNamed([actor.config], image)) dropImage(actor, image, free);
+  descendFrom(actor, name, each([...abandoned, ...(actor.record.snapshot?.givenUp ?? [])]).filter(isThere));
   actor.emit({ class: 'snapshot', type: 'reverted', data: { name } });
 }
 

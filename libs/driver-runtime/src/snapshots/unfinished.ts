@@ -15,7 +15,7 @@ import { chainsOf } from '../images';
 import { dropManagedSave } from '../ops/start';
 import type { DomainRecord, HeldDisks, SnapshotCreation, SnapshotDoing } from '../record';
 import type { SnapshotsFacet } from './facet';
-import { snapshotsOf } from './index';
+import { descendFrom, snapshotsOf } from './index';
 import { definitionWithOverlays, isOn, overlaysOf, withDisks } from './overlays';
 import { finishRevert } from './reverting';
 import { summaryOf } from './summary';
@@ -99,7 +99,7 @@ export function completeCreation(
   if (config && config !== actor.config) actor.setConfig(config);
   if (metadata) {
     snapshotsOf(actor).keep(snapshot);
-    actor.record.snapshot = { current: name };
+    descendFrom(actor, name);
   } else if (actor.record.snapshot) delete actor.record.snapshot.doing;
   if (!actor.active) letGo(actor, command);
   actor.hear({
