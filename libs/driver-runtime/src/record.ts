@@ -89,9 +89,9 @@ export type SnapshotDoing =
   | { what: 'delete'; command: string; names?: string[] }
   /**
    * `xml`: its description, with the overlays that the domain is about to stand on as `revertDisks`. `starts`: a guest is to run
-   * then; absent in a record of the last release.
+   * then; absent in a record of the last release. `rewinds`: some of its images may have gone back to what they keep.
    */
-  | { what: 'revert'; name: string; xml: string; starts?: boolean };
+  | { what: 'revert'; name: string; xml: string; starts?: boolean; rewinds?: true };
 
 /** An overlay that holds no state of a snapshot. */
 export interface GivenUp {

@@ -34,6 +34,7 @@ import {
   excludedDisks,
   finishRevert,
   newOverlays,
+  rewoundPartly,
   untoldStates,
   withKept,
   writtenOver,
@@ -177,7 +178,8 @@ async function revertTo(context: Context, request: RevertRequest, snapshot: Whol
   const openable = located(all, baseIn(images));
   await facility.checkKept(openable, snapshot);
   const xml = formatSnapshot({ ...snapshot, revertDisks, active: true }, { stored: true, secrets: true });
-  beginDoing(actor, { what: 'revert', name: snapshot.name, xml, starts: startsAgain(snapshot, request) });
+  const doing = { what: 'revert', name: snapshot.name, xml, starts: startsAgain(snapshot, request) } as const;
+  beginDoing(actor, doing);
   try {
     hold(actor, disks);
     if (actor.guest) await giveUp(actor, actor.guest);
@@ -190,7 +192,10 @@ async function revertTo(context: Context, request: RevertRequest, snapshot: Whol
     if (!isExternal(snapshot) && snapshot.memory?.snapshot !== 'internal') {
       // Also where it fails half way: a save image goes with what its disks held.
       dropManagedSave(host, actor);
-      await facility.rewind(openable, snapshot, call.signal);
+      beginDoing(actor, { ...doing, rewinds: true });
+      await facility.rewind(openable, snapshot, call.signal).catch((error: unknown) => {
+        throw rewoundPartly(snapshot, error);
+      });
     }
     if (request.resetNvram) dropNvram(snapshot.domain);
     if (actor.record.persistent) actor.setConfig(onOverlays(definition));

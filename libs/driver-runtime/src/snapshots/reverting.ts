@@ -110,6 +110,14 @@ const targetsOf = (snapshot: Snapshot): ReadonlySet<string> => new Set(takenDisk
 
 const isWritten = ({ readonly, device }: Disk): boolean => !readonly && device !== 'cdrom';
 
+/** Images that hold a snapshot go back to it one after the other. @param cause why one did not */
+export function rewoundPartly({ name, disks }: Snapshot, cause: unknown): VirtError {
+  const error = VirtError.from(cause);
+  if (disks.filter(({ snapshot }) => snapshot === 'internal').length < 2) return error;
+  const detail = `some disks may have gone back to snapshot '${name}', and others not: go back to it once more before the domain is started: ${error.message}`;
+  return new VirtError('OPERATION_FAILED', { detail }, { cause });
+}
+
 /**
  * Overlays that hold no state of a snapshot: of the present, and of one that was given up before and has stayed. Once the domain has gone back, nothing of it stands on those of the disks that the snapshot takes, but what a state has
  * below it that its document does not tell of (`untoldStates`).

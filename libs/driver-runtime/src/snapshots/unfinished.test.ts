@@ -1,7 +1,7 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { diskImages } from '@virtbus/domain-xml';
-import { VirtError } from '@virtbus/shared';
+import { createSnapshot, revertSnapshot, VirtError } from '@virtbus/shared';
 import type { SnapshotDoing } from '../record';
 import { gate, OneHost, until, uuid, xml } from '../testing/one-host';
 import type { SnapshotsFacet } from './facet';
@@ -246,3 +246,49 @@ test('a guest that refuses to say what became of a snapshot is not kept from eve
   await one.call('suspend', {}, { timeoutMs: 5_000 });
   expect(one.state(uuid)).toBe('paused(user)');
 });
+
+test.each([false, true])(
+  'of several disks that were wound back when the driver died all are, or it is said; one refuses: %s',
+  async (refuses) => {
+    const wound: string[] = [];
+    let hangs = true;
+    const facility: Partial<SnapshotsFacet> = {
+      checkKept: async () => undefined,
+      makeOverlays: async () => undefined,
+      rewind: async ({ devices }) => {
+        for (const { target } of devices.disks) {
+          wound.push(target.dev ?? '');
+          if (hangs) await new Promise(() => undefined);
+          if (refuses) throw new VirtError('OPERATION_FAILED', { detail: 'it is damaged' });
+        }
+      },
+    };
+    const disks = ['vda', 'vdb'].map(
+      (dev) =>
+        `<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/i/${dev}'/><target dev='${dev}' bus='virtio'/></disk>`,
+    );
+    const kept = ['vda', 'vdb'].map((dev) => `<disk name='${dev}' snapshot='internal'/>`);
+    await one.call('destroy', { graceful: false });
+    await one.restart({ prepare: (driver) => Object.assign(driver.facets, { snapshots: facility }) });
+    await one.define({ devices: disks.join('') });
+    const description = `<domainsnapshot><name>s</name><state>shutoff</state><creationTime>1</creationTime>
+    <disks>${kept.join('')}</disks>${xml({ devices: disks.join('') })}</domainsnapshot>`;
+    await one.call('snapshot-create', createSnapshot.request.parse({ xml: description, redefine: true }));
+    const request = revertSnapshot.request.parse({ name: 's' });
+    const { epoch, revision } = one.host.get(uuid).record;
+    const prepared = { epoch, revision, claim: 'c1', disks: [], images: [], missing: [] };
+    void one.call('snapshot-revert', request, { id: 'c1', prepared });
+    await until(() => wound.length === 1);
+    hangs = false;
+    await one.restart({ prepare: (driver) => Object.assign(driver.facets, { snapshots: facility }) });
+    expect(wound).toEqual(refuses ? ['vda', 'vda'] : ['vda', 'vda', 'vdb']);
+    expect(one.recordOnDisk().snapshot).toEqual(refuses ? {} : { current: 's' });
+    if (refuses)
+      expect(await one.refusal('snapshot-revert', request, { id: 'c1' })).toMatch(/some disks .* it is damaged/);
+    else expect(await one.call('snapshot-revert', request, { id: 'c1' })).toHaveProperty('domain');
+    // Whoever has started it since loses nothing of that.
+    const { length } = wound;
+    await one.restart({ prepare: (driver) => Object.assign(driver.facets, { snapshots: facility }) });
+    expect(wound).toHaveLength(length);
+  },
+);

@@ -17,7 +17,7 @@ import type { DomainRecord, HeldDisks, SnapshotCreation, SnapshotDoing } from '.
 import type { SnapshotsFacet } from './facet';
 import { descendFrom, snapshotsOf } from './index';
 import { definitionWithOverlays, isOn, overlaysOf, withDisks } from './overlays';
-import { finishRevert } from './reverting';
+import { definitionOf, excludedDisks, finishRevert, rewoundPartly } from './reverting';
 import { summaryOf } from './summary';
 import { baseIn, located } from './volumes';
 
@@ -207,7 +207,8 @@ async function settle<G extends Guest>(
   try {
     const facility = facet(host.implementation, 'snapshots');
     if (left.doing.what === 'create') return (await recoverCreation(facility, of, guest, left)) ? 'taken' : 'abandoned';
-    if (left.doing.what === 'revert') return recoverRevert(host, of, left.doing, left) ? 'taken' : 'abandoned';
+    if (left.doing.what === 'revert')
+      return (await recoverRevert(host, of, guest, left.doing, left)) ? 'taken' : 'abandoned';
     return (await recoverDeletion(facility, of, guest, left.doing, left)) ? 'taken' : 'abandoned';
   } catch (err) {
     const attempt = isVirtError(err, 'OPERATION_TIMEOUT') ? 'silent' : 'refused';
@@ -253,21 +254,31 @@ async function recoverCreation<G extends Guest>(
   return true;
 }
 
-/** Once the definition stands on the new overlays the domain has gone back; before that nothing has happened to it. */
-function recoverRevert(
-  host: DriverHost,
+/**
+ * Once the definition stands on the new overlays the domain has gone back; before that nothing has happened to it, but for images
+ * that have been wound back: then all are.
+ */
+async function recoverRevert<G extends Guest>(
+  host: DriverHost<G>,
   actor: Actor,
-  { xml, name, starts }: SnapshotDoing & { what: 'revert' },
+  guest: G | undefined,
+  { xml, name, starts, rewinds }: SnapshotDoing & { what: 'revert' },
   { command }: Left,
-): boolean {
+): Promise<boolean> {
   const snapshot = parseSnapshot(xml, { form: 'stored', unknown: 'warn' });
   const overlays = overlaysOf({ disks: snapshot.revertDisks });
   // Others are for disks that only the guest has that was to start then.
   const defined = new Set(actor.config?.devices.disks.map(({ target }) => target.dev));
   const told = new Map([...overlays].filter(([target]) => defined.has(target)));
   const reverted = actor.config && standsOn(actor.config, told);
+  const left = rewinds && !guest && (await rewindAll(facet(host.implementation, 'snapshots'), actor, snapshot));
   abandon(actor, command);
-  if (told.size > 0 && reverted) {
+  if (left) {
+    actor.log.error({ err: left }, 'some images of a domain may have gone back to a snapshot, and others not');
+    if (command) actor.remember({ ...command, error: left.toBody() });
+    return false;
+  }
+  if (rewinds || (told.size > 0 && reverted)) {
     dropManagedSave(host, actor);
     finishRevert(actor, snapshot, snapshot.revertDisks, new Set());
     const halfWay = new VirtError('OPERATION_FAILED', {
@@ -280,6 +291,28 @@ function recoverRevert(
   }
   dropFiles(overlays);
   return false;
+}
+
+/**
+ * Of several disks some had gone back, and others not. It is done again in all; its guest was gone before.
+ * @returns why that is not so; nobody tries it again then, for the domain may be started as it is
+ */
+async function rewindAll<G extends Guest>(
+  facility: SnapshotsFacet<G>,
+  actor: Actor,
+  snapshot: Snapshot,
+): Promise<VirtError | undefined> {
+  const { domain } = snapshot;
+  if (!domain) return undefined;
+  const definition = definitionOf({ ...snapshot, domain }, excludedDisks(actor, snapshot));
+  const openable = located(definition, baseIn(chainsOf(actor.record.disks ?? {})));
+  try {
+    await facility.rewind(openable, snapshot, new AbortController().signal);
+  } catch (error) {
+    return rewoundPartly(snapshot, error);
+  }
+  if (actor.record.persistent) actor.setConfig(definition);
+  return undefined;
 }
 
 /** Descriptions go last: where one has gone, the images were merged. */
