@@ -2,13 +2,14 @@
  * The answers that commands got, on disk for a day: a command id that comes again gets its first answer again, also
  * after a restart, and the work is not done twice. An id is one command's: another operation under it is refused.
  */
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { encodeToken, isVirtError, VirtError, type ErrorBody } from '@virtbus/shared';
+import { isVirtError, VirtError, type ErrorBody } from '@virtbus/shared';
 import type { Endpoint } from '@virtbus/shared/bus';
-import { dropReplaced, makeFolder, readReplaced, replacedAt, replacedIn, replaceFile } from '@virtbus/shared/files';
+import type { Intents } from './intents';
+import { KeptFiles } from './kept-files';
 
-const keptMs = 86_400_000;
+/** Answers for which there is no room on disk, that are kept in memory. */
+const mostUnwritten = 1_000;
 
 interface Answer {
   operation: string;
@@ -20,13 +21,14 @@ export class Answers {
   private readonly underWay = new Map<string, { operation: string; work: Promise<unknown> }>();
   /** Those for which there was no room on disk: what was done is answered all the same. */
   private readonly unwritten = new Map<string, Answer>();
+  private readonly files: KeptFiles;
 
-  constructor(private readonly folder: string) {
-    makeFolder(folder, 0o700);
-    for (const name of replacedIn(folder)) {
-      const path = join(folder, name);
-      if (Date.now() - (replacedAt(path) ?? 0) > keptMs) dropReplaced(path);
-    }
+  /** @param intents of commands that are not answered yet */
+  constructor(
+    stateFolder: string,
+    private readonly intents: Intents,
+  ) {
+    this.files = new KeptFiles(join(stateFolder, 'answered'));
   }
 
   /** The same endpoint, for which a command id counts once. */
@@ -34,60 +36,53 @@ export class Answers {
     return {
       ...endpoint,
       handler: (request, call) => {
-        const key = keyOf(call.id);
+        const { id } = call;
         const operation = endpoint.name;
-        const running = this.underWay.get(key);
-        if (running) return running.operation === operation ? running.work : reused(call.id, running.operation);
-        const known = this.read(key);
+        const running = this.underWay.get(id);
+        if (running) return running.operation === operation ? running.work : reused(id, running.operation);
+        const known = this.read(id);
         if (known) {
-          if (known.operation !== operation) return reused(call.id, known.operation);
+          if (known.operation !== operation) return reused(id, known.operation);
           if (known.error) throw VirtError.fromBody(known.error);
           return known.response;
         }
-        const work = this.perform(key, operation, async () => endpoint.handler(request, call));
-        this.underWay.set(key, { operation, work });
-        return work.finally(() => this.underWay.delete(key));
+        const work = this.perform(id, operation, async () => endpoint.handler(request, call));
+        this.underWay.set(id, { operation, work });
+        return work.finally(() => this.underWay.delete(id));
       },
     };
   }
 
-  private async perform(key: string, operation: string, work: () => Promise<unknown>): Promise<unknown> {
+  private async perform(id: string, operation: string, work: () => Promise<unknown>): Promise<unknown> {
     try {
       const response = await work();
-      this.keep(key, { operation, response });
+      this.keep(id, { operation, response });
       return response;
     } catch (error) {
       // What may go better later is not answered for ever.
-      if (isVirtError(error) && error.retry === 'never') this.keep(key, { operation, error: error.toBody() });
+      if (isVirtError(error) && error.retry === 'never') this.keep(id, { operation, error: error.toBody() });
       throw error;
     }
   }
 
-  private keep(key: string, answer: Answer): void {
+  private keep(id: string, answer: Answer): void {
     try {
-      replaceFile(this.path(key), JSON.stringify(answer), false);
+      this.files.write(id, JSON.stringify(answer), false);
     } catch {
-      this.unwritten.set(key, answer);
+      this.unwritten.set(id, answer);
+      for (const [oldest] of this.unwritten) if (this.unwritten.size > mostUnwritten) this.unwritten.delete(oldest);
+      return;
     }
+    this.intents.over(id);
   }
 
-  private read(key: string): Answer | undefined {
+  private read(id: string): Answer | undefined {
     try {
-      return this.unwritten.get(key) ?? (JSON.parse(readReplaced(this.path(key)) ?? '') as Answer);
+      return this.unwritten.get(id) ?? (JSON.parse(this.files.read(id) ?? '') as Answer);
     } catch {
       return undefined;
     }
   }
-
-  private path(key: string): string {
-    return join(this.folder, `${key}.json`);
-  }
-}
-
-/** An id is a client's word; this can be a file's name. */
-function keyOf(id: string): string {
-  const token = encodeToken(id);
-  return token.length <= 128 ? token : createHash('sha256').update(id).digest('hex');
 }
 
 function reused(id: string, operation: string): never {

@@ -1,10 +1,22 @@
 /** The storage service is killed in the middle of its work: every volume is as before or as asked, and nothing is left over. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cloneVolume, deleteVolume, listVolumes, resizeVolume } from '@virtbus/shared';
+import {
+  cloneVolume,
+  createVolume,
+  createVolumeFrom,
+  deleteVolume,
+  getVolume,
+  listVolumes,
+  resizeVolume,
+  type Contract,
+  type RequestInput,
+} from '@virtbus/shared';
+import { newId } from '@virtbus/shared/bus';
 import { Stack, temporaryFolder } from '@virtbus/testkit';
-import { HostStorage } from './host-storage';
+import { HostStorage, refusal } from './host-storage';
 
 jest.setTimeout(180_000);
 
@@ -36,12 +48,15 @@ test.each(moments)('killed %i ms into create, clone, resize and delete', async (
   await storage.qcow2('pool', `grows-${moment}`, 64 * mib);
   await storage.qcow2('pool', `goes-${moment}`, 64 * mib);
 
-  const asked = [
-    storage.qcow2('pool', `comes-${moment}`, 64 * mib),
-    storage.ask(cloneVolume, { pool: 'pool', volume: base.name, name: `clone-${moment}` }),
-    storage.ask(resizeVolume, { pool: 'pool', volume: `grows-${moment}`, capacity: 128 * mib }),
-    storage.ask(deleteVolume, { pool: 'pool', volume: `goes-${moment}` }),
+  const document = { name: `comes-${moment}`, capacity: 64 * mib, target: { format: { type: 'qcow2' } } };
+  const growth = { pool: 'pool', volume: `grows-${moment}`, capacity: 64 * mib, delta: true };
+  const commands = [
+    command(createVolume, { pool: 'pool', document }),
+    command(cloneVolume, { pool: 'pool', volume: base.name, name: `clone-${moment}` }),
+    command(resizeVolume, growth),
+    command(deleteVolume, { pool: 'pool', volume: `goes-${moment}` }),
   ];
+  const asked = commands.map((give) => give());
   // Who was to answer is dead.
   for (const each of asked) each.catch(() => undefined);
   await sleep(moment);
@@ -57,4 +72,95 @@ test.each(moments)('killed %i ms into create, clone, resize and delete', async (
   expect(files.filter((name) => name.startsWith('.virtbus'))).toEqual([]);
   expect(await storage.volumes('pool')).toEqual(files);
   for (const name of files) execFileSync('qemu-img', ['check', '-q', '-f', 'qcow2', at(name)]);
+
+  // Whatever was done of them by then, each is done once.
+  await Promise.all(commands.map((give) => give()));
+  expect(await capacityOf(`grows-${moment}`)).toBe(128 * mib);
+  const now = await storage.volumes('pool');
+  expect(now).toEqual(expect.arrayContaining([`comes-${moment}`, `clone-${moment}`]));
+  expect(now).not.toContain(`goes-${moment}`);
+});
+
+/** A command that is given as often as it is called, under one id. */
+function command<C extends Contract>(c: C, request: RequestInput<C>, id = newId()): () => Promise<unknown> {
+  return () => storage.ask(c, request, id);
+}
+
+/** Does it under an id whose answer cannot be kept, and gives it again to another process. */
+async function twice<C extends Contract>(
+  c: C,
+  request: RequestInput<C>,
+  meanwhile: () => Promise<void> = async () => undefined,
+): Promise<{ first: unknown; again: Promise<unknown> }> {
+  const id = newId();
+  const inTheWay = join(stack.folder.path, `state/hosts/h1/storage/answered/${id}.json.part`);
+  mkdirSync(inTheWay);
+  const first = await storage.ask(c, request, id);
+  await stack.restartStorage('h1');
+  rmSync(inTheWay, { recursive: true });
+  await meanwhile();
+  return { first, again: storage.ask(c, request, id) };
+}
+
+describe('a command whose answer was not kept is done once, and answered with what was done', () => {
+  const pool = 'pool';
+
+  test.each([
+    ['qcow2', 64 * mib],
+    ['raw', 64 * mib],
+  ])('resize by a delta: %s', async (type, capacity) => {
+    const name = `delta.${type}`;
+    await storage.volume(pool, name, { capacity, target: { format: { type } } });
+    const { again } = await twice(resizeVolume, { pool, volume: name, capacity: mib, delta: true });
+    expect(await again).toMatchObject({ volume: { capacity: capacity + mib } });
+    const less = { pool, volume: name, capacity: mib, delta: true, shrink: true };
+    expect(await (await twice(resizeVolume, less)).again).toMatchObject({ volume: { capacity } });
+    expect(await capacityOf(name)).toBe(capacity);
+  });
+
+  test('resize, where others have resized it since: nobody can tell any more, and nothing is done', async () => {
+    await storage.qcow2(pool, 'others', 64 * mib);
+    const ref = { pool, volume: 'others' };
+    const { again } = await twice(resizeVolume, { ...ref, capacity: mib, delta: true }, async () => {
+      await storage.ask(resizeVolume, { ...ref, capacity: 96 * mib });
+    });
+    expect(await refusal(again)).toMatchObject({ code: 'OPERATION_TIMEOUT' });
+    expect(await capacityOf('others')).toBe(96 * mib);
+  });
+
+  test('create, of a file and of a folder, create-from and clone', async () => {
+    const origin = (await storage.qcow2(pool, 'origin', 64 * mib)).name;
+    const source = { pool, volume: origin };
+    const makings = [
+      await twice(createVolume, { pool, document: { name: 'new.raw', capacity: mib } }),
+      await twice(createVolume, {
+        pool,
+        document: { name: 'new.dir', capacity: 0, target: { format: { type: 'dir' } } },
+      }),
+      await twice(createVolumeFrom, { pool, document: { name: 'from.raw' }, source }),
+      await twice(cloneVolume, { ...source, name: 'cloned' }),
+    ];
+    for (const { first, again } of makings) expect(await again).toEqual(first);
+  });
+
+  test('create, where another one has taken the name since: that is told', async () => {
+    const document = { name: 'name', capacity: mib };
+    const { again } = await twice(createVolume, { pool, document }, async () => {
+      await storage.ask(deleteVolume, { pool, volume: 'name' });
+      await storage.volume(pool, 'name', { capacity: 2 * mib });
+    });
+    expect(await refusal(again)).toMatchObject({ code: 'VOLUME_EXISTS' });
+  });
+
+  test('delete, also where another one has taken the name since: that one stays', async () => {
+    for (const name of ['goes', 'comes-again']) await storage.volume(pool, name);
+    const { first, again } = await twice(deleteVolume, { pool, volume: 'goes' });
+    expect(await again).toEqual(first);
+    const former = await twice(deleteVolume, { pool, volume: 'comes-again' }, async () => {
+      await storage.volume(pool, 'comes-again', { capacity: 5 * mib });
+    });
+    expect(await former.again).toEqual(former.first);
+    const there = await storage.ask(getVolume, { pool, volume: 'comes-again' });
+    expect(there.volume.capacity).toBe(5 * mib);
+  });
 });

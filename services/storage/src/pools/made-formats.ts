@@ -69,8 +69,8 @@ export class MadeFormats {
   }
 }
 
-/** Not its device: file systems get other numbers when they are mounted anew. */
-const sameness = ({ ino, birthtimeMs }: Stats): string => `${ino}:${birthtimeMs}`;
+/** What tells a file from others. Not its device: file systems get other numbers when they are mounted anew. */
+export const sameness = ({ ino, birthtimeMs }: Stats): string => `${ino}:${birthtimeMs}`;
 
 /** Earlier notes begin with the device. */
 const isSame = (noted: string, stats: Stats): boolean => noted.split(':').slice(-2).join(':') === sameness(stats);

@@ -4,8 +4,6 @@ import { access, chmod, chown, link, open, rename, stat } from 'node:fs/promises
 import { dirname } from 'node:path';
 import type { Volume } from '@virtbus/domain-xml/storage';
 
-const newFileMode = 0o600;
-
 /** Throws EEXIST when the name is taken. */
 export async function appear(temporary: string, path: string): Promise<void> {
   await flush(temporary);
@@ -31,9 +29,9 @@ export async function replace(temporary: string, path: string): Promise<void> {
   await flush(dirname(path));
 }
 
-/** The permissions that a document asks for. */
-export async function permit(path: string, { permissions = {} }: Volume['target']): Promise<void> {
-  const { mode = newFileMode, owner, group } = permissions;
+/** The permissions that a document asks for, or this mode. */
+export async function permit(path: string, { permissions = {} }: Volume['target'], fallback: number): Promise<void> {
+  const { mode = fallback, owner, group } = permissions;
   await chmod(path, mode);
   if (owner !== undefined || group !== undefined) await chown(path, owner ?? -1, group ?? -1);
 }

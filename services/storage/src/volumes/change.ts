@@ -1,11 +1,13 @@
 /** Resizing, wiping and deleting volumes: only what nobody else uses. */
 import { randomFillSync } from 'node:crypto';
-import { open, rmdir, stat, truncate, unlink } from 'node:fs/promises';
+import { lstat, open, rmdir, stat, truncate, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Volume } from '@virtbus/domain-xml/storage';
 import { VirtError, type Request, type resizeVolume, type VolumeSummary, type wipeVolume } from '@virtbus/shared';
 import type { Call } from '@virtbus/shared/bus';
-import { backendOf } from '../pools/backends';
+import { backendOf, type FoundVolume } from '../pools/backends';
+import { sameness } from '../pools/made-formats';
+import type { ManagedPool } from '../pools/managed-pool';
 import { volumeSummary } from '../pools/volume-summary';
 import { run } from '../programs';
 import { orExplain } from '../system-errors';
@@ -24,12 +26,28 @@ import {
   type Workshop,
 } from './workshop';
 
+/** A volume that a command is about to delete: its pool's uuid, and what tells it from a later one of its name. */
+interface Deleting {
+  pool: string;
+  path: string;
+  identity: string | undefined;
+  summary: VolumeSummary;
+}
+
 export async function remove(workshop: Workshop, ref: VolumeRef, call: Call): Promise<VolumeSummary> {
+  const begun = workshop.intents.begun<Deleting>(call);
+  if (begun && (await isDeleted(workshop, begun))) {
+    const { pool, path, summary } = begun;
+    workshop.pools.tell(workshop.pools.find(pool), 'volume-deleted', call, { volume: summary.name, path });
+    return summary;
+  }
   const { managed, found } = locate(workshop.pools, ref);
   const { volume } = found;
   const path = pathOf(volume);
   const work = async (): Promise<VolumeSummary> => {
     const summary = volumeSummary(managed, found);
+    const identity = await orExplain(`look at ${path}`, () => identityOf(managed, found));
+    noted(workshop, call, { pool: managed.uuid, path, identity, summary });
     await orExplain(`delete ${path}`, async () => {
       const { devices } = backendOf(managed.pool);
       if (devices) {
@@ -47,9 +65,42 @@ export async function remove(workshop: Workshop, ref: VolumeRef, call: Call): Pr
   return managed.job(volume.name, 'deleted', () => withNobodyElse(workshop, path, 'deleted', work));
 }
 
+/** Where there is no room for a note, deleting is what makes some. */
+function noted({ intents, pools }: Workshop, call: Call, intent: Deleting): void {
+  try {
+    intents.begin(call, intent);
+  } catch (err) {
+    pools.host.log.warn({ err, path: intent.path }, 'a volume is deleted without a note of it');
+  }
+}
+
+/** That volume is gone, whatever has its place now. Throws where nobody can see that. */
+async function isDeleted({ pools }: Workshop, { pool, path, identity }: Deleting): Promise<boolean> {
+  const managed = pools.find(pool);
+  managed.mustRun();
+  await pools.look(managed);
+  const there = [...managed.volumes.values()].find(({ volume }) => pathOf(volume) === path);
+  return there === undefined || (await orExplain(`look at ${path}`, () => identityOf(managed, there))) !== identity;
+}
+
+/** Undefined where there is none. */
+async function identityOf({ pool }: ManagedPool, { volume }: FoundVolume): Promise<string | undefined> {
+  const path = pathOf(volume);
+  const { devices } = backendOf(pool);
+  if (devices) return devices.identify(pool, path);
+  return lstat(path).then(sameness, (error: NodeJS.ErrnoException) => unlessGone(error));
+}
+
 /** Somebody has taken it away already: what is left to do is to know it. */
-function unlessGone(error: NodeJS.ErrnoException): void {
+function unlessGone(error: NodeJS.ErrnoException): undefined {
   if (error.code !== 'ENOENT') throw error;
+}
+
+/** A size that a command is about to change, bytes. */
+interface Resizing {
+  path: string;
+  from: number;
+  to: number;
 }
 
 export async function resize(
@@ -62,7 +113,10 @@ export async function resize(
   const work = async (): Promise<VolumeSummary> => {
     const now = await reread(workshop, managed, path);
     mustBeBelievable(now);
-    const capacity = newCapacity(now.volume, request);
+    const begun = workshop.intents.begun<Resizing>(call);
+    const capacity = begun ? sizeBegun(now.volume, begun) : newCapacity(now.volume, request);
+    const from = now.volume.capacity ?? 0;
+    if (!begun) workshop.intents.begin(call, { path, from, to: capacity } satisfies Resizing);
     await orExplain(`resize ${path}`, () =>
       resizeTo(workshop, { managed, found: now }, capacity, request, call.signal),
     );
@@ -82,6 +136,18 @@ function newCapacity(volume: Volume, { capacity, delta, shrink }: Request<typeof
   return size;
 }
 
+/**
+ * The size that the command was about to give it, which it has or has not; what it has when that was done to a device, whose
+ * size its system rounds up.
+ */
+function sizeBegun({ capacity: now = 0, name, type, target }: Volume, { path, from, to }: Resizing): number {
+  if (target.path === path && (now === to || now === from)) return to;
+  const isRoundedUp = type === 'block' && now > to && (to > from || now < from);
+  if (target.path === path && isRoundedUp) return now;
+  const detail = `volume '${name}' was to become ${to} bytes from ${from} under this command id, and has ${now} by now: it is not known whether that was done; look at it, and give the command again under another id where it was not`;
+  throw new VirtError('OPERATION_TIMEOUT', { detail });
+}
+
 async function resizeTo(
   workshop: Workshop,
   { managed, found: { volume } }: Located,
@@ -92,6 +158,9 @@ async function resizeTo(
   const path = pathOf(volume);
   const format = volume.target.format?.type ?? 'raw';
   const { devices } = backendOf(managed.pool);
+  // What a process that died has not taken of a file's space is taken now; all others take it before they have the size.
+  const isPlain = !devices && (format === 'raw' || format === 'iso');
+  if (capacity === volume.capacity && !(allocate && isPlain)) return;
   if (devices) {
     if (devices.resize) return devices.resize(managed.pool, volume, capacity);
     throw new VirtError('OPERATION_UNSUPPORTED', {
@@ -99,7 +168,7 @@ async function resizeTo(
     });
   }
   if (volume.type === 'dir') throw new VirtError('OPERATION_INVALID', { detail: `${path} is a folder` });
-  if (format === 'raw' || format === 'iso') {
+  if (isPlain) {
     // An encrypted one has its header before its content.
     const { physical = 0, capacity: old = 0 } = volume;
     const size = capacity + (physical - old);

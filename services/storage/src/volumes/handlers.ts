@@ -41,6 +41,7 @@ export function volumeEndpoints(
   const on = <C extends Contract>(c: C, handler: (request: Request<C>, call: Call) => Promise<Response<C>>): Endpoint =>
     endpoint(c, handler, pools.host.name);
   const changed = async (work: Promise<VolumeSummary>): Promise<{ volume: VolumeSummary }> => ({ volume: await work });
+  const madeOnce = (call: Call, work: () => Promise<VolumeSummary>) => changed(make.madeOnce(workshop, call, work));
   return {
     queries: [
       on(listVolumes, async ({ pool }) => {
@@ -61,14 +62,16 @@ export function volumeEndpoints(
     commands: [
       on(createVolume, (request, call) => {
         const volume = given(workshop, request, 'backed');
-        return changed(make.create(workshop, request.pool, volume, optionsOf(request), call));
+        const { pool } = request;
+        return madeOnce(call, () => make.create(workshop, pool, volume, optionsOf(request), call));
       }),
       on(createVolumeFrom, (request, call) => {
         const volume = given(workshop, request, 'optional');
-        return changed(make.createFrom(workshop, request.pool, volume, request.source, optionsOf(request), call));
+        const { pool, source } = request;
+        return madeOnce(call, () => make.createFrom(workshop, pool, volume, source, optionsOf(request), call));
       }),
       on(cloneVolume, ({ name, ...request }, call) =>
-        changed(make.clone(workshop, request, name, optionsOf(request), call)),
+        madeOnce(call, () => make.clone(workshop, request, name, optionsOf(request), call)),
       ),
       on(resizeVolume, (request, call) => changed(change.resize(workshop, request, call))),
       on(wipeVolume, (request, call) => changed(change.wipe(workshop, request, call))),

@@ -5,9 +5,10 @@ import { driverOf, imageCommands, type ImageMaking, type Volume } from '@virtbus
 import { ImageFormat, VirtError, type VolumeSummary } from '@virtbus/shared';
 import type { Call } from '@virtbus/shared/bus';
 import { backendOf } from '../pools/backends';
+import { sameness } from '../pools/made-formats';
 import type { ManagedPool } from '../pools/managed-pool';
 import { run } from '../programs';
-import { orExplain } from '../system-errors';
+import { orExplain, systemError } from '../system-errors';
 import { appear, exists, permit } from './appear';
 import { settleBacking } from './backing';
 import { measured } from './measured';
@@ -17,10 +18,58 @@ import { made, mustBeBelievable, mustBeSound, pathOf, type Workshop } from './wo
 /** Formats that can be made; the others can be read, uploaded and deleted. */
 const creatable = new Set(['raw', 'iso', 'dir', 'qcow2', 'qcow', 'qed', 'vdi', 'vmdk', 'vpc']);
 
+const newFileMode = 0o600;
+const newFolderMode = 0o700;
+
 export interface MakeOptions {
   preallocate?: boolean | undefined;
   secret?: string | undefined;
   sourceSecret?: string | undefined;
+}
+
+/** What a command is about to make, by its pool's uuid: a file that gets its name now, or a device. */
+interface Making {
+  pool: string;
+  path?: string;
+  file?: string;
+  /** Paths of the volumes that were there before the device. */
+  before?: string[];
+}
+
+/** Makes a volume, unless this command has: its answer could not be kept, or nobody was left to give it. */
+export async function madeOnce(
+  workshop: Workshop,
+  call: Call,
+  make: () => Promise<VolumeSummary>,
+): Promise<VolumeSummary> {
+  const begun = workshop.intents.begun<Making>(call);
+  if (!begun) return make();
+  const managed = workshop.pools.find(begun.pool);
+  managed.mustRun();
+  const { path, file, before } = begun;
+  if (before) await mustNotBeMade(workshop, managed, before);
+  if (path === undefined || file !== (await filedAs(path))) return make();
+  return made(workshop, managed, path, 'volume-created', call);
+}
+
+/** Of two devices nobody can tell which command has made them, or whether one has the content it was to get. */
+async function mustNotBeMade({ pools }: Workshop, managed: ManagedPool, before: readonly string[]): Promise<void> {
+  await pools.look(managed);
+  const came = [...managed.volumes.values()].filter(({ volume }) => !before.includes(pathOf(volume)));
+  if (came.length === 0) return;
+  const names = came.map(({ volume }) => `'${volume.name}'`).join(', ');
+  const detail = `the command was begun before, and since then pool '${managed.name}' has ${names}: look whether that is its volume, whole; where it is not, give the command again under another id`;
+  throw new VirtError('OPERATION_TIMEOUT', { detail });
+}
+
+/** Undefined where nothing has the name. */
+async function filedAs(path: string): Promise<string | undefined> {
+  try {
+    return sameness(await stat(path));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw systemError(`look at ${path}`, error);
+  }
 }
 
 /** An empty volume. */
@@ -96,10 +145,10 @@ async function copyOf(
   return make(workshop, managed, { volume, source, ...options }, call);
 }
 
-type Making = Omit<ImageMaking, 'secretFile' | 'sourceSecretFile'> & MakeOptions;
+type Task = Omit<ImageMaking, 'secretFile' | 'sourceSecretFile'> & MakeOptions;
 
-function make(workshop: Workshop, managed: ManagedPool, making: Making, call: Call): Promise<VolumeSummary> {
-  const { volume, secret, source, sourceSecret } = making;
+function make(workshop: Workshop, managed: ManagedPool, task: Task, call: Call): Promise<VolumeSummary> {
+  const { volume, secret, source, sourceSecret } = task;
   checkName(volume.name);
   const { devices } = backendOf(managed.pool);
   const format = volume.target.format?.type ?? 'raw';
@@ -112,7 +161,7 @@ function make(workshop: Workshop, managed: ManagedPool, making: Making, call: Ca
   mustHaveSecret(volume, secret);
   if (source) mustHaveSecret(source, sourceSecret);
   return managed.job(volume.name, 'created', async () => {
-    const path = await (devices ? makeDevice : makeFile)(workshop, managed, making, call);
+    const path = await (devices ? makeDevice : makeFile)(workshop, managed, task, call);
     return made(workshop, managed, path, 'volume-created', call);
   });
 }
@@ -122,20 +171,18 @@ function mustHaveSecret({ name, target }: Volume, secret: string | undefined): v
     throw new VirtError('INVALID_ARG', { detail: `volume '${name}' is encrypted: its passphrase is needed` });
 }
 
-async function makeFile(workshop: Workshop, managed: ManagedPool, making: Making, call: Call): Promise<string> {
-  const { volume } = making;
+async function makeFile(workshop: Workshop, managed: ManagedPool, task: Task, call: Call): Promise<string> {
+  const { volume } = task;
   const path = join(managed.pool.target?.path ?? '', volume.name);
   return orExplain(`create ${path}`, async () => {
     if (await exists(path)) throw new VirtError('VOLUME_EXISTS', { volume: volume.name, pool: managed.name });
-    if (volume.target.format?.type === 'dir') {
-      await mkdir(path, { mode: volume.target.permissions?.mode ?? 0o700 });
-      return path;
-    }
     return workshop.inProgress.withTemporary(managed, path, async (temporary) => {
-      await fill(workshop, making, temporary, call.signal);
-      await permit(temporary, volume.target);
+      await fill(workshop, task, temporary, call.signal);
+      await permit(temporary, volume.target, volume.target.format?.type === 'dir' ? newFolderMode : newFileMode);
       call.signal.throwIfAborted();
       await noteFormat(workshop, managed, volume, temporary);
+      const making: Making = { pool: managed.uuid, path, file: sameness(await stat(temporary)) };
+      workshop.intents.begin(call, making);
       await appear(temporary, path);
       return path;
     });
@@ -145,31 +192,36 @@ async function makeFile(workshop: Workshop, managed: ManagedPool, making: Making
 /** An encrypted raw image begins with a header that no guest can reach; nothing need be remembered of it. */
 async function noteFormat({ pools }: Workshop, managed: ManagedPool, volume: Volume, file: string): Promise<void> {
   const format = volume.target.format?.type ?? 'raw';
-  if (driverOf(volume) === 'luks') return;
+  if (driverOf(volume) === 'luks' || format === 'dir') return;
   pools.made.note(managed.uuid, volume.name, ImageFormat.parse(format), await stat(file));
 }
 
-async function makeDevice(workshop: Workshop, managed: ManagedPool, making: Making, call: Call): Promise<string> {
-  const { volume, source } = making;
+async function makeDevice(workshop: Workshop, managed: ManagedPool, task: Task, call: Call): Promise<string> {
+  const { volume, source } = task;
   // One after the other: the second of two would take what the first has made for its own.
-  const create = () => backendOf(managed.pool).devices!.create(managed.pool, volume, call.signal);
+  const create = (): Promise<string> => {
+    const before = [...managed.volumes.values()].map((each) => pathOf(each.volume));
+    workshop.intents.begin(call, { pool: managed.uuid, before } satisfies Making);
+    return backendOf(managed.pool).devices!.create(managed.pool, volume, call.signal);
+  };
   const path = await managed.inTurn(call.signal, create);
   // Whatever was there before, and may be noted still, has gone.
   workshop.inProgress.gone(managed, path);
   if (source || volume.target.encryption) {
     // What a partition is said to hold is no format of an image.
     const plain: Volume = { ...volume, target: { ...volume.target, format: undefined } };
-    const work = (): Promise<void> => fillWithPrograms(workshop, { ...making, volume: plain }, path, call.signal);
+    const work = (): Promise<void> => fillWithPrograms(workshop, { ...task, volume: plain }, path, call.signal);
     await workshop.inProgress.withDevice(managed, { name: volume.name, path }, work);
   }
   return path;
 }
 
-async function fill(workshop: Workshop, making: Making, path: string, signal: AbortSignal): Promise<void> {
-  const { volume, source } = making;
+async function fill(workshop: Workshop, task: Task, path: string, signal: AbortSignal): Promise<void> {
+  const { volume, source } = task;
+  if (volume.target.format?.type === 'dir') return void (await mkdir(path));
   const plain = (volume.target.format?.type ?? 'raw') === 'raw' && !volume.target.encryption;
   if (plain && !source && !volume.target.nocow) return makeRaw(path, volume, signal);
-  await fillWithPrograms(workshop, making, path, signal);
+  await fillWithPrograms(workshop, task, path, signal);
   const more = source && (volume.capacity ?? 0) > (source.capacity ?? 0) && !volume.target.encryption;
   if (more) await enlarge(volume, path, signal);
 }
@@ -190,8 +242,8 @@ async function makeRaw(
 }
 
 /** Formats are those that we have read or that we make; qemu-img finds out none. */
-async function fillWithPrograms(workshop: Workshop, making: Making, path: string, signal: AbortSignal): Promise<void> {
-  const { secret, sourceSecret, ...image } = making;
+async function fillWithPrograms(workshop: Workshop, task: Task, path: string, signal: AbortSignal): Promise<void> {
+  const { secret, sourceSecret, ...image } = task;
   const volume: Volume = { ...image.volume, target: { ...image.volume.target, path } };
   await workshop.inProgress.withSecret(secret, (secretFile) =>
     workshop.inProgress.withSecret(sourceSecret, async (sourceSecretFile) => {

@@ -4,6 +4,7 @@ import type { Pool, Volume } from '@virtbus/domain-xml/storage';
 import { ImageFormat, VirtError, type VolumeSummary } from '@virtbus/shared';
 import type { Call } from '@virtbus/shared/bus';
 import type { ImageUse } from '../host';
+import type { Intents } from '../intents';
 import { backendOf, type FoundVolume } from '../pools/backends';
 import { inspect } from '../pools/image';
 import type { ManagedPool } from '../pools/managed-pool';
@@ -14,6 +15,8 @@ import type { InProgress } from './in-progress';
 export interface Workshop {
   pools: Pools;
   inProgress: InProgress;
+  /** What commands are about to do. */
+  intents: Intents;
   /** Who uses images. */
   use: () => ImageUse;
 }
