@@ -1,5 +1,5 @@
 /** One copy of the domain service on a connection: everything made and joined, started in order, drained at the end. */
-import { startDomain, type Inventory } from '@virtbus/shared';
+import { atWorkSubject, startDomain, type Inventory } from '@virtbus/shared';
 import { AtWork, serve } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
 import type { RunningService, ServiceContext } from '@virtbus/shared/service';
@@ -76,7 +76,7 @@ export async function startDomainService({
     await keeper.begin();
     await rebuild.first();
   }, log);
-  const atWork = new AtWork(bus);
+  const atWork = new AtWork(bus, atWorkSubject.domain);
   const service = await serve(
     bus,
     { name: 'virtbus-domain', version, description: 'domains of the fleet and where they live', queue: 'domain' },

@@ -1,5 +1,6 @@
 /** One copy of the migration service on a connection. */
-import { serve } from '@virtbus/shared/bus';
+import { atWorkSubject } from '@virtbus/shared';
+import { AtWork, serve } from '@virtbus/shared/bus';
 import { meter, metrics, tally } from '@virtbus/shared/metrics';
 import type { RunningService, ServiceContext } from '@virtbus/shared/service';
 import { Copies } from './copies';
@@ -49,10 +50,11 @@ export async function startMigrationService({
   }
   const orphans = new Orphans(bus, sagas, log);
   orphans.start();
+  const atWork = new AtWork(bus, atWorkSubject.migration);
   const service = await serve(
     bus,
     { name: 'virtbus-migration', version, description: 'moves domains between hosts', queue: 'migration' },
-    [...endpointsOf(bus, sagas, parties), ...drainEndpoints(drains)],
+    [...endpointsOf(bus, sagas, parties), ...drainEndpoints(drains)].map((each) => atWork.through(each)),
     log,
   );
   log.info({ migrations: sagas.all().length }, 'migration service ready');

@@ -4,7 +4,8 @@
  */
 import { join } from 'node:path';
 import { machineId } from '@virtbus/disk-image';
-import { serve } from '@virtbus/shared/bus';
+import { atWorkSubject } from '@virtbus/shared';
+import { AtWork, serve } from '@virtbus/shared/bus';
 import { lockFolder } from '@virtbus/shared/files';
 import type { RunningService, ServiceContext } from '@virtbus/shared/service';
 import { chainsPart } from './chains/part';
@@ -38,6 +39,7 @@ export async function startStorageService({
   for (const part of parts) await part.begin?.();
   const bus = await connect();
   for (const part of parts) part.connect?.(bus);
+  const atWork = new AtWork(bus, atWorkSubject.storage(values.host));
   const service = await serve(
     bus,
     {
@@ -47,7 +49,7 @@ export async function startStorageService({
       queue: `${values.host}-storage`,
       metadata: { host: values.host },
     },
-    parts.flatMap(({ endpoints }) => endpoints),
+    parts.flatMap(({ endpoints }) => endpoints).map((each) => atWork.through(each)),
     log,
   );
   const publisher = events.publish(bus);

@@ -120,6 +120,25 @@ describe('headers that tell of a body elsewhere', () => {
     expect((await (await admin.jsm()).streams.info('VIRTBUS_EVENTS')).config.name).toBe('VIRTBUS_EVENTS');
   });
 
+  test('and a sender that hands out its body in crumbs are waited for once, not once a crumb', async () => {
+    await using stand = await BusStand.start();
+    const [service, client] = [await stand.as('service'), await stand.as('operator')];
+    let asked = 0;
+    client.nc.subscribe('_INBOX.operator.slow', {
+      callback: (_error, message) => {
+        asked++;
+        setTimeout(() => message.respond('x'), 300);
+      },
+    });
+    await client.nc.flush();
+    const headers = writeContext({ timeoutMs: 1_000 });
+    const slow = { size: '20', parts: '20', body: '_INBOX.operator.slow' };
+    for (const [key, value] of Object.entries(slow)) headers.set(header[key as 'size'], value);
+    const error = await refusal(service.bodies.incoming(new Uint8Array(), headers, 1_000));
+    expect(error.message).toMatch(/part \d of a large body cannot be fetched/);
+    expect(asked).toBeLessThan(5);
+  });
+
   test('and a sender that is gone end in an error that says so', async () => {
     await using stand = await BusStand.start();
     await chain(stand);

@@ -2,8 +2,9 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import {
+  abortMigration,
   cloneVolume,
   createVolume,
   createVolumeFrom,
@@ -14,8 +15,8 @@ import {
   type Contract,
   type RequestInput,
 } from '@virtbus/shared';
-import { newId } from '@virtbus/shared/bus';
-import { Stack, temporaryFolder } from '@virtbus/testkit';
+import { call, newId } from '@virtbus/shared/bus';
+import { Stack, temporaryFolder, type TestProcess } from '@virtbus/testkit';
 import { HostStorage, refusal } from './host-storage';
 
 jest.setTimeout(180_000);
@@ -25,7 +26,7 @@ const path = folder.file('pool');
 let stack: Stack;
 let storage: HostStorage;
 beforeAll(async () => {
-  stack = await Stack.start();
+  stack = await Stack.start({ migrationServices: 1 });
   storage = new HostStorage(await stack.connect());
   await storage.pool('pool', path);
 });
@@ -162,5 +163,34 @@ describe('a command whose answer was not kept is done once, and answered with wh
     expect(await former.again).toEqual(former.first);
     const there = await storage.ask(getVolume, { pool, volume: 'comes-again' });
     expect(there.volume.capacity).toBe(5 * mib);
+  });
+});
+
+describe('whoever waits for a process that was killed is answered by the next one, long before its time is up', () => {
+  /** Gives a command to a process that does not begin it any more. */
+  async function lost<T>(process: TestProcess, command: () => Promise<T>): Promise<Promise<T>[]> {
+    process.kill('SIGSTOP');
+    const asked = command();
+    asked.catch(() => undefined);
+    await nextTurn();
+    await storage.bus.nc.flush();
+    return [asked];
+  }
+
+  test('storage: what it asked for is done', async () => {
+    await storage.qcow2('pool', 'waits', 64 * mib);
+    const request = { pool: 'pool', volume: 'waits', capacity: mib, delta: true };
+    const how = { target: 'h1', timeoutMs: 25_000 };
+    const [asked] = await lost(stack.storages.get('h1')!, () => call(storage.bus, resizeVolume, request, how));
+    await stack.restartStorage('h1');
+    expect(await asked).toMatchObject({ volume: { capacity: 65 * mib } });
+  });
+
+  test('migration: also with an error', async () => {
+    const how = { target: 'nobody', timeoutMs: 25_000 };
+    const give = () => call(storage.bus, abortMigration, {}, how);
+    const [asked] = await lost(stack.migrationServices[0]!, give);
+    await stack.restartMigrationService(0);
+    expect(await refusal(asked!)).toMatchObject({ code: 'MIGRATION_NOT_FOUND' });
   });
 });

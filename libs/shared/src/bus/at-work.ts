@@ -1,9 +1,8 @@
 /**
- * Who is at a command: a copy of the domain service that is killed over one answers nobody. Whoever waits for its answer asks
- * the copies that are there, and gives it to another one, under its id.
+ * Who is at a command: a copy of a service that is killed over one answers nobody. Whoever waits for its answer asks the copies
+ * that are there, and gives it to another one, under its id: of a storage service that is the next process.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { atWorkSubject } from '../contracts/subjects';
 import type { Bus } from './connection';
 import { answerForCopy, askEveryCopy } from './every-copy';
 import type { Endpoint } from './serve';
@@ -19,8 +18,9 @@ const believedAfter = 2;
 export class AtWork {
   private readonly commands: string[] = [];
 
-  constructor(bus: Bus) {
-    answerForCopy(bus, atWorkSubject, (asked) =>
+  /** @param subject one of `atWorkSubject` */
+  constructor(bus: Bus, subject: string) {
+    answerForCopy(bus, subject, (asked) =>
       this.commands.includes((asked as { command?: string } | null | undefined)?.command ?? ''),
     );
   }
@@ -42,10 +42,15 @@ export class AtWork {
 }
 
 /** Resolves when copies are there and none of them is at the command. Never where none says so: it may be one of the last release. */
-export async function untilAbandoned(bus: Bus, command: string, signal: AbortSignal): Promise<undefined> {
+export async function untilAbandoned(
+  bus: Bus,
+  subject: string,
+  command: string,
+  signal: AbortSignal,
+): Promise<undefined> {
   for (let times = 0; times < believedAfter;) {
     await sleep(lookMs, undefined, { ref: false, signal });
-    const answers = await askEveryCopy(bus, atWorkSubject, patienceMs, { command }).catch(() => []);
+    const answers = await askEveryCopy(bus, subject, patienceMs, { command }).catch(() => []);
     times = answers.length > 0 && answers.every((isAtWork) => isAtWork === false) ? times + 1 : 0;
   }
 }

@@ -60,7 +60,10 @@ export class Bodies {
     return new Uint8Array();
   }
 
-  /** The whole body of a message, fetched where it was too large. */
+  /**
+   * The whole body of a message, fetched where it was too large.
+   * @param timeoutMs for all of it: a sender that hands out crumbs must not be waited for as often as there are any
+   */
   async incoming(body: Uint8Array, h: MsgHdrs | undefined, timeoutMs: number): Promise<Uint8Array> {
     const subject = h?.get(header.body);
     if (!h || !subject) return body;
@@ -72,10 +75,11 @@ export class Bodies {
     if (size > maxBody) {
       throw new VirtError('MESSAGE_TOO_LARGE', { detail: `${size} bytes; at most ${maxBody} can be received` });
     }
+    const due = performance.now() + timeoutMs;
     const fetched: Uint8Array[] = [];
     let at = 0;
     for (let n = 0; n < parts; n++) {
-      const part = await this.fetch(subject, n, timeoutMs);
+      const part = await this.fetch(subject, n, Math.max(1, due - performance.now()));
       at += part.length;
       if (at > size) throw new VirtError('RPC', { detail: 'a body in parts is longer than announced' });
       fetched.push(part);

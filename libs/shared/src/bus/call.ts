@@ -2,6 +2,7 @@
 import { ErrorCode as NatsCode, type Msg, type MsgHdrs } from 'nats';
 import { type z } from 'zod';
 import {
+  atWorkSubject,
   callSubject,
   driverSubject,
   queueSubject,
@@ -51,10 +52,15 @@ export async function call<C extends Contract>(
     }
     return new VirtError('SERVICE_OFFLINE', { service: servedBy === 'migration-service' ? 'migration' : c.entity });
   };
-  const byDomainService = servedBy !== 'storage-service' && servedBy !== 'migration-service';
-  const watched = c.kind === 'cmd' && byDomainService;
-  const answer = await exchange(bus, callSubject(c, options.target), body, context, absent, watched);
+  const watch = c.kind === 'cmd' ? atWorkOn(c, options.target) : undefined;
+  const answer = await exchange(bus, callSubject(c, options.target), body, context, absent, watch);
   return decode(answer.body) as Response<C>;
+}
+
+/** Where those who may be at a command say so. */
+function atWorkOn({ servedBy }: Contract, target = ''): string {
+  if (servedBy === 'storage-service') return atWorkSubject.storage(target);
+  return servedBy === 'migration-service' ? atWorkSubject.migration : atWorkSubject.domain;
 }
 
 /** Ask a driver, or the storage service (driver `storage`), on its host: for our services. */
@@ -149,7 +155,7 @@ const longestMs = 2 ** 31 - 1;
  * its id, which is carried out once. Soon after a reconnect a silent subject may only mean that its owner is not back yet:
  * the request, which nobody got, is sent again until the bus has settled or the call's time is up.
  * @param absent the error when nobody listens on the subject; not told of a command that may have come before that was so
- * @param watched it is a command to the domain service: when the copy that has it is gone, another one gets it, under its id
+ * @param watch where the copies of the service tell who is at the command: when the one that had it is gone, another gets it, under its id
  */
 export async function exchange(
   bus: Bus,
@@ -157,11 +163,11 @@ export async function exchange(
   body: Uint8Array,
   context: CallContext,
   absent: () => VirtError,
-  watched = false,
+  watch?: string,
 ): Promise<Answer> {
   const attributes = { 'virtbus.command_id': context.id, 'messaging.destination.name': subject };
   return span(spanName(subject), { kind: 'client', parent: context.traceparent, attributes }, (traceparent) =>
-    request(bus, subject, body, { ...context, traceparent }, absent, watched),
+    request(bus, subject, body, { ...context, traceparent }, absent, watch),
   );
 }
 
@@ -177,7 +183,7 @@ async function request(
   body: Uint8Array,
   context: CallContext,
   absent: () => VirtError,
-  watched: boolean,
+  watch: string | undefined,
 ): Promise<Answer> {
   const due = performance.now() + context.timeoutMs;
   let message: Msg | undefined;
@@ -195,7 +201,8 @@ async function request(
         headers: h,
       });
       sent.catch(() => undefined);
-      const abandoned = watched && context.id !== undefined ? untilAbandoned(bus, context.id, over.signal) : lost;
+      const { id } = context;
+      const abandoned = watch && id !== undefined ? untilAbandoned(bus, watch, id, over.signal) : lost;
       abandoned.catch(() => undefined);
       message = await Promise.race([sent, lost, abandoned]);
       // It may have been heard: who is not there now may have it, and do it.

@@ -89,8 +89,15 @@ export const syncSubject = `${root}.sync.domain`;
 /** Where every copy of the domain service, not only one of them, says what it believes of the domains. Not for users. */
 export const beliefSubject = serviceSubject('domain', 'belief');
 
-/** Where every copy of the domain service says whether it is at a command, to whoever waits for its answer. */
-export const atWorkSubject = `${root}.query.domain.at-work`;
+/**
+ * Where every copy of a service says whether it is at a command, to whoever waits for its answer.
+ * @param host whose storage service is meant
+ */
+export const atWorkSubject = {
+  domain: `${root}.query.domain.at-work`,
+  migration: `${root}.query.migration.at-work`,
+  storage: (host: string): string => `${root}.query.pool.${encodeToken(host)}.at-work`,
+};
 
 export function statSubject(host: string): string {
   return `${root}.stat.host.${host}`;
