@@ -8,6 +8,7 @@ import {
   renameSync,
   rmdirSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -123,9 +124,11 @@ test('of pools that come at once and cannot both be there one does', async () =>
   const uuid = '5b5e2f6c-7a55-4a4e-9a0e-0d7f0d7f0d7f';
   const create = (name: string, path: string, more: object = {}): Promise<unknown> =>
     storage.ask(createPool, { document: { type: 'dir', name, target: { path }, ...more }, build: 'new' });
+  symlinkSync(folder.path, folder.file('self'));
   const pairs = [
     () => [create('one', one, { uuid }), create('two', two, { uuid })],
     () => [create('one', one), create('two', one)],
+    () => [create('one', one), create('two', join(folder.file('self'), 'one'))],
   ];
   for (const both of pairs) {
     const ended = await Promise.allSettled(both());
@@ -135,6 +138,40 @@ test('of pools that come at once and cannot both be there one does', async () =>
     expect(more).toEqual([]);
     await storage.ask(stopPool, { pool: there!.uuid });
   }
+});
+
+describe('a pool that cannot be is refused in one clear line', () => {
+  test.each([
+    ['two\nlines', '/srv/vb-none', 'the name "two\\nlines" of a pool cannot contain newlines'],
+    ['break', '/srv/vb\nnone', 'the target path "/srv/vb\\nnone" of a pool cannot contain newlines'],
+    ['proc', '/proc/self/vb', "its target path '/proc/self/vb', which is /proc/"],
+    ['sys', '/sys/vb', "its target path '/sys/vb' is the kernel's"],
+    ['dev', '/dev', "its target path '/dev' is the kernel's"],
+    ['dots', '/srv/../proc', "its target path '/srv/../proc', which is /proc, is the kernel's"],
+  ])('%j at %j', async (name, path, words) => {
+    const document = { type: 'dir', name, target: { path } };
+    for (const c of [definePool, createPool]) {
+      const { code, message } = await storage.refused(c, { document });
+      expect([code, message]).toEqual(['INVALID_ARG', expect.stringContaining(words)]);
+    }
+    expect((await storage.ask(listPools, {})).pools.map((pool) => pool.name)).not.toContain(name);
+  });
+
+  test('where another one has its folder by another path, also when the link came later', async () => {
+    const [path, link, later] = [folder.file('folder'), folder.file('link'), folder.file('later')];
+    await storage.pool('folder', path);
+    symlinkSync(path, link);
+    const words = `Storage source conflict with pool: 'folder': ${link} and ${path} are one folder`;
+    const conflict = { code: 'POOL_EXISTS', message: expect.stringContaining(words) as string };
+    const document = { type: 'dir', name: 'link', target: { path: link } };
+    expect(await storage.refused(definePool, { document })).toMatchObject(conflict);
+    expect(await storage.refused(createPool, { document })).toMatchObject(conflict);
+    await storage.ask(definePool, { xml: poolXml('later', later) });
+    symlinkSync(path, later);
+    expect((await storage.refused(startPool, { pool: 'later' })).code).toBe('POOL_EXISTS');
+    await storage.ask(undefinePool, { pool: 'later' });
+    await storage.ask(stopPool, { pool: 'folder' });
+  });
 });
 
 test('what happens to pools and volumes is in the log of the fleet', async () => {

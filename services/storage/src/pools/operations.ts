@@ -53,6 +53,7 @@ export function start(pools: Pools, ref: string, build: Build, call: Call): Prom
     const { definition } = managed.record;
     if (managed.active || !definition)
       throw new VirtError('OPERATION_INVALID', { detail: `storage pool '${managed.name}' is already active` });
+    await pools.mustStartAlone(definition);
     await built(definition, build, call.signal);
     await pools.bringUp(managed, definition, call);
     return managed.summary();

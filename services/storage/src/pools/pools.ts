@@ -10,6 +10,7 @@ import type { NewStorageEvent, StorageHost } from '../host';
 import { backendOf, type Knowledge } from './backends';
 import { MadeFormats } from './made-formats';
 import { ManagedPool } from './managed-pool';
+import { mustBeFit, placeOf } from './place';
 import { PoolRecords } from './records';
 
 export type Cause = NewStorageEvent['cause'];
@@ -24,8 +25,8 @@ export class Pools {
   private readonly byUuid = new Map<string, ManagedPool>();
   readonly made: MadeFormats;
   private readonly records: PoolRecords;
-  /** Documents of pools that are being defined or created. */
-  private readonly coming = new Set<Pool>();
+  /** Pools that are being defined or created. */
+  private readonly coming = new Set<Coming>();
 
   constructor(readonly host: StorageHost) {
     this.records = new PoolRecords(host.folder, host.log);
@@ -74,16 +75,39 @@ export class Pools {
     return this.byUuid.get(uuid) ?? new ManagedPool(this.host.name, { definition: pool, autostart: false });
   }
 
-  /** Does the work by which a pool comes to be: one at a time of those that only one can be. Throws RESOURCE_BUSY. */
+  /**
+   * Does the work by which a pool comes to be: one at a time of those that only one can be. Throws RESOURCE_BUSY; INVALID_ARG
+   * for what can be no pool, POOL_EXISTS where another one has its folder by another path.
+   */
   async claiming<T>(pool: Pool, work: () => Promise<T>): Promise<T> {
-    const other = [...this.coming].find((one) => isOneOf(one, pool));
+    const place = await placeOf(pool);
+    mustBeFit(pool, place);
+    const comes = { pool, place };
+    const other = [...this.coming].find((one) => isOneOf(one, comes));
     if (other)
-      throw new VirtError('RESOURCE_BUSY', { detail: `pool '${other.name}' is being defined by another call` });
-    this.coming.add(pool);
+      throw new VirtError('RESOURCE_BUSY', { detail: `pool '${other.pool.name}' is being defined by another call` });
+    this.coming.add(comes);
     try {
+      await this.mustBeAlone(pool, place, this.all());
       return await work();
     } finally {
-      this.coming.delete(pool);
+      this.coming.delete(comes);
+    }
+  }
+
+  /** Before a pool is started: a link may have come into its path since it was defined. */
+  async mustStartAlone(pool: Pool): Promise<void> {
+    const running = this.all().filter(({ active }) => active);
+    await this.mustBeAlone(pool, await placeOf(pool), running);
+  }
+
+  /** Throws POOL_EXISTS where one of these has the folder. Those of its name or uuid are the pool itself, or refused as that. */
+  private async mustBeAlone(pool: Pool, place: string | undefined, others: readonly ManagedPool[]): Promise<void> {
+    if (place === undefined) return;
+    for (const other of others) {
+      if (other.name === pool.name || other.uuid === pool.uuid || (await placeOf(other.pool)) !== place) continue;
+      const detail = `Storage source conflict with pool: '${other.name}': ${pool.target?.path} and ${other.pool.target?.path} are one folder`;
+      throw new VirtError('POOL_EXISTS', { detail });
     }
   }
 
@@ -213,9 +237,19 @@ export class Pools {
   }
 }
 
+/** A pool that is being defined or created. */
+interface Coming {
+  pool: Pool;
+  /** Its folder, links followed. */
+  place: string | undefined;
+}
+
 /** Whether only one of two pools that come can be there. */
-const isOneOf = (one: Pool, other: Pool): boolean =>
-  one.name === other.name || (one.uuid !== undefined && one.uuid === other.uuid) || storageOf(one) === storageOf(other);
+const isOneOf = ({ pool: one, place }: Coming, { pool: other, place: elsewhere }: Coming): boolean =>
+  one.name === other.name ||
+  (one.uuid !== undefined && one.uuid === other.uuid) ||
+  storageOf(one) === storageOf(other) ||
+  (place !== undefined && place === elsewhere);
 
 /** What two pools must not share. */
 function storageOf({ type, source, target }: Pool): string {
