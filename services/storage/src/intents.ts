@@ -22,6 +22,15 @@ export class Intents {
     this.files.write(call.id, JSON.stringify(intent), true);
   }
 
+  /** Of what ends something: where there is no room for a note, it may be what makes some. */
+  beginIfRoom(call: Of, intent: object): void {
+    try {
+      this.begin(call, intent);
+    } catch {
+      // Done twice it finds nothing to do, and is told that.
+    }
+  }
+
   /** What was noted for the command before: it may have been done. */
   begun<T extends object>(call: Of): T | undefined {
     try {

@@ -6,13 +6,20 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import {
   abortMigration,
   cloneVolume,
+  createPool,
   createVolume,
   createVolumeFrom,
+  definePool,
   deleteVolume,
   getVolume,
+  listPools,
   listVolumes,
   resizeVolume,
+  startPool,
+  stopPool,
+  undefinePool,
   type Contract,
+  type PoolSummary,
   type RequestInput,
 } from '@virtbus/shared';
 import { call, newId } from '@virtbus/shared/bus';
@@ -103,6 +110,12 @@ async function twice<C extends Contract>(
   return { first, again: storage.ask(c, request, id) };
 }
 
+/** What a pool's answer says that does not change with the space of the disk. */
+function steady(answer: unknown): object {
+  const { name, uuid, state, persistent } = (answer as { pool: PoolSummary }).pool;
+  return { pool: { name, uuid, state, persistent } };
+}
+
 describe('a command whose answer was not kept is done once, and answered with what was done', () => {
   const pool = 'pool';
 
@@ -142,6 +155,24 @@ describe('a command whose answer was not kept is done once, and answered with wh
       await twice(cloneVolume, { ...source, name: 'cloned' }),
     ];
     for (const { first, again } of makings) expect(await again).toEqual(first);
+  });
+
+  test('define, start, stop and undefine of a pool; create and stop of one that has no definition', async () => {
+    const document = { type: 'dir', name: 'kept', target: { path: folder.file('kept') } };
+    const passing = { type: 'dir', name: 'passing', target: { path: folder.file('passing') } };
+    const steps = [
+      () => twice(definePool, { document, build: 'new' }),
+      () => twice(startPool, { pool: 'kept' }),
+      () => twice(stopPool, { pool: 'kept' }),
+      () => twice(undefinePool, { pool: 'kept' }),
+      () => twice(createPool, { document: passing, build: 'new' }),
+      () => twice(stopPool, { pool: 'passing' }),
+    ];
+    for (const step of steps) {
+      const { first, again } = await step();
+      expect(await again).toMatchObject(steady(first));
+    }
+    expect((await storage.ask(listPools, {})).pools.map(({ name }) => name)).toEqual(['pool']);
   });
 
   test('create, where another one has taken the name since: that is told', async () => {

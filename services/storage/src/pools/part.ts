@@ -1,7 +1,6 @@
 /** Pools and volumes, put together for the service. */
 import { Answers } from '../answers';
 import type { ImageUse, Part, StorageHost, VolumeDirectory } from '../host';
-import { Intents } from '../intents';
 import { volumeEndpoints } from '../volumes/handlers';
 import { InProgress } from '../volumes/in-progress';
 import { Transfers } from '../volumes/transfer';
@@ -17,10 +16,9 @@ export interface PoolsPart extends Part {
 /** @param use who uses images: asked when one is to be changed, when every part is there */
 export function poolsPart(host: StorageHost, use: () => ImageUse): PoolsPart {
   const pools = new Pools(host);
-  const intents = new Intents(host.folder);
   const inProgress = new InProgress(host);
-  const answers = new Answers(host.folder, intents);
-  const workshop = { pools, inProgress, intents, use };
+  const answers = new Answers(host.folder, pools.intents);
+  const workshop = { pools, inProgress, intents: pools.intents, use };
   const transfers = new Transfers(workshop);
   pools.onUp = (managed) => inProgress.sweep(managed);
   const ofPools = poolEndpoints(pools);

@@ -7,6 +7,7 @@ import { canonicalUuid, VirtError, type ImageFormat } from '@virtbus/shared';
 import type { Call } from '@virtbus/shared/bus';
 import { bootId } from '@virtbus/shared/files';
 import type { NewStorageEvent, StorageHost } from '../host';
+import { Intents } from '../intents';
 import { backendOf, type Knowledge } from './backends';
 import { MadeFormats } from './made-formats';
 import { ManagedPool } from './managed-pool';
@@ -24,6 +25,8 @@ export class Pools {
   readonly bootId = bootId();
   private readonly byUuid = new Map<string, ManagedPool>();
   readonly made: MadeFormats;
+  /** What commands are about to do. */
+  readonly intents: Intents;
   private readonly records: PoolRecords;
   /** Pools that are being defined or created. */
   private readonly coming = new Set<Coming>();
@@ -31,6 +34,7 @@ export class Pools {
   constructor(readonly host: StorageHost) {
     this.records = new PoolRecords(host.folder, host.log);
     this.made = new MadeFormats(host.folder);
+    this.intents = new Intents(host.folder);
     for (const record of this.records.load()) {
       const managed = new ManagedPool(host.name, record);
       this.byUuid.set(managed.uuid, managed);
@@ -47,6 +51,11 @@ export class Pools {
     const found = this.byUuid.get(canonicalUuid(ref) ?? ref) ?? this.all().find(({ name }) => name === ref);
     if (!found) throw new VirtError('POOL_NOT_FOUND', { pool: ref });
     return found;
+  }
+
+  /** By uuid; undefined when there is none. */
+  get(uuid: string): ManagedPool | undefined {
+    return this.byUuid.get(uuid);
   }
 
   /** Does the work in the pool's turn; the pool may have gone while it waited. */

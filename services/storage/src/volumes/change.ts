@@ -47,7 +47,8 @@ export async function remove(workshop: Workshop, ref: VolumeRef, call: Call): Pr
   const work = async (): Promise<VolumeSummary> => {
     const summary = volumeSummary(managed, found);
     const identity = await orExplain(`look at ${path}`, () => identityOf(managed, found));
-    noted(workshop, call, { pool: managed.uuid, path, identity, summary });
+    const intent: Deleting = { pool: managed.uuid, path, identity, summary };
+    workshop.intents.beginIfRoom(call, intent);
     await orExplain(`delete ${path}`, async () => {
       const { devices } = backendOf(managed.pool);
       if (devices) {
@@ -63,15 +64,6 @@ export async function remove(workshop: Workshop, ref: VolumeRef, call: Call): Pr
     return summary;
   };
   return managed.job(volume.name, 'deleted', () => withNobodyElse(workshop, path, 'deleted', work));
-}
-
-/** Where there is no room for a note, deleting is what makes some. */
-function noted({ intents, pools }: Workshop, call: Call, intent: Deleting): void {
-  try {
-    intents.begin(call, intent);
-  } catch (err) {
-    pools.host.log.warn({ err, path: intent.path }, 'a volume is deleted without a note of it');
-  }
 }
 
 /** That volume is gone, whatever has its place now. Throws where nobody can see that. */
