@@ -26,7 +26,7 @@ import {
   undefinePool,
 } from '@virtbus/shared';
 import { eventually, findProgram, requirement, Stack, temporaryFolder } from '@virtbus/testkit';
-import { HostStorage } from './host-storage';
+import { HostStorage, refusal } from './host-storage';
 
 jest.setTimeout(120_000);
 
@@ -77,6 +77,13 @@ needs('mkfs.ext4', 'blkid').test(
       await storage.qcow2('fs', 'a.qcow2', mib);
       await stack.restartStorage('h1');
       expect(await storage.volumes('fs')).toContain('a.qcow2');
+      // Somebody has unmounted it: nothing is made in what lies below.
+      execFileSync('umount', [target]);
+      expect((await refusal(storage.volume('fs', 'b.raw'))).message).toContain(
+        `nothing is mounted on ${target} any more`,
+      );
+      expect(readdirSync(target)).toEqual([]);
+      execFileSync('mount', ['-t', 'ext4', disk.path, target]);
     } finally {
       await storage.ask(stopPool, { pool: 'fs' });
     }

@@ -171,10 +171,18 @@ function mustHaveSecret({ name, target }: Volume, secret: string | undefined): v
     throw new VirtError('INVALID_ARG', { detail: `volume '${name}' is encrypted: its passphrase is needed` });
 }
 
+/** Where nothing is mounted any more, a file would lie below, on another disk, and not be seen when it is mounted again. */
+async function mustBeUp({ pool, name }: ManagedPool): Promise<void> {
+  if (pool.type === 'dir' || (await backendOf(pool).isUp(pool))) return;
+  const detail = `pool '${name}': nothing is mounted on ${pool.target?.path} any more; stop the pool and start it`;
+  throw new VirtError('OPERATION_FAILED', { detail });
+}
+
 async function makeFile(workshop: Workshop, managed: ManagedPool, task: Task, call: Call): Promise<string> {
   const { volume } = task;
   const path = join(managed.pool.target?.path ?? '', volume.name);
   return orExplain(`create ${path}`, async () => {
+    await mustBeUp(managed);
     if (await exists(path)) throw new VirtError('VOLUME_EXISTS', { volume: volume.name, pool: managed.name });
     return workshop.inProgress.withTemporary(managed, path, async (temporary) => {
       await fill(workshop, task, temporary, call.signal);
