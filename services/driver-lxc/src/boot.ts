@@ -37,6 +37,8 @@ export interface ContainerHost {
   seccomp: string;
   /** Path of the script that brings a mapped root again. */
   rootAgain: string;
+  /** Path of the script that makes way for the next boot. */
+  betweenBoots: string;
   given: GivenFolders;
   initPid: (domain: string) => number | undefined;
 }

@@ -126,15 +126,19 @@ export class HostCgroups {
     return new ContainerCgroup(at);
   }
 
+  /** Where a path is, in every hierarchy. */
+  folders(path: string): string[] {
+    return this.hierarchies.map(({ mount, base }) => join(mount, base, path));
+  }
+
   /** Processes at and below a path, in every hierarchy. */
   processes(path: string): number[] {
-    const folders = this.hierarchies.map(({ mount, base }) => join(mount, base, path));
-    return [...new Set(folders.flatMap(processesBelow))];
+    return [...new Set(this.folders(path).flatMap(processesBelow))];
   }
 
   /** Remove what is left at and below a path, in every hierarchy; false when something stays, because it has processes. */
   remove(path: string): boolean {
-    const folders = this.hierarchies.map(({ mount, base }) => join(mount, base, path));
+    const folders = this.folders(path);
     for (const folder of folders) removeTree(folder);
     return !folders.some((folder) => existsSync(folder));
   }

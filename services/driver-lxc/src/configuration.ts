@@ -1,6 +1,7 @@
 /** The configuration of one start: what `toLxcConfig` makes of the live document with what this host has. */
 import { statfsSync, statSync } from 'node:fs';
 import { toLxcConfig, type DeviceNode, type Domain } from '@virtbus/domain-xml';
+import { betweenBootsEntry } from './between-boots';
 import { innerCgroup } from './cgroups';
 import { idsInside } from './ids-inside';
 import type { Machine } from './machine';
@@ -14,6 +15,8 @@ export interface ConfigurationFacts {
   place: Place;
   /** Path of the seccomp policy. */
   seccomp: string;
+  /** Path of the script that makes way for the next boot. */
+  betweenBoots: string;
   /** Where file systems in images and on devices, and folders, are mounted, by their source. */
   mounted: ReadonlyMap<string, string>;
   root: PlacedRoot;
@@ -48,20 +51,22 @@ export function configurationOf(live: Domain, facts: ConfigurationFacts): string
     ...(second.inside && { inside: second.inside }),
     initPid: facts.initPid,
     namespace: (kind) => namespaces.get(kind),
-    entries: [...entriesOf(live, place), ...root.entries, ...second.entries],
+    entries: [...entriesOf(live, facts), ...root.entries, ...second.entries],
   });
 }
 
-function entriesOf(live: Domain, place: Place): [string, string][] {
+function entriesOf(live: Domain, { place, machine, betweenBoots }: ConfigurationFacts): [string, string][] {
   const { payload, monitor, pivot } = place.cgroup;
-  const entries: [string, string][] = [
+  return [
     ['lxc.cgroup.dir.container', payload],
     ['lxc.cgroup.dir.container.inner', innerCgroup],
     ['lxc.cgroup.dir.monitor', monitor],
     ['lxc.cgroup.dir.monitor.pivot', pivot],
+    ['lxc.hook.version', '1'],
+    live.on_reboot === 'destroy'
+      ? ['lxc.hook.pre-start', firstBootOnly]
+      : betweenBootsEntry(place, machine.cgroups, betweenBoots),
   ];
-  if (live.on_reboot === 'destroy') entries.push(['lxc.hook.version', '1'], ['lxc.hook.pre-start', firstBootOnly]);
-  return entries;
 }
 
 /** Where a reboot is to be the end the boot after it fails: liblxc tells its hooks what it ended for (lxc.container.conf(5)). */

@@ -13,6 +13,7 @@ import {
 import { VirtError } from '@virtbus/shared';
 import { makeFolder, readReplaced, replaceFile } from '@virtbus/shared/files';
 import type { Log } from '@virtbus/shared/log';
+import { betweenBoots } from './between-boots';
 import { bootContainer, type ContainerHost } from './boot';
 import { domainCapabilities, hostCapabilities } from './capabilities';
 import { console } from './facets/console';
@@ -50,7 +51,7 @@ export class LxcDriver implements Driver<LxcGuest> {
   private constructor(
     private readonly machine: Machine,
     private readonly info: HostInfo,
-    files: Pick<ContainerHost, 'seccomp' | 'rootAgain' | 'given'>,
+    files: Pick<ContainerHost, 'seccomp' | 'rootAgain' | 'betweenBoots' | 'given'>,
   ) {
     this.facets = {
       console,
@@ -70,9 +71,14 @@ export class LxcDriver implements Driver<LxcGuest> {
   static async open({ folder, log, ...options }: LxcDriverOptions): Promise<LxcDriver> {
     const machine = probeMachine(options);
     makeFolder(folder, 0o700);
-    const files = { seccomp: join(folder, 'seccomp'), rootAgain: join(folder, 'root-again') };
+    const files = {
+      seccomp: join(folder, 'seccomp'),
+      rootAgain: join(folder, 'root-again'),
+      betweenBoots: join(folder, 'between-boots'),
+    };
     keepFile(files.seccomp, seccompPolicy);
     keepFile(files.rootAgain, rootAgain);
+    keepFile(files.betweenBoots, betweenBoots);
     const { version, capabilities } = machine;
     log.info({ lxc: version, cgroups: capabilities.cgroups, subIds: machine.subIds ?? 'none' }, 'machine probed');
     const given = new GivenFolders(join(folder, 'given-folders.json'), log);

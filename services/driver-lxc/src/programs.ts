@@ -20,3 +20,6 @@ export function wordsOf(failure: unknown): string {
   const { stderr, message } = failure as { stderr?: string; message: string };
   return stderr?.trim() || message;
 }
+
+/** One word of a shell. */
+export const shellWord = (word: string): string => `'${word.replaceAll("'", String.raw`'\''`)}'`;

@@ -12,6 +12,7 @@ import type { Domain } from '@virtbus/domain-xml';
 import { mapsRoot } from './configuration';
 import { makeMountFolder } from './host-mounts';
 import type { Place } from './place';
+import { shellWord } from './programs';
 import { systemCalls } from './system-calls';
 
 /** Arguments: where the root is to be, where it is, `ro` or `rw`, its uid map, its gid map. */
@@ -79,15 +80,9 @@ export function placeRoot(
     ranges.map(({ start, target, count }) => `${start} ${target} ${count}`).join(';'),
   );
   const words = [script, path, source, root.readonly ? 'ro' : 'rw', ...maps];
-  const again = ['/bin/sh', '-c', onReboot, 'sh', ...words].map(quoted).join(' ');
+  const again = ['/bin/sh', '-c', onReboot, 'sh', ...words].map(shellWord).join(' ');
   return {
     path,
-    entries: [
-      ['lxc.hook.version', '1'],
-      ['lxc.hook.stop', again],
-    ],
+    entries: [['lxc.hook.stop', again]],
   };
 }
-
-/** One word of a shell. */
-const quoted = (word: string): string => `'${word.replaceAll("'", String.raw`'\''`)}'`;

@@ -27,7 +27,7 @@ async function run(program: string, guest: LxcGuest, command: Parameters<Exec['r
   }
   const given = Object.entries({ ...defaults, ...env }).flatMap(([key, value]) => ['-v', `${key}=${value}`]);
   const ids = [...(uid === undefined ? [] : ['-u', String(uid)]), ...(gid === undefined ? [] : ['-g', String(gid)])];
-  // Between two boots nobody goes in: a process in the former boot's cgroup keeps the next from being made, and the container ends.
+  // Between two boots there is nowhere to go: what is still on its way then is ended before the next boot (between-boots.ts).
   const init = identify(guest.initPid);
   if (!init) throw noInit();
   // Not quiet: what keeps the program from running is told in its errors, and nothing is where it runs.
