@@ -5,15 +5,11 @@
  * and move_mount(2).
  * Mount points are made by a process that is in the container's user namespace too, so that they belong to its ids.
  */
-import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { promisify } from 'node:util';
 import { VirtError } from '@virtbus/shared';
 import { ofInit } from './init';
-import { wordsOf } from './programs';
+import { outputInside } from './programs';
 import { knowsSystemCalls, systemCalls } from './system-calls';
-
-const run = promisify(execFile);
 
 /** Arguments: pid, `attach` or `detach`, source, target, `ro` or `rw`, `dir` or `file`, `map` or nothing. */
 const script = String.raw`${systemCalls}
@@ -92,9 +88,5 @@ async function perl(pid: number, args: string[], what: string): Promise<void> {
     throw new VirtError('OPERATION_UNSUPPORTED', {
       detail: `mounting into a running container is not known on ${process.arch}`,
     });
-  try {
-    await run('perl', ['-e', script, String(pid), ...args], { env: { ...process.env, LC_ALL: 'C' } });
-  } catch (cause) {
-    throw new VirtError('OPERATION_FAILED', { detail: `${what}: ${wordsOf(cause)}` }, { cause });
-  }
+  await outputInside('perl', ['-e', script, String(pid), ...args], what);
 }

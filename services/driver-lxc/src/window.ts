@@ -2,12 +2,9 @@
  * The size of the window that a terminal of a container is shown in. liblxc passes none on to consoles, so it is set where
  * the container has the terminal: opened in its mount namespace, where no link leads out of it.
  */
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import type { TerminalSize } from '@virtbus/shared';
+import { outputInside } from './programs';
 import { systemCalls } from './system-calls';
-
-const run = promisify(execFile);
 
 /** Arguments: pid, path, rows, columns. The ioctl is TIOCSWINSZ (ioctl_tty(2)). */
 const script = String.raw`${systemCalls}
@@ -22,5 +19,5 @@ ioctl($tty, 0x5414, pack('S4', $rows, $columns, 0, 0)) or exit 1;
 /** A terminal that is not there keeps its size. @param pid of the container's init; @param path inside */
 export async function setWindow(pid: number, path: string, { rows, columns }: TerminalSize): Promise<void> {
   const words = [pid, path, rows, columns].map(String);
-  await run('perl', ['-e', script, ...words]).catch(() => undefined);
+  await outputInside('perl', ['-e', script, ...words], `cannot size ${path}`).catch(() => undefined);
 }

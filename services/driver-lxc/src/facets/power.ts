@@ -5,14 +5,14 @@
  * Process 1 of a container gets no signal that it does not catch, so asking in vain is noticed beforehand. Sources:
  * systemd(1) "Signals", busybox's init, lxc.container.conf(5) `lxc.signal.*`, initctl's request of 384 bytes (sysvinit).
  */
-import { closeSync, constants, fstatSync, readFileSync, readlinkSync, writeSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { constants as os } from 'node:os';
 import { basename } from 'node:path';
 import type { Facets } from '@virtbus/driver-runtime';
 import { isVirtError, VirtError, type PowerMode } from '@virtbus/shared';
 import type { LxcGuest } from '../guest';
-import { ofInit } from '../init';
-import { openInside } from '../inside';
+import { noInit, ofInit } from '../init';
+import { outputInside } from '../programs';
 
 type Wish = 'poweroff' | 'reboot';
 
@@ -29,18 +29,25 @@ const signals: Record<'systemd' | 'busybox' | 'other', Record<Wish, readonly num
 
 export const power: NonNullable<Facets<LxcGuest>['power']> = {
   shutdown: async (guest, modes) => {
-    ask(guest, modes, 'poweroff');
+    const before = guest.asked;
+    // It may obey before we hear that it was asked.
     guest.asked = true;
+    try {
+      await ask(guest, modes, 'poweroff');
+    } catch (error) {
+      guest.asked = before;
+      throw error;
+    }
   },
-  reboot: async (guest, modes) => ask(guest, modes, 'reboot'),
+  reboot: (guest, modes) => ask(guest, modes, 'reboot'),
 };
 
-function ask(guest: LxcGuest, modes: readonly PowerMode[], wish: Wish): void {
+async function ask(guest: LxcGuest, modes: readonly PowerMode[], wish: Wish): Promise<void> {
   const tried: readonly PowerMode[] = modes.length > 0 ? modes : ['initctl', 'signal'];
   for (const [index, mode] of tried.entries()) {
     try {
-      if (mode === 'initctl') return ofInit(() => askPipe(guest, wish));
-      if (mode === 'signal') return ofInit(() => askBySignal(guest, wish));
+      if (mode === 'initctl') return await askPipe(guest, wish);
+      if (mode === 'signal') return await askBySignal(guest, wish);
       throw new VirtError('ARGUMENT_UNSUPPORTED', {
         detail: `${mode} is for machines; a container has initctl and signal`,
       });
@@ -50,15 +57,14 @@ function ask(guest: LxcGuest, modes: readonly PowerMode[], wish: Wish): void {
   }
 }
 
-function askBySignal(guest: LxcGuest, wish: Wish): void {
+async function askBySignal(guest: LxcGuest, wish: Wish): Promise<void> {
   const pid = guest.initPid;
-  const wanted = signals[kindOf(pid)][wish];
-  const caught = caughtBy(pid);
+  const wanted = signals[await kindOf(pid)][wish];
+  // It may have rebooted meanwhile.
+  if (guest.initPid !== pid) throw noInit();
+  const caught = ofInit(() => caughtBy(pid));
   const chosen = wanted.find((number) => caught & (1n << BigInt(number - 1)));
-  if (chosen !== undefined) {
-    process.kill(pid, chosen);
-    return;
-  }
+  if (chosen !== undefined) return void ofInit(() => process.kill(pid, chosen));
   const names = wanted.map(nameOf).join(' nor ');
   const detail = `init of '${guest.live.name}' takes no ${names}, so it cannot be asked to ${wish === 'reboot' ? 'reboot' : 'shut down'}; use destroy`;
   throw new VirtError('OPERATION_UNSUPPORTED', { detail });
@@ -69,12 +75,13 @@ function nameOf(signal: number): string {
   return name ?? `SIGRTMIN+${signal - rtMin}`;
 }
 
-function kindOf(pid: number): keyof typeof signals {
-  const program = basename(readlinkSync(`/proc/${pid}/exe`));
+async function kindOf(pid: number): Promise<keyof typeof signals> {
+  const program = basename(ofInit(() => readlinkSync(`/proc/${pid}/exe`)));
   if (program === 'systemd') return 'systemd';
-  // As a shell busybox catches what its script traps; as init it has signals of its own.
-  const isInit = /^(\S*\/)?(linuxrc|init)$/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[0] ?? '');
-  return program === 'busybox' && isInit ? 'busybox' : 'other';
+  if (program !== 'busybox') return 'other';
+  // As a shell busybox catches what its script traps; as init it has signals of its own. Its memory may be mapped from anywhere.
+  const words = await outputInside('cat', [`/proc/${pid}/cmdline`], 'cannot find out which kind of init it is');
+  return /^(\S*\/)?(linuxrc|init)$/.test(words.split('\0')[0]!) ? 'busybox' : 'other';
 }
 
 /** Bit n - 1 is signal n (proc(5)). */
@@ -83,29 +90,37 @@ function caughtBy(pid: number): bigint {
   return BigInt(`0x${mask}`);
 }
 
-/** sysvinit's `struct init_request`: magic, command 1 (change run level), the level as a character. */
-function askPipe(guest: LxcGuest, wish: Wish): void {
-  const request = Buffer.alloc(384);
-  request.writeUInt32LE(0x03091969, 0);
-  request.writeUInt32LE(1, 4);
-  request.writeUInt32LE((wish === 'reboot' ? '6' : '0').charCodeAt(0), 8);
-  const root = `/proc/${guest.initPid}/root`;
-  for (const path of ['run/initctl', 'dev/initctl', 'etc/.initctl']) if (write(root, path, request)) return;
-  throw new VirtError('OPERATION_UNSUPPORTED', { detail: 'Container does not provide an initctl pipe' });
-}
-
 /**
- * False where there is no pipe, or nobody reads it (ENXIO, EPIPE), or has for long (EAGAIN: it is full). A link on the way would be
- * followed to the host's own init.
+ * Arguments: a root, a run level. Says nothing where there is no pipe, or nobody reads it (ENXIO, EPIPE), or has for long (EAGAIN: it is
+ * full). A link on the way would be followed to the host's own init, whose pipe is none of the container's either, should it see it.
+ * The request is sysvinit's `struct init_request`: magic, command 1 (change run level), the level as a character.
  */
-function write(root: string, path: string, request: Buffer): boolean {
-  let fd: number | undefined;
-  try {
-    fd = openInside(root, path, constants.O_WRONLY);
-    return fstatSync(fd).isFIFO() && writeSync(fd, request) === request.length;
-  } catch {
-    return false;
-  } finally {
-    if (fd !== undefined) closeSync(fd);
-  }
+const script = String.raw`
+use strict; use Fcntl;
+my ($root, $level) = @ARGV;
+my $request = pack('a384', pack('L3', 0x03091969, 1, ord $level));
+sub file { my ($device, $inode) = stat $_[0]; return defined $inode ? "$device $inode" : '' }
+my @paths = ('run/initctl', 'dev/initctl', 'etc/.initctl');
+my %hosts = map { (file("/$_") => 1) } @paths;
+for (@paths) {
+  my ($folder, $name) = split m{/};
+  sysopen(my $at, $root, O_RDONLY | O_DIRECTORY) or die "$root: $!\n";
+  sysopen(my $in, '/proc/self/fd/' . fileno($at) . "/$folder", O_RDONLY | O_DIRECTORY | O_NOFOLLOW) or next;
+  sysopen(my $pipe, '/proc/self/fd/' . fileno($in) . "/$name", O_WRONLY | O_NONBLOCK | O_NOFOLLOW) or next;
+  next unless -p $pipe && !$hosts{file($pipe)};
+  $SIG{PIPE} = 'IGNORE';
+  if ((syswrite($pipe, $request) // 0) == length $request) { print 'asked'; last }
+}
+`;
+
+async function askPipe(guest: LxcGuest, wish: Wish): Promise<void> {
+  const root = `/proc/${guest.initPid}/root`;
+  const words = ['-e', script, root, wish === 'reboot' ? '6' : '0'];
+  const answer = await outputInside('perl', words, 'cannot look for an initctl pipe').catch((error: unknown) => {
+    // It may have ended.
+    void guest.initPid;
+    throw error;
+  });
+  if (answer === '')
+    throw new VirtError('OPERATION_UNSUPPORTED', { detail: 'Container does not provide an initctl pipe' });
 }
