@@ -3,11 +3,13 @@ import {
   before,
   decide,
   firstMind,
+  forget,
   freshMind,
   giveUp,
   learn,
   losePatience,
   newLedger,
+  recall,
   type Deed,
   type Mind,
   type Side,
@@ -139,6 +141,48 @@ test('an end is told while a host that is away has yet to hear of it', () => {
   const settled = { ...mind, ledger: before(ledger, { do: 'settle', as: 'completed', owes: 'source' }) };
   expect(decide(settled)).toEqual({ do: 'wait', for: 'source' });
   expect(decide(learn(settled, { do: 'wait', for: 'source' }, 'done'))).toEqual({ do: 'confirm' });
+});
+
+const arrived = { ...fresh, promised: 7, committed: true, sourceAsked: true, targetAsked: true };
+
+test('a target that has forgotten that the guest lives there, after a day, is not undone: nor does the source let it run', () => {
+  const mind: Mind = { ...freshMind(arrived), source: { phase: 'performed' }, target: { phase: 'absent' } };
+  expect(decide(mind)).toEqual({ do: 'confirm' });
+  // Nor is that decided by a source that is away for longer than patience lasts.
+  const away: Mind = { ...freshMind(arrived), source: 'away' };
+  expect(decide(away)).toEqual({ do: 'look', at: 'target' });
+  expect(losePatience(away, 'it was away').ledger.givenUp).toBeUndefined();
+});
+
+test('a source is told that the guest lives on the target also when that is away, but in post-copy, whose memory may be needed', () => {
+  const mind: Mind = { ...freshMind(arrived), source: { phase: 'performed' }, target: 'away' };
+  expect(decide(mind)).toEqual({ do: 'confirm' });
+  const postcopy = { ...arrived, postcopy: true };
+  expect(decide({ ...mind, ledger: postcopy })).toEqual({ do: 'wait', for: 'target' });
+  expect(decide({ ...mind, ledger: { ...postcopy, settled: 'completed', owes: 'source' } })).toEqual({ do: 'confirm' });
+});
+
+test('a source that knows nothing of it any more when it is to let go of the guest has nothing to let go of', () => {
+  const mind: Mind = { ...freshMind(arrived), source: { phase: 'performed' }, target: { phase: 'finished' } };
+  expect(decide(learn(mind, decide(mind), { view: absent }))).toEqual({ do: 'close', as: 'completed' });
+});
+
+test('a host that is owed the end and was forgotten is waited for no longer, and told when it is back', () => {
+  const settled = before(arrived, { do: 'settle', as: 'completed', owes: 'source' });
+  const mind = (ledger: typeof settled): Mind => ({
+    ...freshMind(ledger),
+    source: 'away',
+    target: { phase: 'finished' },
+  });
+  expect(decide(mind(settled))).toEqual({ do: 'wait', for: 'source' });
+  const deed = decide(mind(forget(settled)));
+  expect(deed).toEqual({ do: 'close', as: 'completed', owes: 'source' });
+  const closed = before(forget(settled), deed);
+  expect(closed).toMatchObject({ closed: true, owes: 'source' });
+  expect(decide(mind(closed))).toEqual({ do: 'rest' });
+  const open = recall(closed);
+  expect(decide({ ...mind(open), source: { phase: 'performed' } })).toEqual({ do: 'confirm' });
+  expect(before(open, { do: 'close', as: 'completed' })).not.toHaveProperty('owes');
 });
 
 test('a link that broke in post-copy is joined again, target first', () => {

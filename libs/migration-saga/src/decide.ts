@@ -29,7 +29,8 @@ export type Deed =
   | { do: 'release'; fence: boolean }
   /** How it ends is certain, though somebody who is away has yet to be told. */
   | { do: 'settle'; as: Ended; owes: At }
-  | { do: 'close'; as: Ended }
+  /** `owes`: who was never told, and is told when it is heard of again. */
+  | { do: 'close'; as: Ended; owes?: At }
   /** Nothing can be done until somebody is back, or memory has arrived. */
   | { do: 'wait'; for: At | 'registry' | 'memory' }
   | { do: 'rest' };
@@ -41,11 +42,23 @@ export function decide(mind: Mind): Deed {
   if (ledger.closed) return { do: 'rest' };
   if (isIn(target, 'finishing')) return { do: 'finish' };
   if (isIn(target, 'finished')) return conclude(mind);
+  if (ledger.committed) return isWhole(mind) ? conclude(mind) : ask(target);
   // It was told once that the target was finished; a target may forget that after a day.
   if (isIn(source, 'confirmed')) return target === 'unknown' ? { do: 'look', at: 'target' } : conclude(mind);
   if (isIn(source, 'undone') || isIn(target, 'undone') || isUnwanted(mind)) return goBack(mind);
   return goOn(mind);
 }
+
+/**
+ * The guest lives on the target: its source may be told so, also when the target has forgotten that, after a day, or is away by now. Whether it
+ * needs the source's memory yet a target in post-copy alone can say; one that is forgotten about does not.
+ */
+function isWhole({ ledger, target }: Mind): boolean {
+  return isKnown(target) || (target === 'away' && (ledger.settled !== undefined || ledger.postcopy !== true));
+}
+
+const ask = (target: Seen): Deed =>
+  target === 'unknown' ? { do: 'look', at: 'target' } : { do: 'wait', for: 'target' };
 
 /** Given up, and not too late: once post-copy has begun, to call the guest back would end it, whoever or whatever gave it up. */
 function isUnwanted({ ledger: { givenUp }, source }: Mind): boolean {
@@ -78,7 +91,7 @@ function conclude({ ledger, source, target, registryAway }: Mind): Deed {
   if (isIn(source, 'confirmed')) return { do: 'close', as };
   const memory = isKnown(target) ? target.memory : undefined;
   const needed = memory === 'arriving' || memory === 'stranded' || memory === 'awaiting';
-  if (source === 'away') return needed ? { do: 'wait', for: 'source' } : owing(ledger.settled, as, 'source');
+  if (source === 'away') return needed ? { do: 'wait', for: 'source' } : owing(ledger, as, 'source');
   const silent = isSilent(target);
   if (needed && silent && source === 'unknown') return { do: 'look', at: 'source' };
   if (needed && (memory !== 'arriving' || silent) && isKnown(source) && source.lost) return { do: 'forsake' };
@@ -99,10 +112,10 @@ function goBack(mind: Mind): Deed {
   if (isIn(source, 'undone') || neverAsked(source, ledger.sourceAsked)) {
     if (!released) return release;
     if (targetUndone || neverAsked(target, ledger.targetAsked)) return { do: 'close', as };
-    return target === 'away' ? owing(ledger.settled, as, 'target') : { do: 'undo', at: 'target' };
+    return target === 'away' ? owing(ledger, as, 'target') : { do: 'undo', at: 'target' };
   }
   if (targetUndone) {
-    return source === 'away' ? owing(ledger.settled, as, 'source') : { do: 'undo', at: 'source', targetUndone: true };
+    return source === 'away' ? owing(ledger, as, 'source') : { do: 'undo', at: 'source', targetUndone: true };
   }
   if (source === 'unknown') return { do: 'look', at: 'source' };
   if (source === 'away' && mayBeTaken(ledger)) return { do: 'wait', for: 'source' };
@@ -118,7 +131,8 @@ const mayBeTaken = ({ postcopy, performAsked }: Mind['ledger']): boolean => post
 const neverAsked = (seen: Seen, asked: boolean | undefined): boolean =>
   !asked && (!isKnown(seen) || seen.phase === 'absent');
 
-/** Its end is certain: written down once, then the one who is away is waited for. */
-function owing(settled: Ended | undefined, as: Ended, who: At): Deed {
-  return settled ? { do: 'wait', for: who } : { do: 'settle', as, owes: who };
+/** Its end is certain: written down once, then the one who is away is waited for, unless the fleet knows its host no more. */
+function owing({ settled, forgotten }: Mind['ledger'], as: Ended, who: At): Deed {
+  if (!settled) return { do: 'settle', as, owes: who };
+  return forgotten === who ? { do: 'close', as, owes: who } : { do: 'wait', for: who };
 }

@@ -3,6 +3,6 @@
  * service drives it over the bus, and tests drive it through every order of events.
  */
 export { decide, type At, type Deed, type Ended } from './decide';
-export { before, giveUp, learn, losePatience, sideOf, type Outcome } from './learn';
+export { before, forget, giveUp, learn, losePatience, recall, sideOf, type Outcome } from './learn';
 export { Ledger, newLedger } from './ledger';
 export { firstMind, freshMind, isIn, isKnown, type Mind, type Seen, type Side } from './mind';

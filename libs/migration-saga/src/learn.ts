@@ -48,8 +48,9 @@ function stepOf(deed: Deed): MigrationStep | undefined {
 export function before(ledger: Ledger, deed: Deed): Ledger {
   if (deed.do === 'settle') return { ...ledger, settled: deed.as, owes: deed.owes };
   if (deed.do === 'close') {
-    const { owes: _paid, ...rest } = ledger;
-    return { ...rest, step: 'done', settled: ledger.settled ?? deed.as, closed: true };
+    const { owes: _paid, forgotten: _heeded, ...rest } = ledger;
+    const { as, owes } = deed;
+    return { ...rest, step: 'done', settled: ledger.settled ?? as, closed: true, ...(owes && { owes }) };
   }
   const step = stepOf(deed);
   if (step === undefined || step === ledger.step) return ledger;
@@ -102,7 +103,10 @@ export function learn<S extends Side>(mind: Mind<S>, deed: Deed, outcome: Outcom
   }
 }
 
-function seen<S extends Side>(mind: Mind<S>, deed: Deed, side: At, view: S): Mind<S> {
+function seen<S extends Side>(mind: Mind<S>, deed: Deed, side: At, told: S): Mind<S> {
+  // It was confirmed once and has forgotten that, or has lost all that it had: nothing of the guest is left there.
+  const isGone = deed.do === 'confirm' && told.phase === 'absent';
+  const view: S = isGone ? { ...told, phase: 'confirmed' } : told;
   const now = { ...mind, [side]: view };
   // The memory is on its way again: the target can tell.
   if (deed.do === 'perform' && deed.recover) now.target = 'unknown';
@@ -135,8 +139,18 @@ function askAgain<S extends Side>(mind: Mind<S>): Mind<S> {
 
 /** Somebody was away for too long: the way on is given up, unless the guest is handed over already. */
 export function losePatience<S extends Side>(mind: Mind<S>, reason: string): Mind<S> {
-  const handedOver = isIn(mind.source, 'performed') || isIn(mind.target, 'finishing', 'finished');
-  return handedOver ? mind : { ...mind, ledger: giveUp(mind.ledger, { as: 'failed', reason }) };
+  const arrived = mind.ledger.committed === true || isIn(mind.target, 'finishing', 'finished');
+  return arrived || isIn(mind.source, 'performed')
+    ? mind
+    : { ...mind, ledger: giveUp(mind.ledger, { as: 'failed', reason }) };
+}
+
+/** The fleet does not know the host any more that is owed the word of how it ended: it is waited for no longer. */
+export const forget = (ledger: Ledger): Ledger => ({ ...ledger, ...(ledger.owes && { forgotten: ledger.owes }) });
+
+/** It is known again: from where it was closed it goes on to tell it. */
+export function recall({ closed: _closed, forgotten: _forgotten, ...ledger }: Ledger): Ledger {
+  return ledger;
 }
 
 /** The first reason stays; that the target is off can be said later. */

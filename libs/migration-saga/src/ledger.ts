@@ -37,7 +37,9 @@ export const Ledger = z.object({
   /** How it ended, and who has yet to be told. */
   settled: MigrationState.exclude(['running']).optional(),
   owes: z.enum(['source', 'target']).optional(),
-  /** Nobody is owed anything. */
+  /** Whose host the fleet knows no more, while it is owed that. */
+  forgotten: z.enum(['source', 'target']).optional(),
+  /** Nobody is owed anything, or who is was forgotten, and `owes` says whom to tell when it is back. */
   closed: z.boolean().optional(),
 });
 export type Ledger = z.infer<typeof Ledger>;

@@ -39,7 +39,7 @@ export function endpointsOf(bus: Bus, sagas: Sagas, parties: Parties): Endpoint[
     }),
     endpoint(listMigrations, async ({ state, domain }) => ({
       migrations: sagas
-        .all()
+        .recent()
         .filter((saga) => domain === undefined || saga.domain === domain || saga.name === domain)
         .map((saga) => sagas.show(saga))
         .filter((migration) => state === undefined || migration.state === state),

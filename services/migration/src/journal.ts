@@ -34,6 +34,8 @@ export const Saga = z.object({
   /** When the source was first asked to send the guest: a time-out counts from there, whoever drives. */
   sending: ms.optional(),
   ledger: Ledger,
+  /** What keeps it from its next step, since the ledger was last written. */
+  waitsFor: z.string().optional(),
   /** The copy of the service that drives it. */
   copy: z.string(),
   started: ms,
@@ -53,11 +55,18 @@ export class SagaJournal extends Bucket<Saga> {
 export const reasonOf = ({ lost, settled, givenUp }: Ledger): string | undefined =>
   lost ?? (settled === 'completed' ? undefined : givenUp?.reason);
 
+/** Who was not told, and why not. */
+function untold({ ledger: { owes, closed }, ...ends }: Saga): string | undefined {
+  if (!owes || !closed) return undefined;
+  return `the fleet does not know host '${ends[owes].host}' any more: its ${owes} is told of it when it is back`;
+}
+
 /** What users are told of it. */
-export function told({ id, domain, name, source, target, ledger, options, started, ended }: Saga): Migration {
+export function told(saga: Saga): Migration {
+  const { id, domain, name, source, target, ledger, options, waitsFor, started, ended } = saga;
   const { bandwidth, postcopyBandwidth, downtimeMs } = options;
   const { step, settled, owes } = ledger;
-  const reason = reasonOf(ledger);
+  const reasons = [reasonOf(ledger), untold(saga) ?? waitsFor].filter((one) => one !== undefined);
   return {
     id,
     domain,
@@ -66,7 +75,7 @@ export function told({ id, domain, name, source, target, ledger, options, starte
     target,
     state: settled ?? 'running',
     step,
-    ...(reason !== undefined && { reason }),
+    ...(reasons.length > 0 && { reason: reasons.join('; ') }),
     started,
     ...(ended !== undefined && { ended }),
     owed: owes ? [owes] : [],

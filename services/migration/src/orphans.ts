@@ -1,6 +1,7 @@
 /**
  * Migrations that hosts have begun and no journal knows of: it was lost while no copy of this service ran. Hosts tell how many
- * have not ended with them; they are asked for these, and what nobody drives is driven on from what its sides say.
+ * have not ended with them; they are asked for these, and what nobody drives is driven on from what its sides say. And, the other way
+ * round, those of which the journal knows, and a host would have to be told that the fleet knows no more.
  */
 import { getDomain, listHosts, migrationOpen, type MigrationEnd, type OpenMigration } from '@virtbus/shared';
 import { call, callDriver, type Bus } from '@virtbus/shared/bus';
@@ -17,7 +18,7 @@ export class Orphans {
 
   constructor(
     private readonly bus: Bus,
-    private readonly sagas: Pick<Sagas, 'adopt'>,
+    private readonly sagas: Pick<Sagas, 'adopt' | 'reckon'>,
     private readonly log: Log,
   ) {}
 
@@ -36,6 +37,7 @@ export class Orphans {
 
   private async look(): Promise<void> {
     const { hosts } = await call(this.bus, listHosts, {});
+    await this.sagas.reckon((name) => hosts.some(({ host }) => host === name));
     const busy = hosts.filter(({ online, migrations = 0 }) => online && migrations > 0);
     const told = await Promise.all(busy.map(({ host, driver }) => this.ask({ host, driver })));
     // The source knows the epoch that the domain moves from.

@@ -2,7 +2,7 @@
 import { MigrationId, VirtError, type Migration, type MigrationOptions, type MigrationView } from '@virtbus/shared';
 import { Conflict, type Bus } from '@virtbus/shared/bus';
 import type { Log } from '@virtbus/shared/log';
-import { firstMind, giveUp, type Mind } from '@virtbus/migration-saga';
+import { firstMind, forget, giveUp, recall, type Mind } from '@virtbus/migration-saga';
 import type { Copies } from './copies';
 import { Drive } from './drive';
 import { told, type Saga, type SagaEntry, type SagaJournal } from './journal';
@@ -58,6 +58,11 @@ export class Sagas {
     return [...this.known.values()].map(({ value }) => value).sort(latestFirst);
   }
 
+  /** What users are shown of them: of those that have ended, what ended within a day. */
+  recent(): Saga[] {
+    return this.all().filter(({ ledger, ended }) => !ledger.closed || isRecent(ended));
+  }
+
   /** By id, or of a domain, as the journal has it now. Throws `MIGRATION_NOT_FOUND`. */
   async find(target: string): Promise<Saga> {
     const id = meant(this.all(), target)?.id ?? target;
@@ -106,6 +111,37 @@ export class Sagas {
       this.drive(entry);
     } catch (error) {
       yielding(error);
+    }
+  }
+
+  /**
+   * A host that the fleet knows no more is not waited for, where all that is left is to tell it how a migration ended; one that is known again
+   * is told.
+   */
+  async reckon(isKnown: (host: string) => boolean): Promise<void> {
+    for (const entry of [...this.known.values()]) {
+      const { owes } = entry.value.ledger;
+      if (owes) await this.account(entry, isKnown(entry.value[owes].host)).catch(yielding);
+    }
+  }
+
+  private async account(entry: SagaEntry, known: boolean): Promise<void> {
+    const { id, ledger, copy } = entry.value;
+    const { own } = this.copies;
+    if (ledger.closed && known) {
+      const open = await this.journal.write(entry, { ...entry.value, ledger: recall(ledger), copy: own });
+      this.log.info(
+        { migration: id, owes: ledger.owes },
+        'a host that was forgotten is back: it is told how a migration ended',
+      );
+      this.story.skip(open);
+      this.drive(open);
+    } else if (!ledger.closed && !known && !ledger.forgotten && copy === own) {
+      this.log.info(
+        { migration: id, owes: ledger.owes },
+        'a migration owes its end to a host that was forgotten: it is closed',
+      );
+      this.note(await this.journal.write(entry, { ...entry.value, ledger: forget(ledger) }));
     }
   }
 
@@ -209,7 +245,8 @@ export class Sagas {
       }
       this.note(entry);
       if (ledger.closed) {
-        if ((ended ?? 0) + keptMs < Date.now()) await this.journal.drop(entry).catch(yielding);
+        // A host that comes back after more than a day has forgotten less than the one that did not go away.
+        if (!ledger.owes && !isRecent(ended)) await this.journal.drop(entry).catch(yielding);
       } else if (copy === this.copies.own) this.drive(entry);
       else if (!(await this.copies.isThere(copy))) {
         this.log.info({ migration: id, copy }, 'going on with the migration of a copy that is gone');
@@ -220,6 +257,8 @@ export class Sagas {
     this.trouble = undefined;
   }
 }
+
+const isRecent = (ended: number | undefined): boolean => (ended ?? 0) + keptMs >= Date.now();
 
 const latestFirst = (one: Saga, other: Saga): number => other.started - one.started;
 

@@ -46,6 +46,11 @@ export class Story {
     }
   }
 
+  /** It was told by then. */
+  skip(entry: SagaEntry): void {
+    this.chapters.set(entry.value.id, chapter(entry.value).join());
+  }
+
   /** Resolves when all that was told by now is in the stream, or this copy stops. */
   told(): Promise<void> {
     return this.tail;

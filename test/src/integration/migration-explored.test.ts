@@ -40,6 +40,18 @@ describe('a machine that is wrong is found out', () => {
     );
   });
 
+  test('that goes by the word of a target which has forgotten that it runs the guest', () => {
+    const forgetful = ({ ledger, ...sides }: Mind): Mind => {
+      const { committed: _committed, ...rest } = ledger;
+      return { ...sides, ledger: rest };
+    };
+    const isForgotten = ({ ledger, target }: Mind): boolean =>
+      ledger.committed === true && isIn(target, 'absent', 'undone');
+    expect(
+      found({ faults: 2, aborts: 0 }, (mind, right) => (isForgotten(mind) ? decide(forgetful(mind)) : right)),
+    ).toBe('the guest may run on both hosts');
+  });
+
   test('that lets the source run without the word of the target', () => {
     expect(
       found({}, (_mind, right) =>

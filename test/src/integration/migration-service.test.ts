@@ -5,6 +5,7 @@ import {
   checkMigration,
   destroyDomain,
   drainHost,
+  forgetHost,
   getDomain,
   listMigrations,
   migrateDomain,
@@ -305,6 +306,39 @@ test('a target that is away before the guest is sent is waited for as long as pa
   expect(await stand.home()).toBe('h1 running epoch 1');
   expect(stand.h1.views.get('m1')?.phase).toBe('undone');
 }, 60_000);
+
+test('a host that is owed the end and was forgotten is asked no more, and told when it is back, also by another copy', async () => {
+  await using stand = await Stand.start();
+  const { bus } = stand.stack;
+  stand.h2.hold('prepare');
+  await stand.migrate('m1', { wait: false });
+  await soon(() => stand.h2.calls.includes('prepare'));
+  await stand.hosts[1].stop();
+  await soon(async () => (await stand.show('m1')).owed.includes('target'));
+  await soon(() =>
+    call(bus, forgetHost, {}, { target: 'h2' }).then(
+      () => true,
+      () => false,
+    ),
+  );
+  const failed = { state: 'failed', owed: ['target'], step: 'done' };
+  const reason = "target was away for more than 2000 ms; the fleet does not know host 'h2' any more";
+  expect(await stand.closed('m1')).toMatchObject({ ...failed, reason: expect.stringContaining(reason) as string });
+  await stand.copies[0]!.stop('SIGKILL');
+  await stand.addCopy();
+  expect(await stand.show('m1')).toMatchObject(failed);
+  const back = await stand.stack.addHost('h2', {
+    hostUuid: '00000000-0000-4000-8000-000000000002',
+    facets: ['migration'],
+  });
+  const target = await MigratingHost.at(back);
+  const told = await soon(async () => {
+    const migration = await stand.show('m1');
+    return migration.owed.length === 0 && migration;
+  });
+  expect(told).toMatchObject({ state: 'failed', step: 'done', reason: 'target was away for more than 2000 ms' });
+  expect(target.views.get('m1')?.phase).toBe('undone');
+}, 120_000);
 
 test('a host of which a driver does not answer is not drained: the guests that it is known to have are named', async () => {
   await using stand = await Stand.start();

@@ -20,7 +20,7 @@ export function keyOf({ sides, journal, driver, copies, net, faults, aborts }: W
   const { source, target, registry } = sides;
   const messages = new Set(net.map(numberOf));
   return [
-    `${faults}${aborts}${driver}${source.phase} ${source.gone} ${source.ended} ${target.phase} ${target.stream} ${target.memory} ${target.listens} ${target.lost} ${registry} ${sides.hurt}`,
+    `${faults}${aborts}${driver}${source.phase} ${source.gone} ${source.ended} ${target.phase} ${target.stream} ${target.memory} ${target.listens} ${target.lost} ${target.forgot} ${registry} ${sides.hurt}`,
     numberOf(journal),
     ...copies.map((copy) => (copy ? numberOf(copy) : '-')),
     ...[...messages].sort((a, b) => a - b),

@@ -22,6 +22,8 @@ export interface Target {
   listens?: boolean;
   /** The guest has ended for want of the rest. */
   lost?: boolean;
+  /** It was `finished` a day ago, and says this by now. */
+  forgot?: 'absent' | 'undone';
 }
 
 /** What it says of this migration; its domain lives on the target once it is `committed`. */
@@ -52,7 +54,8 @@ export function viewOf({ source, target, postcopy }: Sides, at: 'source' | 'targ
     const { phase, gone } = source;
     return phase === 'performed' && postcopy ? { phase, postcopy, ...(gone && { lost: true }) } : { phase };
   }
-  const { phase, memory, lost } = target;
+  const { phase, memory, lost, forgot } = target;
+  if (forgot) return { phase: forgot };
   return { phase, ...(memory !== undefined && { memory }), ...(lost && { lost }) };
 }
 
@@ -117,6 +120,7 @@ function finish({ target }: Sides): boolean {
 }
 
 function undoTarget(target: Target): void {
+  if (target.forgot) target.forgot = 'undone';
   if (target.phase === 'absent' || target.phase === 'prepared') target.phase = 'undone';
 }
 

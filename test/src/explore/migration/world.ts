@@ -8,11 +8,13 @@ import {
   before,
   decide,
   firstMind,
+  forget,
   freshMind,
   giveUp,
   learn,
   losePatience,
   newLedger,
+  recall,
   sideOf,
   type Deed,
   type Ledger,
@@ -94,19 +96,20 @@ function wrongIn({ sides, journal }: World): string | undefined {
   }
   if (target.lost && !source.gone) return 'the guest is ended though its memory could have come';
   if (registry === 'committed' && !there) return 'the registry has it where it does not run';
-  const { settled, closed } = journal;
+  const { settled, closed, owes } = journal;
   const arrived = there && !target.lost;
   if (settled !== undefined && (settled === 'completed') !== arrived) return `it is told to be ${settled} and is not`;
   if (!closed) return undefined;
   if (!here && !there && !source.ended) return 'it is over and the guest runs nowhere';
   if (registry === 'promised') return 'it is over and the registry keeps an epoch for it';
+  if (owes) return undefined;
   const clean = there
     ? registry === 'committed' && source.phase === 'confirmed'
     : target.phase === 'absent' || target.phase === 'undone';
   return clean ? undefined : 'it is over and something is left';
 }
 
-const ended = ({ journal }: World): boolean => journal.closed === true;
+const ended = ({ journal }: World): boolean => journal.closed === true && journal.owes === undefined;
 
 /** To be changed: what it holds is replaced, never written into, but for the sides. */
 const copyOf = (world: World): World => ({
@@ -125,6 +128,7 @@ function* moves(world: World, decideBy: Decide): Iterable<Move<World>> {
       to.net = to.net.filter(({ joined, deed }) => !(joined && deed.do === 'perform'));
     yield paid({ label, to, fault });
   }
+  yield* forgetting(world);
   yield* deliveries(world);
   for (const number of world.copies.keys()) yield* copyMoves(world, number, decideBy);
   if (world.aborts > 0 && !world.journal.closed) {
@@ -133,6 +137,26 @@ function* moves(world: World, decideBy: Decide): Iterable<Move<World>> {
     write(to, giveUp(to.journal, { as: 'cancelled', reason: 'somebody gave it up' }));
     yield { label: 'somebody gives it up', to, fault: true };
   }
+}
+
+/** Who is owed the end is taken off the fleet's list, and is back; sides remember for a day what has ended. */
+function* forgetting(world: World): Iterable<Move<World>> {
+  const { journal, sides, faults } = world;
+  const become = (label: string, fault: boolean, change: (to: World) => void): Move<World> => {
+    const to = copyOf(world);
+    change(to);
+    return paid({ label, to, fault });
+  };
+  if (journal.closed) {
+    if (journal.owes) yield become('the host that is owed is back', false, (to) => write(to, recall(journal)));
+    return;
+  }
+  if (faults === 0) return;
+  if (journal.settled && journal.owes && !journal.forgotten)
+    yield become('the host that is owed is forgotten', true, (to) => write(to, forget(journal)));
+  const { phase, memory = 'whole', forgot } = sides.target;
+  if (journal.committed && phase === 'finished' && memory === 'whole' && !forgot)
+    yield become('the target has forgotten it', true, (to) => (to.sides.target.forgot = 'absent'));
 }
 
 function paid(move: Move<World>): Move<World> {
