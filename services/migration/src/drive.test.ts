@@ -27,21 +27,28 @@ const log = { info: () => undefined, warn: () => undefined } as unknown as Drive
 class Driven {
   /** What the source says to a look. */
   source: () => Answer | Promise<Answer> = () => ({ view: { phase: 'performing' } });
+  confirm: Answer = { view: { phase: 'confirmed' } };
   private entry: SagaEntry = { key: saga.id, value: saga, revision: 1 };
   private readonly drive: Drive;
 
+  /** What the target says to a look. */
+  target: MigrationView;
+
   /** @param call what `prepare` or `perform` comes to */
   constructor(
-    private readonly call: () => Answer | Promise<Answer> = () => new Promise(() => undefined),
-    private readonly target: 'absent' | 'prepared' = 'prepared',
+    private readonly call: (deed: Deed) => Answer | Promise<Answer> = () => new Promise(() => undefined),
+    target: 'absent' | 'prepared' | MigrationView = 'prepared',
+    ledger: Partial<Saga['ledger']> = {},
   ) {
+    this.target = typeof target === 'string' ? { phase: target } : target;
+    this.entry.value = { ...saga, ledger: { ...saga.ledger, ...ledger } };
     const journal: Pick<SagaJournal, 'write'> = {
       write: async ({ key, revision }, value) => (this.entry = { key, value, revision: revision + 1 }),
     };
     const parties: Pick<Parties, 'ask'> = { ask: async (_saga, _mind, deed) => this.ask(deed) };
     const first: Mind<MigrationView> = {
-      ...{ ledger: saga.ledger, registryAway: false },
-      ...{ source: { phase: target === 'absent' ? 'begun' : 'performing' }, target: { phase: target } },
+      ...{ ledger: this.entry.value.ledger, registryAway: false },
+      ...{ source: { phase: target === 'absent' ? 'begun' : 'performing' }, target: this.target },
     };
     const driven = { copy: 'a', patienceMs, onWritten: () => undefined, told: async () => undefined, log };
     this.drive = new Drive(this.entry, journal as SagaJournal, parties as Parties, driven, first);
@@ -52,13 +59,18 @@ class Driven {
     return this.entry.value.ledger.givenUp?.reason;
   }
 
+  get waitsFor(): string | undefined {
+    return this.entry.value.waitsFor;
+  }
+
   stop(): void {
     this.drive.stop();
   }
 
   private ask(deed: Deed): Answer | Promise<Answer> {
-    if (deed.do === 'look') return deed.at === 'source' ? this.source() : { view: { phase: this.target } };
-    if (deed.do === 'prepare' || deed.do === 'perform') return this.call();
+    if (deed.do === 'look') return deed.at === 'source' ? this.source() : { view: this.target };
+    if (deed.do === 'prepare' || deed.do === 'perform') return this.call(deed);
+    if (deed.do === 'confirm') return this.confirm;
     return deed.do === 'release' ? { epoch: 3 } : { view: { phase: 'undone' } };
   }
 }
@@ -104,4 +116,35 @@ test('a registry that does not tell what a side is given is the one that is away
   driven = new Driven(() => 'registry-away', 'absent');
   await seconds(patienceMs / 1_000 + 30);
   expect(driven.reason).toBe('registry was away for more than 60000 ms');
+});
+
+test('a step that is refused and has to come is asked less and less often, and it is told why; once it is taken that is over', async () => {
+  let refused: string | undefined = 'the target did not answer';
+  const asked: number[] = [];
+  const resume = (deed: Deed): Answer => {
+    if (deed.do === 'prepare') return { view: { phase: 'finished', memory: 'awaiting' } };
+    asked.push(Date.now());
+    if (refused !== undefined) return { refused };
+    driven.target = { phase: 'finished', memory: 'arriving' };
+    return { view: { phase: 'performed', postcopy: true } };
+  };
+  driven = new Driven(resume, { phase: 'finished', memory: 'stranded' }, { postcopy: true, committed: true });
+  driven.source = () => ({ view: { phase: 'performed', postcopy: true } });
+  await seconds(300);
+  expect(driven.waitsFor).toBe(refused);
+  // Some ten seconds apart, after the first few.
+  expect(asked.length).toBeGreaterThan(20);
+  expect(asked.length).toBeLessThan(50);
+  refused = undefined;
+  await seconds(30);
+  expect(driven.waitsFor).toBeUndefined();
+});
+
+test('of who does not answer for long that is told', async () => {
+  driven = new Driven(undefined, { phase: 'finished' }, { committed: true, settled: 'completed', owes: 'source' });
+  driven.confirm = 'away';
+  await seconds(5);
+  expect(driven.waitsFor).toBeUndefined();
+  await seconds(60);
+  expect(driven.waitsFor).toBe("nobody answers on host 'h1'");
 });

@@ -51,6 +51,8 @@ export class Drive {
   private refusedToHurry = false;
   private latest: MigrationView | undefined;
   private pauseMs: number = pauses.first;
+  /** What did not come to anything, and is asked again after a while; why, where that was said. */
+  private stuck: { on: string; reason?: string } | undefined;
   /** Since when each has given no answer, on the clock of `performance.now()`: whoever answered in between was not away all that time. */
   private readonly awaySince = new Map<(Deed & { do: 'wait' })['for'], number>();
 
@@ -110,7 +112,7 @@ export class Drive {
   private async turn(): Promise<boolean> {
     const deed = decide(this.mind);
     if (deed.do === 'rest') return false;
-    if (deed.do === 'close') await this.settle(deed.as);
+    if (deed.do === 'close' && !(await this.settle(deed.as))) return false;
     await this.write(before(this.mind.ledger, deed));
     switch (deed.do) {
       case 'settle':
@@ -126,21 +128,35 @@ export class Drive {
         });
         const outcome = await this.unlessWoken(asked);
         if (outcome === undefined) return true;
-        if (outcome !== 'away') this.pauseMs = pauses.first;
-        if (typeof outcome === 'object' && 'refused' in outcome) {
-          this.options.log.info({ migration: this.saga.id, deed, reason: outcome.refused }, 'a step was refused');
-        } else if (outcome !== 'away' && outcome !== 'registry-away') this.awaySince.delete(sideOf(deed) ?? 'registry');
+        this.heed(deed, outcome);
         this.mind = learn(this.mind, deed, outcome);
         return true;
       }
     }
   }
 
-  /** A closed one nobody drives: how it ended is in the stream before. */
-  private async settle(as: Ended): Promise<void> {
+  /** When it is asked again, and what is told until then: what goes well on the way to that which does not is no way on. */
+  private heed(deed: Deed, outcome: Outcome<MigrationView>): void {
+    const who = sideOf(deed) ?? 'registry';
+    const on = `${deed.do} ${who}`;
+    if (outcome === 'away' || outcome === 'registry-away') {
+      this.stuck = { on };
+    } else if (typeof outcome === 'object' && 'refused' in outcome) {
+      this.stuck = { on, reason: outcome.refused };
+      this.options.log.info({ migration: this.saga.id, deed, reason: outcome.refused }, 'a step was refused');
+    } else {
+      this.awaySince.delete(who);
+      if (this.stuck?.on === on) this.stuck = undefined;
+      if (!this.stuck) this.pauseMs = pauses.first;
+    }
+  }
+
+  /** A closed one nobody drives: how it ended is in the stream before. False when this copy is stopped over that. */
+  private async settle(as: Ended): Promise<boolean> {
     const { ledger } = this.mind;
     if (ledger.settled === undefined) await this.write({ ...ledger, settled: as });
     await this.options.told();
+    return !this.stopped;
   }
 
   /** A transfer that takes longer than it may is given up, or hurried up; that is tried at each look until it took. */
@@ -175,27 +191,43 @@ export class Drive {
     if (performance.now() - since > patienceMs) {
       this.mind = losePatience(this.mind, `${deed.for} was away for more than ${patienceMs} ms`);
     }
+    await this.tellWait(deed.for);
     await this.pause();
     this.mind = learn(this.mind, deed, 'done');
   }
 
+  /** What was refused, or who has not answered for so long that it is worth a word. */
+  private async tellWait(who: (Deed & { do: 'wait' })['for']): Promise<void> {
+    const { waitsFor: before, ...saga } = this.saga;
+    const isSide = who === 'source' || who === 'target';
+    const silent = isSide && this.pauseMs === pauses.longest ? `nobody answers on host '${saga[who].host}'` : undefined;
+    const now = this.stuck?.reason ?? silent;
+    if (now !== before) await this.put({ ...saga, ...(now !== undefined && { waitsFor: now }) });
+  }
+
   private async write(ledger: Saga['ledger']): Promise<void> {
     if (ledger !== this.saga.ledger) {
-      const { settled } = this.saga.ledger;
-      const sending = ledger.step === 'perform' ? { sending: this.saga.sending ?? Date.now() } : {};
-      const ended = ledger.settled !== undefined ? { ended: this.saga.ended ?? Date.now() } : {};
-      this.writing = true;
-      try {
-        this.entry = await this.journal.write(this.entry, { ...this.saga, ledger, ...sending, ...ended });
-      } finally {
-        this.writing = false;
-      }
+      const { waitsFor: _over, ...saga } = this.saga;
+      const { settled } = saga.ledger;
+      const sending = ledger.step === 'perform' ? { sending: saga.sending ?? Date.now() } : {};
+      const ended = ledger.settled !== undefined ? { ended: saga.ended ?? Date.now() } : {};
+      await this.put({ ...saga, ledger, ...sending, ...ended });
       this.awaySince.clear();
+      this.stuck = undefined;
       if (ledger.settled !== settled) meter.count(metrics.migrationsEnded, { outcome: ledger.settled ?? 'reopened' });
-      this.options.onWritten(this.entry);
       this.options.log.info({ migration: this.saga.id, step: ledger.step, settled: ledger.settled }, 'migration');
     }
     this.mind = { ...this.mind, ledger: this.saga.ledger };
+  }
+
+  private async put(saga: Saga): Promise<void> {
+    this.writing = true;
+    try {
+      this.entry = await this.journal.write(this.entry, saga);
+    } finally {
+      this.writing = false;
+    }
+    this.options.onWritten(this.entry);
   }
 
   /** False when it is another's now. What the sides have told stays true, but is asked anew. */
