@@ -128,9 +128,9 @@ export class Drains {
   }
 
   private drive(entry: DrainEntry): void {
-    const { host, copy, state } = entry.value;
+    const { host, copy } = entry.value;
     const { copies, ...parts } = this.parts;
-    if (this.stopped || this.driven.has(host) || copy !== copies.own || state !== 'running') return;
+    if (this.stopped || this.driven.has(host) || copy !== copies.own || isOver(entry)) return;
     const emptying = new Emptying(entry, { ...parts, copy, driversOf: (one) => this.driversOf(one) });
     this.driven.set(host, emptying);
     void emptying.run().finally(() => this.driven.delete(host));
@@ -139,8 +139,8 @@ export class Drains {
   private async sweep(): Promise<void> {
     const { journal, copies, log } = this.parts;
     for (const entry of await journal.all()) {
-      const { host, state, copy } = entry.value;
-      if (state !== 'running' || this.driven.has(host)) continue;
+      const { host, copy } = entry.value;
+      if (isOver(entry) || this.driven.has(host)) continue;
       if (copy !== copies.own) {
         if (await copies.isThere(copy)) continue;
         log.info({ host, copy }, 'going on with the drain of a copy that is gone');
@@ -152,6 +152,8 @@ export class Drains {
 }
 
 const invalid = (detail: string): VirtError => new VirtError('OPERATION_INVALID', { detail });
+
+const isOver = ({ value: { state, untold } }: DrainEntry): boolean => state !== 'running' && !untold;
 
 /** Another copy was first. */
 function yielding(error: unknown): undefined {

@@ -60,9 +60,8 @@ export class Emptying {
     while (!this.stopped) {
       try {
         if (!(await this.read())) return;
-        if (this.record.state !== 'running') return;
-        await this.turn();
-        if (this.record.state !== 'running') return;
+        if (this.record.state === 'running') await this.turn();
+        if (this.record.state !== 'running') return await this.tellEnd();
       } catch (err) {
         if (!(err instanceof Conflict)) this.parts.log.warn({ err, host: this.record.host }, 'a drain waits');
       }
@@ -75,6 +74,16 @@ export class Emptying {
     const { journal, copy } = this.parts;
     this.entry = (await journal.get(this.record.host)) ?? (await journal.create(this.record));
     return this.record.copy === copy;
+  }
+
+  /** It is written down that its end is to be told until the stream has it: a copy that takes over tells it again, under the same id. */
+  private async tellEnd(): Promise<void> {
+    const { untold, ...record } = this.record;
+    if (!untold) return;
+    const { story } = this.parts;
+    story.tell(endOf(record));
+    await story.told();
+    if (!this.stopped) await this.write(record);
   }
 
   private async turn(): Promise<void> {
@@ -213,7 +222,7 @@ export class Emptying {
       const saga = await this.parts.sagas.find(migration!).catch(absent);
       if (saga && !saga.ledger.givenUp) await this.parts.sagas.giveUp(saga.id, false).catch(absent);
     }
-    if (moving.length === 0) await this.write({ ...this.record, state: 'aborted', ended: Date.now() });
+    if (moving.length === 0) await this.write({ ...this.record, state: 'aborted', untold: true, ended: Date.now() });
   }
 
   /** Of drivers that are silent nobody knows whether all guests have left, whatever the fleet knows. */
@@ -221,7 +230,8 @@ export class Emptying {
     const left = countsOf(this.record.guests).stays > 0 || silent.length > 0;
     const reasons = silent.map((driver) => this.offline(driver));
     const why = reasons.length > 0 ? { reasons } : {};
-    await this.write({ ...this.record, state: left ? 'incomplete' : 'drained', ...why, ended: Date.now() });
+    const state = left ? 'incomplete' : 'drained';
+    await this.write({ ...this.record, state, untold: true, ...why, ended: Date.now() });
   }
 
   private change(guest: Guest, change: Partial<Guest>, more: Partial<DrainRecord> = {}): Promise<void> {
@@ -248,18 +258,20 @@ export class Emptying {
 
 const absent = (): undefined => undefined;
 
-/** What is told of a change: each guest whose state is another now, and the end. */
+const baseOf = ({ id, host, state, cause, guests }: DrainRecord) => ({
+  ...({ entity: 'drain', time: new Date().toISOString(), commandId: cause, drain: id, host, state } as const),
+  counts: countsOf(guests),
+});
+
+const endOf = (record: DrainRecord): DrainEvent => ({ ...baseOf(record), id: `${record.id}.ended`, type: 'ended' });
+
+/** What is told of a change: that it has begun, and each guest whose state is another now. */
 export function eventsBetween(before: DrainRecord | undefined, after: DrainRecord): DrainEvent[] {
-  const { id, host, state, cause } = after;
-  const base = {
-    ...({ entity: 'drain', time: new Date().toISOString(), commandId: cause, drain: id, host, state } as const),
-    counts: countsOf(after.guests),
-  };
+  const base = baseOf(after);
   const was = new Map(before?.guests.map((guest) => [guest.uuid, guest.state]));
   const changed = after.guests.filter((guest) => guest.state !== 'waiting' && was.get(guest.uuid) !== guest.state);
   return [
-    ...(before ? [] : [{ ...base, id: `${id}.begun`, type: 'begun' }]),
+    ...(before ? [] : [{ ...base, id: `${after.id}.begun`, type: 'begun' }]),
     ...changed.map((guest) => ({ ...base, id: newId(), type: `guest-${guest.state}`, guest: guestTold(guest) })),
-    ...(before?.state === 'running' && state !== 'running' ? [{ ...base, id: `${id}.ended`, type: 'ended' }] : []),
   ];
 }

@@ -39,6 +39,8 @@ export const DrainRecord = z.object({
   begun: z.number().int(),
   /** It is to end: what is on its way is given up first. */
   stopping: z.boolean(),
+  /** It has ended, and the stream may not have the event of it. */
+  untold: z.boolean().optional(),
   /** The copy of the service that drives it. */
   copy: z.string(),
   started: z.number(),
