@@ -194,8 +194,8 @@ async function ofBoth(
   const context = { domain: uuid };
   try {
     const left = await callDriver(bus, source, migrationCheck, { role: 'source', peer: target, options }, context);
-    const { document, copies, certificates, cpu } = left;
-    const ask = { role: 'target', peer: source, options, document, copies, certificates, cpu } as const;
+    const { document, copies, certificates, cpu, nvram } = left;
+    const ask = { role: 'target', peer: source, options, document, copies, certificates, cpu, nvram } as const;
     const right = await callDriver(bus, target, migrationCheck, ask, context);
     return [...left.reasons, ...right.reasons];
   } catch (error) {

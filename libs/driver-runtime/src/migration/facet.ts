@@ -49,6 +49,8 @@ export interface Shown {
   certificates?: { authority: string; certificate: string } | undefined;
   /** What the guest has of its host's CPU, in the words of the hypervisor. */
   cpu?: { features: string[]; vendor?: string | undefined } | undefined;
+  /** Of a domain that is off: the file with its firmware variables, which nobody sends. */
+  nvram?: string | undefined;
 }
 
 export interface MigrationFacet<G extends Guest> {
@@ -58,6 +60,8 @@ export interface MigrationFacet<G extends Guest> {
   blockers(guest: G, ask: Omit<MigrationAsk, 'id'>): Promise<MigrationReason[]>;
   /** Source: why the definition of a domain that is off cannot leave alone. None where it is left out. */
   offlineBlockers?(domain: Domain, ask: Omit<MigrationAsk, 'id'>): Promise<MigrationReason[]>;
+  /** Source: what of a domain that is off the target needs to know. Nothing where it is left out. */
+  showOffline?(domain: Domain): Shown;
   /** Target: why a guest of this document could not run here: CPU, machine type, images, networks, ports. */
   obstacles(domain: Domain, ask: Omit<MigrationAsk, 'id'> & Shown): Promise<MigrationReason[]>;
   /**

@@ -112,7 +112,7 @@ export class Migrations {
       ];
       if (options.offline) {
         reasons.push(...((await migration.offlineBlockers?.(actor.document, ask)) ?? []));
-        return { reasons, document: documentOf(actor, options) ?? live };
+        return { reasons, document: documentOf(actor, options) ?? live, ...migration.showOffline?.(actor.document) };
       }
       const guest = guestOf(actor);
       reasons.push(...(await migration.blockers(guest, ask)));

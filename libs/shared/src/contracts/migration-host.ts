@@ -125,6 +125,8 @@ const copies = z.array(
 /** What the guest has of its host's CPU, in QEMU's words. */
 const cpu = z.object({ features: z.array(z.string()), vendor: z.string().optional() });
 
+const nvram = z.string().describe('file with the firmware variables that the domain has on its source');
+
 export const migrationCheck = driverContract({
   operation: 'migration-check',
   request: z.object({
@@ -137,6 +139,7 @@ export const migrationCheck = driverContract({
       .describe('for the target: the disks that would be copied, with the bytes that they take on the source'),
     certificates: certificates.optional().describe('for the target: those of the source'),
     cpu: cpu.optional().describe('for the target: what the guest has, and must find again'),
+    nvram: nvram.optional().describe('for the target: of a domain that is off, which does not bring them itself'),
   }),
   response: z.object({
     reasons: z.array(MigrationReason),
@@ -144,6 +147,7 @@ export const migrationCheck = driverContract({
     copies: copies.optional(),
     certificates: certificates.optional(),
     cpu: cpu.optional(),
+    nvram: nvram.optional(),
   }),
   timeoutMs: 10_000,
   doc: 'Every reason why this side would refuse. Changes nothing.',

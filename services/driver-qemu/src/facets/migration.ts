@@ -12,7 +12,7 @@ import { capabilitiesFor, resetMigration } from '../migration/parameters';
 import type { MigrationPorts } from '../migration/ports';
 import { awaitRest, resumeSending, startPostcopy } from '../migration/postcopy';
 import { finish, receive } from '../migration/receive';
-import { blockersOf, obstaclesFor, offlineBlockersOf, show } from '../migration/refusals';
+import { blockersOf, obstaclesFor, offlineBlockersOf, show, showOffline } from '../migration/refusals';
 import { clientsHaveGone, screenOf, tellClients } from '../migration/screens';
 import { send, withdraw } from '../migration/send';
 import { isPostcopy, isUnderWay } from '../migration/transfer';
@@ -40,6 +40,7 @@ export function migrationFacet(host: MigrationHost): MigrationFacet<QemuGuest> {
   return {
     show: (guest, ask) => show(guest, ask, host),
     blockers: (guest, ask) => blockersOf(guest, ask, sharing),
+    showOffline,
     offlineBlockers: (domain, ask) => offlineBlockersOf(domain, ask, sharing),
     obstacles: (domain, ask) => obstaclesFor(domain, ask, host),
     begin: async (guest, ask) => {

@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import type { Domain } from '@virtbus/domain-xml';
 import { MigrationOptions } from '@virtbus/shared';
 import { temporaryFolder } from '@virtbus/testkit';
-import { offlineBlockersOf } from './refusals';
+import { obstaclesFor, offlineBlockersOf, showOffline } from './refusals';
 
 test('a domain that is off keeps its firmware variables where they are, unless others reach them or somebody has seen to it', async () => {
   using folder = temporaryFolder();
@@ -19,4 +19,41 @@ test('a domain that is off keeps its firmware variables where they are, unless o
   expect(await reasons()).toEqual([{ where: 'source', code: 'MIGRATE_UNSAFE', message }]);
   expect(await reasons({ unsafe: true })).toEqual([]);
   expect(await reasons({}, [folder.path])).toEqual([]);
+});
+
+test('its target is asked whether they have come there: whoever said so may have copied them elsewhere', async () => {
+  using folder = temporaryFolder();
+  const [here, there] = [folder.file('h1_VARS.fd'), folder.file('h2_VARS.fd')];
+  const domainAt = (path: string): Domain =>
+    ({ os: { nvram: { path } }, devices: { interfaces: [], disks: [] } }) as unknown as Domain;
+  expect(showOffline(domainAt(here))).toEqual({});
+  writeFileSync(here, 'variables');
+  const shown = showOffline(domainAt(here));
+  expect(shown).toEqual({ nvram: here });
+  const options = MigrationOptions.parse({
+    offline: true,
+    unsafe: true,
+    listen: '127.0.0.1',
+    uri: 'tcp:127.0.0.1:49152',
+  });
+  const end = { host: 'h2', uuid: '00000000-0000-4000-8000-000000000002' };
+  const ask = {
+    own: end,
+    peer: { host: 'h1', driver: 'qemu' },
+    sourceName: 'web1',
+    options,
+    signal: AbortSignal.timeout(5_000),
+  };
+  const host = {
+    ports: { take: async () => 1, release: () => undefined },
+    prepare: () => undefined,
+    capabilitiesOf: () => ({ cpu: [] }),
+  };
+  const obstacles = (): Promise<object[]> => obstaclesFor(domainAt(there), { ...ask, ...shown }, host as never);
+  const message = expect.stringContaining(
+    `the firmware variables ${there} are not on this host; copy ${here}`,
+  ) as string;
+  expect(await obstacles()).toEqual([{ where: 'target', code: 'SYSTEM_ERROR', message }]);
+  writeFileSync(there, 'variables');
+  expect(await obstacles()).toEqual([]);
 });

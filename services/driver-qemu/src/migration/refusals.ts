@@ -65,7 +65,7 @@ export async function offlineBlockersOf(
   sharing: Sharing,
 ): Promise<MigrationReason[]> {
   const found = new Reasons('source');
-  const path = nvram?.path ?? nvram?.source?.file;
+  const path = nvramOf(nvram);
   if (options.unsafe || path === undefined || !existsSync(path)) return [];
   await found.of(async () => {
     if (await isReached('file', path, sharing)) return;
@@ -73,6 +73,21 @@ export async function offlineBlockersOf(
     found.add('MIGRATE_UNSAFE', `${what}; copy the file to the same place on the target, then say --unsafe`);
   });
   return found.all;
+}
+
+export function showOffline({ os }: Domain): Shown {
+  const nvram = nvramOf(os.nvram);
+  return nvram !== undefined && existsSync(nvram) ? { nvram } : {};
+}
+
+const nvramOf = (nvram: Domain['os']['nvram']): string | undefined => nvram?.path ?? nvram?.source?.file;
+
+/** Whoever said that they were copied may have copied them elsewhere: it would start with those of the template, and tell nobody. */
+function mustHaveVariables({ os }: Domain, onSource: string | undefined): void {
+  const path = nvramOf(os.nvram);
+  if (onSource === undefined || path === undefined || existsSync(path)) return;
+  const remedy = `copy ${onSource} of its source there first, or remove it if the domain is to start with new ones`;
+  throw new VirtError('SYSTEM_ERROR', { detail: `the firmware variables ${path} are not on this host; ${remedy}` });
 }
 
 async function judge(disk: Disk, sharing: Sharing, found: Reasons): Promise<void> {
@@ -136,11 +151,12 @@ export async function show(
 /** What a guest of this document lacks here. */
 export async function obstaclesFor(
   domain: Domain,
-  { options, copies = [], certificates, cpu }: Ask & Shown,
+  { options, copies = [], certificates, cpu, nvram }: Ask & Shown,
   host: Pick<MigrationHost, 'ports' | 'address' | 'prepare' | 'capabilitiesOf' | 'boot'>,
 ): Promise<MigrationReason[]> {
   const found = new Reasons('target');
   await found.of(() => host.prepare(domain));
+  await found.of(() => mustHaveVariables(domain, nvram));
   await found.of(() => {
     const loss = cpuLoss(domain, cpu, host.capabilitiesOf(domain));
     if (loss !== undefined) found.add('CPU_INCOMPATIBLE', loss);
