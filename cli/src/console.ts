@@ -58,7 +58,7 @@ export async function attachConsole(session: Session, out: Output, target: strin
     stdin.pause();
     void stream.write(stop < 0 ? bytes : bytes.subarray(0, stop)).then(() => (stop < 0 ? stdin.resume() : leave()));
   };
-  const timer = how.for === undefined ? undefined : setTimeout(leave, Math.min(how.for, longestSeconds) * 1_000);
+  const timer = how.for === undefined ? undefined : setTimeout(leave, Math.min(how.for, longestSeconds()) * 1_000);
   // Signals reach the process only when the terminal is not raw, or from outside.
   process.once('SIGINT', leave);
   process.once('SIGTERM', leave);

@@ -28,7 +28,7 @@ export const globalOptions: readonly { flags: string; doc: string; parse?: (text
   {
     flags: '--timeout <seconds>',
     doc: 'wait this long for an answer',
-    parse: (text) => Math.min(parseNumber(text, '--timeout', 0.001, true), longestSeconds),
+    parse: (text) => Math.min(parseNumber(text, '--timeout', 0.001, true), longestSeconds()),
   },
   { flags: '--context <file>', doc: 'credentials to use (VIRTBUS_CONTEXT)' },
   { flags: '--url <url>', doc: 'NATS server(s), comma separated (VIRTBUS_NATS_URL)' },

@@ -4,6 +4,7 @@
  * The parser, `--help`, shell completion and docs/cli.md come from these values; the types of `args` and `options` in
  * `run` come from them too.
  */
+import { busModule } from './lazy';
 import type { Session } from './session';
 import type { Output } from './output';
 
@@ -80,8 +81,8 @@ export const number = (placeholder: string, doc: string, least = 0, fraction = f
   parse: (text, name) => parseNumber(text, name, least, fraction),
 });
 
-/** As far as a timer reaches, some 24 days: a longer one would go off at once. */
-export const longestSeconds = 2 ** 31 / 1_000 - 1;
+/** As long as a timer can be, with a second for the answer to get here. */
+export const longestSeconds = (): number => busModule().longestMs / 1_000 - 1;
 
 export function parseNumber(text: string, name: string, least = 0, fraction = false): number {
   const parsed = (fraction ? /^\d+(\.\d+)?$/ : /^\d+$/).test(text) ? Number(text) : NaN;

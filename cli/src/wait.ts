@@ -16,8 +16,8 @@ export async function untilStopped(
 ): Promise<DomainSummary> {
   const { domain, asOf } = await session.call('getDomain', {}, target);
   await action();
-  const deadline = AbortSignal.timeout(Math.min(seconds * 1_000, 2 ** 31 - 1));
-  const { tail } = busModule();
+  const { longestMs, tail } = busModule();
+  const deadline = AbortSignal.timeout(Math.min(seconds * 1_000, longestMs));
   const filter = shared().eventFilter({ uuid: domain.uuid, class: 'lifecycle', type: 'stopped' });
   const log = tail(await session.bus(), { filter, since: { sequence: asOf + 1 }, signal: deadline });
   // A log that was put back, or lost and told anew, begins with what is past.

@@ -146,7 +146,7 @@ export interface Answer {
 const returnMs = 100;
 
 /** A longer timer would go off at once (setTimeout). Some 24 days, milliseconds. */
-const longestMs = 2 ** 31 - 1;
+export const longestMs = 2 ** 31 - 1;
 
 /**
  * One request and its answer, as bytes. An answer that carries an error is thrown as the `VirtError` it tells.
