@@ -9,7 +9,8 @@ const words = process.argv.slice(2);
 /** A reader that has gone away (`virtbus list | head -1`) is no failure. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
-  throw error;
+  process.stderr.write(`error: the answer cannot be written: ${error.message}\n`);
+  process.exit(1);
 });
 
 async function main(): Promise<number> {

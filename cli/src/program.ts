@@ -164,13 +164,15 @@ function readArguments(
 ): ArgumentValues<Arguments> {
   const left = [...words];
   const values: Record<string, string | string[] | undefined> = {};
-  for (const [key, { kind }] of Object.entries(spec.args)) {
+  for (const [key, { kind, completes }] of Object.entries(spec.args)) {
     const byName = key in options ? undefined : (named[key] as string[] | undefined);
     if (kind === 'many') values[key] = [...(byName ?? []), ...left.splice(0)];
     else values[key] = byName?.at(-1) ?? left.shift();
     if (kind === 'one' && values[key] === undefined)
       throw new UsageError(`missing argument <${kebab(key)}>; ${usageOf(spec)}`);
-    if (kind === 'one' && values[key] === '') throw new UsageError(`argument <${kebab(key)}> is empty`);
+    // No domain and no file has that name; a word of a command may be empty.
+    const isName = kind === 'one' || completes === 'domain' || completes === 'file';
+    if (isName && [values[key]].flat().includes('')) throw new UsageError(`argument <${kebab(key)}> is empty`);
   }
   if (left.length > 0) throw new UsageError(`unexpected argument '${left[0]}'; ${usageOf(spec)}`);
   return values as ArgumentValues<Arguments>;

@@ -47,3 +47,19 @@ test('a family is known behind global options too, and so is what it does not ha
   expect(code).toBe(2);
   expect(err).toBe("error: unknown command 'host-explode'; see 'virtbus host'\n");
 });
+
+test('help for a command that there is not is no help for all', async () => {
+  expect(await ran('help', 'explode')).toEqual({
+    ...{ code: 2, out: '', err: "error: unknown command 'explode'; see 'virtbus help'\n" },
+  });
+  expect(await ran('help', 'event')).toEqual(await ran('events', '--help'));
+});
+
+test.each([
+  [['domstats', ''], 'argument <domain> is empty'],
+  [['domxml-to-native', 'qemu-argv', ''], 'argument <xml> is empty'],
+  [['migrate-setmaxdowntime', 'web1', '1e3'], "<downtime>: '1e3' is not a whole number from 1 up"],
+  [['events', '--host', '*'], "--host: '*' is no name of a host: letters, digits, - and _, at most 63 of them"],
+])('%j is refused before anybody is asked', async (words, message) => {
+  expect(await ran(...words)).toEqual({ code: 2, out: '', err: `error: ${message}\n` });
+});

@@ -44,9 +44,17 @@ const families: ReadonlySet<string> = new Set(['chain', 'host', 'auth']);
 function spelledOut(words: readonly string[]): string[] {
   const { globals, rest } = led(words);
   if (rest.length === 0) return [...globals, '--help'];
-  if (rest[0] === 'help') return [...globals, ...inOneWord(rest.slice(1)).slice(0, 1), '--help'];
+  if (rest[0] === 'help') {
+    const [asked] = inOneWord(rest.slice(1));
+    if (asked === undefined) return [...globals, '--help'];
+    // The parser would show the help of all for a command that there is not.
+    return isCommand(asked) ? [...globals, asked, '--help'] : [...globals, asked];
+  }
   return [...globals, ...inOneWord(rest)];
 }
+
+const isCommand = (word: string): boolean =>
+  commands.some(({ name, aliases = [] }) => name === word || aliases.includes(word));
 
 function inOneWord(words: readonly string[]): string[] {
   const [family = '', ...after] = words;

@@ -41,7 +41,8 @@ export const events = command({
   ],
   async run({ args: _args, options: chosen, globals, session, out }) {
     const { canonicalUuid, eventFilter, moveEventFilter } = shared();
-    const { about = 'domain', host } = chosen;
+    const { about = 'domain' } = chosen;
+    const host = hostName(chosen.host);
     const uuid = chosen.domain ? canonicalUuid(chosen.domain) : undefined;
     const of = defined({ host, class: token(chosen.class, '--class'), type: token(chosen.type, '--type') });
     if (about !== 'domain' && of.class) throw new UsageError(`events about a ${about} have no classes`);
@@ -96,6 +97,11 @@ const defined = <T extends object>(from: T): { [K in keyof T]?: NonNullable<T[K]
 function token(text: string | undefined, name: string): string | undefined {
   if (text === undefined || /^[a-z][a-z-]*$/.test(text)) return text;
   throw new UsageError(`${name}: '${text}' is no class or type of events`);
+}
+
+function hostName(text: string | undefined): string | undefined {
+  if (text === undefined || shared().HostName.safeParse(text).success) return text;
+  throw new UsageError(`--host: '${text}' is no name of a host: letters, digits, - and _, at most 63 of them`);
 }
 
 export const outcome = command({

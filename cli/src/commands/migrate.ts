@@ -2,7 +2,7 @@
 import { ExitWith } from '../exec';
 import { untilMoved } from '../migration-watch';
 import { printMigration, printMigrations } from '../print/migrations';
-import { argument, command, domain, example, flag, UsageError } from '../spec';
+import { argument, command, domain, example, flag, parseNumber, UsageError } from '../spec';
 import { bytesASecond, migrateOptions, timeoutOf, wishOf } from './migrate-options';
 
 /** A domain, or the id of a migration. */
@@ -130,10 +130,7 @@ export const migrateSetmaxdowntime = command({
   gives: 'setMigrationLimits',
   examples: [example('migrate-setmaxdowntime web1 300', '300 ms')],
   async run({ args, session }) {
-    const downtimeMs = Number(args.downtime);
-    if (!Number.isInteger(downtimeMs) || downtimeMs < 1) {
-      throw new UsageError(`'${args.downtime}' is not a whole number of milliseconds`);
-    }
+    const downtimeMs = parseNumber(args.downtime, '<downtime>', 1);
     await session.give('setMigrationLimits', { downtimeMs }, args.migration, () => 'Limit set');
   },
 });

@@ -65,6 +65,13 @@ describe('a call', () => {
     expect(await failure(enqueue(client, startDomain, {}, { target: 'web1', id: 'a\nb' }))).toMatchObject(refused);
   });
 
+  test('about a name that is longer than what a server reads is refused: it hung up, and the caller waited for his time', async () => {
+    const target = 'x'.repeat(5_000);
+    const refused = { code: 'INVALID_ARG', message: expect.stringContaining('longer than any name') as string };
+    expect(await failure(start({ target }))).toMatchObject(refused);
+    expect(await failure(enqueue(client, startDomain, {}, { target }))).toMatchObject(refused);
+  });
+
   test('may wait longer than a timer can', async () => {
     await serving([endpoint(startDomain, async () => ({ domain: domain() }))]);
     expect(await start({ timeoutMs: 2 ** 40 })).toEqual({ domain: domain() });

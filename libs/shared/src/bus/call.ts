@@ -53,7 +53,7 @@ export async function call<C extends Contract>(
     return new VirtError('SERVICE_OFFLINE', { service: servedBy === 'migration-service' ? 'migration' : c.entity });
   };
   const watch = c.kind === 'cmd' ? atWorkOn(c, options.target) : undefined;
-  const answer = await exchange(bus, callSubject(c, options.target), body, context, absent, watch);
+  const answer = await exchange(bus, checkedSubject(callSubject(c, options.target)), body, context, absent, watch);
   return decode(answer.body) as Response<C>;
 }
 
@@ -118,7 +118,7 @@ export async function enqueue<C extends Contract>(
     throw new VirtError('MESSAGE_TOO_LARGE', { detail });
   }
   const timeoutMs = options.timeoutMs ?? c.timeoutMs;
-  const subject = queueSubject(c, options.target);
+  const subject = checkedSubject(queueSubject(c, options.target));
   const attributes = { 'virtbus.command_id': id, 'messaging.destination.name': subject };
   try {
     return await span(
@@ -222,6 +222,15 @@ async function request(
     body: await bus.bodies.incoming(message.data, message.headers, context.timeoutMs),
     headers: message.headers,
   };
+}
+
+/** A server takes 4096 bytes for the line that a subject stands in, and hangs up on a longer one. */
+const longestSubject = 2_048;
+
+/** Throws INVALID_ARG for the subject of a name that nothing can have. */
+function checkedSubject(subject: string): string {
+  if (subject.length <= longestSubject) return subject;
+  throw new VirtError('INVALID_ARG', { detail: 'the name is longer than any name on the bus can be' });
 }
 
 /** Throws INVALID_ARG for what cannot stand in a header. */
