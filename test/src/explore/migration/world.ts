@@ -154,9 +154,14 @@ function* forgetting(world: World): Iterable<Move<World>> {
   if (faults === 0) return;
   if (journal.settled && journal.owes && !journal.forgotten)
     yield become('the host that is owed is forgotten', true, (to) => write(to, forget(journal)));
-  const { phase, memory = 'whole', forgot } = sides.target;
-  if (journal.committed && phase === 'finished' && memory === 'whole' && !forgot)
-    yield become('the target has forgotten it', true, (to) => (to.sides.target.forgot = 'absent'));
+  // That takes a day: nobody drives it, for who does has asked, and what was on its way then never arrives.
+  if (world.copies.some((copy) => copy !== undefined)) return;
+  const { phase, memory = 'whole', lost, forgot } = sides.target;
+  if (journal.committed && phase === 'finished' && memory === 'whole' && !lost && !forgot)
+    yield become('the target has forgotten it', true, (to) => {
+      to.sides.target.forgot = 'absent';
+      to.net = [];
+    });
 }
 
 function paid(move: Move<World>): Move<World> {
