@@ -129,7 +129,10 @@ beforeAll(async () => {
     }),
     endpoint(shutdownDomain, async (request, call) => {
       note('shutdown', request, call);
-      if (call.target !== 'deaf') await publish('stopped', 'shutdown', { ...web1, id: -1, state: 'shutoff' });
+      const stopped = { ...web1, id: -1, state: 'shutoff' } as const;
+      // One of before, which a log that was lost is told again.
+      await publish('stopped', 'failed', { ...stopped, revision: 1 });
+      if (call.target !== 'deaf') await publish('stopped', 'shutdown', { ...stopped, revision: 2 });
       return { domain: web1 };
     }),
     endpoint(attachDevice, async (request, call) => {
