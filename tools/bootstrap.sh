@@ -137,6 +137,18 @@ add_sub_ids() {
     say 'could not; containers will run as root of this machine' >&2
 }
 
+# Tests of containers map ids of their own. Where newuidmap is installed, liblxc takes only what root was given.
+add_sub_ids_for_tests() {
+  [ "$purpose" = test ] && [ "$(id -u)" = 0 ] && command -v newuidmap >/dev/null && command -v usermod >/dev/null || return 0
+  local first
+  for first in 100000 300000; do
+    grep -qs "^root:$first:65536\$" /etc/subuid && grep -qs "^root:$first:65536\$" /etc/subgid && continue
+    say "giving root the ids $first to $((first + 65535)) for tests (/etc/subuid, /etc/subgid)"
+    usermod --add-subuids "$first-$((first + 65535))" --add-subgids "$first-$((first + 65535))" root ||
+      say 'could not; tests of unprivileged containers will fail' >&2
+  done
+}
+
 # npm ci refuses a lock file without the packages that only other platforms need, and npm leaves them out when it wrote
 # the file where they were not to be had. True when its complaint (file $1) names nothing but those: packages that the
 # lock file itself demands as parts of another one.
@@ -178,5 +190,6 @@ install_missing
 install_for_tests
 add_qemu_user
 add_sub_ids
+add_sub_ids_for_tests
 install_dependencies
 build

@@ -302,6 +302,18 @@ test('ids are mapped, and the root file system with them when its files are the 
   ]);
 });
 
+test('who may not mount sysfs has a place for the hierarchy of version 2, which liblxc does not make', () => {
+  const head = `<idmap><uid start='0' target='100000' count='65536'/><gid start='0' target='200000' count='65536'/></idmap>`;
+  const options = 'size=64k,mode=755,nosuid,nodev,noexec,create=dir 0 0';
+  expect(about({ head }, /mount\./, v2)).toEqual([
+    'mount.auto = proc:mixed cgroup:mixed',
+    `mount.entry = tmpfs sys tmpfs ${options}`,
+    `mount.entry = tmpfs sys/fs/cgroup tmpfs ${options}`,
+  ]);
+  const own = `${head}<features><privnet/></features>`;
+  expect(about({ head: own }, /mount\./, v2)).toEqual(['mount.auto = proc:mixed sys:ro cgroup:mixed']);
+});
+
 test.each([
   ['', { ...v1, apparmor: true }, ['apparmor.profile = generated']],
   ["<seclabel type='none'/>", { ...v1, apparmor: true }, ['apparmor.profile = unconfined']],

@@ -25,10 +25,21 @@ export function writeMounts(lines: ConfigLines, domain: Domain, facts: LxcFacts)
   // Nobody but the owner of a network may mount its sysfs.
   const foreign = domain.idmap !== undefined && (hasHostNetwork(domain) || domain.lxcNamespace?.net !== undefined);
   lines.set('lxc.mount.auto', `proc:mixed${foreign ? '' : ' sys:ro'} cgroup:mixed`);
+  if (foreign && isUnified(facts)) writePlaceOfCgroups(lines, whereOf(root));
   lines.set('lxc.autodev', 1);
   const mapsIds = domain.idmap !== undefined;
   for (const filesystem of devices.filesystems)
     if (!isRoot(filesystem)) writeMount(lines, filesystem, { ...facts, mapsIds });
+}
+
+/** All controllers are on the one hierarchy of version 2. */
+const isUnified = ({ cgroups }: LxcFacts): boolean => Object.values(cgroups.versions).every((version) => version === 2);
+
+/** liblxc mounts the hierarchy of version 2 in a folder that sysfs has, and makes none where that is not mounted; of version 1 it does. */
+function writePlaceOfCgroups(lines: ConfigLines, where: Where): void {
+  const options = ['size=64k', 'mode=755', 'nosuid', 'nodev', 'noexec', 'create=dir'];
+  for (const target of ['/sys', '/sys/fs/cgroup'])
+    mountEntry(lines, { source: 'tmpfs', target, type: 'tmpfs', options }, where);
 }
 
 const storage: Readonly<Partial<Record<Filesystem['type'], string>>> = {
