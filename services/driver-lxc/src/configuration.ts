@@ -1,5 +1,6 @@
 /** The configuration of one start: what `toLxcConfig` makes of the live document with what this host has. */
 import { statfsSync, statSync } from 'node:fs';
+import { release } from 'node:os';
 import { toLxcConfig, type DeviceNode, type Domain } from '@virtbus/domain-xml';
 import { betweenBootsEntry } from './between-boots';
 import { innerCgroup } from './cgroups';
@@ -88,15 +89,27 @@ export function isFile(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === false;
 }
 
-/** File systems whose mounts can show other ids than are on them (Linux 5.12 to 6.3), by their statfs(2) type. */
-const mapping = new Set([
-  ...[0xef53 /* ext4 */, 0x58465342 /* xfs */, 0x9123683e /* btrfs */, 0x01021994 /* tmpfs */],
-  ...[0xf2f52010 /* f2fs */, 0x4d44 /* vfat */, 0xe0f5e1e2 /* erofs */],
+/** File systems whose mounts can show other ids than are on them, by their statfs(2) type: the first Linux that can (mount_setattr(2)). */
+const mapping = new Map<number, readonly [major: number, minor: number]>([
+  [0xef53 /* ext4 */, [5, 12]],
+  [0x58465342 /* xfs */, [5, 12]],
+  [0x4d44 /* vfat */, [5, 12]],
+  [0x9123683e /* btrfs */, [5, 15]],
+  [0xf2f52010 /* f2fs */, [5, 18]],
+  [0xe0f5e1e2 /* erofs */, [5, 19]],
+  [0x01021994 /* tmpfs */, [6, 3]],
 ]);
+
+/** @param kernel as uname(2) tells its release: `6.1.0-50-amd64` */
+export function canMap(type: number, kernel = release()): boolean {
+  const [major = 0, minor = 0] = kernel.split('.').map((word) => parseInt(word, 10));
+  const since = mapping.get(type);
+  return since !== undefined && (major === since[0] ? minor >= since[1] : major > since[0]);
+}
 
 /** Whether a mount below the root must, and can, show files with the container's ids. The root's must in any case. */
 export function mapsMount(live: Domain, path: string): boolean {
-  return mapsFiles(live, path) && mapping.has(statfsSync(path).type);
+  return mapsFiles(live, path) && canMap(statfsSync(path).type);
 }
 
 export function mapsRoot(live: Domain): boolean {
