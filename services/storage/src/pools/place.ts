@@ -7,14 +7,17 @@ import { VirtError } from '@virtbus/shared';
 /** For how long a file system may be silent on that, milliseconds: a server that hangs keeps nobody waiting. */
 const patienceMs = 2_000;
 
-/** Undefined for a pool that is no folder. What is not there yet lies where it would be made. */
+/**
+ * Undefined for a pool that is no folder. What is not there yet lies where it would be made. What a server shares is not touched: a
+ * thread that waits for one that hangs is lost, and it is asked of every pool when another one comes.
+ */
 export async function placeOf({ type, target }: Pool): Promise<string | undefined> {
   const path = target?.path;
   if (path === undefined || !(type === 'dir' || type === 'fs' || type === 'netfs')) return undefined;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<string>((resolve) => (timer = setTimeout(() => resolve(path), patienceMs)));
   try {
-    return await Promise.race([resolved(path), late]);
+    return await Promise.race([type === 'netfs' ? below(path) : resolved(path), late]);
   } finally {
     clearTimeout(timer);
   }
@@ -25,8 +28,12 @@ async function resolved(path: string): Promise<string> {
     return await realpath(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || path === '/') return path;
-    return join(await resolved(dirname(path)), basename(path));
+    return below(path);
   }
+}
+
+async function below(path: string): Promise<string> {
+  return join(await resolved(dirname(path)), basename(path));
 }
 
 /** Folders of the kernel's: what looks like a file there is a process, a setting or a device. */
