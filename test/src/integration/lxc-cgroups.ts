@@ -9,6 +9,12 @@ export function limitOf(init: number, controller: string, v1: string, v2: string
   return readFileSync(join(folder.replace(/\/inner$/, ''), version === 1 ? v1 : v2), 'utf8').trim();
 }
 
+/** The devices that a container may use, as version 1 of cgroups lists them; empty where version 2 has them in a program. */
+export function deviceRights(init: number): string {
+  const { folder, version } = cgroupOf(init, 'devices');
+  return version === 1 ? readFileSync(join(folder, 'devices.list'), 'utf8') : '';
+}
+
 /** Removes cgroups of these names from every hierarchy, as soon as the last process has left them. */
 export async function removeCgroups(...names: string[]): Promise<void> {
   await eventually(() => cgroupMounts().flatMap((at) => names.flatMap((name) => inUse(join(at, name)))), []);

@@ -22,13 +22,8 @@ const uuid = '8369f1ac-7e46-e869-4ca5-759d51478066';
 
 /** Version 1 where a controller has a hierarchy of its own. */
 function cgroupVersions(): LxcFacts['cgroups']['versions'] {
-  const legacy = new Set(
-    readFileSync('/proc/self/cgroup', 'utf8')
-      .split('\n')
-      .flatMap((line) => line.split(':')[1]?.split(',') ?? []),
-  );
   const names = ['memory', 'cpu', 'cpuset', 'devices', 'pids'] as const;
-  return Object.fromEntries(names.map((name) => [name, legacy.has(name) ? 1 : 2]));
+  return Object.fromEntries(names.map((name) => [name, cgroupOf('self', name).version]));
 }
 
 const facts: LxcFacts = { cgroups: { versions: cgroupVersions(), swap: false }, command: 'arguments', pidsMax: 64 };

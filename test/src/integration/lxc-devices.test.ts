@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { attachDevice, destroyDomain, detachDevice, getDomainXml } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
 import { eventually, needsContainers, Stack, temporaryFolder, type TemporaryFolder } from '@virtbus/testkit';
+import { deviceRights } from './lxc-cgroups';
 import { kindsOfContainers, runInside, shownInside } from './lxc-command';
 
 const containers = needsContainers();
@@ -186,11 +187,7 @@ describe.each(kindsOfContainers)('%s', (_kind, subIds) => {
       const node = stack.folder.file(`node${subIds.length}`);
       execFileSync('mknod', [node, 'b', '7', '99']);
       const xml = `<hostdev mode='capabilities' type='storage'><source><block>${node}</block></source></hostdev>`;
-      const rights = (): string => {
-        const groups = readFileSync(`/proc/${stack.containerInit(uuid)}/cgroup`, 'utf8');
-        const path = /^\d+:devices:(.*)$/m.exec(groups)?.[1];
-        return path === undefined ? '' : readFileSync(join('/sys/fs/cgroup/devices', path, 'devices.list'), 'utf8');
-      };
+      const rights = (): string => deviceRights(stack.containerInit(uuid));
       // A folder is in its place.
       expect(await inside('mkdir', '-p', node)).toBe('');
       await expect(attach(xml)).rejects.toThrow();

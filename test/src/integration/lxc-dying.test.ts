@@ -11,7 +11,7 @@ import {
   suspendDomain,
 } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
-import { eventually, Stack } from '@virtbus/testkit';
+import { cgroupOf, eventually, Stack } from '@virtbus/testkit';
 import { shownInside } from './lxc-command';
 import { holdRebooting, needsHeldInit } from './lxc-dying-init';
 import { catchesInterrupt, reboot } from './lxc-rebooting';
@@ -124,8 +124,8 @@ for (const [how, suspend] of Object.entries(waysToSuspend))
     `one that ${how}, and has rebooted all the same, is suspended again`,
     async () => {
       const freezer = (): string => {
-        const path = /^\d+:freezer:(.*)$/m.exec(readFileSync(`/proc/${init()}/cgroup`, 'utf8'))![1]!;
-        return join('/sys/fs/cgroup/freezer', path.replace(/\/inner$/, ''), 'freezer.state');
+        const { folder } = cgroupOf(init(), 'freezer');
+        return join(folder.replace(/\/inner$/, ''), 'freezer.state');
       };
       await eventually(() => catchesInterrupt(init()), true);
       await suspend();

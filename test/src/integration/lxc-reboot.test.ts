@@ -14,7 +14,7 @@ import {
 } from '@virtbus/shared';
 import { call, type Bus } from '@virtbus/shared/bus';
 import { eventually, needsContainers, Stack } from '@virtbus/testkit';
-import { limitOf } from './lxc-cgroups';
+import { deviceRights, limitOf } from './lxc-cgroups';
 import { kindsOfContainers, shownInside } from './lxc-command';
 import { reboot } from './lxc-rebooting';
 
@@ -95,11 +95,7 @@ describe.each(kindsOfContainers)('%s', (_kind, subIds) => {
         rights: /7:98|10:200/.exec(rights())?.[0],
         cards: (await inside('sh', '-c', 'cat /sys/class/net/eth*/address')).trim().split('\n'),
       });
-      const rights = (): string => {
-        const groups = readFileSync(`/proc/${stack.containerInit(uuid)}/cgroup`, 'utf8');
-        const path = /^\d+:devices:(.*)$/m.exec(groups)?.[1];
-        return path === undefined ? '' : readFileSync(join('/sys/fs/cgroup/devices', path, 'devices.list'), 'utf8');
-      };
+      const rights = (): string => deviceRights(stack.containerInit(uuid));
       for (const device of leaving) await detach(device);
       await attach(folder(fresh!, '/mnt/kept'));
       await attach(card('03'));
